@@ -1,0 +1,21 @@
+"""Errors that carry what a caller needs to go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ConvergenceError(RuntimeError):
+    """Report a solver that stopped before its tolerance.
+
+    Parameters
+    ----------
+    message
+        What was reached and what mends it.
+    result
+        The unconverged result; inspect it, or ask the solver for it with ``throw=False``.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result

@@ -1,0 +1,116 @@
+"""Weighted point clouds observed at several times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Hold T weighted point clouds in time, validated once.
+
+    Parameters
+    ----------
+    times
+        ``(T,)`` strictly increasing times, in the user's own unit.
+    x
+        ``T`` tensors ``(n_k, d)``; stored as float64.
+    weights
+        ``T`` tensors ``(n_k,)``, non-negative, normalised here to sum to one; uniform when omitted.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two times, times not increasing, unequal dimensions, an empty or non-finite
+        cloud, negative weights or weights that sum to zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj._snapshots import Snapshots
+    >>> Snapshots((0.0, 2.0), (torch.zeros(3, 2), torch.ones(4, 2))).gaps
+    (2.0,)
+    """
+
+    times: tuple[float, ...]
+    x: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...] | None = None
+
+    def __post_init__(self) -> None:
+        times = tuple(float(t) for t in self.times)
+        x = tuple(torch.as_tensor(cloud, dtype=torch.float64) for cloud in self.x)
+        _check_clouds(times, x)
+        if self.weights is None:
+            weights = tuple(torch.full((len(c),), 1.0 / len(c), dtype=torch.float64) for c in x)
+        else:
+            weights = tuple(
+                _normalised(t, w, len(c)) for t, w, c in zip(times, self.weights, x, strict=True)
+            )
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables d."""
+        return self.x[0].shape[1]
+
+    @property
+    def gaps(self) -> tuple[float, ...]:
+        """Lengths of the T - 1 intervals, in the user's unit."""
+        return tuple(b - a for a, b in zip(self.times[:-1], self.times[1:], strict=True))
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Iterate over neighbouring snapshot indices ``(k, k + 1)``."""
+        return zip(range(len(self.times) - 1), range(1, len(self.times)), strict=True)
+
+    def gap_of(self, time: float) -> int:
+        """Return the index of the gap that holds ``time`` (right-continuous, clamped at the ends).
+
+        A process extends beyond the first and the last snapshot by its first and last gap.
+        """
+        k = sum(t <= time for t in self.times) - 1
+        return min(max(k, 0), len(self.times) - 2)
+
+    def without(self, times: Sequence[float]) -> Snapshots:
+        """Return the snapshots that remain when ``times`` are left out."""
+        keep = [k for k, t in enumerate(self.times) if t not in set(times)]
+        return Snapshots(
+            tuple(self.times[k] for k in keep),
+            tuple(self.x[k] for k in keep),
+            tuple(self.weights[k] for k in keep),
+        )
+
+
+def _check_clouds(times: tuple[float, ...], x: tuple[Tensor, ...]) -> None:
+    if len(times) < 2:
+        raise ValueError(f"at least two time points are needed to infer dynamics; found {times}")
+    if len(times) != len(x):
+        raise ValueError(f"{len(times)} times but {len(x)} point clouds")
+    if any(not (b > a) for a, b in zip(times[:-1], times[1:], strict=True)):
+        raise ValueError(f"times must be finite and strictly increasing; found {times}")
+    for t, cloud in zip(times, x, strict=True):
+        if cloud.ndim != 2 or len(cloud) == 0 or cloud.shape[1] != x[0].shape[1]:
+            raise ValueError(
+                f"the cells at time {t:g} have shape {tuple(cloud.shape)}; "
+                f"expected (n > 0, {x[0].shape[-1]})"
+            )
+        if not torch.isfinite(cloud).all():
+            n_bad = int((~torch.isfinite(cloud)).any(1).sum())
+            raise ValueError(f"{n_bad} cells at time {t:g} hold NaN or infinite values")
+
+
+def _normalised(time: float, weights: Tensor, n: int) -> Tensor:
+    w = torch.as_tensor(weights, dtype=torch.float64)
+    if w.shape != (n,):
+        raise ValueError(f"weights at time {time:g} have shape {tuple(w.shape)}; expected ({n},)")
+    if not torch.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+        raise ValueError(
+            f"weights at time {time:g} must be finite, non-negative and not all zero; "
+            f"found minimum {float(w.min()):g}, sum {float(w.sum()):g}"
+        )
+    return w / w.sum()

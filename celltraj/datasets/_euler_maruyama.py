@@ -1,0 +1,16 @@
+"""Integrate an additive-noise SDE."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def euler_maruyama(drift, x, duration, sigma, rng, max_step=0.01):
+    """Advance ``dX = drift(X) dt + sigma dW`` by `duration` in equal steps of at most `max_step`."""
+    n_steps = int(np.ceil(duration / max_step - 1e-9))
+    if n_steps <= 0:
+        return x
+    dt = duration / n_steps
+    for _ in range(n_steps):
+        x = x + drift(x) * dt + sigma * np.sqrt(dt) * rng.standard_normal(x.shape)
+    return x

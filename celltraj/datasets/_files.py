@@ -1,0 +1,60 @@
+"""Checksum and origin of every data set file."""
+
+# name: (sha256 of name.h5ad, source)
+FILES: dict[str, tuple[str, str]] = {
+    "eb_pca5": (
+        "a0d4f2c14e73b04b4dd1366a3db98d769815106277b1e42be11e71f78a67b008",
+        "Moon et al. 2019, embryoid bodies; first 5 PCs, standardised, 300 cells per "
+        "window (as used by Shen et al. 2024)",
+    ),
+    "eb_phate2d": (
+        "d7ee9508c15eee34ebb56eb6c827ca60079eab7d5be8824b4d89366d092c40ee",
+        "Moon et al. 2019, embryoid bodies, 2-D PHATE, standardised; coordinates under "
+        "a non-commercial licence, benchmark use only",
+    ),
+    "hesc_pca5": (
+        "f661be77c362b604c16d6581134733f5fce06aafbccda0e372ac5e3b348f8653",
+        "Chu et al. 2016, GSE75748, hESC to definitive endoderm; first 5 PCs / 10 (as "
+        "used by Shen et al. 2024)",
+    ),
+    "hesc_tf": (
+        "d5680ae86b643c1bd968c0c3eecb0103300f75c240375ef30384a66075d6b51f",
+        "Chu et al. 2016, hESC to definitive endoderm, 100 transcription factors, log "
+        "expression, 6 times",
+    ),
+    "lotka_volterra": (
+        "c37a660b515e120e2f0e4e03e88822de73c4f6b0063820b0b7ae54e62ae6291c",
+        "simulated Lotka-Volterra, a=1 b=.4 g=.4 d=.1, sigma=.1, x0~U[5,5.1]xU[4,4.1]; "
+        "times 1,3,5,7 are held out",
+    ),
+    "repressilator": (
+        "cc47c31ccb4007854c7fd311cd092877b4ed8022db458beceaf038230d251f3a",
+        "simulated repressilator, beta=10 n=3 k=gamma=1, sigma=.1",
+    ),
+    "gulf_vortex": (
+        "f248d6649bf7a47433668bff3a07eaa9404b1800db2a95249a9767b5df550e00",
+        "HYCOM ocean drifters, Gulf of Mexico vortex",
+    ),
+    "emt_a549": (
+        "1bb446e7032cd5b782e7d6081a65919d8a931e5582dba36941bc5665a5d27981",
+        "Cook & Vanderhyden 2020, A549 TGFB1 EMT, 10-D autoencoder latent",
+    ),
+    "ipsc_latent4": (
+        "1eb36309eb041e4133a65fc82088a13852344eb87e90877917440cf3bd280e54",
+        "Bargaje et al. 2017, iPSC to cardiomyocyte, 4-D latent (as used by TIGON)",
+    ),
+    "hematopoiesis_2d": (
+        "2978935fe7e4b62c57de26033ae409411f48b63f32da2092588f4680aa7edd13",
+        "Weinreb et al. 2020 mouse haematopoiesis, 2-D layout, cell numbers grow 1429 "
+        "-> 3781 -> 5788",
+    ),
+    "pbmc_programs": (
+        "ebcf48214f808549d261d42e97cb9352e13e9e04f000a86e1210ebaf734018f4",
+        "Jiang et al. 2024 PBMC immune time course, 30 gene programs, 500 cells an "
+        "hour; CC BY-NC 4.0, benchmark use only",
+    ),
+    "growing_gaussians_10d": (
+        "9058694ec6c3756b3413b0d8a5b378782fe0aaacccb16c4ae6c7151431262a7a",
+        "simulated populations with known growth (gaussian_10d.csv), from the DeepRUOT benchmark",
+    ),
+}

@@ -1,0 +1,35 @@
+"""Load ocean drifters in a Gulf of Mexico vortex."""
+
+from __future__ import annotations
+
+import anndata as ad
+
+from ._load import load
+
+
+def gulf_vortex() -> ad.AnnData:
+    """Load ocean drifters in a Gulf of Mexico vortex.
+
+    Train on even time indices; hold out the odd ones. The file is sought in the folder named by
+    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+
+    Returns
+    -------
+    AnnData
+        999 cells by 2 features, float32; ``obs["time"]`` float, in ``uns["time_unit"]``
+        (dimensionless); the origin in ``uns["source"]``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is in neither place.
+    ValueError
+        If the checksum of the file is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.gulf_vortex().shape  # doctest: +SKIP
+    (999, 2)
+    """
+    return load("gulf_vortex")

@@ -1,0 +1,31 @@
+"""The distance that two halves of one sample have from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from celltraj.ot import wasserstein
+
+
+def split_half_floor(x: np.ndarray, *, seed: int, n_splits: int = 5) -> float:
+    """Return the mean W1 between random halves of ``x``: no prediction can be expected below it.
+
+    Parameters
+    ----------
+    x
+        ``(n, d)`` sample with at least two rows.
+    seed
+        Seed of the splits.
+    n_splits
+        Number of random splits averaged.
+
+    Returns
+    -------
+    The floor, in units of ``x``.
+    """
+    rng = np.random.default_rng(seed)
+    half = len(x) // 2
+    if half == 0:
+        raise ValueError(f"a floor needs at least two cells; found {len(x)}")
+    orders = (rng.permutation(len(x)) for _ in range(n_splits))
+    return float(np.mean([wasserstein(x[p[:half]], x[p[half:]]) for p in orders]))

@@ -1,0 +1,29 @@
+"""The law of motion shared by references, bridges and flows."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Process(Protocol):
+    """Describe ``dX = drift(t, X) dt + diffusion(t, X) dW`` with ``t`` in the user's unit."""
+
+    def drift(self, t: float, x: Tensor) -> Tensor:
+        """Return the ``(n, d)`` drift, in [x]/[t]."""
+        ...
+
+    def diffusion(self, t: float, x: Tensor) -> Tensor:
+        """Return the ``(n, d)`` diagonal diffusion, in [x]/sqrt([t])."""
+        ...
+
+
+@runtime_checkable
+class ReversibleProcess(Process, Protocol):
+    """A process whose marginal densities are known by their score."""
+
+    def score(self, t: float, x: Tensor) -> Tensor:
+        """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
+        ...

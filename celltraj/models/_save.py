@@ -1,0 +1,96 @@
+"""Write and read bridges as safetensors and JSON; no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from celltraj._snapshots import Snapshots
+from celltraj.models._bridge import Bridge
+from celltraj.models._neural import NeuralField
+from celltraj.models._plug_in import PlugInField
+from celltraj.models.references import Brownian
+from celltraj.ot import Coupling
+
+_FORMAT = 1
+
+
+def save(bridge: Bridge, directory: str | os.PathLike) -> None:
+    """Write ``bridge`` to ``directory``: ``tensors.safetensors`` and ``bridge.json``.
+
+    Each file is written beside its final place and renamed, so an interrupted call harms nothing.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for k, (x, weights) in enumerate(zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)):
+        tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
+    for k, coupling in enumerate(bridge.couplings):
+        tensors[f"f.{k}"], tensors[f"g.{k}"] = coupling.f, coupling.g
+    width, history = None, ()
+    if isinstance(bridge.field, NeuralField):
+        width, history = bridge.field.width, bridge.field.history
+        tensors |= {f"field.{name}": v for name, v in bridge.field.state_dict().items()}
+    facts = {
+        "format": _FORMAT,
+        "times": bridge.snapshots.times,
+        "sigma": bridge.reference.sigma,
+        "width": width,
+        "history": history,
+        "couplings": [
+            {key: getattr(c, key) for key in ("epsilon", "marginal_error", "converged", "n_iters")}
+            for c in bridge.couplings
+        ],
+    }
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        save_file(tensors, Path(scratch) / "tensors.safetensors")
+        (Path(scratch) / "bridge.json").write_text(json.dumps(facts))
+        for name in ("tensors.safetensors", "bridge.json"):
+            (Path(scratch) / name).replace(folder / name)
+
+
+def load(directory: str | os.PathLike) -> Bridge:
+    """Read a bridge that ``Bridge`` users wrote with :func:`save`.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no saved bridge.
+    ValueError
+        It was written in a format this version does not know.
+    """
+    folder = Path(directory)
+    if not (folder / "bridge.json").exists():
+        raise FileNotFoundError(f"{folder} holds no bridge.json; write one with bridge.save(...)")
+    facts = json.loads((folder / "bridge.json").read_text())
+    if facts["format"] != _FORMAT:
+        raise ValueError(f"format {facts['format']} found, {_FORMAT} expected; update celltraj")
+    tensors = load_file(folder / "tensors.safetensors")
+    n = len(facts["times"])
+    snapshots = Snapshots(
+        tuple(facts["times"]),
+        tuple(tensors[f"x.{k}"] for k in range(n)),
+        tuple(tensors[f"weights.{k}"] for k in range(n)),
+    )
+    reference = Brownian(facts["sigma"])
+    couplings = tuple(
+        Coupling(
+            reference.cost(snapshots.x[k], snapshots.x[k + 1]), tensors[f"f.{k}"],
+            tensors[f"g.{k}"], snapshots.weights[k], snapshots.weights[k + 1], **record,
+        )
+        for k, record in enumerate(facts["couplings"])
+    )
+    if facts["width"] is None:
+        return Bridge(snapshots, reference, couplings, PlugInField(snapshots, reference, couplings))
+    field = NeuralField(
+        snapshots, reference, width=facts["width"], generator=torch.Generator().manual_seed(0)
+    )
+    prefix = "field."
+    field.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
+    field.history = tuple(facts["history"])
+    return Bridge(snapshots, reference, couplings, field)

@@ -1,0 +1,5 @@
+"""Networks, one per file."""
+
+from celltraj.models.networks.mlp import mlp
+
+__all__ = ["mlp"]

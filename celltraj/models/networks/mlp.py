@@ -1,0 +1,30 @@
+"""Multi-layer perceptron with an explicit source of randomness."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> torch.nn.Sequential:
+    """Return a perceptron of three SELU layers, initialised from ``generator`` alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = mlp(3, 2, width=8, generator=torch.Generator())
+    >>> net(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
+    sizes = [n_in, width, width, width, n_out]
+    layers: list[torch.nn.Module] = []
+    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        # skip_init leaves the global random state alone, which Linear's own reset does not
+        layer = torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out)
+        bound = 1 / math.sqrt(fan_in)
+        with torch.no_grad():
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+        layers += [layer, torch.nn.SELU()]
+    return torch.nn.Sequential(*layers[:-1])

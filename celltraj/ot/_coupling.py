@@ -1,0 +1,89 @@
+"""The result of a transport solver: potentials, never an unasked dense plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from celltraj.ot._cost import SquaredEuclidean
+
+
+@dataclass(frozen=True)
+class Coupling:
+    r"""Hold an entropic plan ``P_ij = exp((f_i + g_j - C_ij) / epsilon)`` by its potentials.
+
+    Parameters
+    ----------
+    cost
+        Ground cost of shape ``(n, m)``, rows are the earlier cells.
+    f, g
+        ``(n,)`` and ``(m,)`` potentials, in units of the cost; ``-inf`` where a weight is zero.
+    a, b
+        ``(n,)`` and ``(m,)`` marginals that were asked for.
+    epsilon
+        Regularisation, in units of the cost.
+    marginal_error
+        L1 distance of the plan's column sums from ``b``; row sums are exact.
+    converged
+        Whether ``marginal_error`` reached the solver's tolerance.
+    n_iters
+        Sweeps over the cost that were taken.
+    """
+
+    cost: SquaredEuclidean
+    f: Tensor
+    g: Tensor
+    a: Tensor
+    b: Tensor
+    epsilon: float
+    marginal_error: float
+    converged: bool
+    n_iters: int
+
+    def _plan_blocks(self):
+        for rows, cost in self.cost.blocks():
+            exponent = (self.f[rows, None] + self.g[None] - cost) / self.epsilon
+            yield rows, exponent.exp_()
+
+    def to_dense(self) -> Tensor:
+        """Return the full ``(n, m)`` plan."""
+        return torch.cat([block for _, block in self._plan_blocks()])
+
+    def push(self, v: Tensor) -> Tensor:
+        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+        return sum(block.T @ v[rows] for rows, block in self._plan_blocks())
+
+    def pull(self, v: Tensor) -> Tensor:
+        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+        return torch.cat([block @ v for _, block in self._plan_blocks()])
+
+    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``.
+
+        Rows are drawn by systematic sampling: each earlier cell appears ``n a_i`` times to within
+        one, which removes most of the noise of independent draws and leaves the law of each pair
+        unchanged.
+        """
+        i = _systematic(self.a, n, generator)
+        uniform = torch.rand(n, dtype=torch.float64, generator=generator)
+        j = torch.empty(n, dtype=torch.long)
+        for rows, block in self._plan_blocks():
+            hit = (i >= rows.start) & (i < rows.stop)
+            if hit.any():
+                cumulative = block.cumsum(1)
+                local = cumulative[i[hit] - rows.start]
+                target = uniform[hit, None] * local[:, -1:]
+                # right=True skips columns of zero mass, also when the draw is exactly zero
+                j[hit] = torch.searchsorted(local, target, right=True).squeeze(1)
+        order = torch.randperm(n, generator=generator)
+        return i[order], j.clamp_(max=len(self.g) - 1)[order]
+
+
+def _systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    positions = torch.arange(n, dtype=torch.float64)
+    positions = (positions + torch.rand(1, dtype=torch.float64, generator=generator)) / n
+    cumulative = weights.cumsum(0)
+    hits = torch.searchsorted(cumulative, positions * cumulative[-1], right=True)
+    return hits.clamp_(max=len(weights) - 1)

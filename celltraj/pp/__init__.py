@@ -1,0 +1,5 @@
+"""Checks and preparation of the user's data."""
+
+from celltraj.pp.check_times import check_times
+
+__all__ = ["check_times"]
