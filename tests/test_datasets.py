@@ -24,12 +24,16 @@ def test_seed_and_format(simulate, tmp_path):
     before = np.random.get_state()
     first, again, other = (simulate(n_cells=20, seed=s) for s in (1, 1, 2))
     after = np.random.get_state()
-    assert np.array_equal(before[1], after[1]) and before[2] == after[2]
+    assert np.array_equal(before[1], after[1])
+    assert before[2] == after[2]
     np.testing.assert_array_equal(first.X, again.X)
     assert first.shape != other.shape or not np.array_equal(first.X, other.X)
-    assert first.X.dtype == np.float32 and np.isfinite(first.X).all()
-    assert first.obs["time"].dtype == np.float64 and first.obs_names.is_unique
-    assert isinstance(first.uns["source"], str) and first.uns["time_unit"] == "1"
+    assert first.X.dtype == np.float32
+    assert np.isfinite(first.X).all()
+    assert first.obs["time"].dtype == np.float64
+    assert first.obs_names.is_unique
+    assert isinstance(first.uns["source"], str)
+    assert first.uns["time_unit"] == "1"
     first.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
     np.testing.assert_array_equal(back.X, first.X)
@@ -148,5 +152,6 @@ def test_wrong_checksum(monkeypatch, tmp_path, place):
 def test_load(name, monkeypatch, tmp_path):
     monkeypatch.setattr(_load, "_cache_dir", lambda: tmp_path)
     adata = getattr(ds, name)()
-    assert adata.X.dtype == np.float32 and adata.uns["source"] == FILES[name][1]
+    assert adata.X.dtype == np.float32
+    assert adata.uns["source"] == FILES[name][1]
     assert np.issubdtype(adata.obs["time"].dtype, np.floating)

@@ -10,8 +10,9 @@ from ._load import load
 def eb_pca5() -> ad.AnnData:
     """Load embryoid bodies in 5 principal components.
 
-    Leave one interior time out; for the SBIRR comparison train on 0, 2, 4. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Leave one interior time out; for the SBIRR comparison train on 0, 2, 4.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def eb_phate2d() -> ad.AnnData:
     """Load embryoid bodies in a 2-D PHATE layout.
 
-    Leave one time out. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Leave one time out.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def emt_a549() -> ad.AnnData:
     """Load A549 epithelial-mesenchymal transition, 10-D latent.
 
-    Leave one time out. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Leave one time out.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def euler_maruyama(drift, x, duration, sigma, rng, max_step=0.01):
-    """Advance ``dX = drift(X) dt + sigma dW`` by `duration` in equal steps of at most `max_step`."""
+    """Advance ``dX = drift(X) dt + sigma dW`` by `duration`, in steps up to `max_step`."""
     n_steps = int(np.ceil(duration / max_step - 1e-9))
     if n_steps <= 0:
         return x

@@ -10,8 +10,9 @@ from ._load import load
 def growing_gaussians_10d() -> ad.AnnData:
     """Load simulated growing Gaussians in 10-D.
 
-    Growth with known truth. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Growth with known truth.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def gulf_vortex() -> ad.AnnData:
     """Load ocean drifters in a Gulf of Mexico vortex.
 
-    Train on even time indices; hold out the odd ones. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Train on even time indices; hold out the odd ones.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def hematopoiesis_2d() -> ad.AnnData:
     """Load mouse haematopoiesis in a 2-D layout.
 
-    Growth: cell numbers rise over the three times. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Growth: cell numbers rise over the three times.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def hesc_pca5() -> ad.AnnData:
     """Load hESC to definitive endoderm in 5 principal components.
 
-    Train on 0, 24, 72 h; hold out 12 h and 36 h. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Train on 0, 24, 72 h; hold out 12 h and 36 h.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

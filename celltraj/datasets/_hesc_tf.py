@@ -10,8 +10,9 @@ from ._load import load
 def hesc_tf() -> ad.AnnData:
     """Load hESC to definitive endoderm, 100 transcription factors.
 
-    Gene-space tutorial and regulation. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Gene-space tutorial and regulation.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def ipsc_latent4() -> ad.AnnData:
     """Load iPSC to cardiomyocyte, 4-D latent.
 
-    Unequal time gaps and a bifurcation. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Unequal time gaps and a bifurcation.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from ._load import load
 def pbmc_programs() -> ad.AnnData:
     """Load PBMC immune time course, 30 gene programs.
 
-    Long course; hold out the odd hours. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Long course; hold out the odd hours.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------

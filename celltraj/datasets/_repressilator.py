@@ -10,8 +10,9 @@ from ._load import load
 def repressilator() -> ad.AnnData:
     """Load simulated repressilator benchmark.
 
-    Train on even time indices; hold out the odd ones. The file is sought in the folder named by
-    the environment variable ``CELLTRAJ_DATA_DIR``, then in the user cache.
+    Train on even time indices; hold out the odd ones.
+    The file is sought in the folder named by the environment variable
+    ``CELLTRAJ_DATA_DIR``, then in the user cache.
 
     Returns
     -------
