@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,7 +92,7 @@ def _check_clouds(times: tuple[float, ...], x: tuple[Tensor, ...]) -> None:
         raise ValueError(f"at least two time points are needed to infer dynamics; found {times}")
     if len(times) != len(x):
         raise ValueError(f"{len(times)} times but {len(x)} point clouds")
-    if any(not (b > a) for a, b in zip(times[:-1], times[1:], strict=True)):
+    if any(not (b > a) for a, b in itertools.pairwise(times)):
         raise ValueError(f"times must be finite and strictly increasing; found {times}")
     for t, cloud in zip(times, x, strict=True):
         if cloud.ndim != 2 or len(cloud) == 0 or cloud.shape[1] != x[0].shape[1]:

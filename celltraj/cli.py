@@ -86,4 +86,4 @@ def _score(
     )
     scores.to_csv(arguments.out / "scores.csv", index=False)
     ct.pl.cross_validation(scores, show=False, save=arguments.out / "scores.png")
-    print(scores.groupby("method")["value"].mean().sort_values().to_string())  # noqa: T201
+    print(scores.groupby("method")["value"].mean().sort_values().to_string())

@@ -20,7 +20,6 @@ SIMULATORS = [
 
 @pytest.mark.parametrize("simulate", SIMULATORS)
 def test_seed_and_format(simulate, tmp_path):
-    np.random.seed(3)
     before = np.random.get_state()
     first, again, other = (simulate(n_cells=20, seed=s) for s in (1, 1, 2))
     after = np.random.get_state()

@@ -55,7 +55,8 @@ def cells_at(adata: AnnData, use_rep: str, states: np.ndarray, obs: pd.DataFrame
         if use_rep == "X"
         else pd.Index([f"{use_rep}_{i}" for i in range(states.shape[1])])
     )
-    result = AnnData(states.astype(np.float32), obs=obs.rename(index=str), var=pd.DataFrame(index=names))
+    var = pd.DataFrame(index=names)
+    result = AnnData(states.astype(np.float32), obs=obs.rename(index=str), var=var)
     if use_rep != "X":
         result.obsm[use_rep] = result.X
     return result

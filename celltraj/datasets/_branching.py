@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from ._build import build_adata, check_count
+from celltraj.datasets._build import build_adata, check_count
 
 SPEED = 1.0
 SLOPE = 0.8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anndata as ad
 
-from ._load import load
+from celltraj.datasets._load import load
 
 
 def eb_phate2d() -> ad.AnnData:

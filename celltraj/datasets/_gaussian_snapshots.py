@@ -5,7 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 
-from ._build import build_adata, check_count
+from celltraj.datasets._build import build_adata, check_count
 
 
 def _random_spd(n_vars, rng):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anndata as ad
 
-from ._files import FILES
+from celltraj.datasets._files import FILES
 
 
 def _cache_dir() -> Path:

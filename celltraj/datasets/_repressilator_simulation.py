@@ -5,8 +5,8 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 
-from ._build import build_adata, check_count
-from ._euler_maruyama import euler_maruyama
+from celltraj.datasets._build import build_adata, check_count
+from celltraj.datasets._euler_maruyama import euler_maruyama
 
 BETA, N, K, GAMMA, SIGMA = 10.0, 3.0, 1.0, 1.0, 0.1
 

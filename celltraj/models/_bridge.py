@@ -1,7 +1,7 @@
 """Multi-marginal Schrödinger bridge: one coupling per gap, glued at the snapshots.
 
-``Q = argmin KL(Q | P_ref)`` over laws whose marginals at the observed times are the snapshots. For a
-Markov reference it splits into one two-marginal bridge per gap. Shen, Berlinghieri, Broderick,
+``Q = argmin KL(Q | P_ref)`` over laws whose marginals at the observed times are the snapshots. For
+a Markov reference it splits into one two-marginal bridge per gap. Shen, Berlinghieri, Broderick,
 *Multi-marginal Schroedinger bridges with iterative reference refinement* (2024).
 """
 
@@ -60,7 +60,7 @@ class Bridge:
 
     def save(self, directory: str | os.PathLike) -> None:
         """Write the bridge to ``directory`` (safetensors and JSON); ``ct.load`` reads it."""
-        from celltraj.models._save import save  # noqa: PLC0415  the file format builds on Bridge
+        from celltraj.models._save import save
 
         save(self, directory)
 

@@ -28,7 +28,8 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
-    for k, (x, weights) in enumerate(zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)):
+    clouds = zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)
+    for k, (x, weights) in enumerate(clouds):
         tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
     for k, coupling in enumerate(bridge.couplings):
         tensors[f"f.{k}"], tensors[f"g.{k}"] = coupling.f, coupling.g

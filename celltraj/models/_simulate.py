@@ -7,6 +7,7 @@ every requested time is a grid point and steps may be unequal: with ``t(k)`` the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def simulate(
     modeling through SDEs* (2021), eq. 6 and 13.
     """
     times = tuple(float(t) for t in times)
-    steps = [b - a for a, b in zip(times[:-1], times[1:], strict=True)]
+    steps = [b - a for a, b in itertools.pairwise(times)]
     if not steps or not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):
         raise ValueError(f"times must hold two or more strictly monotone values; found {times}")
     weight = 0.5 if ode else float(steps[0] < 0)
@@ -151,7 +152,7 @@ def _grid(times: tuple[float, ...], breakpoints: Sequence[float], n_steps: int):
         knots.reverse()
     fraction = 1 - (1 - torch.arange(1, n_steps + 1, dtype=torch.float64) / n_steps) ** 2
     grid = [torch.tensor([knots[0]], dtype=torch.float64)]
-    for a, b in zip(knots[:-1], knots[1:], strict=True):
+    for a, b in itertools.pairwise(knots):
         inner = a + (b - a) * fraction
         inner[-1] = b
         grid.append(inner)

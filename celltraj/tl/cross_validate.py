@@ -39,7 +39,8 @@ def cross_validate(
     use_rep
         Representation; it must not have been learned with the held-out cells.
     fit
-        ``fit(adata, time_key=, use_rep=, seed=)`` that returns a process, or a dict of them by name.
+        ``fit(adata, time_key=, use_rep=, seed=)`` that returns a process, or a dict of such
+        callables by name.
     hold_out
         Interior times left out in turn; those in a tuple are left out together.
     seed
@@ -47,8 +48,8 @@ def cross_validate(
 
     Returns
     -------
-    Columns method, time, metric (``"W1"``), value, seed. Besides the models: ``floor`` (split halves
-    of the held-out cells) and the trivial ``previous``, ``next``, ``mixture`` of both and
+    Columns method, time, metric (``"W1"``), value, seed. Besides the models: ``floor`` (split
+    halves of the held-out cells) and the trivial ``previous``, ``next``, ``mixture`` of both and
     ``displacement`` (linear along exact transport).
 
     Raises

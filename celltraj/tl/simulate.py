@@ -43,7 +43,8 @@ def simulate(
     n_times
         Equally spaced times in the result.
     time_key
-        Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all of ``adata``.
+        Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all
+        of ``adata``.
     use_rep
         The representation that ``process`` was fitted in.
     ode

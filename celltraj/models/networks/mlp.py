@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -19,7 +20,7 @@ def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> tor
     """
     sizes = [n_in, width, width, width, n_out]
     layers: list[torch.nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         # skip_init leaves the global random state alone, which Linear's own reset does not
         layer = torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out)
         bound = 1 / math.sqrt(fan_in)
