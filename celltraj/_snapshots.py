@@ -39,18 +39,14 @@ class Snapshots:
 
     times: tuple[float, ...]
     x: tuple[Tensor, ...]
-    weights: tuple[Tensor, ...] | None = None
+    weights: tuple[Tensor, ...] = ()
 
     def __post_init__(self) -> None:
         times = tuple(float(t) for t in self.times)
         x = tuple(torch.as_tensor(cloud, dtype=torch.float64) for cloud in self.x)
         _check_clouds(times, x)
-        if self.weights is None:
-            weights = tuple(torch.full((len(c),), 1.0 / len(c), dtype=torch.float64) for c in x)
-        else:
-            weights = tuple(
-                _normalised(t, w, len(c)) for t, w, c in zip(times, self.weights, x, strict=True)
-            )
+        given = self.weights or tuple(torch.ones(len(cloud)) for cloud in x)
+        weights = tuple(_normalised(t, w, len(c)) for t, w, c in zip(times, given, x, strict=True))
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "weights", weights)

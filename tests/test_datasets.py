@@ -69,7 +69,7 @@ def test_gaussian_moments_within_four_standard_errors():
 
 def test_branching_means_and_growth():
     n = 4000
-    adata = ds.branching(n_cells=n)
+    adata = ds.branching(n_cells=n, growth=(0.4, 0.0))
     p = adata.uns["parameters"]
     counts = adata.obs.groupby(["time", "arm"], observed=False).size().unstack()
     sd_split = np.sqrt(p["initial_sd"] ** 2 + p["sigma"] ** 2 * p["split_time"])

@@ -113,7 +113,7 @@ def read_snapshots(
         )
     unique = np.unique(times)
     clouds = tuple(torch.from_numpy(x[times == t]) for t in unique)
-    weights = None
+    weights: tuple[torch.Tensor, ...] = ()
     if weights_key is not None:
         w = adata.obs[weights_key].to_numpy(dtype=float)
         weights = tuple(torch.from_numpy(w[times == t]) for t in unique)

@@ -22,7 +22,7 @@ def write_bridge(
     velocity = np.empty_like(x, dtype=np.float32)
     for t in np.unique(times):
         here = times == t
-        velocity[here] = bridge.drift(float(t), torch.from_numpy(x[here])).numpy()
+        velocity[here] = bridge.velocity(float(t), torch.from_numpy(x[here])).numpy()
     slot = f"X_{key}_velocity"
     adata.obsm[slot] = velocity
     history = getattr(bridge.field, "history", ())

@@ -47,16 +47,33 @@ class Bridge:
         return self.snapshots.times
 
     def drift(self, t: float, x: Tensor) -> Tensor:
-        """Return the ``(n, d)`` forward drift, in [x]/[t]."""
-        return self.field.drift(t, x)
+        """Return the ``(n, d)`` forward drift, in [x]/[t]; the reference's beyond the snapshots."""
+        is_observed = self.snapshots.times[0] <= t < self.snapshots.times[-1]
+        return (self.field if is_observed else self.reference).drift(t, x)
 
     def diffusion(self, t: float, x: Tensor) -> Tensor:
         """Return the reference's ``(n, d)`` diffusion, in [x]/sqrt([t])."""
         return self.reference.diffusion(t, x)
 
     def score(self, t: float, x: Tensor) -> Tensor:
-        """Return the ``(n, d)`` score of the bridge's marginal, in 1/[x]."""
+        """Return the ``(n, d)`` score of the bridge's marginal, in 1/[x].
+
+        Raises
+        ------
+        ValueError
+            ``t`` lies outside the observed times, where the bridge has no marginal.
+        """
+        self._check_observed(t)
         return self.field.score(t, x)
+
+    def velocity(self, t: float, x: Tensor) -> Tensor:
+        """Return the mean velocity ``(n, d)`` of the cells ``x`` of a snapshot, in [x]/[t].
+
+        The forward drift; at the last snapshot, after which nothing is known, the backward drift:
+        where the cells are going, and where the last ones came from.
+        """
+        at_end = t >= self.snapshots.times[-1]
+        return self.field.backward_drift(t, x) if at_end else self.drift(t, x)
 
     def save(self, directory: str | os.PathLike) -> None:
         """Write the bridge to ``directory`` (safetensors and JSON); ``ct.load`` reads it."""
@@ -72,18 +89,21 @@ class Bridge:
         ValueError
             ``time`` lies outside the observed times.
         """
-        first, last = self.snapshots.times[0], self.snapshots.times[-1]
-        if not first <= time <= last:
-            raise ValueError(
-                f"time {time:g} lies outside the observed [{first:g}, {last:g}]; "
-                "use simulate to extrapolate"
-            )
+        self._check_observed(time)
         k = self.snapshots.gap_of(time)
         i, j = self.couplings[k].sample(n, generator=generator)
         x0, x1 = self.snapshots.x[k][i], self.snapshots.x[k + 1][j]
         gap = self.snapshots.gaps[k]
         s = torch.full((n, 1), (time - self.snapshots.times[k]) / gap, dtype=x0.dtype)
         return self.reference.sample_bridge(s, gap, x0, x1, generator=generator)[0]
+
+    def _check_observed(self, t: float) -> None:
+        first, last = self.snapshots.times[0], self.snapshots.times[-1]
+        if not first <= t <= last:
+            raise ValueError(
+                f"time {t:g} lies outside the observed [{first:g}, {last:g}]; "
+                "only a forward simulation goes beyond"
+            )
 
 
 def default_sigma(snapshots: Snapshots, *, generator: torch.Generator, fraction: float = 0.01,

@@ -7,29 +7,37 @@ import warnings
 from collections.abc import Iterable
 
 import pytorch_lightning as lightning
+import torch
+from tqdm.auto import tqdm
 
 
 def run_training(
-    module: lightning.LightningModule, batches: Iterable, *, max_steps: int, progress: bool
+    module: lightning.LightningModule, batches: Iterable, *, progress: bool
 ) -> None:
     """Train ``module`` in place on one pass over ``batches``, without files or global seeding.
 
-    The CPU is used: these networks are too small for a transfer per step to pay.
+    The CPU is used, on one thread: these networks are too small for a transfer per step to pay, and
+    more threads only wait for each other. The number of threads is restored afterwards.
     """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
     levels = [logger.level for logger in loggers]
+    n_threads = torch.get_num_threads()
     for logger in loggers:
         logger.setLevel(logging.WARNING)  # banners about devices say nothing of the model
+    torch.set_num_threads(1)
+    bar = tqdm(batches, desc="training", unit="step", disable=not progress)
     try:
         with warnings.catch_warnings():
             # one pass over an iterable of known batches needs neither workers nor a length
             warnings.filterwarnings("ignore", module="pytorch_lightning")
+            # barebones: loggers, checkpoints and bars of its own cost as much as these steps do
             trainer = lightning.Trainer(
-                max_steps=max_steps, max_epochs=1, accelerator="cpu", devices=1, logger=False,
-                enable_checkpointing=False, enable_model_summary=False,
-                enable_progress_bar=progress, barebones=False,
+                max_epochs=1, accelerator="cpu", devices=1, barebones=True
             )
-            trainer.fit(module, batches)
+            trainer.fit(module, bar)
     finally:
+        bar.close()
+        torch.set_num_threads(n_threads)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+

@@ -15,9 +15,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
@@ -26,7 +28,7 @@ from celltraj.models.networks import mlp
 from celltraj.models.references import Brownian
 from celltraj.ot import Coupling
 
-_DRAWN_AT_ONCE = 50  # batches; amortises the search in the plan
+_DRAWN_AT_ONCE = 50  # batches
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,15 @@ class NeuralDrift:
     width
         Width of the three hidden layers.
     learning_rate
-        Of AdamW.
+        Peak of AdamW's one-cycle schedule (Smith & Topin, *Super-convergence*, 2019).
     ema_decay
         Decay per step of the averaged weights that are used for prediction.
     """
 
-    max_steps: int = 1000
+    max_steps: int = 2000
     batch_size: int = 512
-    width: int = 64
-    learning_rate: float = 1e-3
+    width: int = 128
+    learning_rate: float = 1e-2
     ema_decay: float = 0.995
 
     def fit(
@@ -65,10 +67,8 @@ class NeuralDrift:
         """Return the trained field; its ``history`` holds the loss at each step."""
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
         training = _Training(field, self)
-        run_training(
-            training, _Batches(snapshots, reference, couplings, self, generator),
-            max_steps=self.max_steps, progress=progress,
-        )
+        batches = _Batches(snapshots, reference, couplings, self, generator)
+        run_training(training, batches, progress=progress)
         averaged = training.averaged
         averaged.history = tuple(float(v) for v in torch.stack(training.losses))
         return averaged
@@ -76,6 +76,11 @@ class NeuralDrift:
 
 class NeuralField(torch.nn.Module):
     """Predict drift and score; standardisation is part of the saved state."""
+
+    centre: Tensor
+    scale: Tensor
+    speed: Tensor
+    times: Tensor
 
     def __init__(
         self, snapshots: Snapshots, reference: Brownian, *, width: int, generator: torch.Generator
@@ -91,13 +96,26 @@ class NeuralField(torch.nn.Module):
         self.register_buffer("centre", cells.mean(0).float())
         self.register_buffer("scale", scale.float())
         self.register_buffer("speed", (scale / duration).float() * len(snapshots.gaps))
-        self.net = mlp(snapshots.dim + 1, 2 * snapshots.dim, width=width, generator=generator)
+        self.register_buffer("times", torch.tensor(snapshots.times, dtype=torch.float32))
+        n_inputs = snapshots.dim + 1 + len(snapshots.times)
+        self.net = mlp(n_inputs, 2 * snapshots.dim, width=width, generator=generator)
 
     def heads(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean displacement rate in ``speed`` units and score in ``1 / scale`` units."""
-        first, last = self.snapshots.times[0], self.snapshots.times[-1]
-        inputs = torch.cat([(x - self.centre) / self.scale, (t - first) / (last - first)], 1)
-        return self.net(inputs).chunk(2, 1)
+        inputs = [(x - self.centre) / self.scale, *self._time_features(t)]
+        return self.net(torch.cat(inputs, 1)).chunk(2, 1)
+
+    def _time_features(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return time as a share of the duration, and hat functions centred at the snapshots.
+
+        The drift of a bridge has a kink at every snapshot, which the share alone cannot express.
+        """
+        position = torch.searchsorted(self.times, t, right=True).clamp_(1, len(self.times) - 1)
+        before, after = self.times[position - 1], self.times[position]
+        s = (t - before) / (after - before)
+        hats = torch.zeros(len(t), len(self.times), dtype=t.dtype)
+        hats.scatter_(1, position - 1, 1 - s).scatter_(1, position, s)
+        return (t - self.times[0]) / (self.times[-1] - self.times[0]), hats
 
     def _predict(self, t: float, x: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
@@ -106,10 +124,19 @@ class NeuralField(torch.nn.Module):
 
     def drift(self, t: float, x: Tensor) -> Tensor:
         """Return ``b_ref + m + s sigma^2 score``, ``(n, d)``."""
-        k = self.snapshots.gap_of(t)
-        s = min(max((t - self.snapshots.times[k]) / self.snapshots.gaps[k], 0.0), 1.0)
         rate, score = self._predict(t, x)
-        return self.reference.drift(t, x) + rate + s * self.reference.sigma**2 * score
+        variance = self.reference.sigma**2
+        return self.reference.drift(t, x) + rate + self._fraction(t) * variance * score
+
+    def backward_drift(self, t: float, x: Tensor) -> Tensor:
+        """Return ``b_ref + m - (1 - s) sigma^2 score``, ``(n, d)``."""
+        rate, score = self._predict(t, x)
+        variance = self.reference.sigma**2
+        return self.reference.drift(t, x) + rate - (1 - self._fraction(t)) * variance * score
+
+    def _fraction(self, t: float) -> float:
+        k = self.snapshots.gap_of(t)
+        return (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
 
     def score(self, t: float, x: Tensor) -> Tensor:
         """Return ``grad log p_t(x)``, ``(n, d)``."""
@@ -137,47 +164,58 @@ class _Training(lightning.LightningModule):
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
         # the average warms up, so that it forgets the random initial weights
         decay = min(self.options.ema_decay, (1 + batch_idx) / (10 + batch_idx))
+        pairs = zip(self.averaged.parameters(), self.field.parameters(), strict=True)
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.averaged.parameters()), list(self.field.parameters()), 1 - decay
-            )
+            for average, value in pairs:
+                average.lerp_(value, 1 - decay)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.field.parameters(), lr=self.options.learning_rate, weight_decay=0.0
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        peak, n = self.options.learning_rate, self.options.max_steps
+        optimizer = torch.optim.AdamW(self.field.parameters(), lr=peak, weight_decay=0.0)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, peak, total_steps=n, pct_start=0.1
         )
+        return {
+            "optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
 
-@dataclass(frozen=True)
 class _Batches:
     """Draw bridge points uniformly over the whole duration, from plans solved once per gap."""
 
-    snapshots: Snapshots
-    reference: Brownian
-    couplings: tuple[Coupling, ...]
-    options: NeuralDrift
-    generator: torch.Generator
+    def __init__(
+        self, snapshots: Snapshots, reference: Brownian, couplings: tuple[Coupling, ...],
+        options: NeuralDrift, generator: torch.Generator,
+    ) -> None:
+        self.snapshots, self.reference, self.options = snapshots, reference, options
+        self.generator = generator
+        self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
+        self.times = torch.tensor(snapshots.times, dtype=torch.float64)
+        n = options.max_steps * options.batch_size
+        self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
+        # all pairs of the training at once: one pass over each plan, which is never held
+        self.i, self.j = torch.empty(2, n, dtype=torch.long)
+        for k, coupling in enumerate(couplings):
+            here = self.gap_of == k
+            self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
 
     def __len__(self) -> int:
         return self.options.max_steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for start in range(0, len(self), _DRAWN_AT_ONCE):
-            n_batches = min(_DRAWN_AT_ONCE, len(self) - start)
-            drawn = self._draw(n_batches * self.options.batch_size)
-            yield from zip(*(v.split(self.options.batch_size) for v in drawn), strict=True)
+        size = self.options.batch_size
+        for rows in torch.arange(len(self.i)).split(_DRAWN_AT_ONCE * size):
+            yield from zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True)
 
-    def _draw(self, n: int) -> tuple[Tensor, ...]:
-        gaps = torch.tensor(self.snapshots.gaps, dtype=torch.float64)
-        k = torch.multinomial(gaps, n, replacement=True, generator=self.generator)
-        s = torch.rand(n, 1, dtype=torch.float64, generator=self.generator)
-        x0, x1 = torch.empty(2, n, self.snapshots.dim, dtype=torch.float64)
-        for gap, coupling in enumerate(self.couplings):
+    def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
+        k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
+        x0, x1 = torch.empty(2, len(rows), self.snapshots.dim, dtype=torch.float64)
+        for gap, (before, after) in enumerate(pairwise(self.snapshots.x)):
             here = k == gap
-            i, j = coupling.sample(int(here.sum()), generator=self.generator)
-            x0[here], x1[here] = self.snapshots.x[gap][i], self.snapshots.x[gap + 1][j]
-        gap = gaps[k, None]
-        x, z = self.reference.sample_bridge(s, gap, x0, x1, generator=self.generator)
-        t = torch.tensor(self.snapshots.times, dtype=torch.float64)[k, None] + s * gap
-        width = self.reference.sigma * (gap * s * (1 - s)).sqrt()
-        return tuple(v.float() for v in (t, x, (x1 - x0) / gap, z, width))
+            x0[here], x1[here] = before[i[here]], after[j[here]]
+        s = torch.rand(len(rows), 1, dtype=torch.float64, generator=self.generator)
+        duration = self.gaps[k, None]
+        x, z = self.reference.sample_bridge(s, duration, x0, x1, generator=self.generator)
+        t = self.times[k, None] + s * duration
+        width = self.reference.sigma * (duration * s * (1 - s)).sqrt()
+        return tuple(v.float() for v in (t, x, (x1 - x0) / duration, z, width))

@@ -17,6 +17,13 @@ from celltraj.ot import Coupling
 _BLOCK = 4_000_000
 
 
+def _no_density(t: float, what: str) -> str:
+    return (
+        f"the empirical bridge has no density at the snapshot {t:g}: its {what}; "
+        "use drift=ct.models.NeuralDrift() there"
+    )
+
+
 @dataclass(frozen=True)
 class PlugInDrift:
     """Ask for the drift that follows from the potentials in closed form; nothing is trained.
@@ -49,21 +56,21 @@ class PlugInField:
         """Return ``(sum_j w_j y_j - x) / (t1 - t)``, ``w_j ~ exp(g_j/eps) p_ref(y_j | x)``."""
         k = self.snapshots.gap_of(t)
         left = self.snapshots.times[k + 1] - t
-        if left <= 0:  # beyond the last snapshot the reference rules
-            return self.reference.drift(t, x)
+        if left <= 0:
+            raise ValueError(_no_density(t, "forward drift ends with the gap"))
         return (self._expected(self.couplings[k].g, k, k + 1, left, x) - x) / left
+
+    def backward_drift(self, t: float, x: Tensor) -> Tensor:
+        """Return ``(x - sum_i w_i x_i) / (t - t0)``, ``w_i ~ exp(f_i/eps) p_ref(x | x_i)``."""
+        k = self.snapshots.gap_of(t)
+        gone = t - self.snapshots.times[k]
+        if gone <= 0:
+            raise ValueError(_no_density(t, "backward drift begins after the snapshot"))
+        return (x - self._expected(self.couplings[k].f, k, k, gone, x)) / gone
 
     def score(self, t: float, x: Tensor) -> Tensor:
         """Return ``(b_forward - b_backward) / sigma^2`` at a time strictly inside a gap."""
-        k = self.snapshots.gap_of(t)
-        gone = t - self.snapshots.times[k]
-        if gone <= 0 or t >= self.snapshots.times[k + 1]:
-            raise ValueError(
-                f"the empirical bridge has no density at time {t:g}: its score exists strictly "
-                "between snapshots; use drift=ct.models.NeuralDrift() there"
-            )
-        backward = (x - self._expected(self.couplings[k].f, k, k, gone, x)) / gone
-        return (self.drift(t, x) - backward) / self.reference.sigma**2
+        return (self.drift(t, x) - self.backward_drift(t, x)) / self.reference.sigma**2
 
     def _expected(self, potential: Tensor, k: int, end: int, duration: float, x: Tensor) -> Tensor:
         """Return the mean of the cells at snapshot ``end`` that a path through ``x`` reaches."""

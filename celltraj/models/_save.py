@@ -33,7 +33,8 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
         tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
     for k, coupling in enumerate(bridge.couplings):
         tensors[f"f.{k}"], tensors[f"g.{k}"] = coupling.f, coupling.g
-    width, history = None, ()
+    width: int | None = None
+    history: tuple[float, ...] = ()
     if isinstance(bridge.field, NeuralField):
         width, history = bridge.field.width, bridge.field.history
         tensors |= {f"field.{name}": v for name, v in bridge.field.state_dict().items()}

@@ -68,17 +68,23 @@ class Coupling:
         """
         i = _systematic(self.a, n, generator)
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
-        j = torch.empty(n, dtype=torch.long)
-        for rows, block in self._plan_blocks():
-            hit = (i >= rows.start) & (i < rows.stop)
-            if hit.any():
-                cumulative = block.cumsum(1)
-                local = cumulative[i[hit] - rows.start]
-                target = uniform[hit, None] * local[:, -1:]
-                # right=True skips columns of zero mass, also when the draw is exactly zero
-                j[hit] = torch.searchsorted(local, target, right=True).squeeze(1)
+        j = torch.cat([_columns(block, rows, i, uniform) for rows, block in self._plan_blocks()])
         order = torch.randperm(n, generator=generator)
-        return i[order], j.clamp_(max=len(self.g) - 1)[order]
+        return i[order], j[order]
+
+
+def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
+    """Draw the column of every sample whose (sorted) row ``i`` lies in ``block``."""
+    start, stop = torch.searchsorted(i, torch.tensor([rows.start, rows.stop])).tolist()
+    local, m = i[start:stop] - rows.start, block.shape[1]
+    cumulative = block.cumsum(1)
+    total = cumulative[:, -1:]
+    cumulative /= torch.where(total > 0, total, 1.0)  # a row without mass is never drawn
+    # adding the row number makes one increasing sequence of all rows: one search for all samples
+    cumulative += torch.arange(len(block), dtype=block.dtype)[:, None]
+    # right=True skips columns of zero mass, also when the draw is exactly zero
+    found = torch.searchsorted(cumulative.flatten(), local + uniform[start:stop], right=True)
+    return torch.minimum(found - local * m, torch.tensor(m - 1))
 
 
 def _systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from celltraj._errors import ConvergenceError
 from celltraj.ot._cost import SquaredEuclidean
 from celltraj.ot._coupling import Coupling
+
+_BURST = 500  # kernel sweeps between two log-domain sweeps
+_SAFE = 1e100  # scalings beyond it are absorbed before they overflow
+_NEGLIGIBLE = 1e-9  # mass that truncating the kernel may drop
+_DENSE = 0.2  # share of entries above which a dense product is faster
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Sinkhorn:
         for rung in _ladder(cost.mean(), epsilon):
             is_last = rung == epsilon
             tol, cap = (self.tol, self.max_iters) if is_last else (1e-2, 200)
-            f, g, error, n_rung = _sweep(dense / rung, log_a, log_b, g / rung, tol, cap)
+            f, g, error, n_rung = _alternate(dense / rung, log_a, log_b, g / rung, tol, cap)
             f, g, sweeps = f * rung, g * rung, sweeps + n_rung
         full_f, full_g = (torch.full_like(w, -torch.inf) for w in (a, b))
         full_f[rows], full_g[columns] = f, g
@@ -83,16 +90,52 @@ class Sinkhorn:
         return result
 
 
-def _sweep(cost: Tensor, log_a: Tensor, log_b: Tensor, g: Tensor, tol: float, cap: int):
-    """Alternate until the column error is below ``tol``; all arguments in units of epsilon."""
-    for n_sweeps in range(1, cap + 1):
+def _alternate(cost: Tensor, log_a: Tensor, log_b: Tensor, g: Tensor, tol: float, cap: int):
+    """Alternate until the column error is below ``tol``; all arguments in units of epsilon.
+
+    Log-domain sweeps over the full cost decide; between them a burst of cheap sweeps runs on the
+    kernel at the current potentials, truncated to the entries that carry mass.
+    """
+    n_sweeps = 0
+    while True:
         f = log_a - torch.logsumexp(g - cost, 1)
         column = torch.logsumexp(f[:, None] - cost, 0)
+        n_sweeps += 1
         error = float(((column + g).exp() - log_b.exp()).abs().sum())
-        if error <= tol or n_sweeps == cap:
-            break
+        if error <= tol or n_sweeps >= cap:
+            return f, g, error, n_sweeps
         g = log_b - column
-    return f, g, error, n_sweeps
+        log_v, n_burst = _burst(f, g, cost, log_a, log_b, tol, min(_BURST, cap - n_sweeps))
+        g, n_sweeps = g + log_v, n_sweeps + n_burst
+
+
+def _burst(f: Tensor, g: Tensor, cost: Tensor, log_a: Tensor, log_b: Tensor, tol: float, cap: int):
+    """Return the logarithm of the column scaling after at most ``cap`` kernel sweeps."""
+    kernel = _kernel(f, g, cost)
+    a, b = log_a.exp().numpy(), log_b.exp().numpy()
+    v = np.ones_like(b)
+    for n_sweeps in range(1, cap + 1):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            u = a / (kernel @ v)
+            column = kernel.T @ u
+            proposal = b / column
+        # Truncation and underflow can empty a row or column. The log-domain sweeps then go on
+        # from the last scaling that is safe to absorb.
+        if not (_SAFE > proposal.max() and proposal.min() > 1 / _SAFE):
+            return torch.from_numpy(np.log(v)), n_sweeps - 1
+        error = np.abs(v * column - b).sum()
+        v = proposal
+        if error <= tol:
+            break
+    return torch.from_numpy(np.log(v)), n_sweeps
+
+
+def _kernel(f: Tensor, g: Tensor, cost: Tensor) -> np.ndarray | csr_array:
+    dense = (f[:, None] + g - cost).exp_().numpy()
+    floor = _NEGLIGIBLE / dense.size
+    if np.count_nonzero(dense > floor) > _DENSE * dense.size:
+        return dense
+    return csr_array(np.where(dense > floor, dense, 0.0))
 
 
 def _ladder(mean_cost: float, epsilon: float) -> list[float]:

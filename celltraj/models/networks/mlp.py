@@ -9,7 +9,7 @@ import torch
 
 
 def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> torch.nn.Sequential:
-    """Return a perceptron of three SELU layers, initialised from ``generator`` alone.
+    """Return a perceptron of three SiLU layers, initialised from ``generator`` alone.
 
     Examples
     --------
@@ -27,5 +27,5 @@ def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> tor
         with torch.no_grad():
             layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.uniform_(-bound, bound, generator=generator)
-        layers += [layer, torch.nn.SELU()]
+        layers += [layer, torch.nn.SiLU()]
     return torch.nn.Sequential(*layers[:-1])
