@@ -121,7 +121,7 @@ def _burst(f: Tensor, g: Tensor, cost: Tensor, log_a: Tensor, log_b: Tensor, tol
             proposal = b / column
         # Truncation and underflow can empty a row or column. The log-domain sweeps then go on
         # from the last scaling that is safe to absorb.
-        if not (_SAFE > proposal.max() and proposal.min() > 1 / _SAFE):
+        if not (proposal.max() < _SAFE and proposal.min() > 1 / _SAFE):
             return torch.from_numpy(np.log(v)), n_sweeps - 1
         error = np.abs(v * column - b).sum()
         v = proposal
