@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
+CODE := celltraj tests benchmarks
 
-.PHONY: demo test wheel-check
+.PHONY: demo test tutorials wheel-check
 
 .venv/installed: pyproject.toml .constraints.txt
 	$(PYTHON) -m venv .venv
@@ -9,20 +10,32 @@ BIN := .venv/bin
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/pip install -q -c .constraints.txt -e ".[test,dev]"
+	$(BIN)/pip install -q -c .constraints.txt -e ".[test,tutorials,dev]"
 	touch $@
 
 demo: .venv/installed
 	$(BIN)/celltraj demo --out demo
 
 test: .venv/tested
-	$(BIN)/ruff check celltraj tests
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/pytest
+
+# needs the embryoid bodies: CELLTRAJ_DATA_DIR=folder with eb_pca5.h5ad
+tutorials: .venv/tested
+	mkdir -p build
+	for notebook in tutorials/*.ipynb; do \
+		$(BIN)/jupyter-execute --output ../build/$$(basename $$notebook) $$notebook || exit 1; done
 
 wheel-check: .venv/tested
 	rm -rf dist .venv-wheel
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build
+	$(BIN)/python -m tarfile -l dist/*.tar.gz > dist/sdist.txt
+	$(BIN)/python -m zipfile -l dist/*.whl | tail -n +2 > dist/wheel.txt
+	! grep -vE '^celltraj(/|-)' dist/wheel.txt
+	! grep -vE '^[^/]+/(celltraj/|README.md|LICENSE|CHANGELOG.md|pyproject.toml|PKG-INFO|.gitignore)' dist/sdist.txt
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip install -q -c .constraints.txt dist/*.whl
 	cd dist && ../.venv-wheel/bin/python -c "import celltraj; print(celltraj.__version__)"

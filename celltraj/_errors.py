@@ -1,4 +1,4 @@
-"""Errors that carry what a caller needs to go on."""
+"""Errors and warnings that carry what a caller needs to go on."""
 
 from __future__ import annotations
 
@@ -19,3 +19,7 @@ class ConvergenceError(RuntimeError):
     def __init__(self, message: str, result: Any) -> None:
         super().__init__(message)
         self.result = result
+
+
+class DataWarning(UserWarning):
+    """Point to data that can be fitted but deserve a look: few, constant or duplicate cells."""

@@ -1,6 +1,24 @@
 """Read and write AnnData: the only place that knows its slots."""
 
-from celltraj._anndata.read import read_representation, read_snapshots, read_times
-from celltraj._anndata.write import cells_at, write_bridge
+from celltraj._anndata.read import (
+    check_dimension,
+    find_representation,
+    read_representation,
+    read_snapshots,
+)
+from celltraj._anndata.times import read_times
+from celltraj._anndata.write import (
+    bridge_record,
+    cell_velocity,
+    cells_at,
+    check_writable,
+    options_record,
+    sample_record,
+    write_bridge,
+)
 
-__all__ = ["cells_at", "read_representation", "read_snapshots", "read_times", "write_bridge"]
+__all__ = [
+    "bridge_record", "cell_velocity", "cells_at", "check_dimension", "check_writable",
+    "find_representation", "options_record", "read_representation", "read_snapshots", "read_times",
+    "sample_record", "write_bridge",
+]

@@ -1,65 +1,54 @@
-"""Read times, representations and snapshots from AnnData."""
+"""Read representations and snapshots from AnnData."""
 
 from __future__ import annotations
 
-import re
 import warnings
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from celltraj._anndata.times import read_times
+from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
+from celltraj.models import Bridge, Process
 
 _FEW_VARIABLES = 50
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_FEW_CELLS = 10
 
 
-def read_times(adata: AnnData, time_key: str) -> np.ndarray:
-    """Return the ``(n_obs,)`` times as float64, from numbers, categories or text as ``"day 3"``.
+def find_representation(adata: AnnData, use_rep: str | None) -> str:
+    """Return the name of the representation to work in: ``"X"`` or a key of ``obsm``.
 
     Raises
     ------
     KeyError
-        ``time_key`` is not in ``obs``.
+        ``use_rep`` is not in ``obsm``.
     ValueError
-        A time is missing or holds not exactly one number.
+        Nothing suitable without ``use_rep``, or ``X`` is asked for and there is none.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"expected an AnnData, found {type(adata).__name__}")
-    if time_key not in adata.obs:
+    if use_rep is None:
+        use_rep = _default_representation(adata)
+    if use_rep != "X" and use_rep not in adata.obsm:
         raise KeyError(
-            f"no times in adata.obs[{time_key!r}]; columns found: {list(adata.obs.columns)}. "
-            "Pass time_key= with the column that holds the sampling times"
+            f"no obsm[{use_rep!r}]; found {list(adata.obsm)}. Run sc.pp.pca(adata) for 'X_pca', "
+            "or use_rep='X' for the matrix itself"
         )
-    column = adata.obs[time_key]
-    if column.isna().any():
-        raise ValueError(
-            f"adata.obs[{time_key!r}] is missing for {int(column.isna().sum())} cells; "
-            f"drop them with adata[adata.obs[{time_key!r}].notna()].copy()"
-        )
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        times = column.to_numpy(dtype=float)
-    else:
-        numbers = {label: _number(label, time_key) for label in column.unique()}
-        times = np.array([numbers[label] for label in column], dtype=float)
-    if not np.isfinite(times).all():
-        raise ValueError(f"adata.obs[{time_key!r}] holds infinite times")
-    return times
+    if use_rep == "X" and adata.X is None:
+        raise ValueError(f"adata.X is None; pass use_rep= with one of obsm {list(adata.obsm)}")
+    return use_rep
 
 
-def _number(label: object, time_key: str) -> float:
-    if isinstance(label, int | float | np.number):
-        return float(label)
-    found = _NUMBER.findall(str(label))
-    if len(found) != 1:
-        raise ValueError(
-            f"cannot read one time from {label!r} in adata.obs[{time_key!r}]; "
-            'use numbers or text with a single number, such as "day 3"'
-        )
-    return float(found[0])
+def _default_representation(adata: AnnData) -> str:
+    if "X_pca" in adata.obsm:
+        return "X_pca"
+    if adata.n_vars <= _FEW_VARIABLES:
+        return "X"
+    raise ValueError(
+        f"adata has {adata.n_vars} variables and no obsm['X_pca']; "
+        "run sc.pp.pca(adata) first or pass use_rep="
+    )
 
 
 def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.ndarray]:
@@ -70,28 +59,20 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     KeyError
         ``use_rep`` is not in ``obsm``.
     ValueError
-        Nothing suitable without ``use_rep``, or NaN or infinite values.
+        Nothing suitable without ``use_rep``, no variables, or values that are not finite numbers.
     """
-    if use_rep is None:
-        if "X_pca" in adata.obsm:
-            use_rep = "X_pca"
-        elif adata.n_vars <= _FEW_VARIABLES:
-            use_rep = "X"
-        else:
-            raise ValueError(
-                f"adata has {adata.n_vars} variables and no obsm['X_pca']; "
-                "run sc.pp.pca(adata) first or pass use_rep="
-            )
-    if use_rep != "X" and use_rep not in adata.obsm:
-        raise KeyError(
-            f"no obsm[{use_rep!r}]; found {list(adata.obsm)}. Run sc.pp.pca(adata) for 'X_pca', "
-            "or use_rep='X' for the matrix itself"
-        )
-    values = adata.X if use_rep == "X" else adata.obsm[use_rep]
+    use_rep = find_representation(adata, use_rep)
+    # slicing reads a backed matrix into memory
+    values = adata.X[:] if use_rep == "X" else adata.obsm[use_rep]
     dense = values.toarray() if issparse(values) else np.asarray(values)
-    if not np.issubdtype(dense.dtype, np.number):
-        raise ValueError(f"{use_rep} has dtype {dense.dtype}; numbers are needed")
+    if dense.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{use_rep} has dtype {dense.dtype}, and numbers are needed; "
+            "convert it with .astype(float) once every entry is a number"
+        )
     dense = dense.astype(np.float64)
+    if dense.shape[1] == 0:
+        raise ValueError(f"{use_rep} has no variables; pass use_rep= with a representation")
     bad = ~np.isfinite(dense).all(1)
     if bad.any():
         raise ValueError(
@@ -101,43 +82,93 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     return use_rep, dense
 
 
+def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
+    """Raise where a bridge was fitted in another number of variables than ``use_rep`` has."""
+    if isinstance(process, Bridge) and process.snapshots.dim != n_variables:
+        raise ValueError(
+            f"the bridge has {process.snapshots.dim} variables, {use_rep} has {n_variables}; "
+            "pass the use_rep= that the bridge was fitted in"
+        )
+
+
+def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndarray:
+    """Return the ``(n_obs,)`` cell weights, not yet normalised.
+
+    Raises
+    ------
+    KeyError
+        ``weights_key`` is not in ``obs``.
+    ValueError
+        Weights that are not finite numbers, negative, or all zero at one time.
+    """
+    if weights_key not in adata.obs:
+        raise KeyError(
+            f"no weights in adata.obs[{weights_key!r}]; columns found: {list(adata.obs.columns)}"
+        )
+    column = adata.obs[weights_key]
+    place = f"adata.obs[{weights_key!r}]"
+    if column.dtype.kind not in "fiu":
+        raise ValueError(f"{place} has dtype {column.dtype}; weights must be numbers")
+    w = column.to_numpy(dtype=float, na_value=np.nan)
+    bad = ~(np.isfinite(w) & (w >= 0))
+    if bad.any():
+        raise ValueError(
+            f"{place} is negative, missing or infinite for {int(bad.sum())} cells (first: "
+            f"{adata.obs_names[bad][0]!r}, {w[bad][0]:g}); weights must be finite and not negative"
+        )
+    empty = [f"{t:g}" for t in np.unique(times) if w[times == t].sum() == 0]
+    if empty:
+        raise ValueError(
+            f"{place} is zero for all cells at time {', '.join(empty)}; "
+            "give one of them weight or drop the time"
+        )
+    return w
+
+
 def read_snapshots(
     adata: AnnData, *, time_key: str, use_rep: str | None, weights_key: str | None = None
 ) -> tuple[Snapshots, str]:
     """Return the validated snapshots and the name of the representation that was read."""
     times = read_times(adata, time_key)
     name, x = read_representation(adata, use_rep)
-    if weights_key is not None and weights_key not in adata.obs:
-        raise KeyError(
-            f"no weights in adata.obs[{weights_key!r}]; columns found: {list(adata.obs.columns)}"
-        )
     unique = np.unique(times)
+    if len(unique) == 1:
+        raise ValueError(
+            f"all cells have time {unique[0]:g} in adata.obs[{time_key!r}]; dynamics need two "
+            "times or more"
+        )
     clouds = tuple(torch.from_numpy(x[times == t]) for t in unique)
     weights: tuple[torch.Tensor, ...] = ()
     if weights_key is not None:
-        w = adata.obs[weights_key].to_numpy(dtype=float)
+        w = read_weights(adata, weights_key, times)
         weights = tuple(torch.from_numpy(w[times == t]) for t in unique)
-    _warn_about_thin_data(unique, clouds, name)
-    return Snapshots(tuple(unique), clouds, weights), name
+    snapshots = Snapshots(tuple(unique), clouds, weights)
+    for message in _doubts(snapshots, name):
+        warnings.warn(message, DataWarning, stacklevel=3)
+    return snapshots, name
 
 
-def _warn_about_thin_data(times: np.ndarray, clouds: tuple[torch.Tensor, ...], name: str) -> None:
-    few = {f"{t:g}": len(c) for t, c in zip(times, clouds, strict=True) if len(c) < 10}
+def _doubts(snapshots: Snapshots, name: str) -> list[str]:
+    """Return what in the data can be fitted but deserves a look."""
+    found = []
+    clouds = zip(snapshots.times, snapshots.x, strict=True)
+    few = {f"{t:g}": len(x) for t, x in clouds if len(x) < _FEW_CELLS}
     if few:
-        warnings.warn(
-            f"fewer than 10 cells at times {few}: bridges through them are mostly noise",
-            UserWarning, stacklevel=4,
+        found.append(
+            f"fewer than {_FEW_CELLS} cells at times {few}: bridges through them are mostly "
+            "noise; merge or drop these times"
         )
-    together = torch.cat(clouds)
+    together = torch.cat(snapshots.x)
     constant = (together == together[0]).all(0).nonzero().flatten().tolist()
     if constant:
-        warnings.warn(
+        found.append(
             f"variables {constant} of {name} are constant over all cells; the bridge only adds "
-            "noise to them, drop them", UserWarning, stacklevel=4,
+            "noise to them, drop them"
         )
     n_copies = len(together) - len(torch.unique(together, dim=0))
     if n_copies:
-        warnings.warn(
+        found.append(
             f"{n_copies} cells are exact copies of others in {name}; if that is not meant, "
-            "drop duplicates", UserWarning, stacklevel=4,
+            "drop duplicates"
         )
+    return found

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
+from anndata import AnnData, ImplicitModificationWarning
 
+from celltraj._anndata.keys import ROOT, VELOCITY
 from celltraj.models import Bridge
 
 logger = logging.getLogger("celltraj")
 
 
-def write_bridge(
-    adata: AnnData, bridge: Bridge, x: np.ndarray, times: np.ndarray, params: dict, key: str
-) -> None:
-    """Write velocities to ``obsm`` and the record of the fit to ``uns["celltraj"][key]``."""
-    velocity = np.empty_like(x, dtype=np.float32)
-    for t in np.unique(times):
-        here = times == t
-        velocity[here] = bridge.velocity(float(t), torch.from_numpy(x[here])).numpy()
-    slot = f"X_{key}_velocity"
-    adata.obsm[slot] = velocity
+def options_record(options: Any) -> dict[str, Any]:
+    """Return the class name and the fields of an options object as a dict that h5ad keeps.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> from celltraj._anndata.write import options_record
+    >>> options_record(ct.models.PlugInDrift())
+    {'name': 'PlugInDrift'}
+    """
+    return {"name": type(options).__name__, **asdict(options)}
+
+
+def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return what every record begins with: params, version and seed."""
+    return {"params": params, "version": version("celltraj"), "seed": int(seed)}
+
+
+def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return the record of a fit: params, version, seed, time points, convergence, history."""
     history = getattr(bridge.field, "history", ())
-    adata.uns.setdefault("celltraj", {})[key] = {
-        "params": params,
-        "version": version("celltraj"),
-        "seed": params["seed"],
+    return sample_record(params, seed) | {
         "time_points": np.asarray(bridge.snapshots.times),
         "convergence": pd.DataFrame(
             {
@@ -45,18 +56,74 @@ def write_bridge(
             {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
         ).rename(index=str),
     }
-    logger.info("wrote adata.obsm[%r] and adata.uns['celltraj'][%r]", slot, key)
 
 
-def cells_at(adata: AnnData, use_rep: str, states: np.ndarray, obs: pd.DataFrame) -> AnnData:
-    """Return an AnnData of ``(n, d)`` states in the space of ``use_rep``, ready for scanpy."""
-    names = (
-        adata.var_names
-        if use_rep == "X"
-        else pd.Index([f"{use_rep}_{i}" for i in range(states.shape[1])])
-    )
-    var = pd.DataFrame(index=names)
-    result = AnnData(states.astype(np.float32), obs=obs.rename(index=str), var=var)
-    if use_rep != "X":
-        result.obsm[use_rep] = result.X
+def cell_velocity(bridge: Bridge, x: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return the bridge's mean velocity ``(n_obs, d)`` of every cell at its own time, float32."""
+    velocity = np.empty_like(x, dtype=np.float32)
+    for t in np.unique(times):
+        here = times == t
+        velocity[here] = bridge.velocity(float(t), torch.from_numpy(x[here])).numpy()
+    return velocity
+
+
+def check_writable(adata: AnnData, key: str) -> None:
+    """Raise before any work where a record could not be written to ``adata`` afterwards."""
+    if "/" in key:
+        raise ValueError(f"key_added={key!r} holds '/', which h5ad reads as nesting; leave it out")
+    if not isinstance(adata.uns.get(ROOT, {}), dict):
+        raise ValueError(f"adata.uns[{ROOT!r}] is not a dict; move it: celltraj writes there")
+    if adata.is_view and adata.isbacked:
+        raise ValueError("adata is a view of a backed file; load it first with adata.to_memory()")
+
+
+def write_bridge(
+    adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str
+) -> None:
+    """Write velocities to ``obsm`` and the record of the fit to ``uns["celltraj"][key]``."""
+    if adata.is_view:
+        warnings.warn(
+            "adata is a view of another AnnData: it becomes an AnnData of its own to hold the "
+            "results, and the other one does not get them; pass adata[...].copy() to say so",
+            ImplicitModificationWarning, stacklevel=3,
+        )
+    (slot,) = VELOCITY.at(key=key)
+    records = {**adata.uns.get(ROOT, {}), key: record}
+    with warnings.catch_warnings():
+        # anndata says of a view what was said above, without the way out
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        adata.obsm[slot] = velocity
+        adata.uns[ROOT] = records
+    logger.info("wrote adata.obsm[%r]", slot)
+    for field in record:
+        logger.info("wrote adata.uns[%r][%r][%r]", ROOT, key, field)
+
+
+def cells_at(
+    var_names: pd.Index, use_rep: str, states: np.ndarray, obs: pd.DataFrame,
+    record: tuple[str, dict[str, Any]],
+) -> AnnData:
+    """Return an AnnData of ``(n, d)`` states in the space of ``use_rep``, ready for scanpy.
+
+    Parameters
+    ----------
+    var_names
+        Names of the ``d`` variables where ``use_rep`` is ``"X"``; else they are numbered.
+    use_rep
+        ``"X"``, or the key of ``obsm`` that holds the states besides ``X``.
+    states
+        ``(n, d)`` states, stored as float32.
+    obs
+        ``n`` rows about the states.
+    record
+        Name and content of the record in ``uns["celltraj"]``.
+    """
+    is_x = use_rep == "X"
+    names = var_names if is_x else [f"{use_rep}_{i}" for i in range(states.shape[1])]
+    x = states.astype(np.float32)
+    obs = obs.set_axis([str(i) for i in range(len(obs))])
+    result = AnnData(x, obs=obs, var=pd.DataFrame(index=pd.Index(names, dtype=str)))
+    if not is_x:
+        result.obsm[use_rep] = x.copy()
+    result.uns[ROOT] = {record[0]: record[1]}
     return result

@@ -11,9 +11,10 @@ import os
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Cells
 from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models.references import Brownian
@@ -46,16 +47,16 @@ class Bridge:
         """Times at which the drift jumps: the snapshots."""
         return self.snapshots.times
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` forward drift, in [x]/[t]; the reference's beyond the snapshots."""
         is_observed = self.snapshots.times[0] <= t < self.snapshots.times[-1]
         return (self.field if is_observed else self.reference).drift(t, x)
 
-    def diffusion(self, t: float, x: Tensor) -> Tensor:
+    def diffusion(self, t: float, x: Cells) -> Cells:
         """Return the reference's ``(n, d)`` diffusion, in [x]/sqrt([t])."""
         return self.reference.diffusion(t, x)
 
-    def score(self, t: float, x: Tensor) -> Tensor:
+    def score(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` score of the bridge's marginal, in 1/[x].
 
         Raises
@@ -66,7 +67,7 @@ class Bridge:
         self._check_observed(t)
         return self.field.score(t, x)
 
-    def velocity(self, t: float, x: Tensor) -> Tensor:
+    def velocity(self, t: float, x: Cells) -> Cells:
         """Return the mean velocity ``(n, d)`` of the cells ``x`` of a snapshot, in [x]/[t].
 
         The forward drift; at the last snapshot, after which nothing is known, the backward drift:
@@ -81,7 +82,7 @@ class Bridge:
 
         save(self, directory)
 
-    def sample(self, time: float, n: int, *, generator: torch.Generator) -> Tensor:
+    def sample(self, time: float, n: int, *, generator: torch.Generator) -> Cells:
         """Draw ``n`` cells ``(n, d)`` of the bridge's marginal at ``time``, without simulation.
 
         Raises
@@ -106,8 +107,13 @@ class Bridge:
             )
 
 
-def default_sigma(snapshots: Snapshots, *, generator: torch.Generator, fraction: float = 0.01,
-                  max_cells: int = 2000) -> float:
+def default_sigma(
+    snapshots: Snapshots,
+    *,
+    generator: torch.Generator,
+    fraction: float = 0.01,
+    max_cells: int = 2000,
+) -> float:
     """Return the sigma whose variance is a hundredth of the mean squared displacement rate.
 
     ``sigma^2 = fraction x mean_k W2(x_k, x_{k+1})^2 / (t_{k+1} - t_k)``, with exact transport on at
@@ -171,19 +177,22 @@ def fit_bridge(
     generator
         Source of randomness.
     progress
-        Whether training shows a progress bar.
+        Whether couplings and training show progress bars.
 
     Raises
     ------
     ConvergenceError
         A gap's coupling did not reach the solver's tolerance.
     """
+    gaps = list(zip(snapshots.pairs(), snapshots.gaps, strict=True))
     couplings = tuple(
         solver(
             reference.cost(snapshots.x[k0], snapshots.x[k1]),
-            snapshots.weights[k0], snapshots.weights[k1], epsilon=reference.epsilon(gap),
+            snapshots.weights[k0],
+            snapshots.weights[k1],
+            epsilon=reference.epsilon(gap),
         )
-        for (k0, k1), gap in zip(snapshots.pairs(), snapshots.gaps, strict=True)
+        for (k0, k1), gap in tqdm(gaps, desc="coupling", unit="gap", disable=not progress)
     )
     field = drift.fit(snapshots, reference, couplings, generator=generator, progress=progress)
     return Bridge(snapshots, reference, couplings, field)

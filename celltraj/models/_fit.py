@@ -8,12 +8,9 @@ from collections.abc import Iterable
 
 import pytorch_lightning as lightning
 import torch
-from tqdm.auto import tqdm
 
 
-def run_training(
-    module: lightning.LightningModule, batches: Iterable, *, progress: bool
-) -> None:
+def run_training(module: lightning.LightningModule, batches: Iterable) -> None:
     """Train ``module`` in place on one pass over ``batches``, without files or global seeding.
 
     The CPU is used, on one thread: these networks are too small for a transfer per step to pay, and
@@ -25,19 +22,14 @@ def run_training(
     for logger in loggers:
         logger.setLevel(logging.WARNING)  # banners about devices say nothing of the model
     torch.set_num_threads(1)
-    bar = tqdm(batches, desc="training", unit="step", disable=not progress)
     try:
         with warnings.catch_warnings():
             # one pass over an iterable of known batches needs neither workers nor a length
             warnings.filterwarnings("ignore", module="pytorch_lightning")
-            # barebones: loggers, checkpoints and bars of its own cost as much as these steps do
-            trainer = lightning.Trainer(
-                max_epochs=1, accelerator="cpu", devices=1, barebones=True
-            )
-            trainer.fit(module, bar)
+            # barebones: no loggers, checkpoints or bars of its own
+            trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", devices=1, barebones=True)
+            trainer.fit(module, batches)
     finally:
-        bar.close()
         torch.set_num_threads(n_threads)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-

@@ -13,6 +13,7 @@ Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,14 +22,16 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Cells, Column
 from celltraj.models._fit import run_training
 from celltraj.models.networks import mlp
 from celltraj.models.references import Brownian
 from celltraj.ot import Coupling
 
-_DRAWN_AT_ONCE = 50  # batches
+_DRAWN_AT_ONCE = 50  # steps
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,8 @@ class NeuralDrift:
     ) -> NeuralField:
         """Return the trained field; its ``history`` holds the loss at each step."""
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
-        training = _Training(field, self)
-        batches = _Batches(snapshots, reference, couplings, self, generator)
-        run_training(training, batches, progress=progress)
+        training = _Training(field, self, progress=progress)
+        run_training(training, _Batches(snapshots, reference, couplings, self, generator))
         averaged = training.averaged
         averaged.history = tuple(float(v) for v in torch.stack(training.losses))
         return averaged
@@ -100,12 +102,12 @@ class NeuralField(torch.nn.Module):
         n_inputs = snapshots.dim + 1 + len(snapshots.times)
         self.net = mlp(n_inputs, 2 * snapshots.dim, width=width, generator=generator)
 
-    def heads(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def heads(self, t: Column, x: Cells) -> tuple[Cells, Cells]:
         """Return mean displacement rate in ``speed`` units and score in ``1 / scale`` units."""
         inputs = [(x - self.centre) / self.scale, *self._time_features(t)]
         return self.net(torch.cat(inputs, 1)).chunk(2, 1)
 
-    def _time_features(self, t: Tensor) -> tuple[Tensor, Tensor]:
+    def _time_features(self, t: Column) -> tuple[Tensor, Tensor]:
         """Return time as a share of the duration, and hat functions centred at the snapshots.
 
         The drift of a bridge has a kink at every snapshot, which the share alone cannot express.
@@ -117,18 +119,18 @@ class NeuralField(torch.nn.Module):
         hats.scatter_(1, position - 1, 1 - s).scatter_(1, position, s)
         return (t - self.times[0]) / (self.times[-1] - self.times[0]), hats
 
-    def _predict(self, t: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         with torch.no_grad():
             rate, score = self.heads(torch.full((len(x), 1), t), x.float())
             return (rate * self.speed).to(x.dtype), (score / self.scale).to(x.dtype)
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m + s sigma^2 score``, ``(n, d)``."""
         rate, score = self._predict(t, x)
         variance = self.reference.sigma**2
         return self.reference.drift(t, x) + rate + self._fraction(t) * variance * score
 
-    def backward_drift(self, t: float, x: Tensor) -> Tensor:
+    def backward_drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m - (1 - s) sigma^2 score``, ``(n, d)``."""
         rate, score = self._predict(t, x)
         variance = self.reference.sigma**2
@@ -138,7 +140,7 @@ class NeuralField(torch.nn.Module):
         k = self.snapshots.gap_of(t)
         return (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
 
-    def score(self, t: float, x: Tensor) -> Tensor:
+    def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``."""
         return self._predict(t, x)[1]
 
@@ -146,46 +148,72 @@ class NeuralField(torch.nn.Module):
 class _Training(lightning.LightningModule):
     """Regress both heads and average the weights."""
 
-    def __init__(self, field: NeuralField, options: NeuralDrift) -> None:
+    def __init__(self, field: NeuralField, options: NeuralDrift, *, progress: bool) -> None:
         super().__init__()
         self.field, self.options = field, options
         self.averaged = copy.deepcopy(field)
         self.losses: list[Tensor] = []
+        # Lightning's hooks around a batch cost as much as a step of a network this small: a batch
+        # is therefore a run of steps, taken here
+        self.automatic_optimization = False
+        self.bar = tqdm(
+            total=options.max_steps, desc="training", unit="step", disable=not progress
+        )
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        t, x, rate, z, width = batch
+    def training_step(self, steps: list[tuple[Tensor, ...]], batch_idx: int) -> None:
+        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        for points in steps:
+            loss = self._loss(*points)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            schedule.step()
+            self._average()
+            self.losses.append(loss.detach())
+        self.bar.update(len(steps))
+
+    def _loss(self, t: Tensor, x: Tensor, rate: Tensor, z: Tensor, width: Tensor) -> Tensor:
         predicted_rate, score = self.field.heads(t, x)
         rate_loss = (predicted_rate - rate / self.field.speed).square().mean()
         score_loss = (z + width / self.field.scale * score).square().mean()
-        loss = rate_loss + score_loss
-        self.losses.append(loss.detach())
-        return loss
+        return rate_loss + score_loss
 
-    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+    def _average(self) -> None:
         # the average warms up, so that it forgets the random initial weights
-        decay = min(self.options.ema_decay, (1 + batch_idx) / (10 + batch_idx))
+        n = len(self.losses)
+        decay = min(self.options.ema_decay, (1 + n) / (10 + n))
         pairs = zip(self.averaged.parameters(), self.field.parameters(), strict=True)
         with torch.no_grad():
             for average, value in pairs:
                 average.lerp_(value, 1 - decay)
 
+    def on_train_end(self) -> None:
+        self.bar.close()
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         peak, n = self.options.learning_rate, self.options.max_steps
-        optimizer = torch.optim.AdamW(self.field.parameters(), lr=peak, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(
+            self.field.parameters(), lr=peak, weight_decay=0.0, fused=True
+        )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, peak, total_steps=n, pct_start=0.1
         )
-        return {
-            "optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
 
 class _Batches:
-    """Draw bridge points uniformly over the whole duration, from plans solved once per gap."""
+    """Draw bridge points uniformly over the whole duration, from plans solved once per gap.
+
+    Iterates over lists of steps, each a tuple of time, state, displacement rate, noise and width.
+    """
 
     def __init__(
-        self, snapshots: Snapshots, reference: Brownian, couplings: tuple[Coupling, ...],
-        options: NeuralDrift, generator: torch.Generator,
+        self,
+        snapshots: Snapshots,
+        reference: Brownian,
+        couplings: tuple[Coupling, ...],
+        options: NeuralDrift,
+        generator: torch.Generator,
     ) -> None:
         self.snapshots, self.reference, self.options = snapshots, reference, options
         self.generator = generator
@@ -200,12 +228,12 @@ class _Batches:
             self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
 
     def __len__(self) -> int:
-        return self.options.max_steps
+        return math.ceil(self.options.max_steps / _DRAWN_AT_ONCE)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
         size = self.options.batch_size
         for rows in torch.arange(len(self.i)).split(_DRAWN_AT_ONCE * size):
-            yield from zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True)
+            yield list(zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True))
 
     def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
         k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Cells
 from celltraj.models.references import Brownian
 from celltraj.ot import Coupling
 
@@ -52,7 +53,7 @@ class PlugInField:
     reference: Brownian
     couplings: tuple[Coupling, ...]
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: float, x: Cells) -> Cells:
         """Return ``(sum_j w_j y_j - x) / (t1 - t)``, ``w_j ~ exp(g_j/eps) p_ref(y_j | x)``."""
         k = self.snapshots.gap_of(t)
         left = self.snapshots.times[k + 1] - t
@@ -60,7 +61,7 @@ class PlugInField:
             raise ValueError(_no_density(t, "forward drift ends with the gap"))
         return (self._expected(self.couplings[k].g, k, k + 1, left, x) - x) / left
 
-    def backward_drift(self, t: float, x: Tensor) -> Tensor:
+    def backward_drift(self, t: float, x: Cells) -> Cells:
         """Return ``(x - sum_i w_i x_i) / (t - t0)``, ``w_i ~ exp(f_i/eps) p_ref(x | x_i)``."""
         k = self.snapshots.gap_of(t)
         gone = t - self.snapshots.times[k]
@@ -68,11 +69,11 @@ class PlugInField:
             raise ValueError(_no_density(t, "backward drift begins after the snapshot"))
         return (x - self._expected(self.couplings[k].f, k, k, gone, x)) / gone
 
-    def score(self, t: float, x: Tensor) -> Tensor:
+    def score(self, t: float, x: Cells) -> Cells:
         """Return ``(b_forward - b_backward) / sigma^2`` at a time strictly inside a gap."""
         return (self.drift(t, x) - self.backward_drift(t, x)) / self.reference.sigma**2
 
-    def _expected(self, potential: Tensor, k: int, end: int, duration: float, x: Tensor) -> Tensor:
+    def _expected(self, potential: Tensor, k: int, end: int, duration: float, x: Cells) -> Cells:
         """Return the mean of the cells at snapshot ``end`` that a path through ``x`` reaches."""
         y, state = self.snapshots.x[end], x.double()
         log_h = potential / self.couplings[k].epsilon

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from celltraj._typing import Cells
 
 
 @runtime_checkable
 class Process(Protocol):
     """Describe ``dX = drift(t, X) dt + diffusion(t, X) dW`` with ``t`` in the user's unit."""
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` drift, in [x]/[t]."""
         ...
 
-    def diffusion(self, t: float, x: Tensor) -> Tensor:
+    def diffusion(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` diagonal diffusion, in [x]/sqrt([t])."""
         ...
 
@@ -24,6 +24,6 @@ class Process(Protocol):
 class ReversibleProcess(Process, Protocol):
     """A process whose marginal densities are known by their score."""
 
-    def score(self, t: float, x: Tensor) -> Tensor:
+    def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
         ...

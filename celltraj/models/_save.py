@@ -82,8 +82,12 @@ def load(directory: str | os.PathLike) -> Bridge:
     reference = Brownian(facts["sigma"])
     couplings = tuple(
         Coupling(
-            reference.cost(snapshots.x[k], snapshots.x[k + 1]), tensors[f"f.{k}"],
-            tensors[f"g.{k}"], snapshots.weights[k], snapshots.weights[k + 1], **record,
+            reference.cost(snapshots.x[k], snapshots.x[k + 1]),
+            tensors[f"f.{k}"],
+            tensors[f"g.{k}"],
+            snapshots.weights[k],
+            snapshots.weights[k + 1],
+            **record,
         )
         for k, record in enumerate(facts["couplings"])
     )
@@ -93,6 +97,6 @@ def load(directory: str | os.PathLike) -> Bridge:
         snapshots, reference, width=facts["width"], generator=torch.Generator().manual_seed(0)
     )
     prefix = "field."
-    field.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
+    field.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     field.history = tuple(facts["history"])
     return Bridge(snapshots, reference, couplings, field)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import torch
 import torchsde
 from torch import Tensor
+from tqdm.auto import tqdm
 
+from celltraj._typing import Cells, States
 from celltraj.models._process import Process, ReversibleProcess
 
 
@@ -24,7 +26,7 @@ class Trajectories:
     """Hold simulated states: ``times (T,)`` in the user's unit and ``x (T, n, d)``."""
 
     times: tuple[float, ...]
-    x: Tensor
+    x: States
 
 
 class _Clock(torch.nn.Module):
@@ -32,9 +34,9 @@ class _Clock(torch.nn.Module):
 
     noise_type = "diagonal"
 
-    def __init__(self, grid: Tensor, velocity: Callable, noise: Callable | None) -> None:
+    def __init__(self, grid: Tensor, velocity: Callable, noise: Callable | None, bar: tqdm) -> None:
         super().__init__()
-        self.grid, self.velocity, self.noise = grid, velocity, noise
+        self.grid, self.velocity, self.noise, self.bar = grid, velocity, noise, bar
         self.sde_type = "stratonovich" if noise is None else "ito"
 
     def _step(self, clock: Tensor) -> tuple[float, float]:
@@ -47,6 +49,7 @@ class _Clock(torch.nn.Module):
 
     def f(self, clock: Tensor, x: Tensor) -> Tensor:
         t, h = self._step(clock)
+        self.bar.update(int(clock) + 1 - self.bar.n)
         return h * self.velocity(t, x)
 
     def g(self, clock: Tensor, x: Tensor) -> Tensor:
@@ -58,12 +61,13 @@ class _Clock(torch.nn.Module):
 
 def simulate(
     process: Process,
-    x0: Tensor,
+    x0: Cells,
     times: Sequence[float],
     *,
     n_steps: int = 50,
     ode: bool = False,
     generator: torch.Generator,
+    progress: bool = False,
 ) -> Trajectories:
     """Simulate ``process`` from ``x0`` onto every time in ``times``.
 
@@ -84,6 +88,8 @@ def simulate(
         Whether to follow the probability flow instead of the SDE.
     generator
         Source of randomness.
+    progress
+        Whether to show a progress bar over the steps.
 
     Returns
     -------
@@ -107,16 +113,26 @@ def simulate(
         raise ValueError(f"times must hold two or more strictly monotone values; found {times}")
     weight = 0.5 if ode else float(steps[0] < 0)
     grid, on_request = _grid(times, getattr(process, "breakpoints", ()), n_steps)
-    clock = _Clock(grid, _velocity(process, weight), None if ode else process.diffusion)
     entropy = int(torch.randint(2**31 - 1, (1,), generator=generator))
     brownian = torchsde.BrownianInterval(
-        0.0, float(len(grid) - 1), size=tuple(x0.shape), dtype=x0.dtype, entropy=entropy, dt=1.0,
+        0.0,
+        float(len(grid) - 1),
+        size=tuple(x0.shape),
+        dtype=x0.dtype,
+        entropy=entropy,
+        dt=1.0,
         levy_area_approximation="none",
     )
-    with torch.no_grad():
+    bar = tqdm(total=len(grid) - 1, desc="simulating", unit="step", disable=not progress)
+    with torch.no_grad(), bar:
+        clock = _Clock(grid, _velocity(process, weight), None if ode else process.diffusion, bar)
         x = torchsde.sdeint(
-            clock, x0, torch.tensor(on_request, dtype=torch.float64).to(x0.dtype), bm=brownian,
-            method="midpoint" if ode else "euler", dt=1.0,
+            clock,
+            x0,
+            torch.tensor(on_request, dtype=torch.float64).to(x0.dtype),
+            bm=brownian,
+            method="midpoint" if ode else "euler",
+            dt=1.0,
         )
     if not torch.isfinite(x).all():
         raise ValueError(
@@ -134,7 +150,7 @@ def _velocity(process: Process, weight: float) -> Callable[[float, Tensor], Tens
             f"{type(process).__name__} has no score(t, x): it can only be simulated forwards"
         )
 
-    def velocity(t: float, x: Tensor) -> Tensor:
+    def velocity(t: float, x: Cells) -> Cells:
         variance = process.diffusion(t, x).square()
         return process.drift(t, x) - weight * variance * process.score(t, x)
 

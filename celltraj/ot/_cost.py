@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._typing import Cells, Plan, Targets
+
 _BLOCK = 4_000_000  # entries held at once: 32 MB in float64
 
 
@@ -23,8 +25,8 @@ class SquaredEuclidean:
         ``(n, d)`` and ``(m, d)`` points, float64.
     """
 
-    x: Tensor
-    y: Tensor
+    x: Cells
+    y: Targets
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,7 +40,7 @@ class SquaredEuclidean:
             rows = slice(start, start + step)
             yield rows, torch.cdist(self.x[rows], self.y).square_().mul_(0.5)
 
-    def dense(self) -> Tensor:
+    def dense(self) -> Plan:
         """Return the full ``(n, m)`` cost."""
         return torch.cat([block for _, block in self.blocks()])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import SquaredEuclidean
 
 
@@ -33,10 +34,10 @@ class Coupling:
     """
 
     cost: SquaredEuclidean
-    f: Tensor
-    g: Tensor
-    a: Tensor
-    b: Tensor
+    f: Earlier
+    g: Later
+    a: Earlier
+    b: Later
     epsilon: float
     marginal_error: float
     converged: bool
@@ -47,7 +48,7 @@ class Coupling:
             exponent = (self.f[rows, None] + self.g[None] - cost) / self.epsilon
             yield rows, exponent.exp_()
 
-    def to_dense(self) -> Tensor:
+    def to_dense(self) -> Plan:
         """Return the full ``(n, m)`` plan."""
         return torch.cat([block for _, block in self._plan_blocks()])
 

@@ -32,9 +32,7 @@ def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2; found {order}")
     cost = pot.dist(np.asarray(x, float), np.asarray(y, float)).clip(min=0) ** (order / 2)
-    value, log = pot.emd2(
-        pot.unif(len(x)), pot.unif(len(y)), cost, numItermax=10**7, log=True
-    )
+    value, log = pot.emd2(pot.unif(len(x)), pot.unif(len(y)), cost, numItermax=10**7, log=True)
     if log["warning"] is not None:
         raise RuntimeError(f"exact transport failed: {log['warning']}")
     return float(value) ** (1 / order)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor
 
 from celltraj._errors import ConvergenceError
+from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import SquaredEuclidean
 from celltraj.ot._coupling import Coupling
 
@@ -54,7 +54,7 @@ class Sinkhorn:
     max_iters: int = 20_000
     throw: bool = True
 
-    def __call__(self, cost: SquaredEuclidean, a: Tensor, b: Tensor, *, epsilon: float) -> Coupling:
+    def __call__(self, cost: SquaredEuclidean, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``.
 
         Raises
@@ -90,7 +90,7 @@ class Sinkhorn:
         return result
 
 
-def _alternate(cost: Tensor, log_a: Tensor, log_b: Tensor, g: Tensor, tol: float, cap: int):
+def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int):
     """Alternate until the column error is below ``tol``; all arguments in units of epsilon.
 
     Log-domain sweeps over the full cost decide; between them a burst of cheap sweeps runs on the
@@ -109,7 +109,7 @@ def _alternate(cost: Tensor, log_a: Tensor, log_b: Tensor, g: Tensor, tol: float
         g, n_sweeps = g + log_v, n_sweeps + n_burst
 
 
-def _burst(f: Tensor, g: Tensor, cost: Tensor, log_a: Tensor, log_b: Tensor, tol: float, cap: int):
+def _burst(f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: float, cap: int):
     """Return the logarithm of the column scaling after at most ``cap`` kernel sweeps."""
     kernel = _kernel(f, g, cost)
     a, b = log_a.exp().numpy(), log_b.exp().numpy()
@@ -130,7 +130,7 @@ def _burst(f: Tensor, g: Tensor, cost: Tensor, log_a: Tensor, log_b: Tensor, tol
     return torch.from_numpy(np.log(v)), n_sweeps
 
 
-def _kernel(f: Tensor, g: Tensor, cost: Tensor) -> np.ndarray | csr_array:
+def _kernel(f: Earlier, g: Later, cost: Plan) -> np.ndarray | csr_array:
     dense = (f[:, None] + g - cost).exp_().numpy()
     floor = _NEGLIGIBLE / dense.size
     if np.count_nonzero(dense > floor) > _DENSE * dense.size:
@@ -146,7 +146,7 @@ def _ladder(mean_cost: float, epsilon: float) -> list[float]:
     return [*rungs, epsilon]
 
 
-def _check_problem(cost: SquaredEuclidean, a: Tensor, b: Tensor, epsilon: float) -> None:
+def _check_problem(cost: SquaredEuclidean, a: Earlier, b: Later, epsilon: float) -> None:
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive; found {epsilon}")
     if (len(a), len(b)) != cost.shape:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from celltraj.pl._finish import finish
+from celltraj.pl._finish import Save, axes_of, finish
+
+TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
+_COLUMNS = {"method", "time", "metric", "value", "seed"}
 
 
 def cross_validation(
@@ -18,10 +17,13 @@ def cross_validation(
     metric: str = "W1",
     ax: Axes | None = None,
     show: bool | None = None,
-    save: str | Path | None = None,
+    save: Save = None,
     return_fig: bool = False,
-) -> Figure | Axes | None:
-    """Draw the score of each method at each held-out time; the floor is dashed.
+) -> object:
+    """Draw the score of each method at each held-out time; lower is better.
+
+    Models are in colour, predictions without a model thin and grey, the noise floor dashed. Several
+    seeds are drawn as their mean with the standard error.
 
     Parameters
     ----------
@@ -29,22 +31,53 @@ def cross_validation(
         Result of :func:`celltraj.tl.cross_validate`.
     metric
         The metric to draw.
-    ax, show, save, return_fig
-        As in scanpy; ``save`` is a path.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A path, or ``True`` for scanpy's figure folder.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
 
     Raises
     ------
     ValueError
-        The metric is not in ``scores``.
+        ``scores`` lacks a column, or holds no such metric.
+
+    Examples
+    --------
+    >>> import celltraj as ct, pandas as pd
+    >>> scores = pd.DataFrame({
+    ...     "method": ["floor", "bridge"], "time": [1.0, 1.0], "metric": "W1",
+    ...     "value": [0.1, 0.3], "seed": 0,
+    ... })
+    >>> ct.pl.cross_validation(scores, show=False).get_ylabel()
+    'W1 to the held-out cells'
     """
+    missing = _COLUMNS - set(scores.columns)
+    if missing:
+        raise ValueError(
+            f"scores lack the columns {sorted(missing)}; make them with ct.tl.cross_validate"
+        )
     chosen = scores[scores["metric"] == metric]
     if chosen.empty:
         raise ValueError(f"no metric {metric!r}; found {sorted(scores['metric'].unique())}")
-    ax = plt.subplots()[1] if ax is None else ax
-    table = chosen.pivot_table(index="time", columns="method", values="value")
-    for method in table.mean().sort_values().index:
-        style = "--" if method == "floor" else "-"
-        ax.plot(table.index, table[method], style, marker="o", label=method)
-    ax.set(xlabel="held-out time", ylabel=metric)
-    ax.legend(frameon=False)
-    return finish(ax, show=show, save=save, return_fig=return_fig)
+    ax = axes_of(ax)
+    summary = chosen.groupby(["method", "time"])["value"].agg(["mean", "sem"])
+    order = chosen.groupby("method")["value"].mean().sort_values().index
+    greys = iter(("o", "s", "^", "v", "D", "x") * 2)
+    for method in order:
+        rows = summary.loc[method]
+        if method == "floor":
+            style = {"color": "black", "ls": "--", "lw": 1}
+        elif method in TRIVIAL:
+            style = {"color": "0.65", "lw": 0.8, "marker": next(greys), "ms": 4}
+        else:
+            style = {"lw": 1.8, "marker": "o", "zorder": 3}
+        ax.errorbar(rows.index, rows["mean"], yerr=rows["sem"].fillna(0), label=method, **style)
+    ax.set(xlabel="held-out time", ylabel=f"{metric} to the held-out cells")
+    ax.set_xticks(sorted(chosen["time"].unique()))
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return finish("cross_validation", ax.figure, ax, show=show, save=save, return_fig=return_fig)

@@ -25,10 +25,13 @@ def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
 
     Raises
     ------
+    TypeError
+        ``adata`` is not an AnnData.
     KeyError
         The column does not exist.
     ValueError
-        A time is missing or cannot be read as one number.
+        A time is missing, cannot be read as one number, contradicts the order of its category, or
+        is nearly every cell's own.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from celltraj._anndata import cells_at, read_representation
+from celltraj._anndata import cells_at, check_dimension, find_representation, sample_record
 from celltraj.models import Bridge
 
 
@@ -27,7 +27,8 @@ def interpolate(
     Parameters
     ----------
     adata
-        The data the bridge was fitted to; gives the result its variable names.
+        Anything with the variables of the bridge, as the data of its fit: gives the result its
+        variable names. No cell of it is read.
     bridge
         A fitted bridge.
     time
@@ -41,21 +42,32 @@ def interpolate(
 
     Returns
     -------
-    AnnData of ``n_cells`` cells with ``obs["time"]``.
+    AnnData of ``n_cells`` cells: ``X`` the states, also in ``obsm[use_rep]`` unless that is
+    ``"X"``; ``obs["time"]`` ([t]); ``uns["celltraj"]["interpolate"]`` (params, version, seed).
 
     Raises
     ------
+    KeyError
+        ``use_rep`` does not exist.
     ValueError
-        ``time`` lies outside the observed times.
+        ``time`` lies outside the observed times, ``n_cells`` is less than 1, or the bridge has
+        another dimension than ``use_rep``.
 
     Examples
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
     >>> ct.tl.interpolate(adata, bridge, time=1.5, n_cells=20).n_obs
     20
     """
-    name, _ = read_representation(adata, use_rep)
+    if n_cells < 1:
+        raise ValueError(f"n_cells must be at least 1; found {n_cells}")
+    name = find_representation(adata, use_rep)
+    n_variables = adata.n_vars if name == "X" else adata.obsm[name].shape[1]
+    check_dimension(bridge, n_variables, name)
     states = bridge.sample(time, n_cells, generator=torch.Generator().manual_seed(seed))
-    return cells_at(adata, name, states.numpy(), pd.DataFrame({"time": np.full(n_cells, time)}))
+    obs = pd.DataFrame({"time": np.full(n_cells, float(time))})
+    params = {"time": float(time), "n_cells": n_cells, "use_rep": name}
+    record = ("interpolate", sample_record(params, seed))
+    return cells_at(adata.var_names, name, states.numpy(), obs, record)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
 
 from celltraj import models
-from celltraj._anndata import cells_at, read_representation, read_times
+from celltraj._anndata import (
+    cells_at,
+    check_dimension,
+    read_representation,
+    read_times,
+    sample_record,
+)
 from celltraj.models import Process
 
 
@@ -17,7 +25,7 @@ def simulate(
     process: Process,
     *,
     start: float,
-    stop: float,
+    stop: float | Sequence[float],
     n_cells: int | None = None,
     n_times: int = 21,
     time_key: str | None = "time",
@@ -25,6 +33,7 @@ def simulate(
     ode: bool = False,
     n_steps: int = 50,
     seed: int = 0,
+    progress: bool = True,
 ) -> AnnData:
     """Simulate trajectories from the cells observed at ``start``, forwards or backwards in time.
 
@@ -33,15 +42,18 @@ def simulate(
     Parameters
     ----------
     adata
-        Cells to start from.
+        Cells to start from: the data of the fit, or any others in the same space.
     process
         A fitted bridge, or any process.
-    start, stop
-        First and last time, in the user's unit; ``stop < start`` runs backwards.
+    start
+        First time, in the user's unit.
+    stop
+        Last time, before ``start`` to run backwards; or all times of the result after ``start``, in
+        order, in place of ``n_times`` equally spaced ones.
     n_cells
         Trajectories, drawn without replacement where there are enough cells; all cells by default.
     n_times
-        Equally spaced times in the result.
+        Equally spaced times in the result, both ends included.
     time_key
         Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all
         of ``adata``.
@@ -53,44 +65,89 @@ def simulate(
         Solver steps between neighbouring times.
     seed
         Seed of the choice of cells and of the noise.
+    progress
+        Whether to show a progress bar.
 
     Returns
     -------
-    AnnData with a row per (trajectory, time): ``X`` the states, ``obs["trajectory"]`` and
-    ``obs["time"]``.
+    AnnData with a row per (trajectory, time), ordered by time: ``X`` the states, also in
+    ``obsm[use_rep]`` unless that is ``"X"``; ``obs["trajectory"]`` (int), ``obs["time"]`` ([t]),
+    ``obs["source"]`` (obs name of the cell that the trajectory starts from);
+    ``uns["celltraj"]["simulate"]`` (params, version, seed).
 
     Raises
     ------
     KeyError
         A named column or representation does not exist.
+    TypeError
+        A backward or ODE simulation of a process without a score.
     ValueError
-        No cell was observed at ``start``, or ``start == stop``.
+        No cell was observed at ``start``, ``start == stop``, several stops that are not in order,
+        ``n_cells`` or ``n_times`` too small, or a bridge of another dimension than ``use_rep``.
 
     Examples
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0)
-    >>> ct.tl.simulate(adata, bridge, start=0.0, stop=4.0, n_cells=10, n_times=5).n_obs
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> path = ct.tl.simulate(
+    ...     adata, bridge, start=0.0, stop=4.0, n_cells=10, n_times=5, progress=False
+    ... )
+    >>> path.n_obs
     50
     """
+    grid = _time_grid(start, stop, n_times)
+    if n_cells is not None and n_cells < 1:
+        raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     name, x = read_representation(adata, use_rep)
-    if time_key is not None:
-        times = read_times(adata, time_key)
-        if not (times == start).any():
-            raise ValueError(
-                f"no cells at start={start:g}; observed times are {np.unique(times).tolist()}. "
-                "Start from one of them, or pass other cells with time_key=None"
-            )
-        x = x[times == start]
+    check_dimension(process, x.shape[1], name)
+    candidates = _cells_at_start(adata, start, time_key)
     rng = np.random.default_rng(seed)
-    n = len(x) if n_cells is None else n_cells
-    rows = rng.choice(len(x), n, replace=n > len(x))
+    n = len(candidates) if n_cells is None else n_cells
+    rows = rng.choice(candidates, n, replace=n > len(candidates))
     path = models.simulate(
-        process, torch.from_numpy(x[rows]), np.linspace(start, stop, n_times).tolist(),
-        n_steps=n_steps, ode=ode, generator=torch.Generator().manual_seed(seed),
+        process, torch.from_numpy(x[rows]), grid, n_steps=n_steps, ode=ode,
+        generator=torch.Generator().manual_seed(seed), progress=progress,
     )
     obs = pd.DataFrame(
-        {"trajectory": np.tile(np.arange(n), n_times), "time": np.repeat(path.times, n)}
+        {
+            "trajectory": np.tile(np.arange(n), len(grid)),
+            "time": np.repeat(path.times, n),
+            "source": np.tile(adata.obs_names[rows].to_numpy(dtype=str).astype(object), len(grid)),
+        }
     )
-    return cells_at(adata, name, path.x.reshape(-1, x.shape[1]).numpy(), obs)
+    params = {
+        "process": type(process).__name__, "start": float(start), "stop": grid[-1],
+        "n_cells": n, "n_times": len(grid), "time_key": time_key, "use_rep": name, "ode": ode,
+        "n_steps": n_steps,
+    }
+    states = path.x.reshape(-1, x.shape[1]).numpy()
+    return cells_at(adata.var_names, name, states, obs, ("simulate", sample_record(params, seed)))
+
+
+def _time_grid(start: float, stop: float | Sequence[float], n_times: int) -> list[float]:
+    """Return the times of the result."""
+    stops = np.atleast_1d(np.asarray(stop, dtype=float))
+    if not len(stops) or (stops == start).any():
+        raise ValueError(f"start is {start:g}, stop is {stop}; choose another stop=")
+    if n_times < 2:
+        raise ValueError(f"n_times must be at least 2; found {n_times}")
+    if np.ndim(stop) == 0:
+        return np.linspace(start, stop, n_times).tolist()
+    return [float(start), *stops.tolist()]
+
+
+def _cells_at_start(adata: AnnData, start: float, time_key: str | None) -> np.ndarray:
+    """Return the rows of the cells that trajectories may start from."""
+    if time_key is None:
+        if adata.n_obs == 0:
+            raise ValueError("adata has no cells to start from (n_obs is 0)")
+        return np.arange(adata.n_obs)
+    times = read_times(adata, time_key)
+    rows = np.flatnonzero(times == start)
+    if not len(rows):
+        raise ValueError(
+            f"no cells at start={start:g}; observed times are {np.unique(times).tolist()}. "
+            "Start from one of them, or pass other cells with time_key=None"
+        )
+    return rows

@@ -20,8 +20,12 @@ from celltraj.ot import Sinkhorn
 def bridge(drift):
     clouds = tuple(normal(40, 2, seed=k) + k for k in range(3))
     return fit_bridge(
-        Snapshots((0, 1, 3), clouds), Brownian(0.5), solver=Sinkhorn(), drift=drift,
-        generator=torch.Generator().manual_seed(0), progress=False,
+        Snapshots((0, 1, 3), clouds),
+        Brownian(0.5),
+        solver=Sinkhorn(),
+        drift=drift,
+        generator=torch.Generator().manual_seed(0),
+        progress=False,
     )
 
 
@@ -66,7 +70,10 @@ def test_cells_do_not_see_each_other(process):
 
 def test_simulation_lands_on_every_time_without_a_gradient(process):
     path = simulate(
-        process, normal(5, 2, seed=0), (0.0, 0.3, 1.0, 2.5), n_steps=5,
+        process,
+        normal(5, 2, seed=0),
+        (0.0, 0.3, 1.0, 2.5),
+        n_steps=5,
         generator=torch.Generator().manual_seed(0),
     )
     assert path.times == (0.0, 0.3, 1.0, 2.5)

@@ -25,7 +25,11 @@ def gaussian_problem(n_vars, n_cells=1000):
 
 def fitted(snapshots, drift, sigma=1.0):
     return fit_bridge(
-        snapshots, Brownian(sigma), solver=Sinkhorn(), drift=drift, generator=generator(),
+        snapshots,
+        Brownian(sigma),
+        solver=Sinkhorn(),
+        drift=drift,
+        generator=generator(),
         progress=False,
     )
 

@@ -16,15 +16,21 @@ from celltraj.ot import Sinkhorn
 def test_reloaded_bridge_predicts_the_same(tmp_path, drift):
     clouds = tuple(normal(30, 2, seed=k) for k in range(3))
     bridge = fit_bridge(
-        Snapshots((0, 1, 3), clouds), Brownian(0.8), solver=Sinkhorn(), drift=drift,
-        generator=torch.Generator().manual_seed(0), progress=False,
+        Snapshots((0, 1, 3), clouds),
+        Brownian(0.8),
+        solver=Sinkhorn(),
+        drift=drift,
+        generator=torch.Generator().manual_seed(0),
+        progress=False,
     )
     bridge.save(tmp_path / "model")
     again = ct.load(tmp_path / "model")
     x = normal(10, 2, seed=9)
     for law in ("drift", "diffusion", "score"):
         assert torch.equal(getattr(again, law)(0.5, x), getattr(bridge, law)(0.5, x))
-    one, two = (b.sample(2.0, 10, generator=torch.Generator().manual_seed(0)) for b in (again, bridge))
+    one, two = (
+        b.sample(2.0, 10, generator=torch.Generator().manual_seed(0)) for b in (again, bridge)
+    )
     assert torch.equal(one, two)
     assert not list((tmp_path / "model").glob("*.pt"))
     assert getattr(again.field, "history", ()) == getattr(bridge.field, "history", ())

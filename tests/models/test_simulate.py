@@ -12,9 +12,7 @@ from celltraj.models import Brownian, simulate
 
 
 def run(process, x0, times, **options):
-    return simulate(
-        process, x0, times, generator=torch.Generator().manual_seed(0), **options
-    ).x
+    return simulate(process, x0, times, generator=torch.Generator().manual_seed(0), **options).x
 
 
 def assert_normal(x, variance):

@@ -20,8 +20,13 @@ def test_sinkhorn_agrees_with_pot(epsilon):
     cost, a, b = problem()
     coupling = Sinkhorn(tol=1e-10)(cost, a, b, epsilon=epsilon)
     expected = pot.sinkhorn(
-        a.numpy(), b.numpy(), cost.dense().numpy(), epsilon, method="sinkhorn_log",
-        stopThr=1e-12, numItermax=200_000,
+        a.numpy(),
+        b.numpy(),
+        cost.dense().numpy(),
+        epsilon,
+        method="sinkhorn_log",
+        stopThr=1e-12,
+        numItermax=200_000,
     )
     # both plans have marginals within 1e-10 of the target, so they differ by that order
     np.testing.assert_allclose(coupling.to_dense(), expected, atol=1e-8)
@@ -33,7 +38,10 @@ def test_sinkhorn_tends_to_exact_transport():
     cost, a, b = problem()
     plan = Sinkhorn(tol=1e-6)(cost, a, b, epsilon=2e-3 * cost.mean()).to_dense()
     exact = exact_matching(cost.x.numpy(), cost.y.numpy(), a.numpy(), b.numpy())
-    entropic, least = float((plan * cost.dense()).sum()), float((exact * cost.dense().numpy()).sum())
+    entropic, least = (
+        float((plan * cost.dense()).sum()),
+        float((exact * cost.dense().numpy()).sum()),
+    )
     # 0 <= <C, P_eps> - <C, P_0> <= epsilon x entropy of the plan, at most log(n m)
     assert -1e-6 < entropic - least < 2e-3 * cost.mean() * np.log(60 * 80)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
+from celltraj._typing import Cells, Column, Targets
 from celltraj.ot import SquaredEuclidean
 
 
@@ -37,15 +37,15 @@ class Brownian:
         if not 0 < self.sigma < float("inf"):
             raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: float, x: Cells) -> Cells:
         """Return zero, ``(n, d)``."""
         return torch.zeros_like(x)
 
-    def diffusion(self, t: float, x: Tensor) -> Tensor:
+    def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``."""
         return torch.full_like(x, self.sigma)
 
-    def cost(self, x: Tensor, y: Tensor) -> SquaredEuclidean:
+    def cost(self, x: Cells, y: Targets) -> SquaredEuclidean:
         """Return the ground cost of a gap, ``|x - y|^2 / 2``."""
         return SquaredEuclidean(x, y)
 
@@ -54,8 +54,8 @@ class Brownian:
         return self.sigma**2 * gap
 
     def sample_bridge(
-        self, s: Tensor, gap: Tensor | float, x0: Tensor, x1: Tensor, *, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+        self, s: Column, gap: Column | float, x0: Cells, x1: Cells, *, generator: torch.Generator
+    ) -> tuple[Cells, Cells]:
         """Draw ``x_s = (1-s) x0 + s x1 + sigma sqrt(D s (1-s)) z`` and return ``(x_s, z)``.
 
         Parameters

@@ -1,0 +1,90 @@
+"""Gaussian snapshots, where the bridge is known: error of marginals and of the drift.
+
+``kl``: mean over s = .1, ..., .9 of KL(moments of 2,000 cells of the bridge | closed form);
+``kl_exact`` the same with exact samples: what that many cells cost. ``drift_error``: mean
+|b_hat - b|^2 / mean |b|^2 on points of the closed-form marginals at those times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+
+import celltraj as ct
+from benchmarks._report import add_seeds, mean_and_error, parser, report
+from benchmarks.closed_form import GaussianBridge, gaussian_kl
+from celltraj.models import Bridge, NeuralDrift, PlugInDrift
+
+FRACTIONS = tuple(k / 10 for k in range(1, 10))
+DRIFTS = {"neural": NeuralDrift(), "plug_in": PlugInDrift()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parser(__doc__)
+    options.add_argument("--dims", type=int, nargs="+", default=[2, 5, 20])
+    options.add_argument("--cells", type=int, default=2000)
+    add_seeds(options)
+    chosen = options.parse_args(argv)
+    records = pd.DataFrame(
+        record
+        for dim in chosen.dims
+        for seed in chosen.seeds
+        for record in compare(dim, chosen.cells, seed)
+    )
+    grouped = records.groupby(["dim", "quantity"])["value"]
+    report("gaussian", records, grouped.apply(mean_and_error).unstack(), chosen.out)
+
+
+def compare(dim: int, n_cells: int, seed: int) -> Iterator[dict]:
+    """Yield every quantity for one draw of snapshots."""
+    adata = ct.datasets.gaussian_snapshots(n_cells, dim, sigma=1.0, seed=seed)
+    truth = GaussianBridge(*(adata.uns[key] for key in ("m0", "S0", "m1", "S1", "sigma")))
+    bridges = {
+        name: ct.tl.fit_bridge(adata, sigma=1.0, drift=drift, seed=seed, progress=False)
+        for name, drift in DRIFTS.items()
+    }
+    # the snapshots were drawn from this seed; points that judge the fit must be others
+    rng = np.random.default_rng([seed, 1])
+    generator = torch.Generator().manual_seed(seed)
+    any_bridge = next(iter(bridges.values()))  # the marginals depend on the couplings alone
+    values = {
+        "kl": mean_kl(
+            truth, lambda s: any_bridge.sample(s, n_cells, generator=generator).numpy()
+        ),
+        "kl_exact": mean_kl(truth, lambda s: truth.sample(s, n_cells, rng)),
+    }
+    points = {s: truth.sample(s, n_cells, rng) for s in FRACTIONS}
+    values |= {
+        f"drift_error_{name}": drift_error(bridge, truth, points)
+        for name, bridge in bridges.items()
+    }
+    for quantity, value in values.items():
+        yield {"dim": dim, "quantity": quantity, "seed": seed, "value": value}
+
+
+def mean_kl(truth: GaussianBridge, sample: Callable[[float], np.ndarray]) -> float:
+    """Return the mean over s of KL(moments of ``sample(s)`` | closed form)."""
+    cells = {s: sample(s) for s in FRACTIONS}
+    divergences = [
+        gaussian_kl(x.mean(0), np.cov(x.T), truth.mean(s), truth.covariance(s))
+        for s, x in cells.items()
+    ]
+    return float(np.mean(divergences))
+
+
+def drift_error(bridge: Bridge, truth: GaussianBridge, points: dict[float, np.ndarray]) -> float:
+    """Return mean |b_hat - b|^2 / mean |b|^2 over all ``points``."""
+    wrong = true = 0.0
+    for s, x in points.items():
+        expected = truth.drift(s, x)
+        wrong += ((bridge.drift(s, torch.from_numpy(x)).numpy() - expected) ** 2).sum()
+        true += (expected**2).sum()
+    return float(wrong / true)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Every key that the package reads from or writes to AnnData, in one table.
+
+``{key}`` stands for ``key_added`` (``"bridge"`` by default), other braces for an argument's value.
+docs/keys.md shows the same table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """Describe one place in AnnData.
+
+    Parameters
+    ----------
+    slot
+        ``"obs"``, ``"obsm"`` or ``"uns"``.
+    path
+        The key, or the keys from the outermost dict inwards.
+    content
+        What is there.
+    unit
+        Its unit, ``"-"`` where there is none.
+    written_by
+        The function that writes it, ``"you"`` where the package only reads.
+    """
+
+    slot: str
+    path: tuple[str, ...]
+    content: str
+    unit: str
+    written_by: str
+
+    def at(self, **values: str) -> tuple[str, ...]:
+        """Return the path with its braces filled in.
+
+        Examples
+        --------
+        >>> from celltraj._anndata.keys import VELOCITY
+        >>> VELOCITY.at(key="bridge")
+        ('X_bridge_velocity',)
+        """
+        return tuple(part.format(**values) for part in self.path)
+
+
+ROOT = "celltraj"  # everything in uns is below this key
+_FIT, _SIMULATE, _INTERPOLATE = "tl.fit_bridge", "tl.simulate", "tl.interpolate"
+
+
+def _record(name: str, fields: dict[str, str], written_by: str) -> tuple[Key, ...]:
+    return tuple(
+        Key("uns", (ROOT, name, field), content, "-", written_by)
+        for field, content in fields.items()
+    )
+
+
+VELOCITY = Key(
+    "obsm", ("X_{key}_velocity",),
+    "drift of the bridge at each cell, `(n_obs, d)`, float32; at the last time the backward drift",
+    "[x]/[t]", _FIT,
+)
+READ = (
+    Key("obs", ("{time_key}",), "sampling time of each cell", "[t], yours", "you"),
+    Key("obs", ("{weights_key}",), "non-negative weight of each cell", "-", "you"),
+    Key("obsm", ("{use_rep}",), "representation to work in", "[x], yours", "you"),
+    Key("uns", ("time_unit",), "name of the unit of time, for axis labels", "-", "you"),
+    Key("uns", ("{color}_colors",), "colours of the categories of `obs[{color}]`", "-", "you"),
+)
+FIT_BRIDGE = (
+    VELOCITY,
+    *_record(
+        "{key}",
+        {
+            "params": "arguments as used: time_key, use_rep, sigma, sigma_source (given or "
+                      "estimated), drift, solver, weights_key",
+            "version": "version of celltraj",
+            "seed": "seed of the fit",
+            "time_points": "the sampling times, `(T,)`, in [t]",
+            "convergence": "one row per gap: t0, t1, epsilon, marginal_error, converged, n_iters",
+            "history": "training loss at each step; empty for a drift that is not trained",
+        },
+        _FIT,
+    ),
+)
+_SAMPLE_FIELDS = {
+    "params": "arguments as used", "version": "version of celltraj", "seed": "seed of the draws",
+}
+SIMULATE = (
+    Key("obs", ("trajectory",), "number of the trajectory", "-", _SIMULATE),
+    Key("obs", ("time",), "time of the state", "[t]", _SIMULATE),
+    Key("obs", ("source",), "obs name of the cell that the trajectory starts from", "-", _SIMULATE),
+    Key("obsm", ("{use_rep}",), "the states, unless use_rep is `X`", "[x]", _SIMULATE),
+    *_record("simulate", _SAMPLE_FIELDS, _SIMULATE),
+)
+INTERPOLATE = (
+    Key("obs", ("time",), "time of the drawn cells", "[t]", _INTERPOLATE),
+    Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
+    *_record("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
+)
+KEYS = (*READ, *FIT_BRIDGE, *SIMULATE, *INTERPOLATE)

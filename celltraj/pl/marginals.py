@@ -1,0 +1,108 @@
+"""Compare predicted and observed distributions."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj._anndata import read_representation, read_times
+from celltraj.pl._cells import check_components
+from celltraj.pl._finish import Save, finish
+
+_N_BINS = 30
+
+
+def marginals(
+    adata: AnnData,
+    path: AnnData,
+    *,
+    time_key: str = "time",
+    use_rep: str = "X",
+    components: tuple[int, ...] = (0, 1),
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw predicted (line) over observed (filled) distributions at every time both hold.
+
+    Parameters
+    ----------
+    adata
+        Observed cells; not changed.
+    path
+        Result of :func:`celltraj.tl.simulate`; its times should include the sampling times.
+    time_key
+        Column of ``adata.obs`` with the sampling times.
+    use_rep
+        Representation that ``path`` was simulated in.
+    components
+        Variables to draw, one row each.
+    ax
+        Axes for a single panel: one component and one common time.
+    show, return_fig
+        As in scanpy.
+    save
+        A path, or ``True`` for scanpy's figure folder.
+
+    Returns
+    -------
+    The ``(components, times)`` array of axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        A column or representation does not exist.
+    ValueError
+        No time is common to both, or ``ax`` is given for more than one panel.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> path = ct.tl.simulate(
+    ...     adata, bridge, start=0.0, stop=4.0, n_cells=40, n_times=5, progress=False
+    ... )
+    >>> ct.pl.marginals(adata, path, show=False).shape
+    (2, 5)
+    """
+    observed, predicted = read_times(adata, time_key), path.obs["time"].to_numpy(float)
+    name, x = read_representation(adata, use_rep)
+    check_components(components, x.shape[1], name)
+    common = [t for t in np.unique(observed) if np.isclose(predicted, t, rtol=1e-9).any()]
+    if not common:
+        raise ValueError(
+            f"no common time: observed {np.unique(observed).tolist()}, simulated "
+            f"{np.unique(predicted).tolist()}; choose start, stop and n_times of ct.tl.simulate "
+            "so that sampling times are met"
+        )
+    shape = (len(components), len(common))
+    if ax is not None and shape != (1, 1):
+        raise ValueError(f"ax= holds one panel; components and common times ask for {shape}")
+    panels = np.array([[ax]]) if ax is not None else _grid(shape)
+    states = np.asarray(path.X)
+    for k, t in enumerate(common):
+        at_t = np.isclose(predicted, t, rtol=1e-9)
+        for row, component in enumerate(components):
+            pair = x[observed == t, component], states[at_t, component]
+            _draw_pair(panels[row, k], *pair)
+            panels[row, 0].set_ylabel(f"{name} {component}\ndensity")
+        panels[0, k].set_title(f"{time_key} {t:g}", fontsize="medium")
+    panels[0, -1].legend(frameon=False, fontsize="small")
+    figure = panels[0, 0].figure
+    return finish("marginals", figure, panels, show=show, save=save, return_fig=return_fig)
+
+
+def _grid(shape: tuple[int, int]) -> np.ndarray:
+    size = (min(2.6 * shape[1], 16.0) + 0.8, 2.0 * shape[0] + 0.5)
+    return plt.subplots(*shape, figsize=size, sharex="row", squeeze=False, layout="constrained")[1]
+
+
+def _draw_pair(ax: Axes, observed: np.ndarray, predicted: np.ndarray) -> None:
+    bins = np.histogram_bin_edges(np.concatenate([observed, predicted]), _N_BINS)
+    ax.hist(observed, bins, density=True, color="0.8", label="observed")
+    ax.hist(predicted, bins, density=True, histtype="step", color="C3", lw=1.3, label="predicted")
+    ax.set_yticks([])

@@ -1,0 +1,166 @@
+"""Plots draw the data they are given, in the user's colours, and change nothing."""
+
+import anndata as ad
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+
+import celltraj as ct
+
+
+@pytest.fixture
+def adata():
+    adata = ct.datasets.branching(n_cells=30, seed=0)
+    adata.uns["celltraj"] = {
+        "bridge": {"history": pd.DataFrame({"step": np.arange(100), "loss": np.arange(100.0)})},
+        "plug": {"history": pd.DataFrame({"step": [], "loss": []})},
+    }
+    return adata
+
+
+@pytest.fixture
+def path():
+    """Five trajectories at the sampled times, ``x = trajectory + time`` and ``y = -time``."""
+    labels, times = np.tile(np.arange(5), 5), np.repeat(np.arange(5.0), 5)
+    obs = pd.DataFrame({"trajectory": labels, "time": times}).rename(index=str)
+    return ad.AnnData(np.column_stack([labels + times, -times]).astype(np.float32), obs=obs)
+
+
+def offsets(ax):
+    return [c.get_offsets().data for c in ax.collections if hasattr(c, "get_offsets")]
+
+
+def test_snapshots_draw_each_time_in_its_panel(adata):
+    panels = ct.pl.snapshots(adata, show=False)
+    times = adata.obs["time"].to_numpy()
+    for t, panel in enumerate(panels):
+        others, own = panel.collections[:2]
+        np.testing.assert_allclose(own.get_offsets(), adata.X[times == t])
+        assert len(others.get_offsets()) == (times != t).sum()
+        assert panel.get_title().startswith(f"{t} ")
+
+
+def test_snapshots_fit_into_given_axes(adata):
+    _, ax = plt.subplots()
+    assert ct.pl.snapshots(adata, ax=ax, show=False) is ax
+    assert sum(map(len, offsets(ax))) >= adata.n_obs
+
+
+def test_colours_come_from_uns_and_are_not_written(adata):
+    palette = ["#ff0000", "#00ff00", "#0000ff"]  # progenitor, upper, lower
+    adata.uns["arm_colors"] = palette
+    panel = ct.pl.snapshots(adata, color="arm", show=False)[3]
+    here = (adata.obs["time"] == 3).to_numpy()
+    codes = adata.obs["arm"].cat.codes.to_numpy()[here]
+    expected = [mpl.colors.to_rgba(palette[c]) for c in codes]
+    np.testing.assert_allclose(panel.collections[1].get_facecolors(), expected)
+    del adata.uns["arm_colors"]
+    ct.pl.snapshots(adata, color="arm", show=False)
+    assert "arm_colors" not in adata.uns
+    with pytest.raises(KeyError, match="to colour by"):
+        ct.pl.snapshots(adata, color="leg", show=False)
+
+
+def test_a_basis_is_named_as_in_scanpy(adata):
+    adata.obsm["X_umap"] = adata.X + 10
+    panels = ct.pl.snapshots(adata, basis="umap", show=False)
+    assert panels[0].get_xlabel() == "X_umap 0"
+    assert panels[0].collections[1].get_offsets().min() > 5
+    with pytest.raises(KeyError, match="tsne"):
+        ct.pl.snapshots(adata, basis="tsne", show=False)
+    with pytest.raises(ValueError, match=r"components \(0, 7\)"):
+        ct.pl.snapshots(adata, components=(0, 7), show=False)
+
+
+def test_trajectories_draw_the_paths(adata, path):
+    ax = ct.pl.trajectories(adata, path, n_trajectories=3, show=False)
+    lines = next(c for c in ax.collections if isinstance(c, mpl.collections.LineCollection))
+    segments = lines.get_segments()
+    assert len(segments) == 3
+    for label, segment in enumerate(segments):
+        np.testing.assert_allclose(segment, path.X[path.obs["trajectory"] == label])
+    with pytest.raises(ValueError, match="basis="):
+        ct.pl.trajectories(adata, path[:, :1].copy(), show=False)
+    with pytest.raises(KeyError, match=r"ct\.tl\.simulate"):
+        ct.pl.trajectories(adata, adata, show=False)
+
+
+def test_marginals_compare_densities_at_common_times(adata, path):
+    panels = ct.pl.marginals(adata, path, show=False)
+    assert panels.shape == (2, 5)
+    filled, line = panels[0, 2].patches[:-1], panels[0, 2].patches[-1]
+    area = sum(bar.get_height() * bar.get_width() for bar in filled)
+    assert area == pytest.approx(1)
+    # trajectories 0..4 at time 2 lie at x = 2..6
+    drawn = line.get_xy()[line.get_xy()[:, 1] > 0][:, 0]
+    assert drawn.min() == pytest.approx(2, abs=0.5)
+    assert drawn.max() == pytest.approx(6, abs=0.5)
+    path.obs["time"] += 0.5
+    with pytest.raises(ValueError, match=r"no common time.*n_times"):
+        ct.pl.marginals(adata, path, show=False)
+
+
+def test_history_draws_every_column_and_its_mean(adata):
+    adata.uns["celltraj"]["bridge"]["history"]["score_loss"] = 3.0
+    ax = ct.pl.history(adata, show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "score_loss"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.arange(100))
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), 3)
+    with pytest.raises(ValueError, match="NeuralDrift"):
+        ct.pl.history(adata, key="plug", show=False)
+    with pytest.raises(KeyError, match=r"found \['bridge', 'plug'\]"):
+        ct.pl.history(adata, key="other", show=False)
+
+
+def scores():
+    rows = [
+        (m, t, "W1", v + s, s)
+        for m, v in {"floor": 0.1, "displacement": 0.5, "mine": 0.3}.items()
+        for t in (1.0, 2.0)
+        for s in (0, 1)
+    ]
+    return pd.DataFrame(rows, columns=["method", "time", "metric", "value", "seed"])
+
+
+def test_scores_are_means_over_seeds_with_a_dashed_floor(tmp_path):
+    scores().to_csv(tmp_path / "s.csv", index=False)
+    ax = ct.pl.cross_validation(pd.read_csv(tmp_path / "s.csv"), show=False)
+    lines = {c.get_label(): c.lines[0] for c in ax.containers}
+    errors = {c.get_label(): c.lines[2][0] for c in ax.containers}
+    np.testing.assert_allclose(lines["mine"].get_ydata(orig=False), 0.8)
+    assert lines["floor"].get_linestyle() == "--"
+    # two seeds a distance of one apart: standard error 1/2
+    assert np.ptp(errors["mine"].get_segments()[0][:, 1]) == pytest.approx(1)
+    with pytest.raises(ValueError, match="no metric 'W2'"):
+        ct.pl.cross_validation(scores(), metric="W2", show=False)
+    with pytest.raises(ValueError, match="lack the columns"):
+        ct.pl.cross_validation(scores().drop(columns="seed"), show=False)
+
+
+def test_plots_from_a_reloaded_file_change_nothing(adata, path, tmp_path):
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    path.write_h5ad(tmp_path / "p.h5ad")
+    again, reloaded = ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_h5ad(tmp_path / "p.h5ad")
+    before = again.copy()
+    ct.pl.snapshots(again, show=False)
+    ct.pl.trajectories(again, reloaded, color="arm", show=False)
+    ct.pl.marginals(again, reloaded, show=False)
+    ct.pl.history(again, show=False)
+    np.testing.assert_array_equal(again.X, before.X)
+    pd.testing.assert_frame_equal(again.obs, before.obs)
+    assert sorted(again.uns) == sorted(before.uns)
+
+
+def test_saving_and_returning_follow_scanpy(adata, tmp_path):
+    before, sc.settings.figdir = sc.settings.figdir, tmp_path / "figures"
+    try:
+        ct.pl.snapshots(adata, show=False, save=True)
+    finally:
+        sc.settings.figdir = before
+    assert [f.stem for f in (tmp_path / "figures").iterdir()] == ["snapshots"]
+    figure = ct.pl.snapshots(adata, save=tmp_path / "mine.png", return_fig=True)
+    assert isinstance(figure, mpl.figure.Figure)
+    assert (tmp_path / "mine.png").stat().st_size > 0

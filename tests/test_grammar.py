@@ -1,0 +1,71 @@
+"""Every public function of pp, tl and pl speaks the same grammar."""
+
+import inspect
+import re
+
+import pytest
+
+import celltraj as ct
+
+FUNCTIONS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
+    for module in (ct.pp, ct.tl, ct.pl)
+    for name in module.__all__
+}
+# arguments that may stand without their name: what the function is about
+DATA = {"adata", "process", "bridge", "path", "scores"}
+
+
+def parameters(name):
+    return inspect.signature(FUNCTIONS[name]).parameters
+
+
+def sections(name):
+    document = inspect.getdoc(FUNCTIONS[name])
+    return dict(re.findall(r"^(\w+)\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", document, re.DOTALL | re.M))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+class TestEveryFunction:
+    def test_data_come_first_and_all_else_by_name(self, name):
+        kinds = {key: p.kind for key, p in parameters(name).items()}
+        first, *others = kinds
+        assert kinds[first] is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        positional = {
+            key for key in others if kinds[key] is not inspect.Parameter.KEYWORD_ONLY
+        }
+        assert {first} | positional <= DATA
+        assert inspect.Parameter.VAR_KEYWORD not in kinds.values()
+
+    def test_at_most_twelve_parameters(self, name):
+        assert len(parameters(name)) <= 12
+
+    def test_every_parameter_is_described(self, name):
+        described = re.findall(r"^(\w[\w, ]*)$", sections(name)["Parameters"], re.MULTILINE)
+        names = [part.strip() for line in described for part in line.split(",")]
+        # "ax, show, save, return_fig" may stand together and apart from the order of the signature
+        assert sorted(names) == sorted(parameters(name))
+
+    @pytest.mark.parametrize("section", ["Parameters", "Returns", "Raises", "Examples"])
+    def test_numpydoc_sections(self, name, section):
+        assert sections(name)[section].strip()
+
+    def test_the_example_runs_as_a_doctest(self, name):
+        assert ">>> import celltraj as ct" in sections(name)["Examples"]
+
+    def test_the_first_line_is_one_sentence(self, name):
+        first, blank, *_ = inspect.getdoc(FUNCTIONS[name]).splitlines()
+        assert first.endswith(".")
+        assert blank == ""
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("tl.")])
+def test_tools_take_a_seed(name):
+    assert parameters(name)["seed"].default == 0
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("pl.")])
+def test_plots_end_as_scanpy_plots_do(name):
+    defaults = {key: p.default for key, p in parameters(name).items()}
+    ending = {"ax": None, "show": None, "save": None, "return_fig": False}
+    assert {key: defaults[key] for key in ending} == ending

@@ -1,0 +1,142 @@
+"""Held-out evaluation: what is judged, and what is left alone."""
+
+import warnings
+from functools import partial
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import celltraj as ct
+from celltraj._errors import DataWarning
+from celltraj.models import Brownian, PlugInDrift
+
+TRIVIAL = ["previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip"]
+
+
+def still(adata, *, time_key, use_rep, seed):
+    """Fit nothing: cells stay where they are."""
+    return Brownian(1e-12)
+
+
+@pytest.fixture
+def adata():
+    return ct.datasets.branching(n_cells=30, seed=0)
+
+
+def judge(adata, **options):
+    options = {"fit": still, "hold_out": [2.0], "progress": False, "seed": 0} | options
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        return ct.tl.cross_validate(adata, **options)
+
+
+def test_every_row_is_there_once_for_every_held_out_time(adata):
+    scores = judge(adata, fit={"still": still, "also": still}, hold_out=[(1.0, 3.0), 2.0], seed=7)
+    expected = pd.MultiIndex.from_product([[1.0, 3.0, 2.0], ["floor", *TRIVIAL, "still", "also"]])
+    found = pd.MultiIndex.from_frame(scores[["time", "method"]])
+    assert found.equals(expected.set_names(["time", "method"]))
+    assert set(scores["metric"]) == {"W1"}
+    assert set(scores["seed"]) == {7}
+    assert (scores["value"] > 0).all()
+
+
+def test_a_model_that_leaves_cells_in_place_scores_as_the_previous_snapshot(adata):
+    value = judge(adata).set_index("method")["value"]
+    assert value["bridge"] == pytest.approx(value["previous"], abs=1e-9)
+
+
+def test_distances_of_translated_clouds_are_known():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    adata = ad.AnnData(np.concatenate([x + 10 * t for t in range(3)]))
+    adata.obs["time"] = np.repeat([0.0, 1.0, 2.0], 100)
+    value = judge(adata, hold_out=[1.0]).set_index("method")["value"]
+    # squared distances near 200 round at 1e-14, their roots at 1e-7
+    assert value["displacement"] == pytest.approx(0.0, abs=1e-6)
+    assert value["previous"] == pytest.approx(10 * np.sqrt(2))
+    assert 0 < value["floor"] < value["previous"]
+
+
+def test_held_out_cells_are_not_shown_to_the_fit(adata):
+    seen = []
+
+    def fit(adata, *, time_key, use_rep, seed):
+        seen.append((sorted(adata.obs[time_key].unique()), use_rep, seed))
+        adata.obs["scratch"] = 1
+        adata.X[:] = 0
+        return Brownian(1.0)
+
+    before = adata.copy()
+    judge(adata, fit=fit, hold_out=[2.0, (1.0, 3.0)], seed=5)
+    assert seen == [([0.0, 1.0, 3.0, 4.0], "X", 5), ([0.0, 2.0, 4.0], "X", 5)]
+    np.testing.assert_array_equal(adata.X, before.X)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    assert set(adata.uns) == set(before.uns)
+    assert not adata.obsm
+
+
+def test_days_and_hours_give_the_same_trivial_rows(adata):
+    hours = adata.copy()
+    hours.obs["time"] *= 24
+    in_days = judge(adata, fit={}, hold_out=[1.0, 2.0])
+    in_hours = judge(hours, fit={}, hold_out=[24.0, 48.0])
+    np.testing.assert_allclose(in_days["value"], in_hours["value"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("time", [2, 2.0, np.float32(2), np.int64(2)])
+def test_a_held_out_time_may_be_any_number(adata, time):
+    assert set(judge(adata, hold_out=[time])["time"]) == {2.0}
+
+
+def test_times_in_text_are_held_out_by_number(adata):
+    adata.obs["stage"] = [f"day {t:g}" for t in adata.obs["time"]]
+    assert set(judge(adata, time_key="stage", hold_out=[2])["time"]) == {2.0}
+    with pytest.raises(TypeError, match=r"hold.out"):
+        judge(adata, time_key="stage", hold_out=["day 2"])
+
+
+def test_times_stored_in_single_precision_are_found(adata):
+    adata.obs["time"] = (adata.obs["time"] / 10).astype(np.float32)
+    assert set(judge(adata, hold_out=[0.1])["time"]) == {float(np.float32(0.1))}
+
+
+@pytest.mark.parametrize("hold_out", [[0.0], [4.0], [2.5], [(1.0, 4.0)], []])
+def test_only_interior_times_can_be_held_out(adata, hold_out):
+    with pytest.raises(ValueError, match="interior"):
+        judge(adata, hold_out=hold_out)
+
+
+def test_a_model_must_not_take_the_name_of_a_trivial_row(adata):
+    with pytest.raises(ValueError, match="always there"):
+        judge(adata, fit={"next": still})
+
+
+def test_an_error_of_a_fit_names_model_and_fold(adata):
+    def fit(adata, **_):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        judge(adata, fit={"mine": fit}, hold_out=[(1.0, 3.0)])
+    assert caught.value.__notes__ == ["raised by 'mine' with times (1.0, 3.0) held out"]
+
+
+def test_a_fit_that_returns_no_process_is_refused(adata):
+    with pytest.raises(TypeError, match="must return a process"):
+        judge(adata, fit=lambda adata, **_: None)
+
+
+def test_oddities_of_the_data_are_told_once(adata):
+    adata = adata[:-1].copy()
+    adata.X[:, 1] = 1.0  # constant in every fold
+    fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+    with pytest.warns(DataWarning) as caught:
+        ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0, 2.0], progress=False)
+    assert sum("constant" in str(w.message) for w in caught) == 1
+
+
+def test_the_bar_counts_folds(adata, capsys):
+    judge(adata, hold_out=[1.0, 2.0], progress=True)
+    assert "2/2" in capsys.readouterr().err
+    judge(adata, hold_out=[1.0, 2.0], progress=False)
+    assert capsys.readouterr().err == ""

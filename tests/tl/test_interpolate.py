@@ -1,0 +1,64 @@
+"""Cells at a time that was not observed."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import celltraj as ct
+from celltraj.models import PlugInDrift
+
+
+@pytest.fixture(scope="module")
+def adata():
+    return ct.datasets.branching(n_cells=20, seed=0)
+
+
+@pytest.fixture(scope="module")
+def bridge(adata):
+    return ct.tl.fit_bridge(adata, drift=PlugInDrift(), copy=True, progress=False)[0]
+
+
+def test_the_training_cells_are_not_needed(adata, bridge):
+    template = ad.AnnData(np.empty((0, 2), dtype="float32"), var=pd.DataFrame(index=["x", "y"]))
+    one, two = (
+        ct.tl.interpolate(source, bridge, time=1.5, n_cells=30, seed=3)
+        for source in (adata, template)
+    )
+    np.testing.assert_array_equal(one.X, two.X)
+    assert two.var_names.tolist() == ["x", "y"]
+
+
+def test_params_and_times_are_recorded(adata, bridge):
+    record = ct.tl.interpolate(adata, bridge, time=1, n_cells=5, seed=3)
+    assert record.obs["time"].tolist() == [1.0] * 5
+    assert record.uns["celltraj"]["interpolate"]["params"] == {
+        "time": 1.0, "n_cells": 5, "use_rep": "X",
+    }
+    assert record.uns["celltraj"]["interpolate"]["seed"] == 3
+
+
+def test_at_a_snapshot_the_observed_cells_come_back(adata, bridge):
+    cells = ct.tl.interpolate(adata, bridge, time=2.0, n_cells=50)
+    observed = adata.X[(adata.obs["time"] == 2).to_numpy()]
+    assert {tuple(x) for x in cells.X} <= {tuple(x) for x in observed}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"time": 5.0}, r"time 5 lies outside the observed \[0, 4\]"),
+        ({"time": 1.0, "n_cells": 0}, "n_cells must be at least 1; found 0"),
+        ({"time": 1.0, "use_rep": "X_one"}, "the bridge has 2 variables, X_one has 1"),
+    ],
+)
+def test_what_cannot_be_drawn(adata, bridge, options, message):
+    adata = adata.copy()
+    adata.obsm["X_one"] = adata.X[:, :1]
+    with pytest.raises(ValueError, match=message):
+        ct.tl.interpolate(adata, bridge, **options)
+
+
+def test_an_unknown_representation_lists_what_there_is(adata, bridge):
+    with pytest.raises(KeyError, match=r"no obsm\['X_umap'\]; found \[\]"):
+        ct.tl.interpolate(adata, bridge, time=1.0, use_rep="X_umap")

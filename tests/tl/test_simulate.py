@@ -1,0 +1,120 @@
+"""Simulation between AnnData and AnnData."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scanpy as sc
+
+import celltraj as ct
+from celltraj.models import Brownian, PlugInDrift
+
+
+@pytest.fixture(scope="module")
+def adata():
+    return ct.datasets.branching(n_cells=20, seed=0)
+
+
+@pytest.fixture(scope="module")
+def bridge(adata):
+    return ct.tl.fit_bridge(adata, drift=PlugInDrift(), copy=True, progress=False)[0]
+
+
+def simulate(adata, process, **options):
+    return ct.tl.simulate(adata, process, **{"n_steps": 5, "progress": False} | options)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 4.0), (4.0, 0.0)])
+def test_trajectories_begin_at_the_cells_they_name(adata, bridge, start, stop):
+    path = simulate(adata, bridge, start=start, stop=stop, n_cells=10, n_times=5, seed=1)
+    assert path.obs["time"].tolist() == np.repeat(np.linspace(start, stop, 5), 10).tolist()
+    assert path.obs["trajectory"].tolist() == list(range(10)) * 5
+    assert path.obs["trajectory"].dtype.kind == "i"
+    first = path[path.obs["time"] == start]
+    sources = first.obs["source"].astype(str).tolist()
+    assert len(set(sources)) == 10
+    np.testing.assert_array_equal(first.X, adata[sources].X)
+    assert (adata.obs.loc[sources, "time"] == start).all()
+    assert path.obs["source"].astype(str).tolist() == sources * 5
+    assert path.var_names.tolist() == ["x", "y"]
+
+
+def test_new_cells_need_no_times(adata, bridge):
+    new = adata[:4].copy()
+    del new.obs["time"]
+    path = simulate(new, bridge, start=0.5, stop=2.0, n_times=3, time_key=None)
+    assert path.n_obs == 12
+    assert set(path.obs["source"]) == set(new.obs_names)
+
+
+def test_more_trajectories_than_cells_are_drawn_with_replacement(adata, bridge):
+    path = simulate(
+        adata[:4].copy(), bridge, start=0.0, stop=1.0, n_cells=9, n_times=2,
+        time_key=None,
+    )
+    assert path.n_obs == 18
+
+
+def test_several_stops(adata, bridge):
+    path = simulate(adata, bridge, start=0.0, stop=[0.3, 2.0], n_cells=2)
+    assert path.obs["time"].tolist() == [0.0, 0.0, 0.3, 0.3, 2.0, 2.0]
+    assert path.uns["celltraj"]["simulate"]["params"]["n_times"] == 3
+
+
+def test_params_say_what_was_asked(adata, bridge):
+    path = simulate(
+        adata, bridge, start=0, stop=1, n_cells=2, n_times=2, ode=True, n_steps=9, seed=4
+    )
+    record = path.uns["celltraj"]["simulate"]
+    assert record["params"] == {
+        "process": "Bridge", "start": 0.0, "stop": 1.0, "n_cells": 2, "n_times": 2,
+        "time_key": "time", "use_rep": "X", "ode": True, "n_steps": 9,
+    }
+    assert record["seed"] == 4
+
+
+# scanpy's use of matplotlib
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
+@pytest.mark.parametrize("use_rep", ["X", "X_two"])
+def test_scanpy_draws_the_result_as_it_is(adata, use_rep):
+    adata = adata.copy()
+    adata.obsm["X_two"] = adata.X.copy()
+    path = simulate(
+        adata, Brownian(0.1), start=0.0, stop=1.0, n_cells=5, n_times=3, use_rep=use_rep
+    )
+    x, y = path.var_names
+    drawn = [sc.pl.scatter(path, x=x, y=y, color="time", show=False)]
+    if use_rep != "X":
+        drawn.append(sc.pl.embedding(path, basis=use_rep, color="trajectory", show=False))
+    for ax in drawn:
+        np.testing.assert_allclose(np.sort(ax.collections[0].get_offsets(), 0), np.sort(path.X, 0))
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 1.0, "stop": 1.0}, "start is 1, stop is 1.0; choose another stop="),
+        ({"start": 0.5}, r"no cells at start=0.5; observed times are \[0.0, 1.0, 2.0, 3.0, 4.0\]"),
+        ({"n_times": 1}, "n_times must be at least 2; found 1"),
+        ({"n_cells": 0}, "n_cells must be at least 1; found 0"),
+        ({"stop": []}, r"start is 0, stop is \[\]; choose another stop="),
+        ({"stop": [0.0, 1.0]}, r"start is 0, stop is \[0.0, 1.0\]; choose another stop="),
+        ({"stop": [1.0, 0.5, 2.0]}, "strictly monotone"),
+        ({"use_rep": "X_one"}, "the bridge has 2 variables, X_one has 1; pass the use_rep="),
+    ],
+)
+def test_what_cannot_be_simulated(adata, bridge, options, message):
+    adata = adata.copy()
+    adata.obsm["X_one"] = adata.X[:, :1]
+    with pytest.raises(ValueError, match=message):
+        simulate(adata, bridge, **{"start": 0.0, "stop": 2.0} | options)
+
+
+def test_no_cells_to_start_from(adata, bridge):
+    with pytest.raises(ValueError, match="no cells"):
+        simulate(adata[:0].copy(), bridge, start=0.0, stop=1.0, time_key=None)
+
+
+def test_backwards_needs_a_score(adata):
+    with pytest.raises(TypeError, match="can only be simulated forwards"):
+        simulate(adata, Brownian(0.1), start=1.0, stop=0.0)
