@@ -9,9 +9,14 @@ import celltraj as ct
 LOADERS = {
     loader.__name__: loader
     for loader in (
-        ct.datasets.eb_pca5, ct.datasets.lotka_volterra, ct.datasets.repressilator,
-        ct.datasets.hesc_pca5, ct.datasets.ipsc_latent4, ct.datasets.emt_a549,
-        ct.datasets.hematopoiesis_2d, ct.datasets.eb_phate2d,
+        ct.datasets.eb_pca5,
+        ct.datasets.lotka_volterra,
+        ct.datasets.repressilator,
+        ct.datasets.hesc_pca5,
+        ct.datasets.ipsc_latent4,
+        ct.datasets.emt_a549,
+        ct.datasets.hematopoiesis_2d,
+        ct.datasets.eb_phate2d,
     )
 }
 

@@ -1,8 +1,19 @@
 """Single-cell dynamics from snapshots: AnnData in, AnnData out."""
 
 from celltraj import datasets, metrics, models, ot, pl, pp, tl
-from celltraj._errors import ConvergenceError
+from celltraj._errors import ConvergenceError, DataWarning
 from celltraj.models import load
 
-__all__ = ["ConvergenceError", "datasets", "load", "metrics", "models", "ot", "pl", "pp", "tl"]
+__all__ = [
+    "ConvergenceError",
+    "DataWarning",
+    "datasets",
+    "load",
+    "metrics",
+    "models",
+    "ot",
+    "pl",
+    "pp",
+    "tl",
+]
 __version__ = "0.1.0"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TextIO
 
 import anndata as ad
 import numpy as np
@@ -30,12 +31,26 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(name)s: %(message)s")
     logging.getLogger("celltraj").setLevel(logging.INFO)
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.run(arguments)
     except (KeyError, ValueError, OSError, ct.ConvergenceError) as error:
         # a KeyError shows its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else str(error)
         parser.exit(2, f"celltraj: {' '.join(str(message).split())}\n")
     return 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line: the place in the code means nothing in a shell."""
+    logging.getLogger("celltraj").warning("%s", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="score held-out snapshots")
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument(
-        "--hold-out", type=_fold, nargs="+", required=True, metavar="TIME[,TIME]",
+        "--hold-out",
+        type=_fold,
+        nargs="+",
+        required=True,
+        metavar="TIME[,TIME]",
         help="times left out in turn; those joined by a comma are left out together",
     )
     for command in (fit, evaluate):
@@ -58,8 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     for command, out in ((demo, "demo"), (fit, "run"), (evaluate, "run")):
         command.add_argument("--out", type=Path, default=Path(out), help="folder of the results")
         command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--max-steps", type=int, default=NeuralDrift().max_steps,
-                             help="training steps of each fit")
+        command.add_argument(
+            "--max-steps",
+            type=int,
+            default=NeuralDrift().max_steps,
+            help="training steps of each fit",
+        )
         command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return parser
 
@@ -123,7 +146,7 @@ def _staged(out: Path) -> Iterator[Path]:
             out.rmdir()
 
 
-def _fitter(arguments: argparse.Namespace) -> partial[Bridge]:
+def _fitter(arguments: argparse.Namespace) -> partial:
     drift = NeuralDrift(max_steps=arguments.max_steps)
     return partial(ct.tl.fit_bridge, drift=drift, progress=not arguments.quiet)
 
@@ -131,9 +154,7 @@ def _fitter(arguments: argparse.Namespace) -> partial[Bridge]:
 def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace) -> None:
     time_key, seed = arguments.time_key, arguments.seed
     with _staged(arguments.out) as folder:
-        bridge = _fitter(arguments)(
-            adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed
-        )
+        bridge = _fitter(arguments)(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
         bridge.save(folder / "model")
         adata.write_h5ad(folder / "fitted.h5ad")
         _draw(adata, bridge, arguments, folder)
@@ -141,16 +162,20 @@ def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace) -> None:
             _score(adata, [(time,) for time in interior], arguments, folder)
 
 
-def _draw(
-    adata: ad.AnnData, bridge: Bridge, arguments: argparse.Namespace, folder: Path
-) -> None:
+def _draw(adata: ad.AnnData, bridge: Bridge, arguments: argparse.Namespace, folder: Path) -> None:
     use_rep = adata.uns["celltraj"]["bridge"]["params"]["use_rep"]
     time_key, times = arguments.time_key, bridge.snapshots.times
     # a grid that holds every observed time, so that marginals can be compared there
     grid = np.unique([np.linspace(a, b, 11) for a, b in pairwise(times)]).tolist()
     path = ct.tl.simulate(
-        adata, bridge, start=grid[0], stop=grid[1:], time_key=time_key, use_rep=use_rep,
-        seed=arguments.seed, progress=not arguments.quiet,
+        adata,
+        bridge,
+        start=grid[0],
+        stop=grid[1:],
+        time_key=time_key,
+        use_rep=use_rep,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
     )
     view = {"time_key": time_key, "show": False}
     ct.pl.snapshots(adata, basis=use_rep, save=folder / "snapshots.png", **view)
@@ -160,12 +185,19 @@ def _draw(
 
 
 def _score(
-    adata: ad.AnnData, hold_out: list[tuple[float, ...]], arguments: argparse.Namespace,
+    adata: ad.AnnData,
+    hold_out: list[tuple[float, ...]],
+    arguments: argparse.Namespace,
     folder: Path,
 ) -> None:
     scores = ct.tl.cross_validate(
-        adata, time_key=arguments.time_key, use_rep=arguments.use_rep, fit=_fitter(arguments),
-        hold_out=hold_out, seed=arguments.seed, progress=not arguments.quiet,
+        adata,
+        time_key=arguments.time_key,
+        use_rep=arguments.use_rep,
+        fit=_fitter(arguments),
+        hold_out=hold_out,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
     )
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.cross_validation(scores, show=False, save=folder / "scores.png")

@@ -58,47 +58,86 @@ def set_value(x, value):
 NO_WEIGHT_AT_ONE = np.r_[np.ones(12), np.zeros(12), np.ones(12)]
 BAD = {
     "no such time key": (
-        cells, {"time_key": "day"}, KeyError, "no times in adata.obs['day']; columns found:"),
+        cells,
+        {"time_key": "day"},
+        KeyError,
+        "no times in adata.obs['day']; columns found:",
+    ),
     "no such representation": (
-        cells, {"use_rep": "X_umap"}, KeyError, "no obsm['X_umap']; found []"),
+        cells,
+        {"use_rep": "X_umap"},
+        KeyError,
+        "no obsm['X_umap']; found []",
+    ),
     "no such weights": (
-        cells, {"weights_key": "w"}, KeyError, "no weights in adata.obs['w']; columns found:"),
+        cells,
+        {"weights_key": "w"},
+        KeyError,
+        "no weights in adata.obs['w']; columns found:",
+    ),
     "one time": (
-        lambda: cells(times=(3.0,)), {}, ValueError, "all cells have time 3 in adata.obs['time']"),
+        lambda: cells(times=(3.0,)),
+        {},
+        ValueError,
+        "all cells have time 3 in adata.obs['time']",
+    ),
     "no cells": (lambda: cells()[:0].copy(), {}, ValueError, "adata has no cells"),
     "no variables": (lambda: cells()[:, :0].copy(), {}, ValueError, "X has no variables"),
-    "no X": (
-        lambda: ad.AnnData(obs=cells().obs), {}, ValueError, "adata.X is None; pass use_rep="),
-    "strings in obsm": (
-        lambda: cells(), {"use_rep": "X_text"}, ValueError, "X_text has dtype"),
+    "no X": (lambda: ad.AnnData(obs=cells().obs), {}, ValueError, "adata.X is None; pass use_rep="),
+    "strings in obsm": (lambda: cells(), {"use_rep": "X_text"}, ValueError, "X_text has dtype"),
     "NaN": (
-        lambda: with_x(lambda x: set_value(x, np.nan)), {}, ValueError,
-        "1 cells have NaN or infinite values in X (first: 'c3'); drop or impute them"),
-    "infinity": (
-        lambda: with_x(lambda x: set_value(x, np.inf)), {}, ValueError, "(first: 'c3')"),
+        lambda: with_x(lambda x: set_value(x, np.nan)),
+        {},
+        ValueError,
+        "1 cells have NaN or infinite values in X (first: 'c3'); drop or impute them",
+    ),
+    "infinity": (lambda: with_x(lambda x: set_value(x, np.inf)), {}, ValueError, "(first: 'c3')"),
     "many variables": (
-        lambda: ad.AnnData(np.ones((4, 60)), obs=pd.DataFrame({"time": list("0011")},
-                           index=list("abcd"))),
-        {}, ValueError, "run sc.pp.pca(adata) first or pass use_rep="),
+        lambda: ad.AnnData(
+            np.ones((4, 60)), obs=pd.DataFrame({"time": list("0011")}, index=list("abcd"))
+        ),
+        {},
+        ValueError,
+        "run sc.pp.pca(adata) first or pass use_rep=",
+    ),
     "negative weights": (
-        lambda: with_obs(w=np.r_[-1.0, np.ones(35)]), {"weights_key": "w"}, ValueError,
-        "adata.obs['w'] is negative, missing or infinite for 1 cells (first: 'c0', -1)"),
+        lambda: with_obs(w=np.r_[-1.0, np.ones(35)]),
+        {"weights_key": "w"},
+        ValueError,
+        "adata.obs['w'] is negative, missing or infinite for 1 cells (first: 'c0', -1)",
+    ),
     "missing weights": (
-        lambda: with_obs(w=pd.array([None, *[1] * 35], dtype="Int64")), {"weights_key": "w"},
-        ValueError, "for 1 cells (first: 'c0', nan)"),
+        lambda: with_obs(w=pd.array([None, *[1] * 35], dtype="Int64")),
+        {"weights_key": "w"},
+        ValueError,
+        "for 1 cells (first: 'c0', nan)",
+    ),
     "no weight at a time": (
-        lambda: with_obs(w=NO_WEIGHT_AT_ONE), {"weights_key": "w"}, ValueError,
-        "adata.obs['w'] is zero for all cells at time 1; give one of them weight or drop the time"),
+        lambda: with_obs(w=NO_WEIGHT_AT_ONE),
+        {"weights_key": "w"},
+        ValueError,
+        "adata.obs['w'] is zero for all cells at time 1; give one of them weight or drop the time",
+    ),
     "weights that are text": (
-        lambda: with_obs(w="1"), {"weights_key": "w"}, ValueError,
-        "adata.obs['w'] has dtype object; weights must be numbers"),
+        lambda: with_obs(w="1"),
+        {"weights_key": "w"},
+        ValueError,
+        "adata.obs['w'] has dtype object; weights must be numbers",
+    ),
     "sigma of zero": (cells, {"sigma": 0.0}, ValueError, "sigma must be positive and finite"),
     "negative sigma": (cells, {"sigma": -1.0}, ValueError, "sigma must be positive and finite"),
     "sigma too small": (
-        cells, {"sigma": 1e-9, "solver": ct.ot.Sinkhorn(max_iters=50)}, ct.ConvergenceError,
-        "no bridge found with sigma=1e-09; pass a larger sigma="),
+        cells,
+        {"sigma": 1e-9, "solver": ct.ot.Sinkhorn(max_iters=50)},
+        ct.ConvergenceError,
+        "no bridge found with sigma=1e-09; pass a larger sigma=",
+    ),
     "a key that h5ad nests": (
-        cells, {"key_added": "CD4/CD8"}, ValueError, "key_added='CD4/CD8' holds '/'"),
+        cells,
+        {"key_added": "CD4/CD8"},
+        ValueError,
+        "key_added='CD4/CD8' holds '/'",
+    ),
 }
 
 
@@ -173,7 +212,9 @@ def test_shuffled_rows_give_the_same_velocity_up_to_rounding():
 @pytest.mark.parametrize(
     "convert",
     [
-        csr_matrix, lambda x: x.astype("float64"), lambda x: csr_matrix(x.astype("int32")),
+        csr_matrix,
+        lambda x: x.astype("float64"),
+        lambda x: csr_matrix(x.astype("int32")),
         lambda x: x.astype("int64"),
     ],
 )
@@ -182,9 +223,7 @@ def test_every_kind_of_matrix_of_numbers_fits_alike(convert):
     two = with_x(lambda x: convert(np.round(50 * x)))
     fit(one)
     fit(two)
-    np.testing.assert_array_equal(
-        two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"]
-    )
+    np.testing.assert_array_equal(two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"])
 
 
 @pytest.mark.parametrize("convert", [np.asarray, csr_matrix])

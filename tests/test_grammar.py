@@ -31,9 +31,7 @@ class TestEveryFunction:
         kinds = {key: p.kind for key, p in parameters(name).items()}
         first, *others = kinds
         assert kinds[first] is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        positional = {
-            key for key in others if kinds[key] is not inspect.Parameter.KEYWORD_ONLY
-        }
+        positional = {key for key in others if kinds[key] is not inspect.Parameter.KEYWORD_ONLY}
         assert {first} | positional <= DATA
         assert inspect.Parameter.VAR_KEYWORD not in kinds.values()
 

@@ -13,7 +13,8 @@ from celltraj.models import NeuralDrift, PlugInDrift
 
 DRIFTS = {"plug-in": PlugInDrift(), "neural": NeuralDrift(max_steps=20, width=16)}
 STORES = {
-    "h5ad": (ad.AnnData.write_h5ad, ad.read_h5ad), "zarr": (ad.AnnData.write_zarr, ad.read_zarr),
+    "h5ad": (ad.AnnData.write_h5ad, ad.read_h5ad),
+    "zarr": (ad.AnnData.write_zarr, ad.read_zarr),
 }
 PLOTS = {
     "snapshots": lambda adata, path, scores: ct.pl.snapshots(adata, show=False),
@@ -64,7 +65,7 @@ def assert_same(found, expected):
         assert isinstance(found, np.generic) or type(found) is type(expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*onsolidated metadata:UserWarning")
+@pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 def test_every_value_comes_back(results, reload):
     for adata in results:
         again = reload(adata)
@@ -79,7 +80,7 @@ def test_every_value_comes_back(results, reload):
         )
 
 
-@pytest.mark.filterwarnings("ignore:.*onsolidated metadata:UserWarning")
+@pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 def test_every_plot_draws_from_what_comes_back(results, reload, tmp_path):
     adata, path = (reload(a) for a in results[:2])
     fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)

@@ -18,7 +18,16 @@ from celltraj._anndata.write import (
 )
 
 __all__ = [
-    "bridge_record", "cell_velocity", "cells_at", "check_dimension", "check_writable",
-    "find_representation", "options_record", "read_representation", "read_snapshots", "read_times",
-    "sample_record", "write_bridge",
+    "bridge_record",
+    "cell_velocity",
+    "cells_at",
+    "check_dimension",
+    "check_writable",
+    "find_representation",
+    "options_record",
+    "read_representation",
+    "read_snapshots",
+    "read_times",
+    "sample_record",
+    "write_bridge",
 ]

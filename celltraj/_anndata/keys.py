@@ -57,9 +57,11 @@ def _record(name: str, fields: dict[str, str], written_by: str) -> tuple[Key, ..
 
 
 VELOCITY = Key(
-    "obsm", ("X_{key}_velocity",),
+    "obsm",
+    ("X_{key}_velocity",),
     "drift of the bridge at each cell, `(n_obs, d)`, float32; at the last time the backward drift",
-    "[x]/[t]", _FIT,
+    "[x]/[t]",
+    _FIT,
 )
 READ = (
     Key("obs", ("{time_key}",), "sampling time of each cell", "[t], yours", "you"),
@@ -74,7 +76,7 @@ FIT_BRIDGE = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, sigma, sigma_source (given or "
-                      "estimated), drift, solver, weights_key",
+            "estimated), drift, solver, weights_key",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
@@ -85,7 +87,9 @@ FIT_BRIDGE = (
     ),
 )
 _SAMPLE_FIELDS = {
-    "params": "arguments as used", "version": "version of celltraj", "seed": "seed of the draws",
+    "params": "arguments as used",
+    "version": "version of celltraj",
+    "seed": "seed of the draws",
 }
 SIMULATE = (
     Key("obs", ("trajectory",), "number of the trajectory", "-", _SIMULATE),

@@ -77,15 +77,14 @@ def check_writable(adata: AnnData, key: str) -> None:
         raise ValueError("adata is a view of a backed file; load it first with adata.to_memory()")
 
 
-def write_bridge(
-    adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str
-) -> None:
+def write_bridge(adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str) -> None:
     """Write velocities to ``obsm`` and the record of the fit to ``uns["celltraj"][key]``."""
     if adata.is_view:
         warnings.warn(
             "adata is a view of another AnnData: it becomes an AnnData of its own to hold the "
             "results, and the other one does not get them; pass adata[...].copy() to say so",
-            ImplicitModificationWarning, stacklevel=3,
+            ImplicitModificationWarning,
+            stacklevel=3,
         )
     (slot,) = VELOCITY.at(key=key)
     records = {**adata.uns.get(ROOT, {}), key: record}
@@ -94,13 +93,16 @@ def write_bridge(
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.obsm[slot] = velocity
         adata.uns[ROOT] = records
-    logger.info("wrote adata.obsm[%r]", slot)
-    for field in record:
-        logger.info("wrote adata.uns[%r][%r][%r]", ROOT, key, field)
+    logger.info(
+        "wrote adata.obsm[%r] and adata.uns[%r][%r]: %s", slot, ROOT, key, ", ".join(record)
+    )
 
 
 def cells_at(
-    var_names: pd.Index, use_rep: str, states: np.ndarray, obs: pd.DataFrame,
+    var_names: pd.Index,
+    use_rep: str,
+    states: np.ndarray,
+    obs: pd.DataFrame,
     record: tuple[str, dict[str, Any]],
 ) -> AnnData:
     """Return an AnnData of ``(n, d)`` states in the space of ``use_rep``, ready for scanpy.

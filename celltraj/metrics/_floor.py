@@ -22,6 +22,18 @@ def split_half_floor(x: np.ndarray, *, seed: int, n_splits: int = 5) -> float:
     Returns
     -------
     The floor, in units of ``x``.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from celltraj.metrics import split_half_floor
+    >>> split_half_floor(np.array([[0.0], [2.0]]), seed=0)
+    2.0
     """
     rng = np.random.default_rng(seed)
     half = len(x) // 2

@@ -9,6 +9,15 @@ from celltraj.models._simulate import Trajectories, simulate
 from celltraj.models.references import Brownian
 
 __all__ = [
-    "Bridge", "Brownian", "NeuralDrift", "PlugInDrift", "Process", "ReversibleProcess",
-    "Trajectories", "default_sigma", "fit_bridge", "load", "simulate",
+    "Bridge",
+    "Brownian",
+    "NeuralDrift",
+    "PlugInDrift",
+    "Process",
+    "ReversibleProcess",
+    "Trajectories",
+    "default_sigma",
+    "fit_bridge",
+    "load",
+    "simulate",
 ]

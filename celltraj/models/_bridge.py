@@ -35,6 +35,15 @@ class Bridge:
         One coupling per gap.
     field
         Drift and score of the bridge.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> bridge.drift(0.5, torch.zeros(3, 2)).shape
+    torch.Size([3, 2])
     """
 
     snapshots: Snapshots
@@ -134,6 +143,16 @@ def default_sigma(
     ------
     ValueError
         All snapshots coincide, so that no scale can be read from them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj._snapshots import Snapshots
+    >>> from celltraj.models import default_sigma
+    >>> x = torch.zeros(5, 1)
+    >>> moved_by_two = Snapshots((0.0, 1.0), (x, x + 2))
+    >>> default_sigma(moved_by_two, generator=torch.Generator())  # sqrt(.01 x 2^2 / 1)
+    0.2
     """
     rates = []
     for (k0, k1), gap in zip(snapshots.pairs(), snapshots.gaps, strict=True):
@@ -183,6 +202,20 @@ def fit_bridge(
     ------
     ConvergenceError
         A gap's coupling did not reach the solver's tolerance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj._snapshots import Snapshots
+    >>> from celltraj.models import Brownian, PlugInDrift, fit_bridge
+    >>> from celltraj.ot import Sinkhorn
+    >>> x = torch.zeros(5, 1)
+    >>> bridge = fit_bridge(
+    ...     Snapshots((0.0, 1.0), (x, x + 2)), Brownian(0.2), solver=Sinkhorn(),
+    ...     drift=PlugInDrift(), generator=torch.Generator(),
+    ... )
+    >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
+    tensor([[2.]])
     """
     gaps = list(zip(snapshots.pairs(), snapshots.gaps, strict=True))
     couplings = tuple(

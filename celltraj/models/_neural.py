@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import pytorch_lightning as lightning
 import torch
@@ -50,6 +51,19 @@ class NeuralDrift:
         Peak of AdamW's one-cycle schedule (Smith & Topin, *Super-convergence*, 2019).
     ema_decay
         Decay per step of the averaged weights that are used for prediction.
+
+    Raises
+    ------
+    ValueError
+        A number is not positive, or the decay not in [0, 1).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> short = ct.models.NeuralDrift(max_steps=20)
+    >>> len(ct.tl.fit_bridge(adata, drift=short, seed=0, progress=False).field.history)
+    20
     """
 
     max_steps: int = 2000
@@ -57,6 +71,14 @@ class NeuralDrift:
     width: int = 128
     learning_rate: float = 1e-2
     ema_decay: float = 0.995
+
+    def __post_init__(self) -> None:
+        counts = min(self.max_steps, self.batch_size, self.width)
+        if counts < 1 or not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
+            raise ValueError(
+                "max_steps, batch_size, width and learning_rate must be positive and ema_decay in "
+                f"[0, 1); found {self}"
+            )
 
     def fit(
         self,
@@ -156,12 +178,11 @@ class _Training(lightning.LightningModule):
         # Lightning's hooks around a batch cost as much as a step of a network this small: a batch
         # is therefore a run of steps, taken here
         self.automatic_optimization = False
-        self.bar = tqdm(
-            total=options.max_steps, desc="training", unit="step", disable=not progress
-        )
+        self.bar = tqdm(total=options.max_steps, desc="training", unit="step", disable=not progress)
 
     def training_step(self, steps: list[tuple[Tensor, ...]], batch_idx: int) -> None:
-        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        optimizer = cast("torch.optim.Optimizer", self.optimizers(use_pl_optimizer=False))
+        schedule = cast("torch.optim.lr_scheduler.LRScheduler", self.lr_schedulers())
         for points in steps:
             loss = self._loss(*points)
             optimizer.zero_grad()

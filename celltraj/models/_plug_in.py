@@ -30,6 +30,12 @@ class PlugInDrift:
     """Ask for the drift that follows from the potentials in closed form; nothing is trained.
 
     The right tool in few dimensions (below about five) and the fastest everywhere.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
     """
 
     def fit(

@@ -57,7 +57,7 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
 
 
 def load(directory: str | os.PathLike) -> Bridge:
-    """Read a bridge that ``Bridge`` users wrote with :func:`save`.
+    """Read a bridge that :meth:`Bridge.save` wrote.
 
     Raises
     ------
@@ -65,6 +65,17 @@ def load(directory: str | os.PathLike) -> Bridge:
         The folder holds no saved bridge.
     ValueError
         It was written in a format this version does not know.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bridge.save(folder)
+    ...     ct.load(folder).reference == bridge.reference
+    True
     """
     folder = Path(directory)
     if not (folder / "bridge.json").exists():

@@ -83,7 +83,8 @@ def simulate(
     times
         Strictly monotone times, in the user's unit.
     n_steps
-        Steps between neighbouring requested times and breakpoints of the process.
+        Steps between neighbouring breakpoints of the process (the snapshots of a bridge), or from
+        the first to the last time where it has none; requested times are added to them.
     ode
         Whether to follow the probability flow instead of the SDE.
     generator
@@ -106,6 +107,16 @@ def simulate(
     ----------
     Anderson, *Reverse-time diffusion equation models* (1982); Song et al., *Score-based generative
     modeling through SDEs* (2021), eq. 6 and 13.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.models import Brownian, simulate
+    >>> path = simulate(
+    ...     Brownian(0.1), torch.zeros(5, 2), (0.0, 0.5, 2.0), generator=torch.Generator()
+    ... )
+    >>> path.x.shape
+    torch.Size([3, 5, 2])
     """
     times = tuple(float(t) for t in times)
     steps = [b - a for a, b in itertools.pairwise(times)]
@@ -157,19 +168,19 @@ def _velocity(process: Process, weight: float) -> Callable[[float, Tensor], Tens
     return velocity
 
 
-def _grid(times: tuple[float, ...], breakpoints: Sequence[float], n_steps: int):
+def _grid(
+    times: tuple[float, ...], breakpoints: Sequence[float], n_steps: int
+) -> tuple[Tensor, list[int]]:
     """Return all step times and the positions of the requested ones among them.
 
-    Steps shrink quadratically towards the end of each interval, where bridge drifts are steepest.
+    Steps shrink quadratically towards the end of each interval between breakpoints, where bridge
+    drifts are steepest; requested times cut the step they fall into.
     """
-    low, high = min(times), max(times)
-    knots = sorted({*times, *(b for b in breakpoints if low < b < high)})
-    if times[0] > times[-1]:
-        knots.reverse()
-    fraction = 1 - (1 - torch.arange(1, n_steps + 1, dtype=torch.float64) / n_steps) ** 2
-    grid = [torch.tensor([knots[0]], dtype=torch.float64)]
-    for a, b in itertools.pairwise(knots):
-        inner = a + (b - a) * fraction
-        inner[-1] = b
-        grid.append(inner)
-    return torch.cat(grid), [knots.index(t) * n_steps for t in times]
+    start, stop = times[0], times[-1]
+    inside = sorted(b for b in breakpoints if min(start, stop) < b < max(start, stop))
+    knots = [start, *(inside if start < stop else inside[::-1]), stop]
+    fraction = 1 - (1 - torch.arange(n_steps, dtype=torch.float64) / n_steps) ** 2
+    steps = [a + (b - a) * f for a, b in itertools.pairwise(knots) for f in fraction.tolist()]
+    grid = sorted({*steps, stop, *times}, reverse=start > stop)
+    position = {t: k for k, t in enumerate(grid)}
+    return torch.tensor(grid, dtype=torch.float64), [position[t] for t in times]

@@ -23,6 +23,13 @@ class SquaredEuclidean:
     ----------
     x, y
         ``(n, d)`` and ``(m, d)`` points, float64.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import SquaredEuclidean
+    >>> SquaredEuclidean(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])).dense()
+    tensor([[12.5000]])
     """
 
     x: Cells

@@ -31,6 +31,16 @@ class Coupling:
         Whether ``marginal_error`` reached the solver's tolerance.
     n_iters
         Sweeps over the cost that were taken.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import Sinkhorn, SquaredEuclidean
+    >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
+    >>> coupling = Sinkhorn()(SquaredEuclidean(x, x + 1), half, half, epsilon=0.1)
+    >>> coupling.pull(x + 1) / half[:, None]  # where each cell goes on average
+    tensor([[ 1.0000],
+            [10.0000]], dtype=torch.float64)
     """
 
     cost: SquaredEuclidean

@@ -40,8 +40,15 @@ def test_fit_bridge_writes_exactly_its_keys():
 def test_simulate_and_interpolate_write_exactly_their_keys():
     adata, bridge, _ = fitted()
     path = ct.tl.simulate(
-        adata, bridge, start=0.0, stop=1.0, n_cells=3, n_times=2, use_rep="X_two",
-        n_steps=5, progress=False,
+        adata,
+        bridge,
+        start=0.0,
+        stop=1.0,
+        n_cells=3,
+        n_times=2,
+        use_rep="X_two",
+        n_steps=5,
+        progress=False,
     )
     assert places(path) == expected(keys.SIMULATE, use_rep="X_two")
     cells = ct.tl.interpolate(adata, bridge, time=0.5, n_cells=3, use_rep="X_two")
@@ -54,9 +61,11 @@ def test_the_documentation_shows_the_table():
     assert shown == [
         (
             f"`{key.slot}`",
-            f"`{key.path[0]}`" if len(key.path) == 1
+            f"`{key.path[0]}`"
+            if len(key.path) == 1
             else "`" + "".join(f'["{part}"]' for part in key.path) + "`",
-            key.content, key.unit,
+            key.content,
+            key.unit,
             key.written_by if key.written_by == "you" else f"`{key.written_by}`",
         )
         for key in keys.KEYS

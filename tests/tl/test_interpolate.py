@@ -33,7 +33,9 @@ def test_params_and_times_are_recorded(adata, bridge):
     record = ct.tl.interpolate(adata, bridge, time=1, n_cells=5, seed=3)
     assert record.obs["time"].tolist() == [1.0] * 5
     assert record.uns["celltraj"]["interpolate"]["params"] == {
-        "time": 1.0, "n_cells": 5, "use_rep": "X",
+        "time": 1.0,
+        "n_cells": 5,
+        "use_rep": "X",
     }
     assert record.uns["celltraj"]["interpolate"]["seed"] == 3
 

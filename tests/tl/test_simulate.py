@@ -48,7 +48,12 @@ def test_new_cells_need_no_times(adata, bridge):
 
 def test_more_trajectories_than_cells_are_drawn_with_replacement(adata, bridge):
     path = simulate(
-        adata[:4].copy(), bridge, start=0.0, stop=1.0, n_cells=9, n_times=2,
+        adata[:4].copy(),
+        bridge,
+        start=0.0,
+        stop=1.0,
+        n_cells=9,
+        n_times=2,
         time_key=None,
     )
     assert path.n_obs == 18
@@ -66,8 +71,15 @@ def test_params_say_what_was_asked(adata, bridge):
     )
     record = path.uns["celltraj"]["simulate"]
     assert record["params"] == {
-        "process": "Bridge", "start": 0.0, "stop": 1.0, "n_cells": 2, "n_times": 2,
-        "time_key": "time", "use_rep": "X", "ode": True, "n_steps": 9,
+        "process": "Bridge",
+        "start": 0.0,
+        "stop": 1.0,
+        "n_cells": 2,
+        "n_times": 2,
+        "time_key": "time",
+        "use_rep": "X",
+        "ode": True,
+        "n_steps": 9,
     }
     assert record["seed"] == 4
 

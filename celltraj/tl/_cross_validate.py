@@ -22,7 +22,13 @@ from celltraj.models._holdout import exact_plans, predict, trivial_predictions
 Time = float | np.number
 Entry = Time | tuple[Time, ...]
 _ALWAYS = {
-    "floor", "previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip",
+    "floor",
+    "previous",
+    "next",
+    "mixture",
+    "displacement",
+    "chain_cubic",
+    "chain_pchip",
 }
 
 

@@ -126,7 +126,11 @@ def fit_bridge(
     solver = Sinkhorn() if solver is None else solver
     try:
         bridge = models.fit_bridge(
-            snapshots, Brownian(sigma), solver=solver, drift=drift, generator=generator,
+            snapshots,
+            Brownian(sigma),
+            solver=solver,
+            drift=drift,
+            generator=generator,
             progress=progress,
         )
     except ConvergenceError as error:
@@ -134,9 +138,13 @@ def fit_bridge(
             f"no bridge found with sigma={sigma:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
     params = {
-        "time_key": time_key, "use_rep": use_rep, "sigma": float(sigma),
-        "sigma_source": "given" if is_given else "estimated", "drift": options_record(drift),
-        "solver": options_record(solver), "weights_key": weights_key,
+        "time_key": time_key,
+        "use_rep": use_rep,
+        "sigma": float(sigma),
+        "sigma_source": "given" if is_given else "estimated",
+        "drift": options_record(drift),
+        "solver": options_record(solver),
+        "weights_key": weights_key,
     }
     times, x = read_times(adata, time_key), read_representation(adata, use_rep)[1]
     velocity, record = cell_velocity(bridge, x, times), bridge_record(bridge, params, seed)
@@ -145,7 +153,10 @@ def fit_bridge(
     write_bridge(adata, velocity, record, key)
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",
-        len(snapshots.times), sigma, params["sigma_source"],
-        [round(c.epsilon, 6) for c in bridge.couplings], time.perf_counter() - start,
+        len(snapshots.times),
+        sigma,
+        params["sigma_source"],
+        [round(c.epsilon, 6) for c in bridge.couplings],
+        time.perf_counter() - start,
     )
     return (bridge, adata) if copy else bridge

@@ -62,7 +62,8 @@ def simulate(
     ode
         Whether to follow the deterministic probability flow.
     n_steps
-        Solver steps between neighbouring times.
+        Solver steps between neighbouring snapshots of a bridge, or over the whole span of a process
+        without snapshots; the times of the result are added to them.
     seed
         Seed of the choice of cells and of the noise.
     progress
@@ -106,8 +107,13 @@ def simulate(
     n = len(candidates) if n_cells is None else n_cells
     rows = rng.choice(candidates, n, replace=n > len(candidates))
     path = models.simulate(
-        process, torch.from_numpy(x[rows]), grid, n_steps=n_steps, ode=ode,
-        generator=torch.Generator().manual_seed(seed), progress=progress,
+        process,
+        torch.from_numpy(x[rows]),
+        grid,
+        n_steps=n_steps,
+        ode=ode,
+        generator=torch.Generator().manual_seed(seed),
+        progress=progress,
     )
     obs = pd.DataFrame(
         {
@@ -117,8 +123,14 @@ def simulate(
         }
     )
     params = {
-        "process": type(process).__name__, "start": float(start), "stop": grid[-1],
-        "n_cells": n, "n_times": len(grid), "time_key": time_key, "use_rep": name, "ode": ode,
+        "process": type(process).__name__,
+        "start": float(start),
+        "stop": grid[-1],
+        "n_cells": n,
+        "n_times": len(grid),
+        "time_key": time_key,
+        "use_rep": name,
+        "ode": ode,
         "n_steps": n_steps,
     }
     states = path.x.reshape(-1, x.shape[1]).numpy()
