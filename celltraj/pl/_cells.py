@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 from celltraj._anndata import read_representation
 
 TIME_MAP = "viridis"
+_MISSING = "lightgrey"
+_MOST_TICKS = 10
 
 
 def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str, np.ndarray]:
@@ -46,48 +48,101 @@ def size_of(n: int) -> float:
     return float(np.clip(120_000 / max(n, 1), 1.0, 12.0))
 
 
+def check_path(path: AnnData, needed: str, n_vars: int, name: str, argument: str) -> None:
+    """Raise unless ``path`` is simulated cells in the ``n_vars`` variables of ``name``."""
+    if needed not in path.obs:
+        raise KeyError(
+            f"path.obs has no {needed!r}, only {list(path.obs.columns)}; "
+            "make it with ct.tl.simulate(adata, bridge, start=..., stop=...)"
+        )
+    if path.n_vars != n_vars:
+        raise ValueError(
+            f"path has {path.n_vars} variables but {name} has {n_vars}; pass {argument}= with "
+            "the representation that it was simulated in"
+        )
+
+
 def colors_of(
     adata: AnnData, times: np.ndarray, color: str | None
 ) -> tuple[np.ndarray, dict[str, str], Normalize | None]:
     """Return the colours ``(n, 4)`` of the cells, a legend, and the scale where it is continuous.
 
-    By time without ``color``; categories take ``uns[f"{color}_colors"]`` or scanpy's palette.
+    By time without ``color``. Cells without a value are grey.
 
     Raises
     ------
     KeyError
         ``color`` is not a column of ``obs``.
+    ValueError
+        The column holds no value, or too many categories.
     """
     if color is None:
-        scale = Normalize(times.min(), times.max())
-        return mpl.colormaps[TIME_MAP](scale(times)), {}, scale
+        return _by_value(times)
     if color not in adata.obs:
         raise KeyError(f"no adata.obs[{color!r}] to colour by; found {list(adata.obs.columns)}")
     column = adata.obs[color]
-    if pd.api.types.is_numeric_dtype(column):
-        scale = Normalize(np.nanmin(column), np.nanmax(column))
-        return mpl.colormaps[TIME_MAP](scale(column.to_numpy(float))), {}, scale
+    if column.isna().all():
+        raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return _by_value(column.to_numpy(dtype=float, na_value=np.nan))
     labels = column.astype("category").cat
-    palette = list(adata.uns.get(f"{color}_colors", sc.pl.palettes.default_102))
     names = [str(label) for label in labels.categories]
-    legend = {name: palette[k % len(palette)] for k, name in enumerate(names)}
-    shades = np.array([mpl.colors.to_rgba(c) for c in [*legend.values(), "lightgrey"]])
-    return shades[labels.codes], legend, None  # code -1, a missing label, is the grey at the end
+    palette = _palette(adata, color, len(names))
+    shades = np.array([mpl.colors.to_rgba(c) for c in [*palette, _MISSING]])
+    # code -1, a missing label, is the last shade
+    return shades[labels.codes], dict(zip(names, palette, strict=True)), None
+
+
+def _by_value(values: np.ndarray) -> tuple[np.ndarray, dict[str, str], Normalize]:
+    scale = Normalize(np.nanmin(values), np.nanmax(values))
+    shades = mpl.colormaps[TIME_MAP].with_extremes(bad=_MISSING)
+    return shades(scale(values)), {}, scale
+
+
+def _palette(adata: AnnData, color: str, n: int) -> list[str]:
+    """Return the user's colours of ``n`` categories, or those that scanpy would choose."""
+    choices = (
+        adata.uns.get(f"{color}_colors", ()),
+        mpl.rcParams["axes.prop_cycle"].by_key().get("color", ()),
+        sc.pl.palettes.default_20,
+        sc.pl.palettes.default_28,
+        sc.pl.palettes.default_102,
+    )
+    enough = [choice for choice in choices if len(choice) >= n]
+    if not enough:
+        raise ValueError(
+            f"adata.obs[{color!r}] has {n} categories, more than colours can tell apart; "
+            f"group them, or set adata.uns['{color}_colors']"
+        )
+    return list(enough[0])[:n]
 
 
 def explain(
-    ax: Axes, legend: dict[str, str], scale: Normalize | None, label: str, axes: object = None
+    ax: Axes,
+    legend: dict[str, str],
+    scale: Normalize | None,
+    label: str,
+    *,
+    ticks: np.ndarray | None = None,
+    axes: object = None,
 ) -> None:
-    """Add the legend or the colour bar that explains the colours."""
+    """Add the legend, or the colour bar with few enough ``ticks``, that explains the colours."""
     if scale is not None:
         shades = mpl.cm.ScalarMappable(scale, TIME_MAP)
-        ax.figure.colorbar(shades, ax=ax if axes is None else axes, label=label)
+        few = ticks if ticks is not None and len(ticks) <= _MOST_TICKS else None
+        ax.figure.colorbar(shades, ax=ax if axes is None else axes, label=label, ticks=few)
         return
     handles = [
         Line2D([], [], ls="", marker="o", color=shade, label=name) for name, shade in legend.items()
     ]
+    columns = 1 + (len(handles) > 14) + (len(handles) > 30)  # as in scanpy
     ax.legend(
-        handles=handles, title=label, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
+        handles=handles,
+        title=label,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        ncols=columns,
     )
 
 
@@ -95,3 +150,10 @@ def time_label(adata: AnnData, time_key: str) -> str:
     """Return the name of time with the user's unit, where one is recorded."""
     unit = adata.uns.get("time_unit")
     return f"{time_key} ({unit})" if unit else time_key
+
+
+def color_label(
+    adata: AnnData, times: np.ndarray, time_key: str, color: str | None
+) -> tuple[str, np.ndarray | None]:
+    """Return what the colours mean, and where a colour bar is marked: at the sampling times."""
+    return (time_label(adata, time_key), np.unique(times)) if color is None else (color, None)

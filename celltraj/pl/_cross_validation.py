@@ -22,8 +22,8 @@ def cross_validation(
 ) -> object:
     """Draw the score of each method at each held-out time; lower is better.
 
-    Models are in colour, predictions without a model thin and grey, the noise floor dashed. Several
-    seeds are drawn as their mean with the standard error.
+    Models are in colour, predictions without a model thin and grey, the noise floor dashed grey.
+    Several seeds are drawn as their mean with the standard error.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def cross_validation(
     ax, show, return_fig
         As in scanpy.
     save
-        A path, or ``True`` for scanpy's figure folder.
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
 
     Returns
     -------
@@ -70,12 +71,13 @@ def cross_validation(
     for method in order:
         rows = summary.loc[method]
         if method == "floor":
-            style = {"color": "black", "ls": "--", "lw": 1}
+            style = {"color": "0.35", "ls": "--", "lw": 1.2}
         elif method in TRIVIAL:
             style = {"color": "0.65", "lw": 0.8, "marker": next(greys), "ms": 4}
         else:
             style = {"lw": 1.8, "marker": "o", "zorder": 3}
-        ax.errorbar(rows.index, rows["mean"], yerr=rows["sem"].fillna(0), label=method, **style)
+        error = rows["sem"].fillna(0) if rows["sem"].notna().any() else None  # None for one seed
+        ax.errorbar(rows.index, rows["mean"], yerr=error, label=method, **style)
     ax.set(xlabel="held-out time", ylabel=f"{metric} to the held-out cells")
     ax.set_xticks(sorted(chosen["time"].unique()))
     ax.set_ylim(bottom=0)

@@ -22,17 +22,37 @@ def finish(
 ) -> object:
     """Save, show and return as scanpy's plots do.
 
-    ``save=True`` writes to scanpy's figure folder under the name of the plot; a path is taken as it
-    is. Returns the figure, nothing once it was shown, or what was ``drawn``.
+    Returns the figure, nothing once it was shown, or what was ``drawn``.
+
+    Raises
+    ------
+    ValueError
+        ``save`` is a path given as text.
     """
+    save = sc.settings.autosave if save is None else save
     if save:
-        path = Path(sc.settings.figdir) / f"{name}.{sc.settings.file_format_figs}"
-        path = path if save is True else Path(save)
+        path = _path_of(name, save)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, bbox_inches="tight", dpi=150)
+        chosen = plt.rcParams["savefig.dpi"]  # a number once sc.set_figure_params was called
+        figure.savefig(path, bbox_inches="tight", dpi=150 if chosen == "figure" else chosen)
     if return_fig:
         return figure
     if sc.settings.autoshow if show is None else show:
         plt.show()
         return None
     return drawn
+
+
+def _path_of(name: str, save: Save) -> Path:
+    """Return where to save: a ``Path`` as it is, else by scanpy's rule in its figure folder."""
+    if isinstance(save, Path):
+        return save
+    suffix = save if isinstance(save, str) else ""
+    if {"/", "\\"} & set(suffix):
+        raise ValueError(
+            f"save={save!r} is a path given as text, and text ends the name of a file in "
+            f"sc.settings.figdir, as in scanpy; pass save=Path({save!r})"
+        )
+    has_format = suffix.endswith((".svg", ".pdf", ".png"))
+    ending = "" if has_format else f"{sc.settings.plot_suffix}.{sc.settings.file_format_figs}"
+    return Path(sc.settings.figdir) / f"{name}{suffix}{ending}"

@@ -32,7 +32,8 @@ def history(
     ax, show, return_fig
         As in scanpy.
     save
-        A path, or ``True`` for scanpy's figure folder.
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def history(
     Raises
     ------
     KeyError
-        No fit of that name.
+        No fit of that name, or a record that is not of a fit.
     ValueError
         The drift of that fit is not trained, so that it has no history.
 
@@ -54,14 +55,20 @@ def history(
     >>> ct.pl.history(adata, show=False).get_xlabel()
     'step'
     """
-    table = read_record(adata, key)["history"]
+    record = read_record(adata, key)
+    if "history" not in record:
+        raise KeyError(
+            f"adata.uns['celltraj'][{key!r}] has no training history; found {sorted(record)}. "
+            "Pass key= with the key_added of a fit by ct.tl.fit_bridge"
+        )
+    table = record["history"]
     if len(table) == 0:
         raise ValueError(
             f"the fit {key!r} has no training history: its drift is computed, not trained; "
             "fit with drift=ct.models.NeuralDrift() for a trained one"
         )
     ax = axes_of(ax)
-    for k, column in enumerate(table.columns.drop("step")):
+    for k, column in enumerate(table.select_dtypes("number").columns.drop("step")):
         ax.plot(table["step"], table[column], color=f"C{k}", lw=0.5, alpha=0.3)
         mean = table[column].rolling(window, min_periods=1, center=True).mean()
         ax.plot(table["step"], mean, color=f"C{k}", label=column)

@@ -8,7 +8,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_representation, read_times
-from celltraj.pl._cells import check_components
+from celltraj.pl._cells import check_components, check_path
 from celltraj.pl._finish import Save, finish
 
 _N_BINS = 30
@@ -19,7 +19,7 @@ def marginals(
     path: AnnData,
     *,
     time_key: str = "time",
-    use_rep: str = "X",
+    use_rep: str | None = None,
     components: tuple[int, ...] = (0, 1),
     ax: Axes | None = None,
     show: bool | None = None,
@@ -37,7 +37,8 @@ def marginals(
     time_key
         Column of ``adata.obs`` with the sampling times.
     use_rep
-        Representation that ``path`` was simulated in.
+        Representation that ``path`` was simulated in; the same default as in
+        :func:`celltraj.tl.simulate`.
     components
         Variables to draw, one row each.
     ax
@@ -45,7 +46,8 @@ def marginals(
     show, return_fig
         As in scanpy.
     save
-        A path, or ``True`` for scanpy's figure folder.
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
 
     Returns
     -------
@@ -56,7 +58,8 @@ def marginals(
     KeyError
         A column or representation does not exist.
     ValueError
-        No time is common to both, or ``ax`` is given for more than one panel.
+        No time is common to both, ``path`` was simulated in another representation, or ``ax`` is
+        given for more than one panel.
 
     Examples
     --------
@@ -69,23 +72,19 @@ def marginals(
     >>> ct.pl.marginals(adata, path, show=False).shape
     (2, 5)
     """
-    observed, predicted = read_times(adata, time_key), path.obs["time"].to_numpy(float)
+    observed = read_times(adata, time_key)
     name, x = read_representation(adata, use_rep)
+    check_path(path, "time", x.shape[1], name, "use_rep")
     check_components(components, x.shape[1], name)
-    common = [t for t in np.unique(observed) if np.isclose(predicted, t, rtol=1e-9).any()]
-    if not common:
-        raise ValueError(
-            f"no common time: observed {np.unique(observed).tolist()}, simulated "
-            f"{np.unique(predicted).tolist()}; choose start, stop and n_times of ct.tl.simulate "
-            "so that sampling times are met"
-        )
+    predicted = path.obs["time"].to_numpy(float)
+    common = _common_times(observed, predicted)
     shape = (len(components), len(common))
     if ax is not None and shape != (1, 1):
         raise ValueError(f"ax= holds one panel; components and common times ask for {shape}")
     panels = np.array([[ax]]) if ax is not None else _grid(shape)
     states = np.asarray(path.X)
     for k, t in enumerate(common):
-        at_t = np.isclose(predicted, t, rtol=1e-9)
+        at_t = _meets(predicted, t, observed)
         for row, component in enumerate(components):
             pair = x[observed == t, component], states[at_t, component]
             _draw_pair(panels[row, k], *pair)
@@ -94,6 +93,24 @@ def marginals(
     panels[0, -1].legend(frameon=False, fontsize="small")
     figure = panels[0, 0].figure
     return finish("marginals", figure, panels, show=show, save=save, return_fig=return_fig)
+
+
+def _meets(predicted: np.ndarray, t: float, observed: np.ndarray) -> np.ndarray:
+    # relative to the longest time, since a computed time zero is not exactly zero
+    return np.abs(predicted - t) <= 1e-9 * np.abs(observed).max()
+
+
+def _common_times(observed: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """Return the observed times that the simulation meets, in order."""
+    times = np.unique(observed)
+    common = [float(t) for t in times if _meets(predicted, t, observed).any()]
+    if not common:
+        raise ValueError(
+            f"no common time: observed {times.tolist()}, simulated "
+            f"{np.unique(predicted).tolist()}; choose start, stop and n_times of ct.tl.simulate "
+            "so that sampling times are met"
+        )
+    return common
 
 
 def _grid(shape: tuple[int, int]) -> np.ndarray:

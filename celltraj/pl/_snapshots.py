@@ -8,8 +8,10 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_times
-from celltraj.pl._cells import colors_of, explain, plane, size_of, time_label
+from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of
 from celltraj.pl._finish import Save, finish
+
+_MOST_COLUMNS = 6
 
 
 def snapshots(
@@ -37,13 +39,15 @@ def snapshots(
     components
         Two variables of it.
     color
-        Column of ``obs``, by default time; categories take ``uns[f"{color}_colors"]``.
+        Column of ``obs``, by default time; categories take ``uns[f"{color}_colors"]``, or the
+        palette that scanpy would choose.
     ax
         Draw all times into these axes instead of one panel each.
     show, return_fig
         As in scanpy.
     save
-        A path, or ``True`` for scanpy's figure folder.
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def snapshots(
     KeyError
         A column or representation does not exist.
     ValueError
-        ``components`` are not variables of ``basis``.
+        ``components`` are not variables of ``basis``, or ``color`` holds too many categories.
 
     Examples
     --------
@@ -67,25 +71,41 @@ def snapshots(
     name, cells = plane(adata, basis, components)
     shades, legend, scale = colors_of(adata, times, color)
     observed = np.unique(times)
-    if ax is None:
-        width = min(3.0 * len(observed), 16.0) + 1.0
-        figure, panels = plt.subplots(
-            1, len(observed), figsize=(width, 3.2), sharex=True, sharey=True, squeeze=False,
-            layout="constrained",
-        )  # fmt: skip
-        drawn = panels[0]
-    else:
-        figure, drawn = ax.figure, np.array([ax])
+    drawn = _panels(len(observed)) if ax is None else np.array([ax])
     dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
     for k, panel in enumerate(drawn):
         here = times == observed[k] if ax is None else np.ones(len(times), dtype=bool)
         panel.scatter(*cells[~here].T, color="0.88", **dots)
         panel.scatter(*cells[here].T, color=shades[here], **dots)
-        panel.set(xlabel=f"{name} {components[0]}")
+        if k + _MOST_COLUMNS >= len(drawn):
+            panel.set_xlabel(f"{name} {components[0]}")
+        if k % _MOST_COLUMNS == 0:
+            panel.set_ylabel(f"{name} {components[1]}")
         if ax is None:
             panel.set_title(f"{observed[k]:g}  ({here.sum():,} cells)", fontsize="medium")
-    drawn[0].set(ylabel=f"{name} {components[1]}")
-    label = time_label(adata, time_key) if color is None else color
-    explain(drawn[-1], legend, scale, label, drawn)
+    label, ticks = color_label(adata, times, time_key, color)
+    middle = drawn[min(len(drawn), _MOST_COLUMNS) - 1]
+    explain(middle, legend, scale, label, ticks=ticks, axes=drawn)
     shown = drawn if ax is None else ax
-    return finish("snapshots", figure, shown, show=show, save=save, return_fig=return_fig)
+    return finish("snapshots", drawn[0].figure, shown, show=show, save=save, return_fig=return_fig)
+
+
+def _panels(n: int) -> np.ndarray:
+    """Return ``n`` axes of a new figure, row by row, that share their limits."""
+    n_columns = min(n, _MOST_COLUMNS)
+    n_rows = -(-n // n_columns)
+    _, panels = plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(2.5 * n_columns + 1.5, 2.4 * n_rows + 0.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel in panels.flat[n:]:
+        panel.remove()
+    drawn = panels.flatten()[:n]
+    for panel in drawn[-n_columns:]:
+        panel.xaxis.set_tick_params(labelbottom=True)  # also above a place left empty
+    return drawn

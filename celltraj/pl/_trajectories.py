@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from celltraj._anndata import read_times
-from celltraj.pl._cells import check_components, colors_of, explain, plane, size_of, time_label
+from celltraj.pl._cells import check_path, color_label, colors_of, explain, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish
 
 
@@ -41,13 +41,15 @@ def trajectories(
     components
         Two variables of it.
     color
-        Column of ``obs`` for the cells, by default time.
+        Column of ``obs`` for the cells, by default time; categories take
+        ``uns[f"{color}_colors"]``, or the palette that scanpy would choose.
     n_trajectories
         The most lines drawn; a dot marks where each one ends.
     ax, show, return_fig
         As in scanpy.
     save
-        A path, or ``True`` for scanpy's figure folder.
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
 
     Returns
     -------
@@ -70,38 +72,22 @@ def trajectories(
     9
     """
     name, cells = plane(adata, basis, components)
-    states = lines_of(path, n_trajectories)
     n_vars = adata.n_vars if name == "X" else adata.obsm[name].shape[1]
-    if states[0].shape[1] != n_vars:
-        raise ValueError(
-            f"path has {states[0].shape[1]} variables but {name} has {n_vars}; pass basis= with "
-            "the representation that it was simulated in"
-        )
-    check_components(components, n_vars, name)
+    check_path(path, "trajectory", n_vars, name, "basis")
     times = read_times(adata, time_key)
     shades, legend, scale = colors_of(adata, times, color)
     ax = axes_of(ax)
     ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.6, rasterized=True)
-    lines = [line[:, list(components)] for line in states]
+    lines = [line[:, list(components)] for line in lines_of(path, n_trajectories)]
     ax.add_collection(LineCollection(lines, colors="black", linewidths=0.6, alpha=0.45))
     ax.scatter(*np.array([line[-1] for line in lines]).T, color="black", s=5, lw=0, zorder=3)
     ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
-    explain(ax, legend, scale, time_label(adata, time_key) if color is None else color)
+    label, ticks = color_label(adata, times, time_key, color)
+    explain(ax, legend, scale, label, ticks=ticks)
     return finish("trajectories", ax.figure, ax, show=show, save=save, return_fig=return_fig)
 
 
 def lines_of(path: AnnData, n: int) -> list[np.ndarray]:
-    """Return the ``(T, d)`` states of the first ``n`` trajectories, in the order they were taken.
-
-    Raises
-    ------
-    KeyError
-        ``path`` is not the result of a simulation.
-    """
-    if "trajectory" not in path.obs:
-        raise KeyError(
-            f"path.obs has no 'trajectory', only {list(path.obs.columns)}; "
-            "make it with ct.tl.simulate(adata, bridge, start=..., stop=...)"
-        )
+    """Return the ``(T, d)`` states of the first ``n`` trajectories, in the order of the rows."""
     labels, states = path.obs["trajectory"].to_numpy(), np.asarray(path.X)
     return [states[labels == label] for label in np.unique(labels)[:n]]
