@@ -1,0 +1,311 @@
+"""Loaders of benchmark data, one function per data set.
+
+Each file is sought in the folder ``CELLTRAJ_DATA_DIR``, then in the user's cache, then below the
+address ``CELLTRAJ_DATA_URL``; its checksum is verified. Origins and licences: ``datasets/``.
+"""
+
+from __future__ import annotations
+
+import anndata as ad
+
+from celltraj.datasets._load import load
+
+
+def eb_pca5() -> ad.AnnData:
+    """Load embryoid bodies in 5 principal components.
+
+    Leave one interior time out; for the SBIRR comparison train on 0, 2, 4.
+
+    Returns
+    -------
+    1,500 cells by 5 features, float32; ``obs["time"]``, unit: window of 6 days.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.eb_pca5().shape  # doctest: +SKIP
+    (1500, 5)
+    """
+    return load("eb_pca5")
+
+
+def eb_phate2d() -> ad.AnnData:
+    """Load embryoid bodies in a 2-D PHATE layout.
+
+    Leave one time out.
+
+    Returns
+    -------
+    18,203 cells by 2 features, float32; ``obs["time"]``, unit: window of 6 days.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.eb_phate2d().shape  # doctest: +SKIP
+    (18203, 2)
+    """
+    return load("eb_phate2d")
+
+
+def emt_a549() -> ad.AnnData:
+    """Load A549 epithelial-mesenchymal transition, 10-D latent.
+
+    Leave one time out.
+
+    Returns
+    -------
+    3,133 cells by 10 features, float32; ``obs["time"]``, unit: stage (0d, 8h, 1d, 3d+7d).
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.emt_a549().shape  # doctest: +SKIP
+    (3133, 10)
+    """
+    return load("emt_a549")
+
+
+def growing_gaussians_10d() -> ad.AnnData:
+    """Load simulated growing Gaussians in 10-D.
+
+    Growth with known truth.
+
+    Returns
+    -------
+    1,900 cells by 10 features, float32; ``obs["time"]``, unit: dimensionless.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.growing_gaussians_10d().shape  # doctest: +SKIP
+    (1900, 10)
+    """
+    return load("growing_gaussians_10d")
+
+
+def gulf_vortex() -> ad.AnnData:
+    """Load ocean drifters in a Gulf of Mexico vortex.
+
+    Train on even time indices; hold out the odd ones.
+
+    Returns
+    -------
+    999 cells by 2 features, float32; ``obs["time"]``, unit: dimensionless.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.gulf_vortex().shape  # doctest: +SKIP
+    (999, 2)
+    """
+    return load("gulf_vortex")
+
+
+def hematopoiesis_2d() -> ad.AnnData:
+    """Load mouse haematopoiesis in a 2-D layout.
+
+    Growth: cell numbers rise over the three times.
+
+    Returns
+    -------
+    10,998 cells by 2 features, float32; ``obs["time"]``, unit: index (days 2, 4, 6).
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.hematopoiesis_2d().shape  # doctest: +SKIP
+    (10998, 2)
+    """
+    return load("hematopoiesis_2d")
+
+
+def hesc_pca5() -> ad.AnnData:
+    """Load hESC to definitive endoderm in 5 principal components.
+
+    Train on 0, 24, 72 h; hold out 12 h and 36 h.
+
+    Returns
+    -------
+    570 cells by 5 features, float32; ``obs["time"]``, unit: hour.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.hesc_pca5().shape  # doctest: +SKIP
+    (570, 5)
+    """
+    return load("hesc_pca5")
+
+
+def hesc_tf() -> ad.AnnData:
+    """Load hESC to definitive endoderm, 100 transcription factors.
+
+    Gene-space tutorial and regulation.
+
+    Returns
+    -------
+    758 cells by 100 features, float32; ``obs["time"]``, unit: hour.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.hesc_tf().shape  # doctest: +SKIP
+    (758, 100)
+    """
+    return load("hesc_tf")
+
+
+def ipsc_latent4() -> ad.AnnData:
+    """Load iPSC to cardiomyocyte, 4-D latent.
+
+    Unequal time gaps and a bifurcation.
+
+    Returns
+    -------
+    1,896 cells by 4 features, float32; ``obs["time"]``, unit: hour.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.ipsc_latent4().shape  # doctest: +SKIP
+    (1896, 4)
+    """
+    return load("ipsc_latent4")
+
+
+def lotka_volterra() -> ad.AnnData:
+    """Load simulated Lotka-Volterra benchmark.
+
+    Train on even time indices; hold out the odd ones.
+
+    Returns
+    -------
+    450 cells by 2 features, float32; ``obs["time"]``, unit: dimensionless.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.lotka_volterra().shape  # doctest: +SKIP
+    (450, 2)
+    """
+    return load("lotka_volterra")
+
+
+def pbmc_programs() -> ad.AnnData:
+    """Load PBMC immune time course, 30 gene programs.
+
+    Long course; hold out the odd hours.
+
+    Returns
+    -------
+    10,500 cells by 30 features, float32; ``obs["time"]``, unit: hour.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.pbmc_programs().shape  # doctest: +SKIP
+    (10500, 30)
+    """
+    return load("pbmc_programs")
+
+
+def repressilator() -> ad.AnnData:
+    """Load simulated repressilator benchmark.
+
+    Train on even time indices; hold out the odd ones.
+
+    Returns
+    -------
+    550 cells by 3 features, float32; ``obs["time"]``, unit: dimensionless.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.repressilator().shape  # doctest: +SKIP
+    (550, 3)
+    """
+    return load("repressilator")
