@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from celltraj._anndata import read_representation
 
 TIME_MAP = "viridis"
+_NO_UNIT = ("", "1", "dimensionless")
 _MISSING = "lightgrey"
 _MOST_TICKS = 10
 
@@ -148,8 +149,8 @@ def explain(
 
 def time_label(adata: AnnData, time_key: str) -> str:
     """Return the name of time with the user's unit, where one is recorded."""
-    unit = adata.uns.get("time_unit")
-    return f"{time_key} ({unit})" if unit else time_key
+    unit = adata.uns.get("time_unit", "1")
+    return time_key if unit in _NO_UNIT else f"{time_key} ({unit})"
 
 
 def color_label(
