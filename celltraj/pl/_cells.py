@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from celltraj._anndata import read_representation
 
 TIME_MAP = "viridis"
-_NO_UNIT = ("", "1", "dimensionless")
+_NO_UNIT = (None, "", "1", "dimensionless")
 _MISSING = "lightgrey"
 _MOST_TICKS = 10
 

@@ -64,6 +64,53 @@ def test_colours_come_from_uns_and_are_not_written(adata):
         ct.pl.snapshots(adata, color="leg", show=False)
 
 
+def test_without_colours_in_uns_those_of_scanpy_are_drawn(adata):
+    copy = adata.copy()
+    panel = ct.pl.snapshots(adata, color="arm", show=False)[3]
+    sc.pl.scatter(copy, *copy.var_names, color="arm", show=False)  # writes its choice to uns
+    here = (adata.obs["time"] == 3).to_numpy()
+    codes = adata.obs["arm"].cat.codes.to_numpy()[here]
+    expected = [mpl.colors.to_rgba(copy.uns["arm_colors"][c]) for c in codes]
+    np.testing.assert_allclose(panel.collections[1].get_facecolors(), expected)
+
+
+def test_cells_without_a_value_are_grey(adata):
+    adata.obs["score"] = np.arange(adata.n_obs, dtype=float)
+    adata.obs.loc[adata.obs["time"] == 2, "score"] = np.nan
+    adata.obs["count"] = adata.obs["score"].astype("Int64")
+    adata.obs["arm"] = adata.obs["arm"].where(adata.obs["time"] != 2)
+    for color in ("score", "count", "arm"):
+        drawn = ct.pl.snapshots(adata, color=color, show=False)[2].collections[1]
+        grey = mpl.colors.to_rgba("lightgrey")
+        np.testing.assert_allclose(np.unique(drawn.get_facecolors(), axis=0), [grey])
+    adata.obs["score"] = np.nan
+    with pytest.raises(ValueError, match="holds no value"):
+        ct.pl.snapshots(adata, color="score", show=False)
+
+
+def test_truth_values_are_categories(adata):
+    adata.obs["late"] = adata.obs["time"] > 2
+    panels = ct.pl.snapshots(adata, color="late", show=False)
+    assert [t.get_text() for t in panels[-1].get_legend().get_texts()] == ["False", "True"]
+
+
+def test_too_many_categories_are_refused(adata):
+    adata.obs["cell"] = adata.obs_names
+    with pytest.raises(ValueError, match="has 270 categories"):
+        ct.pl.snapshots(adata, color="cell", show=False)
+
+
+def test_many_times_are_drawn_in_rows():
+    times = np.repeat(np.arange(8.0), 10)
+    obs = pd.DataFrame({"day": times}).rename(index=str)
+    adata = ad.AnnData(np.column_stack([times, -times]), obs=obs, uns={"time_unit": "days"})
+    panels = ct.pl.snapshots(adata, time_key="day", show=False)
+    assert len(panels) == 8
+    assert panels[7].get_position().y1 < panels[0].get_position().y0
+    np.testing.assert_allclose(panels[7].collections[1].get_offsets(), np.tile([7, -7], (10, 1)))
+    assert "day (days)" in [ax.get_ylabel() for ax in panels[0].figure.axes]
+
+
 def test_a_basis_is_named_as_in_scanpy(adata):
     adata.obsm["X_umap"] = adata.X + 10
     panels = ct.pl.snapshots(adata, basis="umap", show=False)
@@ -103,8 +150,28 @@ def test_marginals_compare_densities_at_common_times(adata, path):
         ct.pl.marginals(adata, path, show=False)
 
 
+def test_marginals_refuse_states_of_another_space(adata, path):
+    adata.obsm["X_pca"] = np.column_stack([adata.X, adata.X[:, 0]])
+    with pytest.raises(ValueError, match=r"path has 2 variables but X_pca has 3; pass use_rep="):
+        ct.pl.marginals(adata, path, show=False)
+    assert ct.pl.marginals(adata, path, use_rep="X", show=False).shape == (2, 5)
+    with pytest.raises(KeyError, match=r"ct\.tl\.simulate"):
+        ct.pl.marginals(adata, ad.AnnData(path.X), use_rep="X", show=False)
+
+
+def test_times_match_relative_to_their_scale(adata, path):
+    for a in (adata, path):
+        a.obs["time"] = a.obs["time"] * 1e-9  # seconds, say, and sampled each nanosecond
+    path.obs["time"] += 0.5e-9
+    with pytest.raises(ValueError, match="no common time"):
+        ct.pl.marginals(adata, path, show=False)
+    path.obs["time"] -= 0.5e-9  # zero only up to rounding
+    assert ct.pl.marginals(adata, path, show=False).shape == (2, 5)
+
+
 def test_history_draws_every_column_and_its_mean(adata):
-    adata.uns["celltraj"]["bridge"]["history"]["score_loss"] = 3.0
+    table = adata.uns["celltraj"]["bridge"]["history"]
+    table["score_loss"], table["phase"] = 3.0, "warm-up"
     ax = ct.pl.history(adata, show=False)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "score_loss"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), np.arange(100))
@@ -113,6 +180,9 @@ def test_history_draws_every_column_and_its_mean(adata):
         ct.pl.history(adata, key="plug", show=False)
     with pytest.raises(KeyError, match=r"found \['bridge', 'plug'\]"):
         ct.pl.history(adata, key="other", show=False)
+    adata.uns["celltraj"]["simulate"] = {"seed": 0}
+    with pytest.raises(KeyError, match=r"key_added of a fit"):
+        ct.pl.history(adata, key="simulate", show=False)
 
 
 def scores():
@@ -140,6 +210,17 @@ def test_scores_are_means_over_seeds_with_a_dashed_floor(tmp_path):
         ct.pl.cross_validation(scores().drop(columns="seed"), show=False)
 
 
+def test_models_stand_out_from_what_needs_no_model():
+    ax = ct.pl.cross_validation(scores().query("seed == 0"), show=False)
+    lines = {c.get_label(): c.lines[0] for c in ax.containers}
+    shade = {name: np.ptp(mpl.colors.to_rgb(line.get_color())) for name, line in lines.items()}
+    assert shade["floor"] == shade["displacement"] == 0  # a grey
+    assert shade["mine"] > 0.3
+    assert not any(c.has_yerr for c in ax.containers)  # one seed has no standard error
+    outside = ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+    assert outside
+
+
 def test_plots_from_a_reloaded_file_change_nothing(adata, path, tmp_path):
     adata.write_h5ad(tmp_path / "a.h5ad")
     path.write_h5ad(tmp_path / "p.h5ad")
@@ -154,13 +235,39 @@ def test_plots_from_a_reloaded_file_change_nothing(adata, path, tmp_path):
     assert sorted(again.uns) == sorted(before.uns)
 
 
-def test_saving_and_returning_follow_scanpy(adata, tmp_path):
+@pytest.fixture
+def figdir(tmp_path):
     before, sc.settings.figdir = sc.settings.figdir, tmp_path / "figures"
-    try:
-        ct.pl.snapshots(adata, show=False, save=True)
-    finally:
-        sc.settings.figdir = before
-    assert [f.stem for f in (tmp_path / "figures").iterdir()] == ["snapshots"]
-    figure = ct.pl.snapshots(adata, save=tmp_path / "mine.png", return_fig=True)
+    yield tmp_path / "figures"
+    sc.settings.figdir = before
+
+
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [(True, "snapshots.pdf"), ("_a", "snapshots_a.pdf"), ("_v1.5.png", "snapshots_v1.5.png")],
+)
+def test_names_of_files_follow_scanpy(adata, figdir, save, name):
+    ct.pl.snapshots(adata, show=False, save=save)
+    assert [f.name for f in figdir.iterdir()] == [name]
+
+
+def test_a_path_is_taken_as_it_is(adata, tmp_path, figdir):
+    figure = ct.pl.snapshots(adata, save=tmp_path / "new" / "mine.png", return_fig=True)
     assert isinstance(figure, mpl.figure.Figure)
-    assert (tmp_path / "mine.png").stat().st_size > 0
+    assert (tmp_path / "new" / "mine.png").stat().st_size > 0
+    with pytest.raises(ValueError, match=r"pass save=Path\('mine/a.png'\)"):
+        ct.pl.snapshots(adata, show=False, save="mine/a.png")
+    assert not figdir.exists()
+
+
+@pytest.mark.parametrize("autoshow", [True, False])
+def test_autoshow_decides_where_show_is_not_given(adata, monkeypatch, autoshow):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(True))
+    before, sc.settings.autoshow = sc.settings.autoshow, autoshow
+    try:
+        returned = ct.pl.snapshots(adata)
+    finally:
+        sc.settings.autoshow = before
+    assert (returned is None) == autoshow
+    assert bool(shown) == autoshow
