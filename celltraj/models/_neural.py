@@ -6,7 +6,8 @@ a singularity at either end give every velocity:
 - ``m(t, x) = E[(x1 - x0) / D | x_s = x]``,
 - ``score(t, x) = -E[z | x_s = x] / (sigma sqrt(D s (1-s)))``, weighted by that variance;
 
-``drift = m + s sigma^2 score``; backwards ``m - (1-s) sigma^2 score``.
+``drift = m + s sigma^2 score``; backwards ``m - (1-s) sigma^2 score``. Both are held to what every
+bridge satisfies: the mean end of a path through ``x`` lies within the cells of that snapshot.
 Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* (2023), eq. 9.
 """
 
@@ -26,7 +27,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells, Column
+from celltraj._typing import Cells, Column, Targets
 from celltraj.models._fit import run_training
 from celltraj.models.networks import mlp
 from celltraj.models.references import Brownian
@@ -148,23 +149,41 @@ class NeuralField(torch.nn.Module):
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m + s sigma^2 score``, ``(n, d)``."""
-        rate, score = self._predict(t, x)
-        variance = self.reference.sigma**2
-        return self.reference.drift(t, x) + rate + self._fraction(t) * variance * score
+        return self._drifts(t, x)[0]
 
     def backward_drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m - (1 - s) sigma^2 score``, ``(n, d)``."""
-        rate, score = self._predict(t, x)
-        variance = self.reference.sigma**2
-        return self.reference.drift(t, x) + rate - (1 - self._fraction(t)) * variance * score
-
-    def _fraction(self, t: float) -> float:
-        k = self.snapshots.gap_of(t)
-        return (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
+        return self._drifts(t, x)[1]
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``."""
-        return self._predict(t, x)[1]
+        forward, backward = self._drifts(t, x)
+        return (forward - backward) / self.reference.sigma**2
+
+    def _drifts(self, t: float, x: Cells) -> tuple[Cells, Cells]:
+        rate, score = self._predict(t, x)
+        k, variance = self.snapshots.gap_of(t), self.reference.sigma**2
+        gone = t - self.snapshots.times[k]
+        left = self.snapshots.times[k + 1] - t
+        s = gone / (gone + left)
+        forward = _confined(x, rate + s * variance * score, left, self.snapshots.x[k + 1])
+        backward = _confined(x, rate - (1 - s) * variance * score, -gone, self.snapshots.x[k])
+        reference = self.reference.drift(t, x)
+        return reference + forward, reference + backward
+
+
+def _confined(x: Cells, velocity: Cells, duration: float, cells: Targets) -> Cells:
+    """Return the velocity whose straight continuation ends within the bounding box of ``cells``.
+
+    Under a Brownian reference ``x + duration velocity = E[cell reached | x]`` is a weighted mean of
+    the cells of a snapshot, hence within their box. A network keeps to that near the data; off the
+    data, where it only extrapolates, this is what brings a path back.
+    """
+    if duration == 0:
+        return velocity
+    reached = x + duration * velocity
+    low, high = (bound.to(x.dtype) for bound in cells.aminmax(dim=0))
+    return velocity + (reached.clamp(low, high) - reached) / duration
 
 
 class _Training(lightning.LightningModule):

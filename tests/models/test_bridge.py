@@ -96,6 +96,19 @@ def test_simulation_meets_every_snapshot(drift, backwards):
 
 
 @pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=50)])
+@pytest.mark.parametrize("times", [(0.0, 1.0), (1.0, 0.0)])
+def test_paths_from_far_off_the_data_come_back_to_it(drift, times):
+    snapshots = Snapshots((0, 1), (normal(60, 2, seed=0), normal(60, 2, seed=1) + 3))
+    bridge = fitted(snapshots, drift, sigma=0.3)
+    far = snapshots.x[int(times[0])] + torch.tensor([40.0, -40.0])
+    end = simulate(bridge, far, times, generator=generator()).x[-1]
+    low, high = snapshots.x[int(times[1])].aminmax(dim=0)
+    # the last of 50 steps, (1 / 50)^2 of the gap, adds noise of standard deviation .3 / 50
+    assert (end > low - 5 * 0.3 / 50).all()
+    assert (end < high + 5 * 0.3 / 50).all()
+
+
+@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=50)])
 def test_shift_and_days_to_hours_change_nothing_but_units(drift):
     clouds = tuple(normal(60, 2, seed=k) + k for k in range(3))
     days = Snapshots((0, 1, 3), clouds)
