@@ -76,7 +76,7 @@ FIT_BRIDGE = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, sigma, sigma_source (given or "
-            "estimated), drift, solver, weights_key",
+            "estimated), drift, solver, weights_key (if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",

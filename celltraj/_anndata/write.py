@@ -33,8 +33,12 @@ def options_record(options: Any) -> dict[str, Any]:
 
 
 def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Return what every record begins with: params, version and seed."""
-    return {"params": params, "version": version("celltraj"), "seed": int(seed)}
+    """Return what every record begins with: params, version and seed.
+
+    A param that is None is left out: anndata 0.11 loses it on the way to a file.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    return {"params": given, "version": version("celltraj"), "seed": int(seed)}
 
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -39,7 +39,6 @@ def test_the_record_holds_every_option(adata):
             "ema_decay": 0.995,
         },
         "solver": {"name": "Sinkhorn", "tol": 1e-3, "max_iters": 20_000, "throw": True},
-        "weights_key": None,
     }
     assert record["seed"] == 5
     assert record["version"] == version("celltraj")
