@@ -80,7 +80,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--max-steps",
             type=int,
-            default=NeuralDrift().max_steps,
             help="training steps of each fit",
         )
         command.add_argument("--quiet", action="store_true", help="show no progress bars")

@@ -29,7 +29,7 @@ def options_record(options: Any) -> dict[str, Any]:
     >>> options_record(ct.models.PlugInDrift())
     {'name': 'PlugInDrift'}
     """
-    return {"name": type(options).__name__, **asdict(options)}
+    return {"name": type(options).__name__} | _given(asdict(options))
 
 
 def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -37,8 +37,12 @@ def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
     A param that is None is left out: anndata 0.11 loses it on the way to a file.
     """
-    given = {name: value for name, value in params.items() if value is not None}
-    return {"params": given, "version": version("celltraj"), "seed": int(seed)}
+    return {"params": _given(params), "version": version("celltraj"), "seed": int(seed)}
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what is not None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:

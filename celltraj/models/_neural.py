@@ -43,7 +43,8 @@ class NeuralDrift:
     Parameters
     ----------
     max_steps
-        Optimiser steps.
+        Optimiser steps; by default one for every two cells, between 2,000 and 20,000: more cells
+        draw finer snapshots, which take longer to learn.
     batch_size
         Bridge points per step.
     width
@@ -67,14 +68,14 @@ class NeuralDrift:
     20
     """
 
-    max_steps: int = 2000
+    max_steps: int | None = None
     batch_size: int = 512
     width: int = 128
     learning_rate: float = 1e-2
     ema_decay: float = 0.995
 
     def __post_init__(self) -> None:
-        counts = min(self.max_steps, self.batch_size, self.width)
+        counts = min(1 if self.max_steps is None else self.max_steps, self.batch_size, self.width)
         if counts < 1 or not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
             raise ValueError(
                 "max_steps, batch_size, width and learning_rate must be positive and ema_decay in "
@@ -92,8 +93,12 @@ class NeuralDrift:
     ) -> NeuralField:
         """Return the trained field; its ``history`` holds the loss at each step."""
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
-        training = _Training(field, self, progress=progress)
-        run_training(training, _Batches(snapshots, reference, couplings, self, generator))
+        n_cells = sum(len(cells) for cells in snapshots.x)
+        n_steps = min(max(n_cells // 2, 2_000), 20_000)
+        n_steps = n_steps if self.max_steps is None else self.max_steps
+        training = _Training(field, self, n_steps, progress=progress)
+        batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
+        run_training(training, batches)
         averaged = training.averaged
         averaged.history = tuple(float(v) for v in torch.stack(training.losses))
         return averaged
@@ -189,15 +194,17 @@ def _confined(x: Cells, velocity: Cells, duration: float, cells: Targets) -> Cel
 class _Training(lightning.LightningModule):
     """Regress both heads and average the weights."""
 
-    def __init__(self, field: NeuralField, options: NeuralDrift, *, progress: bool) -> None:
+    def __init__(
+        self, field: NeuralField, options: NeuralDrift, n_steps: int, *, progress: bool
+    ) -> None:
         super().__init__()
-        self.field, self.options = field, options
+        self.field, self.options, self.n_steps = field, options, n_steps
         self.averaged = copy.deepcopy(field)
         self.losses: list[Tensor] = []
         # Lightning's hooks around a batch cost as much as a step of a network this small: a batch
         # is therefore a run of steps, taken here
         self.automatic_optimization = False
-        self.bar = tqdm(total=options.max_steps, desc="training", unit="step", disable=not progress)
+        self.bar = tqdm(total=n_steps, desc="training", unit="step", disable=not progress)
 
     def training_step(self, steps: list[tuple[Tensor, ...]], batch_idx: int) -> None:
         optimizer = cast("torch.optim.Optimizer", self.optimizers(use_pl_optimizer=False))
@@ -231,7 +238,7 @@ class _Training(lightning.LightningModule):
         self.bar.close()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        peak, n = self.options.learning_rate, self.options.max_steps
+        peak, n = self.options.learning_rate, self.n_steps
         optimizer = torch.optim.AdamW(
             self.field.parameters(), lr=peak, weight_decay=0.0, fused=True
         )
@@ -252,14 +259,15 @@ class _Batches:
         snapshots: Snapshots,
         reference: Brownian,
         couplings: tuple[Coupling, ...],
-        options: NeuralDrift,
         generator: torch.Generator,
+        n_steps: int,
+        batch_size: int,
     ) -> None:
-        self.snapshots, self.reference, self.options = snapshots, reference, options
-        self.generator = generator
+        self.snapshots, self.reference, self.generator = snapshots, reference, generator
+        self.n_steps, self.batch_size = n_steps, batch_size
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
         self.times = torch.tensor(snapshots.times, dtype=torch.float64)
-        n = options.max_steps * options.batch_size
+        n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
         # all pairs of the training at once: one pass over each plan, which is never held
         self.i, self.j = torch.empty(2, n, dtype=torch.long)
@@ -268,10 +276,10 @@ class _Batches:
             self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
 
     def __len__(self) -> int:
-        return math.ceil(self.options.max_steps / _DRAWN_AT_ONCE)
+        return math.ceil(self.n_steps / _DRAWN_AT_ONCE)
 
     def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
-        size = self.options.batch_size
+        size = self.batch_size
         for rows in torch.arange(len(self.i)).split(_DRAWN_AT_ONCE * size):
             yield list(zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True))
 

@@ -144,3 +144,9 @@ def test_default_sigma_is_a_tenth_of_the_displacement_rate():
     with pytest.raises(ValueError, match="pass sigma="):
         default_sigma(Snapshots((0, 1), (x, x)), generator=generator())
     assert ct.models.Brownian(2.0).epsilon(3.0) == 12
+
+
+def test_training_options_are_checked():
+    for wrong in ({"max_steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"ema_decay": 1.0}):
+        with pytest.raises(ValueError, match="must be positive"):
+            NeuralDrift(**wrong)
