@@ -2,10 +2,12 @@
 
 from celltraj._anndata.read import (
     check_dimension,
+    dimension_of,
     find_representation,
     read_representation,
     read_snapshots,
 )
+from celltraj._anndata.record import read_record
 from celltraj._anndata.times import read_times
 from celltraj._anndata.write import (
     bridge_record,
@@ -23,8 +25,10 @@ __all__ = [
     "cells_at",
     "check_dimension",
     "check_writable",
+    "dimension_of",
     "find_representation",
     "options_record",
+    "read_record",
     "read_representation",
     "read_snapshots",
     "read_times",

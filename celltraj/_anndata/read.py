@@ -82,6 +82,11 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     return use_rep, dense
 
 
+def dimension_of(adata: AnnData, use_rep: str) -> int:
+    """Return the number of variables of ``"X"`` or a key of ``obsm``, without reading cells."""
+    return adata.n_vars if use_rep == "X" else adata.obsm[use_rep].shape[1]
+
+
 def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
     """Raise where a bridge was fitted in another number of variables than ``use_rep`` has."""
     if isinstance(process, Bridge) and process.snapshots.dim != n_variables:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData, ImplicitModificationWarning
 
 from celltraj._anndata.keys import ROOT, VELOCITY
@@ -66,12 +65,14 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
     }
 
 
-def cell_velocity(bridge: Bridge, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the bridge's mean velocity ``(n_obs, d)`` of every cell at its own time, float32."""
-    velocity = np.empty_like(x, dtype=np.float32)
-    for t in np.unique(times):
-        here = times == t
-        velocity[here] = bridge.velocity(float(t), torch.from_numpy(x[here])).numpy()
+def cell_velocity(bridge: Bridge, times: np.ndarray) -> np.ndarray:
+    """Return the bridge's mean velocity ``(n_obs, d)`` of every cell of its fit, float32.
+
+    ``times`` are those of the fitted cells ``(n_obs,)``, which the bridge holds in this order.
+    """
+    velocity = np.empty((len(times), bridge.snapshots.dim), dtype=np.float32)
+    for t, cells in zip(bridge.snapshots.times, bridge.snapshots.x, strict=True):
+        velocity[times == t] = bridge.velocity(t, cells).numpy()
     return velocity
 
 

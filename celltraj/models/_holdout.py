@@ -19,6 +19,8 @@ from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
 from celltraj.ot import exact_matching
 
+TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
+
 
 def exact_plans(train: Snapshots) -> tuple[csr_array, ...]:
     """Return the plan of least mean squared displacement of each gap.

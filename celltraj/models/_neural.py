@@ -27,7 +27,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells, Column, Targets
+from celltraj._typing import Cells, Column
 from celltraj.models._fit import run_training
 from celltraj.models.networks import mlp
 from celltraj.models.references import Brownian
@@ -94,8 +94,7 @@ class NeuralDrift:
         """Return the trained field; its ``history`` holds the loss at each step."""
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
         n_cells = sum(len(cells) for cells in snapshots.x)
-        n_steps = min(max(n_cells // 2, 2_000), 20_000)
-        n_steps = n_steps if self.max_steps is None else self.max_steps
+        n_steps = self.max_steps or min(max(n_cells // 2, 2_000), 20_000)
         training = _Training(field, self, n_steps, progress=progress)
         batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
         run_training(training, batches)
@@ -123,6 +122,7 @@ class NeuralField(torch.nn.Module):
         # a constant variable carries no scale of its own; one keeps it where it is
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         duration = snapshots.times[-1] - snapshots.times[0]
+        self.boxes = tuple(cloud.aminmax(dim=0) for cloud in snapshots.x)
         self.register_buffer("centre", cells.mean(0).float())
         self.register_buffer("scale", scale.float())
         self.register_buffer("speed", (scale / duration).float() * len(snapshots.gaps))
@@ -171,14 +171,14 @@ class NeuralField(torch.nn.Module):
         gone = t - self.snapshots.times[k]
         left = self.snapshots.times[k + 1] - t
         s = gone / (gone + left)
-        forward = _confined(x, rate + s * variance * score, left, self.snapshots.x[k + 1])
-        backward = _confined(x, rate - (1 - s) * variance * score, -gone, self.snapshots.x[k])
+        forward = _confined(x, rate + s * variance * score, left, self.boxes[k + 1])
+        backward = _confined(x, rate - (1 - s) * variance * score, -gone, self.boxes[k])
         reference = self.reference.drift(t, x)
         return reference + forward, reference + backward
 
 
-def _confined(x: Cells, velocity: Cells, duration: float, cells: Targets) -> Cells:
-    """Return the velocity whose straight continuation ends within the bounding box of ``cells``.
+def _confined(x: Cells, velocity: Cells, duration: float, box: tuple[Tensor, Tensor]) -> Cells:
+    """Return the velocity whose straight continuation ends in ``box``, the bounds of a snapshot.
 
     Under a Brownian reference ``x + duration velocity = E[cell reached | x]`` is a weighted mean of
     the cells of a snapshot, hence within their box. A network keeps to that near the data; off the
@@ -187,7 +187,7 @@ def _confined(x: Cells, velocity: Cells, duration: float, cells: Targets) -> Cel
     if duration == 0:
         return velocity
     reached = x + duration * velocity
-    low, high = (bound.to(x.dtype) for bound in cells.aminmax(dim=0))
+    low, high = (bound.to(x.dtype) for bound in box)
     return velocity + (reached.clamp(low, high) - reached) / duration
 
 

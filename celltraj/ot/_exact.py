@@ -40,8 +40,7 @@ def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
         raise ValueError(f"order must be 1 or 2; found {order}")
     cost = pot.dist(np.asarray(x, float), np.asarray(y, float)).clip(min=0) ** (order / 2)
     value, log = pot.emd2(pot.unif(len(x)), pot.unif(len(y)), cost, numItermax=10**7, log=True)
-    if log["warning"] is not None:
-        raise RuntimeError(f"exact transport failed: {log['warning']}")
+    _check_optimal(log)
     return float(value) ** (1 / order)
 
 
@@ -76,6 +75,10 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
            [0.5, 0. ]])
     """
     plan, log = pot.emd(a, b, pot.dist(x, y), numItermax=10**7, log=True)
+    _check_optimal(log)
+    return plan
+
+
+def _check_optimal(log: dict) -> None:
     if log["warning"] is not None:
         raise RuntimeError(f"exact transport failed: {log['warning']}")
-    return plan

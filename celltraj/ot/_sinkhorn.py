@@ -132,10 +132,10 @@ def _burst(f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: 
 
 def _kernel(f: Earlier, g: Later, cost: Plan) -> np.ndarray | csr_array:
     dense = (f[:, None] + g - cost).exp_().numpy()
-    floor = _NEGLIGIBLE / dense.size
-    if np.count_nonzero(dense > floor) > _DENSE * dense.size:
+    matters = dense > _NEGLIGIBLE / dense.size
+    if np.count_nonzero(matters) > _DENSE * dense.size:
         return dense
-    return csr_array(np.where(dense > floor, dense, 0.0))
+    return csr_array(np.where(matters, dense, 0.0))
 
 
 def _ladder(mean_cost: float, epsilon: float) -> list[float]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
+from celltraj.models._holdout import TRIVIAL
 from celltraj.pl._finish import Save, axes_of, finish
 
-TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
 _COLUMNS = {"method", "time", "metric", "value", "seed"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata.record import read_record
+from celltraj._anndata import read_record
 from celltraj.pl._finish import Save, axes_of, finish
 
 

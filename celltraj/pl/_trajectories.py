@@ -7,7 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from celltraj._anndata import read_times
+from celltraj._anndata import dimension_of, read_times
 from celltraj.pl._cells import check_path, color_label, colors_of, explain, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish
 
@@ -72,8 +72,7 @@ def trajectories(
     9
     """
     name, cells = plane(adata, basis, components)
-    n_vars = adata.n_vars if name == "X" else adata.obsm[name].shape[1]
-    check_path(path, "trajectory", n_vars, name, "basis")
+    check_path(path, "trajectory", dimension_of(adata, name), name, "basis")
     times = read_times(adata, time_key)
     shades, legend, scale = colors_of(adata, times, color)
     ax = axes_of(ax)

@@ -17,19 +17,11 @@ from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Process
-from celltraj.models._holdout import exact_plans, predict, trivial_predictions
+from celltraj.models._holdout import TRIVIAL, exact_plans, predict, trivial_predictions
 
 Time = float | np.number
 Entry = Time | tuple[Time, ...]
-_ALWAYS = {
-    "floor",
-    "previous",
-    "next",
-    "mixture",
-    "displacement",
-    "chain_cubic",
-    "chain_pchip",
-}
+_ALWAYS = {"floor", *TRIVIAL}
 
 
 def cross_validate(

@@ -14,7 +14,6 @@ from celltraj._anndata import (
     cell_velocity,
     check_writable,
     options_record,
-    read_representation,
     read_snapshots,
     read_times,
     write_bridge,
@@ -146,8 +145,8 @@ def fit_bridge(
         "solver": options_record(solver),
         "weights_key": weights_key,
     }
-    times, x = read_times(adata, time_key), read_representation(adata, use_rep)[1]
-    velocity, record = cell_velocity(bridge, x, times), bridge_record(bridge, params, seed)
+    velocity = cell_velocity(bridge, read_times(adata, time_key))
+    record = bridge_record(bridge, params, seed)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     write_bridge(adata, velocity, record, key)

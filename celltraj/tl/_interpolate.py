@@ -7,7 +7,13 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from celltraj._anndata import cells_at, check_dimension, find_representation, sample_record
+from celltraj._anndata import (
+    cells_at,
+    check_dimension,
+    dimension_of,
+    find_representation,
+    sample_record,
+)
 from celltraj.models import Bridge
 
 
@@ -64,8 +70,7 @@ def interpolate(
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     name = find_representation(adata, use_rep)
-    n_variables = adata.n_vars if name == "X" else adata.obsm[name].shape[1]
-    check_dimension(bridge, n_variables, name)
+    check_dimension(bridge, dimension_of(adata, name), name)
     states = bridge.sample(time, n_cells, generator=torch.Generator().manual_seed(seed))
     obs = pd.DataFrame({"time": np.full(n_cells, float(time))})
     params = {"time": float(time), "n_cells": n_cells, "use_rep": name}
