@@ -1,8 +1,20 @@
 """Transport between point clouds: costs, solvers and couplings."""
 
-from celltraj.ot._cost import SquaredEuclidean
-from celltraj.ot._coupling import Coupling
+from celltraj.ot._cost import Cost, DenseCost, ReferenceCost, SquaredEuclidean
+from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._exact import exact_matching, wasserstein
 from celltraj.ot._sinkhorn import Sinkhorn
+from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 
-__all__ = ["Coupling", "Sinkhorn", "SquaredEuclidean", "exact_matching", "wasserstein"]
+__all__ = [
+    "Cost",
+    "Coupling",
+    "DenseCost",
+    "Effort",
+    "ReferenceCost",
+    "Sinkhorn",
+    "SparseNewtonSinkhorn",
+    "SquaredEuclidean",
+    "exact_matching",
+    "wasserstein",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +13,32 @@ from torch import Tensor
 from celltraj._typing import Cells, Plan, Targets
 
 _BLOCK = 4_000_000  # entries held at once: 32 MB in float64
+
+
+@runtime_checkable
+class Cost(Protocol):
+    """What a solver asks of a ground cost: its shape, its rows in blocks, its mean, its parts."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return ``(n, m)``."""
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory; a block may be a view."""
+
+    def dense(self) -> Plan:
+        """Return the full ``(n, m)`` cost."""
+
+    def mean(self) -> float:
+        """Return the mean cost."""
+
+    def take(self, rows: Tensor, columns: Tensor) -> Cost:
+        """Return the cost between the rows and columns of two index or boolean vectors."""
+
+
+def _row_slices(n: int, m: int) -> Iterator[slice]:
+    step = max(1, _BLOCK // max(m, 1))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 @dataclass(frozen=True)
@@ -42,9 +70,7 @@ class SquaredEuclidean:
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, C[rows])`` in blocks of bounded memory."""
-        step = max(1, _BLOCK // len(self.y))
-        for start in range(0, len(self.x), step):
-            rows = slice(start, start + step)
+        for rows in _row_slices(*self.shape):
             yield rows, torch.cdist(self.x[rows], self.y).square_().mul_(0.5)
 
     def dense(self) -> Plan:
@@ -56,3 +82,123 @@ class SquaredEuclidean:
         dx, dy = self.x.mean(0), self.y.mean(0)
         spread = self.x.sub(dx).square().sum(1).mean() + self.y.sub(dy).square().sum(1).mean()
         return float(0.5 * (spread + (dx - dy).square().sum()))
+
+    def take(self, rows: Tensor, columns: Tensor) -> SquaredEuclidean:
+        """Return the cost between some of the points."""
+        return SquaredEuclidean(self.x[rows], self.y[columns])
+
+
+@dataclass(frozen=True)
+class DenseCost:
+    """Hold a cost that is already a matrix.
+
+    Parameters
+    ----------
+    matrix
+        ``(n, m)`` finite costs, float64, in any unit; epsilon has the same unit.
+
+    Raises
+    ------
+    ValueError
+        An entry is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import DenseCost
+    >>> DenseCost(torch.tensor([[0.0, 2.0]]).double()).mean()
+    1.0
+    """
+
+    matrix: Plan
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(float(self.matrix.sum())):  # cheaper than looking at each entry
+            raise ValueError("the cost must be finite; found NaN or infinite entries")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return ``(n, m)``."""
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])``, views of the matrix."""
+        return ((rows, self.matrix[rows]) for rows in _row_slices(*self.shape))
+
+    def dense(self) -> Plan:
+        """Return the matrix itself."""
+        return self.matrix
+
+    def mean(self) -> float:
+        """Return the mean cost."""
+        return float(self.matrix.mean())
+
+    def take(self, rows: Tensor, columns: Tensor) -> DenseCost:
+        """Return the cost between some rows and columns."""
+        return DenseCost(self.matrix[rows][:, columns])
+
+
+@runtime_checkable
+class Transition(Protocol):
+    """A reference whose transition density is known, row by row."""
+
+    def log_transition(self, t0: float, x0: Tensor, t1: float, x1: Tensor) -> Tensor:
+        """Return ``log p(x1 at t1 | x0 at t0)`` for leading shapes that broadcast."""
+
+
+@dataclass(frozen=True)
+class ReferenceCost:
+    r"""Cost of a reference dynamic, ``C_ij = -log p(y_j at t1 | x_i at t0)``, for epsilon 1.
+
+    Unequal gaps between snapshots are then taken care of by the reference itself.
+
+    Parameters
+    ----------
+    reference
+        Has ``log_transition(t0, x0, t1, x1)``, broadcasting over leading dimensions.
+    t0, x
+        Earlier time, in the user's unit, and its ``(n, d)`` cells.
+    t1, y
+        Later time and its ``(m, d)`` cells.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import ReferenceCost
+    >>> class Jump:
+    ...     def log_transition(self, t0, x0, t1, x1):
+    ...         return -(x1 - x0).abs().sum(-1) / (t1 - t0)
+    >>> x = torch.zeros(1, 1).double()
+    >>> ReferenceCost(Jump(), 0.0, x, 2.0, x + 3).dense()
+    tensor([[1.5000]], dtype=torch.float64)
+    """
+
+    reference: Transition
+    t0: float
+    x: Cells
+    t1: float
+    y: Targets
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return ``(n, m)``."""
+        return len(self.x), len(self.y)
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory."""
+        for rows in _row_slices(self.shape[0], self.y.numel()):
+            log_p = self.reference.log_transition(self.t0, self.x[rows, None], self.t1, self.y)
+            yield rows, -log_p
+
+    def dense(self) -> Plan:
+        """Return the full ``(n, m)`` cost."""
+        return torch.cat([block for _, block in self.blocks()])
+
+    def mean(self) -> float:
+        """Return the mean cost."""
+        total = sum(float(block.sum()) for _, block in self.blocks())
+        return total / (self.shape[0] * self.shape[1])
+
+    def take(self, rows: Tensor, columns: Tensor) -> ReferenceCost:
+        """Return the cost between some of the points."""
+        return ReferenceCost(self.reference, self.t0, self.x[rows], self.t1, self.y[columns])

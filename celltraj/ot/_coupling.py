@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from celltraj._typing import Earlier, Later, Plan
-from celltraj.ot._cost import SquaredEuclidean
+from celltraj.ot._cost import Cost
+
+
+@dataclass
+class Effort:
+    """Count what a solver did; it is filled while the solver works.
+
+    Parameters
+    ----------
+    passes
+        Evaluations of the whole plan.
+    sweeps
+        Sinkhorn updates, with or without a pass of their own.
+    newton_steps, cg_iterations, factorisations
+        Accepted Newton steps, their inner iterations, and systems factorised to speed these up.
+    dropped_mass
+        Share of the plan left out of the last Newton system; the plan itself is never cut.
+    fallbacks
+        What was done where the plain recipe failed, in order.
+    """
+
+    passes: int = 0
+    sweeps: int = 0
+    newton_steps: int = 0
+    cg_iterations: int = 0
+    factorisations: int = 0
+    dropped_mass: float = 0.0
+    fallbacks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -26,11 +56,15 @@ class Coupling:
     epsilon
         Regularisation, in units of the cost.
     marginal_error
-        L1 distance of the plan's column sums from ``b``; row sums are exact.
+        L1 distance of both marginals of the plan from those asked for, recomputed at the end.
     converged
         Whether ``marginal_error`` reached the solver's tolerance.
     n_iters
-        Sweeps over the cost that were taken.
+        Passes over the cost that were taken.
+    row_mass, column_mass
+        ``(n,)`` and ``(m,)`` marginals of the plan; they equal ``a`` and ``b`` when balanced.
+    effort
+        What the solver did.
 
     Examples
     --------
@@ -43,7 +77,7 @@ class Coupling:
             [10.0000]], dtype=torch.float64)
     """
 
-    cost: SquaredEuclidean
+    cost: Cost
     f: Earlier
     g: Later
     a: Earlier
@@ -52,8 +86,11 @@ class Coupling:
     marginal_error: float
     converged: bool
     n_iters: int
+    row_mass: Earlier
+    column_mass: Later
+    effort: Effort
 
-    def _plan_blocks(self):
+    def _plan_blocks(self) -> Iterator[tuple[slice, Tensor]]:
         for rows, cost in self.cost.blocks():
             exponent = (self.f[rows, None] + self.g[None] - cost) / self.epsilon
             yield rows, exponent.exp_()
@@ -64,11 +101,75 @@ class Coupling:
 
     def push(self, v: Tensor) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
-        return sum(block.T @ v[rows] for rows, block in self._plan_blocks())
+        total = torch.zeros((len(self.g), *v.shape[1:]), dtype=v.dtype)
+        for rows, block in self._plan_blocks():
+            total += block.T @ v[rows]
+        return total
 
     def pull(self, v: Tensor) -> Tensor:
         """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
         return torch.cat([block @ v for _, block in self._plan_blocks()])
+
+    def growth(self) -> Earlier:
+        """Return the ``(n,)`` posterior growth: mass a cell sends over the mass it was given.
+
+        It is 1 for a balanced plan and NaN for a cell that was given no mass.
+        """
+        return self.row_mass / self.a
+
+    def report(self) -> dict[str, object]:
+        """Return what was reached and what it took, for a table or a log."""
+        effort = self.effort
+        return {
+            "converged": self.converged,
+            "marginal_error": self.marginal_error,
+            "epsilon": self.epsilon,
+            "passes": effort.passes,
+            "sweeps": effort.sweeps,
+            "newton_steps": effort.newton_steps,
+            "cg_iterations": effort.cg_iterations,
+            "factorisations": effort.factorisations,
+            "dropped_mass": effort.dropped_mass,
+            "fallbacks": tuple(effort.fallbacks),
+        }
+
+    def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
+        """Return the plan without its smallest entries, as a ``(n, m)`` CSR array.
+
+        Parameters
+        ----------
+        mass
+            Share of each row's mass that may be dropped, in [0, 1).
+
+        Raises
+        ------
+        ValueError
+            ``mass`` lies outside [0, 1).
+        """
+        if not 0 <= mass < 1:
+            raise ValueError(f"mass must lie in [0, 1); found {mass}")
+        return csr_array(vstack([_largest(block, mass) for _, block in self._plan_blocks()]))
+
+    def extend(self, cost: Cost) -> Tensor:
+        r"""Return the ``(k,)`` potentials of ``k`` unseen earlier cells, by the c-transform.
+
+        ``f = -epsilon log sum_j exp((g_j - C_j) / epsilon)``, so that
+        ``exp((f + g_j - C_j) / epsilon)`` is the law of where one unseen cell goes.
+
+        Parameters
+        ----------
+        cost
+            ``(k, m)`` cost from the unseen cells to the later ones of this coupling.
+
+        Raises
+        ------
+        ValueError
+            ``cost`` has another number of columns.
+        """
+        if cost.shape[1] != len(self.g):
+            raise ValueError(f"cost has {cost.shape[1]} columns; the coupling has {len(self.g)}")
+        parts = [torch.logsumexp((self.g - block) / self.epsilon, 1) for _, block in cost.blocks()]
+        return -self.epsilon * torch.cat(parts)
 
     def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``.
@@ -77,7 +178,7 @@ class Coupling:
         one, which removes most of the noise of independent draws and leaves the law of each pair
         unchanged.
         """
-        i = _systematic(self.a, n, generator)
+        i = _systematic(self.row_mass, n, generator)
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         j = torch.cat([_columns(block, rows, i, uniform) for rows, block in self._plan_blocks()])
         order = torch.randperm(n, generator=generator)
@@ -96,6 +197,14 @@ def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
     # right=True skips columns of zero mass, also when the draw is exactly zero
     found = torch.searchsorted(cumulative.flatten(), local + uniform[start:stop], right=True)
     return torch.minimum(found - local * m, torch.tensor(m - 1))
+
+
+def _largest(block: Tensor, mass: float) -> csr_array:
+    """Return the entries of each row that stay when the smallest, ``mass`` of it, are dropped."""
+    ordered, order = block.sort(1)
+    kept = ordered.cumsum(1) > mass * ordered.sum(1, keepdim=True)
+    stays = torch.zeros_like(kept).scatter_(1, order, kept)
+    return csr_array(np.where(stays.numpy(), block.numpy(), 0.0))
 
 
 def _systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from celltraj._errors import ConvergenceError
 from celltraj._typing import Earlier, Later, Plan
-from celltraj.ot._cost import SquaredEuclidean
-from celltraj.ot._coupling import Coupling
+from celltraj.ot._cost import Cost
+from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._problem import Problem
+from celltraj.ot._sparse_newton import ladder
 
 _BURST = 500  # kernel sweeps between two log-domain sweeps
 _SAFE = 1e100  # scalings beyond it are absorbed before they overflow
@@ -29,7 +30,7 @@ class Sinkhorn:
     Parameters
     ----------
     tol
-        L1 error of the column marginal (total mass is one) at which to stop.
+        L1 error of both marginals together (total mass is one) at which to stop.
     max_iters
         Sweeps at the target epsilon.
     throw
@@ -54,7 +55,7 @@ class Sinkhorn:
     max_iters: int = 20_000
     throw: bool = True
 
-    def __call__(self, cost: SquaredEuclidean, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``.
 
         Raises
@@ -64,30 +65,18 @@ class Sinkhorn:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        _check_problem(cost, a, b, epsilon)
-        rows, columns = a > 0, b > 0
-        dense = cost.dense()[rows][:, columns]
-        log_a, log_b = a[rows].log(), b[columns].log()
-        g = torch.zeros_like(log_b)
-        sweeps = 0
-        for rung in _ladder(cost.mean(), epsilon):
+        problem = Problem(cost, a, b, epsilon)
+        inner = problem.without_zeros(a.numel() * b.numel())
+        dense = inner.cost.dense()
+        log_a, log_b = inner.a.log(), inner.b.log()
+        g, effort = torch.zeros_like(log_b), Effort()
+        for rung in ladder(cost.mean(), epsilon):
             is_last = rung == epsilon
             tol, cap = (self.tol, self.max_iters) if is_last else (1e-2, 200)
-            f, g, error, n_rung = _alternate(dense / rung, log_a, log_b, g / rung, tol, cap)
-            f, g, sweeps = f * rung, g * rung, sweeps + n_rung
-        full_f, full_g = (torch.full_like(w, -torch.inf) for w in (a, b))
-        full_f[rows], full_g[columns] = f, g
-        result = Coupling(
-            cost, full_f, full_g, a, b, epsilon, error, converged=error <= self.tol, n_iters=sweeps
-        )
-        if self.throw and not result.converged:
-            raise ConvergenceError(
-                f"Sinkhorn stopped at a marginal error of {error:.1e} (tol {self.tol:.1e}) after "
-                f"{sweeps} sweeps with epsilon {epsilon:.3g} = {epsilon / cost.mean():.2g} x the "
-                "mean cost; raise epsilon (or sigma), max_iters or tol, or pass throw=False",
-                result,
-            )
-        return result
+            f, g, n_rung = _alternate(dense / rung, log_a, log_b, g / rung, tol, cap)
+            f, g = f * rung, g * rung
+            effort.passes += n_rung
+        return problem.coupling(*problem.with_zeros(f, g), effort, tol=self.tol, throw=self.throw)
 
 
 def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int):
@@ -102,8 +91,8 @@ def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, c
         column = torch.logsumexp(f[:, None] - cost, 0)
         n_sweeps += 1
         error = float(((column + g).exp() - log_b.exp()).abs().sum())
-        if error <= tol or n_sweeps >= cap:
-            return f, g, error, n_sweeps
+        if error <= 0.9 * tol or n_sweeps >= cap:
+            return f, g, n_sweeps
         g = log_b - column
         log_v, n_burst = _burst(f, g, cost, log_a, log_b, tol, min(_BURST, cap - n_sweeps))
         g, n_sweeps = g + log_v, n_sweeps + n_burst
@@ -136,22 +125,3 @@ def _kernel(f: Earlier, g: Later, cost: Plan) -> np.ndarray | csr_array:
     if np.count_nonzero(matters) > _DENSE * dense.size:
         return dense
     return csr_array(np.where(matters, dense, 0.0))
-
-
-def _ladder(mean_cost: float, epsilon: float) -> list[float]:
-    rungs, rung = [], 0.1 * mean_cost
-    while rung > 1.5 * epsilon:
-        rungs.append(rung)
-        rung /= 3.0
-    return [*rungs, epsilon]
-
-
-def _check_problem(cost: SquaredEuclidean, a: Earlier, b: Later, epsilon: float) -> None:
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be positive; found {epsilon}")
-    if (len(a), len(b)) != cost.shape:
-        raise ValueError(f"weights of {len(a)} and {len(b)} cells, cost of shape {cost.shape}")
-    if min(float(a.min()), float(b.min())) < 0:
-        raise ValueError("weights must be non-negative")
-    if abs(float(a.sum() - b.sum())) > 1e-10:
-        raise ValueError(f"masses differ: a sums to {float(a.sum())}, b to {float(b.sum())}")
