@@ -170,3 +170,12 @@ def subtract_gram(first, columns, values, matrix):
             for other in range(first[i], first[i + 1]):
                 if columns[other] >= columns[k]:
                     out[columns[other]] -= value * values[other]
+
+
+@njit(cache=True, nogil=True)
+def sum_groups(plan, group, scale, out):
+    """Add ``scale_i P_ij`` to ``out[i, group_j]``."""
+    n, m = plan.shape
+    for i in range(n):
+        for j in range(m):
+            out[i, group[j]] += scale[i] * plan[i, j]

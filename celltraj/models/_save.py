@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,9 +16,11 @@ from celltraj.models._bridge import Bridge
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models.references import Brownian
-from celltraj.ot import Coupling
+from celltraj.ot import Coupling, Effort
 
-_FORMAT = 1
+_FORMAT = 2
+_POTENTIALS = ("f", "g", "row_mass", "column_mass")
+_FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
 
 def save(bridge: Bridge, directory: str | os.PathLike) -> None:
@@ -32,7 +35,7 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
     for k, (x, weights) in enumerate(clouds):
         tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
     for k, coupling in enumerate(bridge.couplings):
-        tensors[f"f.{k}"], tensors[f"g.{k}"] = coupling.f, coupling.g
+        tensors |= {f"{name}.{k}": getattr(coupling, name) for name in _POTENTIALS}
     width: int | None = None
     history: tuple[float, ...] = ()
     if isinstance(bridge.field, NeuralField):
@@ -45,7 +48,7 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
         "width": width,
         "history": history,
         "couplings": [
-            {key: getattr(c, key) for key in ("epsilon", "marginal_error", "converged", "n_iters")}
+            {key: getattr(c, key) for key in _FACTS} | {"effort": asdict(c.effort)}
             for c in bridge.couplings
         ],
     }
@@ -82,7 +85,10 @@ def load(directory: str | os.PathLike) -> Bridge:
         raise FileNotFoundError(f"{folder} holds no bridge.json; write one with bridge.save(...)")
     facts = json.loads((folder / "bridge.json").read_text())
     if facts["format"] != _FORMAT:
-        raise ValueError(f"format {facts['format']} found, {_FORMAT} expected; update celltraj")
+        raise ValueError(
+            f"format {facts['format']} found, {_FORMAT} expected; fit the bridge again, or load it "
+            "with the version that wrote it"
+        )
     tensors = load_file(folder / "tensors.safetensors")
     n = len(facts["times"])
     snapshots = Snapshots(
@@ -93,12 +99,14 @@ def load(directory: str | os.PathLike) -> Bridge:
     reference = Brownian(facts["sigma"])
     couplings = tuple(
         Coupling(
-            reference.cost(snapshots.x[k], snapshots.x[k + 1]),
-            tensors[f"f.{k}"],
-            tensors[f"g.{k}"],
-            snapshots.weights[k],
-            snapshots.weights[k + 1],
-            **record,
+            cost=reference.cost(snapshots.x[k], snapshots.x[k + 1]),
+            f=tensors[f"f.{k}"],
+            g=tensors[f"g.{k}"],
+            a=snapshots.weights[k],
+            b=snapshots.weights[k + 1],
+            row_mass=tensors[f"row_mass.{k}"],
+            column_mass=tensors[f"column_mass.{k}"],
+            **record | {"effort": Effort(**record["effort"])},
         )
         for k, record in enumerate(facts["couplings"])
     )

@@ -3,6 +3,7 @@
 from celltraj.ot._cost import Cost, DenseCost, ReferenceCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._exact import exact_matching, wasserstein
+from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 
@@ -11,6 +12,7 @@ __all__ = [
     "Coupling",
     "DenseCost",
     "Effort",
+    "Multiscale",
     "ReferenceCost",
     "Sinkhorn",
     "SparseNewtonSinkhorn",

@@ -20,99 +20,126 @@ unbalanced optimal transport* (2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from celltraj._kernels import fill_rows
+from celltraj._typing import Earlier, Later
+from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Effort
-from celltraj._kernels import count_kept, fill_rows, take_kept
 from celltraj.ot._problem import Problem
 
-DENSE_LIMIT = 30_000_000  # entries of a plan that is held whole: 240 MB
-_SPARSE_LIMIT = 40_000_000  # entries kept of a plan that is not: 480 MB
+_PARALLEL = 300_000  # entries of a block above which its rows are shared among threads
+_LOST = 1e-200  # column sums below may consist of clamped entries alone
 
 Vector = np.ndarray
 
 
 class Dual:
-    """The semi-dual of one problem, whose weights are all positive.
+    """The semi-dual of one problem, whose weights are all positive; its plan is held whole.
 
     Parameters
     ----------
     problem
-        Its cost is a matrix where it has at most ``DENSE_LIMIT`` entries.
+        Two arrays of the size of its cost are held.
     effort
         Where passes and steps are counted.
-    buffer
-        Room for the plan of the last pass, where that is held whole.
+    plan
+        Room for the plan of the last pass.
     """
 
-    def __init__(self, problem: Problem, effort: Effort, buffer: np.ndarray | None = None) -> None:
+    def __init__(self, problem: Problem, effort: Effort, plan: np.ndarray | None = None) -> None:
         self.problem, self.effort = problem, effort
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
         self.tau_a = 1 / (1 + problem.epsilon / problem.rho_a)
         self.tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
-        n, m = problem.cost.shape
-        self.is_dense = n * m <= DENSE_LIMIT
-        self._plan = np.empty((n, m)) if self.is_dense and buffer is None else buffer
+        self._cost = problem.cost.dense().numpy()
+        self._plan = np.empty(self._cost.shape) if plan is None else plan
+        self._rows = RowSolver(problem)
 
     def at(self, epsilon: float) -> Dual:
         """Return the semi-dual at another epsilon, in the same room."""
         return Dual(replace(self.problem, epsilon=epsilon), self.effort, self._plan)
 
-    def evaluate(self, f: Vector, g: Vector, *, share: float = 0.1) -> State:
+    def evaluate(self, f: Vector, g: Vector) -> State:
         """Return the state at ``g`` with the rows solved for, in one pass over the cost.
 
-        ``f`` guards the exponent against overflow; a good guess saves time. ``share`` of each
-        row's mass may be left out of a plan that is too large to hold whole.
+        ``f`` guards the exponent against overflow; a good guess saves time.
         """
-        f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
-        kept = None if self.is_dense else _Kept(self.problem.cost.shape, share)
-        log_a, inverse = np.log(self.a), 1 / self.problem.epsilon
-        for rows, cost in _cut(self.problem):
-            plan = np.empty(cost.shape) if self._plan is None else self._plan[rows]
-            parts = plan, f[rows], row[rows], column
-            fill_rows(cost, g, inverse, log_a[rows], self.tau_a, *parts)
-            if kept is not None:
-                kept.add(plan, row[rows])
+        f, row = f.copy(), np.empty_like(f)
+        column = self._rows(self._cost, slice(None), g, self._plan, f, row)
         self.effort.passes += 1
-        return State(self, f, g, row, column, self._plan if kept is None else kept.plan())
+        return State(self, f, g, row, column, self._plan)
 
-    def sweep(self, state: State, *, share: float = 0.1) -> State:
+    def sweep(self, state: State) -> State:
         """Return the state after one Sinkhorn update of ``g``."""
         self.effort.sweeps += 1
-        if state.column.min() > 1e-200:
+        if state.column.min() > _LOST:
             log_column = np.log(state.column) - state.g
         else:
-            log_column = self._log_columns(state.f)
-        return self.evaluate(state.f, self.tau_b * (np.log(self.b) - log_column), share=share)
+            self.effort.passes += 1
+            f = torch.from_numpy(state.f)
+            log_column = log_columns(self.problem.cost, f, self.problem.epsilon).numpy()
+        return self.evaluate(state.f, self.tau_b * (np.log(self.b) - log_column))
 
-    def _log_columns(self, f: Vector) -> Vector:
-        """Return ``log sum_i exp(f_i - C_ij / epsilon)`` where the sums themselves underflow."""
-        result = torch.full((len(self.b),), -torch.inf, dtype=torch.float64)
-        for rows, block in self.problem.cost.blocks():
-            part = torch.from_numpy(f[rows, None]) - block / self.problem.epsilon
-            result = torch.logaddexp(result, torch.logsumexp(part, 0))
-        self.effort.passes += 1
-        return result.numpy()
+
+class RowSolver:
+    """Solve for the row potentials of a block, its rows shared among torch's threads."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.log_a = np.log(problem.a.numpy())
+        self.inverse = 1 / problem.epsilon
+        self.tau = 1 / (1 + problem.epsilon / problem.rho_a)
+        self.n_threads = torch.get_num_threads()
+
+    def __call__(
+        self, cost: np.ndarray, rows: slice, g: Vector, plan: np.ndarray, f: Vector, row: Vector
+    ) -> Vector:
+        """Fill ``plan``, ``f[rows]`` and ``row[rows]`` of a block; return its column sums."""
+        f, row, log_a = f[rows], row[rows], self.log_a[rows]
+
+        def fill(part: slice) -> Vector:
+            column = np.zeros_like(g)
+            inout = plan[part], f[part], row[part], column
+            fill_rows(cost[part], g, self.inverse, log_a[part], self.tau, *inout)
+            return column
+
+        n_parts = self.n_threads if cost.size > _PARALLEL else 1
+        ends = np.linspace(0, len(cost), n_parts + 1).astype(int)
+        parts = [slice(*ends[k : k + 2]) for k in range(n_parts)]
+        if n_parts == 1:
+            return fill(parts[0])
+        with ThreadPoolExecutor(n_parts) as pool:
+            return sum(pool.map(fill, parts), np.zeros_like(g))
+
+
+class Weights(Protocol):
+    """What a state must know of its problem."""
+
+    a: Vector
+    b: Vector
+    tau_a: float
+    tau_b: float
 
 
 @dataclass
 class State:
     """Potentials whose rows are right, and what the next step needs to know of their plan."""
 
-    dual: Dual
+    dual: Weights
     f: Vector
     g: Vector
     row: Vector
     column: Vector
-    plan: np.ndarray | csr_array | None  # overwritten by the next pass where it is held whole
+    plan: np.ndarray | csr_array | None  # overwritten by the next pass where it is whole
 
     def __post_init__(self) -> None:
-        self.target = _wanted(self.g, self.dual.b, self.dual.tau_b)
+        self.target = wanted(self.g, self.dual.b, self.dual.tau_b)
         self.gradient = self.target - self.column
         error = float(np.abs(self.gradient).sum())
         self.error = math.inf if math.isnan(error) else error
@@ -125,7 +152,8 @@ class State:
         return rows + _worth(self.g, dual.b, dual.tau_b, self.target) - float(self.column.sum())
 
 
-def _wanted(potential: Vector, weights: Vector, tau: float) -> Vector:
+def wanted(potential: Vector, weights: Vector, tau: float) -> Vector:
+    """Return the marginal that a potential asks for, ``weights`` itself where it is fixed."""
     return weights if tau == 1 else weights * np.exp(-potential * (1 - tau) / tau)
 
 
@@ -133,49 +161,10 @@ def _worth(potential: Vector, weights: Vector, tau: float, wanted: Vector) -> fl
     return float(weights @ potential if tau == 1 else -tau / (1 - tau) * wanted.sum())
 
 
-def _cut(problem: Problem) -> Iterator[tuple[slice, np.ndarray]]:
-    for rows, block in problem.cost.blocks():
-        yield rows, block.numpy()
-
-
-class _Kept:
-    """Collect the entries of a plan that carry its mass, block by block."""
-
-    def __init__(self, shape: tuple[int, int], share: float) -> None:
-        self.shape, self.share, self.n_kept = shape, share, 0
-        self.parts: list[csr_array] = []
-
-    def add(self, plan: np.ndarray, row: Vector) -> None:
-        if self.n_kept <= _SPARSE_LIMIT:
-            self.parts.append(largest_entries(plan, row, self.share))
-            self.n_kept += self.parts[-1].nnz
-
-    def plan(self) -> csr_array | None:
-        """Return the sparse plan, or nothing where too many entries matter."""
-        if self.n_kept > _SPARSE_LIMIT:
-            return None
-        counts = np.concatenate([np.diff(part.indptr) for part in self.parts])
-        columns = np.concatenate([part.indices for part in self.parts])
-        values = np.concatenate([part.data for part in self.parts])
-        return csr_array((values, columns, _ends(counts)), shape=self.shape)
-
-
-def largest_entries(
-    plan: np.ndarray, row: Vector, share: float, *, limit: float = 1.0
-) -> csr_array | None:
-    """Return the entries ``P_ij >= share r_i / m``; the others hold at most ``share`` of a row.
-
-    Nothing is returned where these are more than ``limit`` of all entries.
-    """
-    counts = np.zeros(len(row), dtype=np.int64)
-    count_kept(plan, row, share, counts)
-    if counts.sum() > limit * plan.size:
-        return None
-    ends = _ends(counts)
-    columns, values = np.empty(ends[-1], dtype=np.int32), np.empty(ends[-1])
-    take_kept(plan, row, share, columns, values)
-    return csr_array((values, columns, ends), shape=plan.shape)
-
-
-def _ends(counts: Vector) -> Vector:
-    return np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+def log_columns(cost: Cost, f: Earlier, epsilon: float) -> Later:
+    """Return ``log sum_i exp(f_i - C_ij / epsilon)``, ``f`` in units of epsilon."""
+    result = torch.full((cost.shape[1],), -torch.inf, dtype=torch.float64)
+    for rows, block in cost.blocks():
+        part = torch.logsumexp(f[rows, None] - block / epsilon, 0)
+        result = torch.logaddexp(result, part)
+    return result

@@ -19,24 +19,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from scipy.sparse import csr_array
 
-from celltraj.ot._dual import Dual, State, Vector, largest_entries
 from celltraj._kernels import gram_dense, gram_sparse, subtract_gram
+from celltraj.ot._coupling import Effort
+from celltraj.ot._dual import Dual, State, Vector
 
 _DENSE_SHARE = 0.15  # share of entries kept above which a dense product is faster
 _SPARSE_GRAM = 0.04  # share of entries above which a dense P' P is faster
-_STEP_CAP = 40.0  # largest change of a potential in one step, in units of epsilon
+STEP_CAP = 40.0  # largest change of a potential in one step, in units of epsilon
 _FAST = 0.2  # a sweep that leaves less of the error than this is better than a Newton step
-_DAMPING = 0.2  # of what a column lacks, added to its diagonal: see _damped_diagonal
+_DAMPING = 0.2  # of what a column lacks, added to its diagonal: see damped_diagonal
 _LIMIT = 40  # iterations after which a factorisation is cheaper
 _SLOW_LIMIT = 300  # iterations where S is too large for one
 _FACTOR_SIZE = 6_000  # columns up to which S is factorised: 144 MB
 
 Operator = Callable[[Vector], Vector]
+AnyState = TypeVar("AnyState", bound=State)
 
 
 def climb(dual: Dual, state: State, *, tol: float, max_steps: int) -> State:
@@ -54,7 +57,7 @@ def climb(dual: Dual, state: State, *, tol: float, max_steps: int) -> State:
         if trial is None:
             dual.effort.fallbacks.append("sweeps")
             for _ in range(10):
-                state = dual.sweep(state, share=_share(state))
+                state = dual.sweep(state)
         else:
             state = trial
         best = min(best, state, key=lambda s: s.error)
@@ -70,11 +73,6 @@ def _sweep_while_fast(dual: Dual, state: State, tol: float) -> State:
     return state
 
 
-def _share(state: State) -> float:
-    """Return the share of each row that the sparse plan may drop at this error."""
-    return min(0.1, state.error / 2)
-
-
 class Newton:
     """Take safeguarded Newton steps; the last factorisation of ``S`` preconditions the next."""
 
@@ -88,28 +86,15 @@ class Newton:
 
     def step(self, state: State) -> State | None:
         """Return the state one step up, or nothing if no length along the direction helps."""
-        if state.plan is None:  # too many entries matter
-            return None
         direction = self._direction(state)
-        slope, largest = float(state.gradient @ direction), float(np.abs(direction).max())
-        if not (math.isfinite(largest) and slope > 0):
-            return None
-        length, value = min(1.0, _STEP_CAP / largest), state.value
-        for _ in range(4):
-            moved = state.g + length * direction
-            trial = self.dual.evaluate(state.f, moved, share=_share(state))
-            rises = trial.value >= value + 1e-4 * length * slope
-            # near the optimum the dual has no digits left, the error still does
-            is_better = trial.error < 0.7 * state.error
-            if is_better or (rises and state.error > 1e-7 and trial.error < 10 * state.error):
-                self.dual.effort.newton_steps += 1
-                return trial
-            length *= 0.25
-        return None
+        found = line_search(lambda g: self.dual.evaluate(state.f, g), state, direction)
+        self.dual.effort.newton_steps += found is not None
+        return found
 
     def _direction(self, state: State) -> Vector:
         """Solve ``S x = t - c``: conjugate gradients, with a factorisation where they are slow."""
-        system, effort = _System.of(state), self.dual.effort
+        effort = self.dual.effort
+        system = System.of(state, effort)
         stop = min(0.3, math.sqrt(state.error)) * np.abs(state.gradient).sum()
         precondition = self._factor or system.jacobi
         limit = _SLOW_LIMIT if not self._precisions else _LIMIT
@@ -118,7 +103,7 @@ class Newton:
             if precision is not None:
                 precondition = self._factor = system.factor(precision)
                 effort.factorisations += 1
-            solved = _conjugate_gradients(system.product, residual, precondition, stop, limit)
+            solved = conjugate_gradients(system.product, residual, precondition, stop, limit)
             x, residual = x + solved.x, solved.residual
             effort.cg_iterations += solved.n_iters
             if solved.is_done:
@@ -128,8 +113,29 @@ class Newton:
         return x
 
 
+def line_search(
+    evaluate: Callable[[Vector], AnyState], start: AnyState, direction: Vector
+) -> AnyState | None:
+    """Return the first state along ``direction`` that is better, or nothing.
+
+    Better is a clear drop of the error, or Armijo's rise of the dual; near the optimum the dual has
+    no digits left, the error still does.
+    """
+    slope, largest = float(start.gradient @ direction), float(np.abs(direction).max())
+    if not (math.isfinite(largest) and slope > 0):
+        return None
+    length, value, error = min(1.0, STEP_CAP / largest), start.value, start.error
+    for _ in range(4):
+        trial = evaluate(start.g + length * direction)
+        rises = trial.value >= value + 1e-4 * length * slope and trial.error < 10 * error
+        if trial.error < 0.7 * error or (rises and error > 1e-7):
+            return trial
+        length *= 0.25
+    return None
+
+
 @dataclass(frozen=True)
-class _System:
+class System:
     """Newton's system ``S = diag(diagonal) - P' diag(scale) P``, of a plan cut to what matters."""
 
     plan: np.ndarray | csr_array
@@ -137,15 +143,16 @@ class _System:
     scale: Vector
 
     @classmethod
-    def of(cls, state: State) -> _System:
+    def of(cls, state: State, effort: Effort) -> System:
         """Return the system of a state; the diagonal is that of the whole plan, so that S >= 0."""
-        plan, dual = state.plan, state.dual
+        dual, plan = state.dual, state.plan
         if isinstance(plan, np.ndarray):
-            sparse = largest_entries(plan, state.row, _share(state), limit=_DENSE_SHARE)
+            share = min(0.1, state.error / 2)
+            sparse = largest_entries(plan, state.row, share, limit=_DENSE_SHARE)
             plan = plan if sparse is None else sparse
         if isinstance(plan, csr_array):
-            dual.effort.dropped_mass = max(0.0, 1 - float(plan.data.sum() / state.row.sum()))
-        return cls(plan, _damped_diagonal(state), dual.tau_a / state.row)
+            effort.dropped_mass = max(0.0, 1 - float(plan.data.sum() / state.row.sum()))
+        return cls(plan, damped_diagonal(state), dual.tau_a / state.row)
 
     def product(self, v: Vector) -> Vector:
         """Return ``S v``."""
@@ -169,7 +176,7 @@ class _System:
         m, plan = len(right), self.plan
         if isinstance(plan, csr_array) and plan.nnz < _SPARSE_GRAM * plan.shape[0] * m:
             values = plan.data * np.repeat(left, np.diff(plan.indptr)) * right[plan.indices]
-            matrix = np.zeros((m, m), dtype=precision, order="F")
+            matrix: np.ndarray = np.zeros((m, m), dtype=precision, order="F")
             subtract_gram(plan.indptr, plan.indices, values.astype(precision), matrix)
         else:
             unit = plan.toarray() if isinstance(plan, csr_array) else plan
@@ -189,42 +196,41 @@ class _System:
         return solve
 
 
-def _damped_diagonal(state: State) -> Vector:
+def damped_diagonal(state: State) -> Vector:
     """Return the diagonal of ``S`` with two shifts that vanish with the error.
 
     One of Levenberg's kind keeps S definite. The other holds back columns with far too little
     mass: they want ``log(t / c)`` and Newton would move them by ``t / c``.
     """
-    dual = state.dual
-    relaxed = (1 - dual.tau_b) / dual.tau_b * state.target
+    relaxed = (1 - state.dual.tau_b) / state.dual.tau_b * state.target
     levenberg = min(0.01, 0.1 * state.error) * state.column
     return state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
 
 
 @dataclass(frozen=True)
-class _Solved:
+class Solved:
     x: Vector
     residual: Vector
     n_iters: int
     is_done: bool
 
 
-def _conjugate_gradients(
+def conjugate_gradients(
     product: Operator, right: Vector, precondition: Operator, stop: float, limit: int
-) -> _Solved:
+) -> Solved:
     """Solve until the residual's L1 norm is at most ``stop``, or until ``limit`` iterations."""
     x, residual = np.zeros_like(right), right.copy()
     direction, rho = np.zeros_like(right), 1.0
     for k in range(limit):
         if np.abs(residual).sum() <= stop:
-            return _Solved(x, residual, k, is_done=True)
+            return Solved(x, residual, k, is_done=True)
         scaled = precondition(residual)
         rho, previous = float(residual @ scaled), rho
         direction = scaled + (rho / previous) * direction
         image = product(direction)
         curvature = float(direction @ image)
         if curvature <= 0:
-            return _Solved(x, residual, k, is_done=False)
+            return Solved(x, residual, k, is_done=False)
         x += (rho / curvature) * direction
         residual -= (rho / curvature) * image
-    return _Solved(x, residual, limit, is_done=bool(np.abs(residual).sum() <= stop))
+    return Solved(x, residual, limit, is_done=bool(np.abs(residual).sum() <= stop))

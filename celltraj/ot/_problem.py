@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from celltraj._errors import ConvergenceError
-from celltraj._typing import Earlier, Later
-from celltraj.ot._cost import Cost, DenseCost
-from celltraj.ot._coupling import Coupling, Effort
 from celltraj._kernels import sum_rows
+from celltraj._typing import Earlier, Later
+from celltraj.ot._cost import Cost
+from celltraj.ot._coupling import Coupling, Effort
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,12 @@ class Problem:
         """Return whether both marginals are fixed."""
         return math.isinf(self.rho_a) and math.isinf(self.rho_b)
 
-    def without_zeros(self, dense_limit: int) -> Problem:
-        """Return the problem among cells that carry mass, with a matrix of cost where small."""
+    def without_zeros(self) -> Problem:
+        """Return the problem among the cells that carry mass."""
         rows, columns = self.a > 0, self.b > 0
-        cost = self.cost
-        if not bool(rows.all() and columns.all()):
-            cost = cost.take(rows, columns)
-        if cost.shape[0] * cost.shape[1] <= dense_limit and not isinstance(cost, DenseCost):
-            cost = DenseCost(cost.dense())
+        if bool(rows.all() and columns.all()):
+            return self
+        cost = self.cost.take(rows, columns)
         return replace(self, cost=cost, a=self.a[rows], b=self.b[columns])
 
     def with_zeros(self, f: Tensor, g: Tensor) -> tuple[Earlier, Later]:

@@ -66,7 +66,7 @@ class Sinkhorn:
             The tolerance was not reached; carries the coupling as ``result``.
         """
         problem = Problem(cost, a, b, epsilon)
-        inner = problem.without_zeros(a.numel() * b.numel())
+        inner = problem.without_zeros()
         dense = inner.cost.dense()
         log_a, log_b = inner.a.log(), inner.b.log()
         g, effort = torch.zeros_like(log_b), Effort()

@@ -12,7 +12,7 @@ import torch
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
-from celltraj.ot._dual import DENSE_LIMIT, Dual, State
+from celltraj.ot._dual import Dual, State
 from celltraj.ot._newton import climb
 from celltraj.ot._problem import Problem
 
@@ -26,7 +26,8 @@ class SparseNewtonSinkhorn:
     r"""Solve entropic transport by Newton steps on the sparsified semi-dual.
 
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. Starts on a ladder of
-    larger epsilons, and from the exact duals of POT's network simplex where the ladder fails.
+    larger epsilons, and from the exact duals of POT's network simplex where the ladder fails. Two
+    ``n x m`` arrays are held; :class:`Multiscale` holds none.
 
     Parameters
     ----------
@@ -77,10 +78,10 @@ def solve_potentials(
     problem: Problem, effort: Effort, *, tol: float, max_steps: int
 ) -> tuple[Earlier, Later]:
     """Return potentials of a problem, ``-inf`` where a weight is zero."""
-    dual = Dual(problem.without_zeros(DENSE_LIMIT), effort)
+    dual = Dual(problem.without_zeros(), effort)
     goal = 0.9 * tol  # the rest is left to rounding in the rows
     state = _descend(dual, goal, max_steps)
-    if state.error > goal and dual.is_dense and problem.is_balanced:
+    if state.error > goal and problem.is_balanced:
         effort.fallbacks.append("exact duals")
         exact = _from_exact_duals(dual, goal, max_steps)
         state = min(state, exact, key=lambda s: s.error)

@@ -1,0 +1,316 @@
+r"""Entropic transport of problems too large for one array, in a few passes over blocks of cost.
+
+The semi-dual (see ``_dual.py``) is climbed by a two-level step. Slow modes of Sinkhorn's iteration
+move whole groups of columns. With ``Z`` the ``(m, k)`` membership of columns in groups, their part
+of a Newton step solves the ``k x k`` system
+
+``Z' S Z y = Z' (t - c)``, ``Z' S Z = Z' diag(d) Z - tau_a (P Z)' diag(1 / r) (P Z)``,
+
+which one pass gathers block by block. Within a group a Sinkhorn update moves the columns against
+each other. Anderson's extrapolation over the last steps makes up for what either neglects. The
+start comes from a subsample that is solved whole.
+
+Sources: Feydy, *Geometric data analysis, beyond convolutions* (2020), on multiscale starts; Walker
+& Ni, *Anderson acceleration for fixed-point iterations* (2011). The two-level step is our own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import lu_factor, lu_solve
+from scipy.sparse import csr_array
+from tqdm.auto import tqdm
+
+from celltraj._kernels import sum_groups
+from celltraj._typing import Earlier, Later
+from celltraj.ot._cost import Cost
+from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._dual import RowSolver, State, Vector, log_columns
+from celltraj.ot._newton import (
+    STEP_CAP,
+    Operator,
+    System,
+    conjugate_gradients,
+    damped_diagonal,
+    largest_entries,
+    line_search,
+)
+from celltraj.ot._problem import Problem
+from celltraj.ot._sparse_newton import solve_potentials
+
+_MEMORY = 6  # steps that the extrapolation looks back on
+_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB
+_SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
+_GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Multiscale:
+    r"""Solve large entropic transport without an ``n x m`` array.
+
+    ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. A subsample is solved
+    whole and extended by the c-transform; each further pass over the cost takes a Newton step on
+    groups of columns, a Sinkhorn update within them, and extrapolates.
+
+    Parameters
+    ----------
+    tol
+        L1 error of both marginals together, in units of mass, at which to stop.
+    n_coarse
+        Cells a side of the subsample.
+    n_groups
+        Groups of columns; a ``n_groups x n_groups`` system is solved at each pass.
+    max_passes
+        Passes over the cost.
+    throw
+        Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+    seed
+        Seed of the subsample.
+    progress
+        Whether to show a progress bar.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import Multiscale, SquaredEuclidean
+    >>> x = torch.linspace(0, 1, 500, dtype=torch.float64)[:, None]
+    >>> a = torch.full((500,), 0.002, dtype=torch.float64)
+    >>> cost = SquaredEuclidean(x, x + 1)
+    >>> solver = Multiscale(n_coarse=100, n_groups=50, progress=False)
+    >>> solver(cost, a, a, epsilon=0.01 * cost.mean()).converged
+    True
+    """
+
+    tol: float = 1e-3
+    n_coarse: int = 3000
+    n_groups: int = 1000
+    max_passes: int = 60
+    throw: bool = True
+    seed: int = 0
+    progress: bool = True
+
+    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+        """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
+
+        Raises
+        ------
+        ValueError
+            ``epsilon <= 0``, wrong shapes, weights that are negative or not finite, unequal masses.
+        ConvergenceError
+            The tolerance was not reached; carries the coupling as ``result``.
+        """
+        problem, effort = Problem(cost, a, b, epsilon), Effort()
+        f, g = self.solve_potentials(problem, effort)
+        return problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
+
+    def solve_potentials(self, problem: Problem, effort: Effort) -> tuple[Earlier, Later]:
+        """Return potentials of a problem, ``-inf`` where a weight is zero."""
+        inner = problem.without_zeros()
+        generator = torch.Generator().manual_seed(self.seed)
+        rows, f_rows, g = _coarse_start(inner, self.n_coarse, effort, generator)
+        groups = _group_columns(inner, rows[: self.n_groups], f_rows[: self.n_groups])
+        passes = _Passes(inner, groups, effort)
+        found = _climb(passes, g.numpy(), self)
+        return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in found))
+
+
+def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Generator):
+    """Return a subsample of rows, their potentials, and those of all columns (c-transform)."""
+    rows, columns = (
+        torch.randperm(len(w), generator=generator)[:n] for w in (problem.a, problem.b)
+    )
+    mass = float(problem.a.sum())
+    a = problem.a[rows] * (mass / problem.a[rows].sum())
+    b = problem.b[columns] * (float(problem.b.sum()) / problem.b[columns].sum())
+    if problem.is_balanced:
+        b *= a.sum() / b.sum()
+    coarse = Problem(
+        problem.cost.take(rows, columns), a, b, problem.epsilon, problem.rho_a, problem.rho_b
+    )
+    f, _ = solve_potentials(coarse, effort, tol=1e-3 * mass, max_steps=30)
+    f = f / problem.epsilon
+    everywhere = problem.cost.take(rows, torch.arange(len(problem.b)))
+    tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
+    g = tau_b * (problem.b.log() - log_columns(everywhere, f, problem.epsilon))
+    return rows, f, g
+
+
+def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vector:
+    """Return the group of each column: which of ``rows`` sends it most per unit of mass."""
+    cost = problem.cost.take(rows, torch.arange(len(problem.b)))
+    best = torch.full((len(problem.b),), torch.inf, dtype=torch.float64)
+    group = torch.zeros(len(problem.b), dtype=torch.int64)
+    for block_rows, block in cost.blocks():
+        least, where = (block / problem.epsilon - f[block_rows, None]).min(0)
+        group = torch.where(least < best, where + block_rows.start, group)
+        best = torch.minimum(best, least)
+    return torch.unique(group, return_inverse=True)[1].numpy()
+
+
+@dataclass
+class _Point(State):
+    """A state, with what couples the groups of columns: tau_a (P Z)' diag(1 / r) (P Z)."""
+
+    gram: np.ndarray
+
+
+class _Passes:
+    """Evaluate the semi-dual, its Hessian between groups, and the steps that follow."""
+
+    def __init__(self, problem: Problem, groups: Vector, effort: Effort) -> None:
+        self.problem, self.groups, self.effort = problem, groups, effort
+        self.n_groups = int(groups.max()) + 1
+        self.a, self.b = problem.a.numpy(), problem.b.numpy()
+        self.tau_a = 1 / (1 + problem.epsilon / problem.rho_a)
+        self.tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
+        self._rows = RowSolver(problem)
+
+    def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
+        """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
+        f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
+        gram, kept = _Gram(self.n_groups), _Kept(self.problem.cost.shape)
+        for rows, block in self.problem.cost.blocks():
+            plan = np.empty(block.shape)
+            column += self._rows(block.numpy(), rows, g, plan, f, row)
+            gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
+            kept.add(plan, row[rows], share)
+        self.effort.passes += 1
+        return _Point(self, f, g, row, column, kept.plan(), gram.total())
+
+    def newton(self, point: _Point) -> _Point | None:
+        """Return the point after a Newton step on the sparse plan, solved in two levels."""
+        if point.plan is None:
+            return None
+        system = System.of(point, self.effort)
+        between_groups = self._between(point, system.diagonal)
+
+        def precondition(v: Vector) -> Vector:
+            return v / system.diagonal + between_groups(v)
+
+        stop = min(0.3, math.sqrt(point.error)) * point.error
+        solved = conjugate_gradients(system.product, point.gradient, precondition, stop, 300)
+        self.effort.cg_iterations += solved.n_iters
+        share = min(0.1, point.error / 2)
+        found = line_search(lambda g: self(point.f, g, share=share), point, solved.x)
+        self.effort.newton_steps += found is not None
+        return found
+
+    def two_level(self, point: _Point) -> Vector:
+        """Return where a Newton step between groups and an update within them lead."""
+        between = self._between(point, damped_diagonal(point))(point.gradient)
+        between *= min(1.0, STEP_CAP / max(np.abs(between).max(), _TINY))
+        log_column = np.log(np.maximum(point.column, _TINY)) - point.g
+        within = self.tau_b * (np.log(self.b) - log_column) - point.g
+        mean = self._sum(point.target * within) / self._sum(point.target)
+        self.effort.sweeps += 1
+        return point.g + between + within - mean[self.groups]
+
+    def _between(self, point: _Point, diagonal: Vector) -> Operator:
+        """Return ``Z (Z' S Z)^-1 Z'``."""
+        matrix = -point.gram
+        matrix[np.diag_indices_from(matrix)] += self._sum(diagonal)
+        factor = lu_factor(matrix, overwrite_a=True, check_finite=False)
+        return lambda v: lu_solve(factor, self._sum(v), check_finite=False)[self.groups]
+
+    def _sum(self, v: Vector) -> Vector:
+        return np.bincount(self.groups, weights=v, minlength=self.n_groups)
+
+
+class _Kept:
+    """Gather the largest entries of a plan, block by block, as long as they are few."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape, self.n_kept = shape, 0
+        self.parts: list[csr_array] = []
+
+    def add(self, plan: np.ndarray, row: Vector, share: float) -> None:
+        if self.n_kept > _SPARSE_LIMIT:
+            return
+        part = largest_entries(plan, row, share, limit=_SPARSE_SHARE)
+        self.n_kept += _SPARSE_LIMIT + 1 if part is None else part.nnz
+        self.parts = [*self.parts, part] if self.n_kept <= _SPARSE_LIMIT else []
+
+    def plan(self) -> csr_array | None:
+        if not self.parts:
+            return None
+        counts = np.concatenate([np.diff(part.indptr) for part in self.parts])
+        first = np.concatenate([[0], counts.cumsum()])
+        columns = np.concatenate([part.indices for part in self.parts])
+        values = np.concatenate([part.data for part in self.parts])
+        return csr_array((values, columns, first), shape=self.shape)
+
+
+class _Gram:
+    """Gather ``A' A`` of the rows ``A = diag(scale) P Z``, in float32."""
+
+    def __init__(self, n_groups: int) -> None:
+        self._total = torch.zeros((n_groups, n_groups))
+        self._room, self._used = np.zeros((_GRAM_ROWS, n_groups), dtype=np.float32), 0
+
+    def add(self, plan: np.ndarray, groups: Vector, scale: Vector) -> None:
+        start = 0
+        while start < len(plan):
+            stop = min(len(plan), start + _GRAM_ROWS - self._used)
+            room = self._room[self._used : self._used + stop - start]
+            sum_groups(plan[start:stop], groups, scale[start:stop], room)
+            self._used, start = self._used + stop - start, stop
+            if self._used == _GRAM_ROWS:
+                self._flush()
+
+    def _flush(self) -> None:
+        rows = torch.from_numpy(self._room)
+        self._total.addmm_(rows.T, rows)
+        self._room[:], self._used = 0, 0
+
+    def total(self) -> np.ndarray:
+        self._flush()
+        return self._total.double().numpy()
+
+
+def _climb(passes: _Passes, g: Vector, options: Multiscale) -> tuple[Vector, Vector]:
+    """Return the best potentials found within the passes allowed."""
+    effort = passes.effort
+    point = passes(np.zeros(len(passes.a)), g, share=0.1)
+    f, g, least = point.f, point.g, point.error
+    history, last_pass = _Anderson(passes.b), effort.passes + options.max_passes - 1
+    with tqdm(desc="transport", unit="pass", disable=not options.progress) as bar:
+        while point.error > 0.9 * options.tol and effort.passes < last_pass:
+            before = effort.passes
+            found = passes.newton(point)
+            if found is None:
+                goal = history.next(point.g, passes.two_level(point))
+                found = passes(point.f, goal, share=min(0.1, point.error / 2))
+            point = found
+            if point.error > 3 * least:  # extrapolated too far
+                effort.fallbacks.append("restart")
+                history, point = _Anderson(passes.b), passes(f, g, share=0.1)
+            if point.error < least:
+                f, g, least = point.f, point.g, point.error
+            bar.update(effort.passes - before)
+            bar.set_postfix(error=f"{least:.1e}")
+    return f, g
+
+
+class _Anderson:
+    """Extrapolate a fixed-point iteration from its last steps."""
+
+    def __init__(self, weights: Vector) -> None:
+        self._scale = np.sqrt(weights)
+        self._moved: list[Vector] = []
+        self._residuals: list[Vector] = []
+
+    def next(self, g: Vector, moved: Vector) -> Vector:
+        """Return the next point, where ``moved`` is the image of ``g``."""
+        self._moved = [*self._moved[-_MEMORY:], moved]
+        self._residuals = [*self._residuals[-_MEMORY:], (moved - g) * self._scale]
+        if len(self._moved) == 1:
+            return moved
+        last = self._residuals[-1]
+        differences = np.stack([last - r for r in self._residuals[:-1]], 1)
+        mix, *_ = np.linalg.lstsq(differences, last, rcond=1e-10)
+        return moved - sum(w * (moved - m) for w, m in zip(mix, self._moved[:-1], strict=True))
