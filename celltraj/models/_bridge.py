@@ -18,7 +18,7 @@ from celltraj._typing import Cells
 from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models.references import Brownian
-from celltraj.ot import Coupling, Sinkhorn, exact_matching
+from celltraj.ot import Coupling, Solver, exact_matching
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def fit_bridge(
     snapshots: Snapshots,
     reference: Brownian,
     *,
-    solver: Sinkhorn,
+    solver: Solver,
     drift: NeuralDrift | PlugInDrift,
     generator: torch.Generator,
     progress: bool = True,
@@ -190,7 +190,7 @@ def fit_bridge(
     reference
         Law of motion, sets cost and epsilon of every gap.
     solver
-        Coupling solver.
+        Coupling solver, such as ``ct.ot.solve``.
     drift
         How the drift is derived from the couplings.
     generator
@@ -208,10 +208,10 @@ def fit_bridge(
     >>> import torch
     >>> from celltraj._snapshots import Snapshots
     >>> from celltraj.models import Brownian, PlugInDrift, fit_bridge
-    >>> from celltraj.ot import Sinkhorn
+    >>> from celltraj.ot import solve
     >>> x = torch.zeros(5, 1)
     >>> bridge = fit_bridge(
-    ...     Snapshots((0.0, 1.0), (x, x + 2)), Brownian(0.2), solver=Sinkhorn(),
+    ...     Snapshots((0.0, 1.0), (x, x + 2)), Brownian(0.2), solver=solve,
     ...     drift=PlugInDrift(), generator=torch.Generator(),
     ... )
     >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time

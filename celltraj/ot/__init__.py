@@ -1,10 +1,12 @@
 """Transport between point clouds: costs, solvers and couplings."""
 
+from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, ReferenceCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Effort
-from celltraj.ot._exact import exact_matching, wasserstein
+from celltraj.ot._exact import Exact, ExactCoupling, exact_matching, wasserstein
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
+from celltraj.ot._solve import Solver, Unbalanced, solve
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 
 __all__ = [
@@ -12,11 +14,17 @@ __all__ = [
     "Coupling",
     "DenseCost",
     "Effort",
+    "Exact",
+    "ExactCoupling",
     "Multiscale",
     "ReferenceCost",
     "Sinkhorn",
+    "Solver",
     "SparseNewtonSinkhorn",
     "SquaredEuclidean",
+    "Unbalanced",
     "exact_matching",
+    "solve",
+    "solve_batch",
     "wasserstein",
 ]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -118,6 +118,7 @@ class RowSolver:
             return sum(pool.map(fill, parts), np.zeros_like(g))
 
 
+@runtime_checkable
 class Weights(Protocol):
     """What a state must know of its problem."""
 

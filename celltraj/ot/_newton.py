@@ -25,7 +25,7 @@ import numpy as np
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from scipy.sparse import csr_array
 
-from celltraj._kernels import gram_dense, gram_sparse, subtract_gram
+from celltraj._kernels import count_kept, gram_dense, gram_sparse, subtract_gram, take_kept
 from celltraj.ot._coupling import Effort
 from celltraj.ot._dual import Dual, State, Vector
 
@@ -205,6 +205,23 @@ def damped_diagonal(state: State) -> Vector:
     relaxed = (1 - state.dual.tau_b) / state.dual.tau_b * state.target
     levenberg = min(0.01, 0.1 * state.error) * state.column
     return state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
+
+
+def largest_entries(
+    plan: np.ndarray, row: Vector, share: float, *, limit: float
+) -> csr_array | None:
+    """Return the entries ``P_ij >= share r_i / m``, unless they are more than ``limit`` of all.
+
+    Those left out hold at most ``share`` of a row.
+    """
+    counts = np.zeros(len(row), dtype=np.int64)
+    count_kept(plan, row, share, counts)
+    if counts.sum() > limit * plan.size:
+        return None
+    first = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+    columns, values = np.empty(first[-1], dtype=np.int32), np.empty(first[-1])
+    take_kept(plan, row, share, columns, values)
+    return csr_array((values, columns, first), shape=plan.shape)
 
 
 @dataclass(frozen=True)

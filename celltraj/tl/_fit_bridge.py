@@ -20,7 +20,7 @@ from celltraj._anndata import (
 )
 from celltraj._errors import ConvergenceError
 from celltraj.models import Bridge, Brownian, NeuralDrift, PlugInDrift
-from celltraj.ot import Sinkhorn
+from celltraj.ot import Solver, solve
 
 logger = logging.getLogger("celltraj")
 
@@ -32,7 +32,7 @@ def fit_bridge(
     use_rep: str | None = None,
     sigma: float | None = None,
     drift: NeuralDrift | PlugInDrift | None = None,
-    solver: Sinkhorn | None = None,
+    solver: Solver = solve,
     weights_key: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
@@ -57,7 +57,7 @@ def fit_bridge(
     drift
         ``NeuralDrift()`` (default) or ``PlugInDrift()``.
     solver
-        Coupling solver, ``Sinkhorn()`` by default.
+        Coupling solver; ``ct.ot.solve`` chooses one by the size of each gap.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added
@@ -122,7 +122,6 @@ def fit_bridge(
     if sigma is None:
         sigma = models.default_sigma(snapshots, generator=generator)
     drift = NeuralDrift() if drift is None else drift
-    solver = Sinkhorn() if solver is None else solver
     try:
         bridge = models.fit_bridge(
             snapshots,

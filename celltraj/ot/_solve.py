@@ -1,0 +1,159 @@
+"""Choose a transport solver by the size of the problem."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
+
+from celltraj._typing import Earlier, Later
+from celltraj.ot._cost import Cost
+from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._multiscale import Multiscale
+from celltraj.ot._problem import Problem
+from celltraj.ot._sparse_newton import SparseNewtonSinkhorn, solve_potentials
+
+DENSE_LIMIT = 36_000_000  # entries of a cost that is held whole, once itself and once as a plan
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """What couples two clouds: :func:`solve`, or a solver with its options."""
+
+    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+        """Return the coupling of ``a`` and ``b``."""
+
+
+def solve(
+    cost: Cost,
+    a: Earlier,
+    b: Later,
+    *,
+    epsilon: float,
+    tol: float | None = None,
+    throw: bool = True,
+) -> Coupling:
+    """Solve balanced entropic transport by the solver that suits its size.
+
+    ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``:
+    :class:`SparseNewtonSinkhorn` up to 36 million pairs (6,000 x 6,000 cells), where two arrays of
+    that size are held, :class:`Multiscale` above, where none is.
+
+    Parameters
+    ----------
+    cost
+        ``(n, m)`` ground cost.
+    a, b
+        ``(n,)`` and ``(m,)`` weights of equal mass, float64.
+    epsilon
+        Regularisation, in units of the cost.
+    tol
+        L1 error of both marginals together, in units of mass; 1e-6 where the plan is held whole,
+        else 1e-3.
+    throw
+        Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+
+    Raises
+    ------
+    ValueError
+        ``epsilon <= 0``, wrong shapes, weights that are negative or not finite, unequal masses.
+    ConvergenceError
+        The tolerance was not reached; carries the coupling as ``result``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj import ot
+    >>> x = torch.linspace(0, 1, 50, dtype=torch.float64)[:, None]
+    >>> a = torch.full((50,), 0.02, dtype=torch.float64)
+    >>> cost = ot.SquaredEuclidean(x, x + 1)
+    >>> ot.solve(cost, a, a, epsilon=0.01 * cost.mean()).converged
+    True
+    """
+    if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
+        whole = SparseNewtonSinkhorn(throw=throw)
+        solver: Solver = whole if tol is None else replace(whole, tol=tol)
+    else:
+        blocks = Multiscale(throw=throw)
+        solver = blocks if tol is None else replace(blocks, tol=tol)
+    return solver(cost, a, b, epsilon=epsilon)
+
+
+@dataclass(frozen=True)
+class Unbalanced:
+    r"""Solve entropic transport between marginals that may be missed, for a price.
+
+    ``min <C, P> + epsilon sum P (log P - 1) + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``,
+    ``rho = tau epsilon / (1 - tau)``; ``tau = 1`` fixes a marginal. The plan's marginals are
+    ``row_mass`` and ``column_mass`` of the coupling, ``growth()`` is what each cell sends over what
+    it was given. Expected growth enters as ``a``: the mass a cell is to send.
+
+    Parameters
+    ----------
+    tau_a, tau_b
+        How firmly the marginals hold, in (0, 1], as in moscot and OTT.
+    tol
+        L1 error of both optimality conditions together, in units of mass, at which to stop.
+    reg_type
+        ``"entropy"`` as above (OTT, moscot), or ``"kl"``: ``epsilon KL(P | a b')`` in place of the
+        entropy, as POT has it by default.
+    max_steps
+        Newton steps at the target epsilon (problems held whole).
+    throw
+        Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+
+    References
+    ----------
+    Chizat, Peyre, Schmitzer & Vialard, *Scaling algorithms for unbalanced optimal transport
+    problems* (2018); Sejourne, Vialard & Peyre, *Faster unbalanced optimal transport* (2022).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import SquaredEuclidean, Unbalanced
+    >>> x = torch.tensor([[0.0], [1.0]]).double()
+    >>> a, b = torch.tensor([0.5, 0.5]).double(), torch.tensor([0.9, 0.1]).double()
+    >>> coupling = Unbalanced(tau_a=0.9)(SquaredEuclidean(x, x), a, b, epsilon=0.1)
+    >>> bool(coupling.growth()[0] > 1 > coupling.growth()[1])  # the first cell's fate is common
+    True
+    """
+
+    tau_a: float = 0.95
+    tau_b: float = 0.99
+    tol: float = 1e-6
+    reg_type: Literal["entropy", "kl"] = "entropy"
+    max_steps: int = 60
+    throw: bool = True
+
+    def __post_init__(self) -> None:
+        for name, tau in (("tau_a", self.tau_a), ("tau_b", self.tau_b)):
+            if not 0 < tau <= 1:
+                raise ValueError(f"{name} must lie in (0, 1]; found {tau}")
+        if self.reg_type not in ("entropy", "kl"):
+            raise ValueError(f'reg_type must be "entropy" or "kl"; found {self.reg_type!r}')
+
+    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+        """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
+
+        Raises
+        ------
+        ValueError
+            ``epsilon <= 0``, wrong shapes, weights that are negative or not finite; masses differ
+            where both marginals are fixed.
+        ConvergenceError
+            The tolerance was not reached; carries the coupling as ``result``.
+        """
+        # KL(P | a b') only adds log a and log b to the exponent: with potentials that take them
+        # up, the conditions are those of "entropy" for weights a^(1 / tau)
+        is_kl = self.reg_type == "kl"
+        weights = (a ** (1 / self.tau_a), b ** (1 / self.tau_b)) if is_kl else (a, b)
+        rho_a, rho_b = (
+            math.inf if tau == 1 else tau * epsilon / (1 - tau) for tau in (self.tau_a, self.tau_b)
+        )
+        problem, effort = Problem(cost, *weights, epsilon, rho_a, rho_b), Effort()
+        if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
+            f, g = solve_potentials(problem, effort, tol=self.tol, max_steps=self.max_steps)
+        else:
+            f, g = Multiscale(tol=self.tol).solve_potentials(problem, effort)
+        coupling = problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
+        return replace(coupling, a=a, b=b)
