@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("celltraj")
 
 
 def options_record(options: Any) -> dict[str, Any]:
-    """Return the class name and the fields of an options object as a dict that h5ad keeps.
+    """Return the name and the fields of an options object, or of a function, for h5ad to keep.
 
     Examples
     --------
@@ -28,6 +28,8 @@ def options_record(options: Any) -> dict[str, Any]:
     >>> options_record(ct.models.PlugInDrift())
     {'name': 'PlugInDrift'}
     """
+    if not is_dataclass(options):
+        return {"name": options.__name__}
     return {"name": type(options).__name__} | _given(asdict(options))
 
 

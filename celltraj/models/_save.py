@@ -86,8 +86,8 @@ def load(directory: str | os.PathLike) -> Bridge:
     facts = json.loads((folder / "bridge.json").read_text())
     if facts["format"] != _FORMAT:
         raise ValueError(
-            f"format {facts['format']} found, {_FORMAT} expected; fit the bridge again, or load it "
-            "with the version that wrote it"
+            f"format {facts['format']} found, {_FORMAT} expected; update celltraj, or fit the "
+            "bridge again"
         )
     tensors = load_file(folder / "tensors.safetensors")
     n = len(facts["times"])
