@@ -28,7 +28,7 @@ def options_record(options: Any) -> dict[str, Any]:
     >>> options_record(ct.models.PlugInDrift())
     {'name': 'PlugInDrift'}
     """
-    if not is_dataclass(options):
+    if not is_dataclass(options) or isinstance(options, type):
         return {"name": options.__name__}
     return {"name": type(options).__name__} | _given(asdict(options))
 

@@ -64,7 +64,7 @@ def solve_batch(
     >>> import torch
     >>> from celltraj.ot import SquaredEuclidean, solve_batch
     >>> x, y = torch.zeros(2, 1).double(), torch.ones(3, 1).double()
-    >>> a, b = torch.full((2,), 1 / 2).double(), torch.full((3,), 1 / 3).double()
+    >>> a, b = (torch.full((n,), 1 / n, dtype=torch.float64) for n in (2, 3))
     >>> costs = [SquaredEuclidean(x, y), SquaredEuclidean(y, x)]
     >>> [c.converged for c in solve_batch(costs, [a, b], [b, a], epsilon=0.1)]
     [True, True]

@@ -27,6 +27,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from scipy.sparse import csr_array
+from scipy.special import logsumexp
 
 from celltraj._kernels import fill_rows
 from celltraj._typing import Earlier, Later
@@ -85,7 +86,19 @@ class Dual:
             self.effort.passes += 1
             f = torch.from_numpy(state.f)
             log_column = log_columns(self.problem.cost, f, self.problem.epsilon).numpy()
-        return self.evaluate(state.f, self.tau_b * (np.log(self.b) - log_column))
+        g = self.tau_b * (np.log(self.b) - log_column)
+        return self.evaluate(state.f, g - self._shift(state.f, g))
+
+    def _shift(self, f: Vector, g: Vector) -> float:
+        """Return the best constant to move from ``g`` to ``f``; the plan does not change.
+
+        Without it relaxed marginals of unequal mass take ``1 / (1 - tau)`` sweeps to settle.
+        """
+        price_a, price_b = (1 - self.tau_a) / self.tau_a, (1 - self.tau_b) / self.tau_b
+        if price_a + price_b == 0:
+            return 0.0
+        masses = logsumexp(-price_a * f, b=self.a), logsumexp(-price_b * g, b=self.b)
+        return float(masses[0] - masses[1]) / (price_a + price_b)
 
 
 class RowSolver:

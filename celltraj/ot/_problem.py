@@ -125,6 +125,7 @@ class Problem:
         for rows, block in self.cost.blocks():
             sums = row[rows].numpy(), column.numpy()
             sum_rows(block.numpy(), scaled_f[rows], scaled_g, 1 / self.epsilon, *sums)
+        column[torch.isneginf(g)] = 0  # the kernel clamps exponents
         return row, column
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
@@ -121,7 +121,7 @@ class Unbalanced:
     tau_a: float = 0.95
     tau_b: float = 0.99
     tol: float = 1e-6
-    reg_type: Literal["entropy", "kl"] = "entropy"
+    reg_type: str = "entropy"
     max_steps: int = 60
     throw: bool = True
 
