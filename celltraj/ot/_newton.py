@@ -183,12 +183,14 @@ class System:
             unit = unit.astype(precision) * left[:, None].astype(precision)
             unit *= right.astype(precision)
             matrix = rank_k(-1.0, unit.T, lower=True)
-        shift, info = 50 * np.finfo(precision).eps, 1
-        while info:  # rounding may leave the matrix indefinite
+        shift, info = 50 * float(np.finfo(precision).eps), 1
+        while info and shift < 1:  # rounding may leave the matrix indefinite
             shifted = matrix.copy(order="F")
             shifted[np.diag_indices(m)] += 1 + shift
             lower, info = cholesky(shifted, lower=True, overwrite_a=True)
             shift *= 30
+        if info:
+            return self.jacobi
 
         def solve(v: Vector) -> Vector:
             return right * back_substitute(lower, (right * v).astype(precision), lower=True)[0]
@@ -226,6 +228,8 @@ def largest_entries(
 
 @dataclass(frozen=True)
 class Solved:
+    """A solution, what is left of its right-hand side, and what it took."""
+
     x: Vector
     residual: Vector
     n_iters: int

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import celltraj as ct
-from benchmarks import data, gaussian, held_out
+from benchmarks import data, gaussian, held_out, ot_plugin
+from benchmarks import ot as transport
 from benchmarks._report import mean_and_error, report
 from celltraj.models import NeuralDrift
 
@@ -128,3 +129,34 @@ def test_ot_cfm_carries_one_cloud_to_the_other(peers):
     # a fifth of the way may be left: a network trained for 300 steps is no exact map
     moved = ct.metrics.wasserstein(path.x[-1].numpy(), end)
     assert moved < 0.2 * ct.metrics.wasserstein(start, end)
+
+
+def test_transport_benchmark_times_every_solver(tmp_path, capsys):
+    sizes, out = ["--sizes", "60", "--seeds", "0"], ["--out", str(tmp_path)]
+    transport.main([*sizes, "--epsilons", "0.05", "--problems", "lognormal", "--cap", "0.2", *out])
+    rows = pd.DataFrame(json.loads((tmp_path / "ot.json").read_text())["records"])
+    ours = rows[rows.solver == "celltraj"]
+    assert set(ours.tol) == {1e-6, 1e-9}
+    assert (ours.seconds > 0).all()  # reached: an unmet tolerance has no time
+    assert (ours.ratio == 1).all()
+    assert {"POT kernel", "POT log (torch)"} <= set(rows.solver)
+    transport.main(["--growth", "--sizes", "50", "100", "--epsilons", "0.05", *out])
+    growth = pd.DataFrame(json.loads((tmp_path / "ot_growth.json").read_text())["records"])
+    assert list(growth.n) == [50, 100]
+    assert (growth.error <= 1e-3).all()
+
+
+@pytest.mark.parametrize("name", ["uniform", "random", "image_l1", "image_l2"])
+def test_sweeps_are_counted_until_the_tolerance(name):
+    cost, a, b = transport.problem(name, 50, 0)
+    sweeps, extrapolated = transport.count_sweeps(cost, a, b, 0.2, cap=5.0)
+    assert not extrapolated
+    assert 0 < sweeps[1e-6] <= sweeps[1e-9]
+
+
+def test_the_plug_in_answers_in_potentials():
+    cost, a, b = transport.problem("uniform", 50, 0)
+    f, g, info = ot_plugin.solve(cost, a, b, 0.05, tol=1e-8)
+    plan = np.exp((f[:, None] + g - cost) / 0.05)
+    assert np.abs(plan.sum(0) - b).sum() + np.abs(plan.sum(1) - a).sum() <= 1e-8
+    assert info["converged"]
