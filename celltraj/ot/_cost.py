@@ -57,7 +57,12 @@ class SquaredEuclidean:
     Parameters
     ----------
     x, y
-        ``(n, d)`` and ``(m, d)`` points, float64.
+        ``(n, d)`` and ``(m, d)`` finite points; costs are float64 whatever they are.
+
+    Raises
+    ------
+    ValueError
+        Dimensions differ, or a coordinate is not finite.
 
     Examples
     --------
@@ -69,6 +74,14 @@ class SquaredEuclidean:
 
     x: Cells
     y: Targets
+
+    def __post_init__(self) -> None:
+        if self.x.shape[-1] != self.y.shape[-1]:
+            raise ValueError(
+                f"x has {self.x.shape[-1]} dimensions, y has {self.y.shape[-1]}; they must agree"
+            )
+        if not bool(torch.isfinite(self.x).all() and torch.isfinite(self.y).all()):
+            raise ValueError("points must be finite; found NaN or infinite coordinates")
 
     @property
     def shape(self) -> tuple[int, int]:

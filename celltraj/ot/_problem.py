@@ -130,8 +130,12 @@ class Problem:
 
 
 def _check_weights(name: str, weights: Tensor) -> None:
-    if weights.dtype != torch.float64:
-        raise ValueError(f"weights {name} must be float64; found {weights.dtype}")
+    if not (isinstance(weights, Tensor) and weights.dtype == torch.float64):
+        found = f"{type(weights).__name__} of {weights.dtype}"
+        raise ValueError(
+            f"weights {name} must be a torch tensor of float64; found {found}; "
+            "torch.as_tensor(weights, dtype=torch.float64) makes one"
+        )
     if not bool(torch.isfinite(weights).all()):
         raise ValueError(f"weights {name} must be finite; found NaN or infinite values")
     if float(weights.min()) < 0:

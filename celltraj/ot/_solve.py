@@ -32,6 +32,7 @@ def solve(
     epsilon: float,
     tol: float | None = None,
     throw: bool = True,
+    progress: bool = False,
 ) -> Coupling:
     """Solve balanced entropic transport by the solver that suits its size.
 
@@ -52,6 +53,8 @@ def solve(
         else 1e-3.
     throw
         Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+    progress
+        Whether to show a progress bar over the passes of a problem solved in blocks.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def solve(
         whole = SparseNewtonSinkhorn(throw=throw)
         solver: Solver = whole if tol is None else replace(whole, tol=tol)
     else:
-        blocks = Multiscale(throw=throw)
+        blocks = Multiscale(throw=throw, progress=progress)
         solver = blocks if tol is None else replace(blocks, tol=tol)
     return solver(cost, a, b, epsilon=epsilon)
 
@@ -154,6 +157,6 @@ class Unbalanced:
         if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
             f, g = solve_potentials(problem, effort, tol=self.tol, max_steps=self.max_steps)
         else:
-            f, g = Multiscale(tol=self.tol).solve_potentials(problem, effort)
+            f, g = Multiscale(tol=self.tol, progress=False).solve_potentials(problem, effort)
         coupling = problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
         return replace(coupling, a=a, b=b)

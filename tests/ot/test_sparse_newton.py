@@ -144,6 +144,8 @@ def test_bad_problems_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         SparseNewtonSinkhorn()(cost, given_["a"], given_["b"], epsilon=given_["epsilon"])
     with pytest.raises(ValueError, match="finite"):
+        SquaredEuclidean(cost.x * torch.nan, cost.y)
+    with pytest.raises(ValueError, match="finite"):
         DenseCost(torch.tensor([[torch.nan, 1.0]]).double())
 
 
