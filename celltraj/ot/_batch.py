@@ -9,8 +9,9 @@ from torch import Tensor
 
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
-from celltraj.ot._sparse_newton import ladder, solve_potentials
+from celltraj.ot._sparse_newton import solve_potentials
 
 _CHECK = 10  # sweeps between two looks at the error
 

@@ -17,7 +17,7 @@ Sources: Feydy, *Geometric data analysis, beyond convolutions* (2020), on multis
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._dual import RowSolver, State, Vector, log_columns
+from celltraj.ot._ladder import RUNG_TOL, Path, ladder
 from celltraj.ot._newton import (
     STEP_CAP,
     Operator,
@@ -45,6 +46,7 @@ from celltraj.ot._sparse_newton import solve_potentials
 _MEMORY = 6  # steps that the extrapolation looks back on
 _SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB
 _SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
+_START = 0.015  # largest first rung, in units of the mean cost
 _GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 _TINY = 1e-300
 
@@ -112,11 +114,22 @@ class Multiscale:
         """Return potentials of a problem, ``-inf`` where a weight is zero."""
         inner = problem.without_zeros()
         generator = torch.Generator().manual_seed(self.seed)
-        rows, f_rows, g = _coarse_start(inner, self.n_coarse, effort, generator)
-        groups = _group_columns(inner, rows[: self.n_groups], f_rows[: self.n_groups])
-        passes = _Passes(inner, groups, effort)
-        found = _climb(passes, g.numpy(), self)
-        return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in found))
+        # a subsample says much of large epsilons and little of small ones: these come by a ladder
+        mean = inner.cost.mean()
+        rungs = [e for e in ladder(mean, inner.epsilon) if e <= _START * mean] or [inner.epsilon]
+        first = replace(inner, epsilon=rungs[0])
+        rows, f_rows, g = _coarse_start(first, self.n_coarse, effort, generator)
+        groups = _group_columns(first, rows[: self.n_groups], f_rows[: self.n_groups])
+        path = Path(np.zeros(len(inner.a)), rungs[0] * g.numpy())
+        rung_tol = max(self.tol, RUNG_TOL * float(inner.a.sum()))
+        last_pass = effort.passes + self.max_passes
+        with tqdm(desc="transport", unit="pass", disable=not self.progress) as bar:
+            for epsilon in rungs:
+                passes = _Passes(replace(inner, epsilon=epsilon), groups, effort)
+                tol = self.tol if epsilon == inner.epsilon else rung_tol
+                f, h = _climb(passes, *path.guess(epsilon), tol=tol, last_pass=last_pass, bar=bar)
+                path.reach(epsilon, f, h)
+        return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
 
 
 def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Generator):
@@ -272,27 +285,28 @@ class _Gram:
         return self._total.double().numpy()
 
 
-def _climb(passes: _Passes, g: Vector, options: Multiscale) -> tuple[Vector, Vector]:
+def _climb(
+    passes: _Passes, f: Vector, g: Vector, *, tol: float, last_pass: int, bar: tqdm
+) -> tuple[Vector, Vector]:
     """Return the best potentials found within the passes allowed."""
     effort = passes.effort
-    point = passes(np.zeros(len(passes.a)), g, share=0.1)
+    point = passes(f, g, share=0.1)
     f, g, least = point.f, point.g, point.error
-    history, last_pass = _Anderson(passes.b), effort.passes + options.max_passes - 1
-    with tqdm(desc="transport", unit="pass", disable=not options.progress) as bar:
-        while point.error > 0.9 * options.tol and effort.passes < last_pass:
-            before = effort.passes
-            found = passes.newton(point)
-            if found is None:
-                goal = history.next(point.g, passes.two_level(point))
-                found = passes(point.f, goal, share=min(0.1, point.error / 2))
-            point = found
-            if point.error > 3 * least:  # extrapolated too far
-                effort.fallbacks.append("restart")
-                history, point = _Anderson(passes.b), passes(f, g, share=0.1)
-            if point.error < least:
-                f, g, least = point.f, point.g, point.error
-            bar.update(effort.passes - before)
-            bar.set_postfix(error=f"{least:.1e}")
+    history = _Anderson(passes.b)
+    while point.error > 0.9 * tol and effort.passes < last_pass:
+        before = effort.passes
+        found = passes.newton(point)
+        if found is None:
+            goal = history.next(point.g, passes.two_level(point))
+            found = passes(point.f, goal, share=min(0.1, point.error / 2))
+        point = found
+        if point.error > 3 * least:  # extrapolated too far
+            effort.fallbacks.append("restart")
+            history, point = _Anderson(passes.b), passes(f, g, share=0.1)
+        if point.error < least:
+            f, g, least = point.f, point.g, point.error
+        bar.update(effort.passes - before)
+        bar.set_postfix(error=f"{least:.1e}")
     return f, g
 
 

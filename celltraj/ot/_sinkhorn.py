@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
-from celltraj.ot._sparse_newton import ladder
 
 _BURST = 500  # kernel sweeps between two log-domain sweeps
 _SAFE = 1e100  # scalings beyond it are absorbed before they overflow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,9 @@ from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._dual import Dual, State
+from celltraj.ot._ladder import RUNG_TOL, Path, ladder
 from celltraj.ot._newton import climb
 from celltraj.ot._problem import Problem
-
-_TOP = 0.05  # first rung, in units of the mean cost
-_RATIO = 3.0  # between rungs
-_RUNG_TOL = 0.01  # column error that ends a rung, as a share of the mass
 
 
 @dataclass(frozen=True)
@@ -90,31 +86,17 @@ def solve_potentials(
 
 
 def _descend(dual: Dual, goal: float, max_steps: int) -> State:
-    """Return the state at the problem's epsilon, reached on a ladder from larger ones.
-
-    The solution is smooth in epsilon, so that each rung starts where the last two point to.
-    """
+    """Return the state at the problem's epsilon, reached on a ladder from larger ones."""
     problem = dual.problem
-    mass = float(problem.a.sum())
-    f, g = np.zeros(problem.cost.shape[0]), np.zeros(problem.cost.shape[1])
-    slope = np.zeros_like(g)  # of g in epsilon
-    last = None
+    n, m = problem.cost.shape
+    rung_tol = max(goal, RUNG_TOL * float(problem.a.sum()))
+    path = Path(np.zeros(n), np.zeros(m))
     for epsilon in ladder(problem.cost.mean(), problem.epsilon):
         rung, is_last = dual.at(epsilon), epsilon == problem.epsilon
-        guess = g if last is None else g + slope * (epsilon - last)
-        tol, limit = (goal, max_steps) if is_last else (max(goal, _RUNG_TOL * mass), 10)
-        state = rung.evaluate(f / epsilon, guess / epsilon)
-        state = climb(rung, state, tol=tol, max_steps=limit)
-        if last is not None:
-            slope = (epsilon * state.g - g) / (epsilon - last)
-        f, g, last = epsilon * state.f, epsilon * state.g, epsilon
+        tol, limit = (goal, max_steps) if is_last else (rung_tol, 10)
+        state = climb(rung, rung.evaluate(*path.guess(epsilon)), tol=tol, max_steps=limit)
+        path.reach(epsilon, state.f, state.g)
     return state
-
-
-def ladder(mean_cost: float, epsilon: float) -> list[float]:
-    """Return epsilons that fall from about .05 of the mean cost to ``epsilon`` itself."""
-    n_steps = math.ceil(math.log(max(_TOP * mean_cost / epsilon, 1.0), _RATIO) - 0.25)
-    return [epsilon * _RATIO**k for k in range(n_steps, -1, -1)]
 
 
 def _from_exact_duals(dual: Dual, goal: float, max_steps: int) -> State:
