@@ -280,6 +280,7 @@ def regot_ssns(arrays: Arrays, epsilon: float, tol: float, cap: float):
 
 def grow(sizes: list[int], epsilons: list[float]) -> Iterator[dict]:
     """Yield wall seconds, CPU seconds and peak memory of ``ct.ot.solve`` by size."""
+    ours(problem("uniform", 50, 0), 0.01, 1e-3, 0.0)  # numba loads what it has compiled
     for epsilon, n in itertools.product(epsilons, sorted(sizes)):
         x, y = (torch.from_numpy(v) for v in clouds(n, np.random.default_rng(0)))
         cost, weights = SquaredEuclidean(x, y), torch.full((n,), 1 / n, dtype=torch.float64)
