@@ -24,7 +24,7 @@ class Cost(Protocol):
         """Return ``(n, m)``."""
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield ``(rows, C[rows])`` in blocks of bounded memory; a block may be a view."""
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
 
     def dense(self) -> Plan:
         """Return the full ``(n, m)`` cost."""
@@ -89,12 +89,20 @@ class SquaredEuclidean:
         return len(self.x), len(self.y)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield ``(rows, C[rows])`` in blocks of bounded memory."""
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
         centre = self.y.mean(0)  # nearer to the origin, products lose fewer digits
         x, y = (self.x - centre).double(), (self.y - centre).double()
-        half_x, half_y = x.square().sum(1, keepdim=True) / 2, y.square().sum(1) / 2
+        half_x, half_y = (v.square().sum(1, keepdim=True) / 2 for v in (x, y))
+        left = torch.cat([x, half_x, torch.ones_like(half_x)], 1)  # one product sums all terms
+        right = torch.cat([-y, torch.ones_like(half_y), half_y], 1).T.contiguous()
+        room: Tensor | None = (
+            None  # fresh memory for every block would take longer than the product
+        )
         for rows in _row_slices(*self.shape):
-            block = torch.addmm(half_y, x[rows], y.T, alpha=-1).add_(half_x[rows])
+            part = left[rows]
+            if room is None:
+                room = part.new_empty((len(part), right.shape[1]))
+            block = torch.mm(part, right, out=room[: len(part)])
             yield rows, block.clamp_(min=0)
 
     def dense(self) -> Plan:

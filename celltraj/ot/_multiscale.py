@@ -187,8 +187,10 @@ class _Passes:
         """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
         f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
         gram, kept = _Gram(self.n_groups), _Kept(self.problem.cost.shape)
+        room: np.ndarray | None = None
         for rows, block in self.problem.cost.blocks():
-            plan = np.empty(block.shape)
+            room = np.empty(block.shape) if room is None else room
+            plan = room[: len(block)]
             column += self._rows(block.numpy(), rows, g, plan, f, row)
             gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
             kept.add(plan, row[rows], share)
