@@ -62,12 +62,11 @@ def fill_rows(cost, g, inverse, log_a, tau, plan, f, row, column):
 
     ``f = tau (log a - log sum_j exp(g_j - inverse C_ij))`` and ``plan = exp(f + g - inverse C)``,
     potentials in units of epsilon, ``inverse = 1 / epsilon``. The ``f`` given guards against
-    overflow: a row where it is far off is done again around its largest exponent. ``plan`` may be
-    a single row, which is then overwritten by the next one.
+    overflow: a row where it is far off is done again around its largest exponent.
     """
     n, m = cost.shape
     for i in range(n):
-        out = plan[min(i, plan.shape[0] - 1)]
+        out = plan[i]
         shift = f[i]
         total = _exponentials(cost[i], g, inverse, shift, out)
         if not _TINY < total < _HUGE:

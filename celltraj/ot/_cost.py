@@ -95,9 +95,7 @@ class SquaredEuclidean:
         half_x, half_y = (v.square().sum(1, keepdim=True) / 2 for v in (x, y))
         left = torch.cat([x, half_x, torch.ones_like(half_x)], 1)  # one product sums all terms
         right = torch.cat([-y, torch.ones_like(half_y), half_y], 1).T.contiguous()
-        room: Tensor | None = (
-            None  # fresh memory for every block would take longer than the product
-        )
+        room: Tensor | None = None  # one for all blocks: fresh memory costs more than the product
         for rows in _row_slices(*self.shape):
             part = left[rows]
             if room is None:

@@ -57,8 +57,7 @@ class Dual:
     def __init__(self, problem: Problem, effort: Effort, plan: np.ndarray | None = None) -> None:
         self.problem, self.effort = problem, effort
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
-        self.tau_a = 1 / (1 + problem.epsilon / problem.rho_a)
-        self.tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
+        self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._cost = problem.cost.dense().numpy()
         self._plan = np.empty(self._cost.shape) if plan is None else plan
         self._rows = RowSolver(problem)
@@ -107,7 +106,7 @@ class RowSolver:
     def __init__(self, problem: Problem) -> None:
         self.log_a = np.log(problem.a.numpy())
         self.inverse = 1 / problem.epsilon
-        self.tau = 1 / (1 + problem.epsilon / problem.rho_a)
+        self.tau = problem.tau_a
         self.n_threads = torch.get_num_threads()
 
     def __call__(

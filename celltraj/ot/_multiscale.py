@@ -142,14 +142,11 @@ def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Gen
     b = problem.b[columns] * (float(problem.b.sum()) / problem.b[columns].sum())
     if problem.is_balanced:
         b *= a.sum() / b.sum()
-    coarse = Problem(
-        problem.cost.take(rows, columns), a, b, problem.epsilon, problem.rho_a, problem.rho_b
-    )
+    coarse = replace(problem, cost=problem.cost.take(rows, columns), a=a, b=b)
     f, _ = solve_potentials(coarse, effort, tol=1e-3 * mass, max_steps=30)
     f = f / problem.epsilon
     everywhere = problem.cost.take(rows, torch.arange(len(problem.b)))
-    tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
-    g = tau_b * (problem.b.log() - log_columns(everywhere, f, problem.epsilon))
+    g = problem.tau_b * (problem.b.log() - log_columns(everywhere, f, problem.epsilon))
     return rows, f, g
 
 
@@ -179,8 +176,7 @@ class _Passes:
         self.problem, self.groups, self.effort = problem, groups, effort
         self.n_groups = int(groups.max()) + 1
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
-        self.tau_a = 1 / (1 + problem.epsilon / problem.rho_a)
-        self.tau_b = 1 / (1 + problem.epsilon / problem.rho_b)
+        self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._rows = RowSolver(problem)
 
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:

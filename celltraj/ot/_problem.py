@@ -67,6 +67,16 @@ class Problem:
         """Return whether both marginals are fixed."""
         return math.isinf(self.rho_a) and math.isinf(self.rho_b)
 
+    @property
+    def tau_a(self) -> float:
+        """Return ``rho_a / (rho_a + epsilon)``, 1 where the rows are fixed."""
+        return 1 / (1 + self.epsilon / self.rho_a)
+
+    @property
+    def tau_b(self) -> float:
+        """Return ``rho_b / (rho_b + epsilon)``, 1 where the columns are fixed."""
+        return 1 / (1 + self.epsilon / self.rho_b)
+
     def without_zeros(self) -> Problem:
         """Return the problem among the cells that carry mass."""
         rows, columns = self.a > 0, self.b > 0

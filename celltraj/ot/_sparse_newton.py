@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ot as pot
 import torch
 
 from celltraj._typing import Earlier, Later
-from celltraj.ot._cost import Cost
+from celltraj.ot._cost import Cost, DenseCost
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._dual import Dual, State
 from celltraj.ot._ladder import RUNG_TOL, Path, ladder
@@ -74,7 +74,9 @@ def solve_potentials(
     problem: Problem, effort: Effort, *, tol: float, max_steps: int
 ) -> tuple[Earlier, Later]:
     """Return potentials of a problem, ``-inf`` where a weight is zero."""
-    dual = Dual(problem.without_zeros(), effort)
+    inner = problem.without_zeros()
+    whole = DenseCost(inner.cost.dense())  # once, for all rungs
+    dual = Dual(replace(inner, cost=whole), effort)
     goal = 0.9 * tol  # the rest is left to rounding in the rows
     state = _descend(dual, goal, max_steps)
     if state.error > goal and problem.is_balanced:
