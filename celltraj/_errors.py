@@ -21,5 +21,21 @@ class ConvergenceError(RuntimeError):
         self.result = result
 
 
+class RefinementError(RuntimeError):
+    """Report a refinement that diverged.
+
+    Parameters
+    ----------
+    message
+        What happened in which round, and what mends it.
+    result
+        The bridge on the best reference until then.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class DataWarning(UserWarning):
     """Point to data that can be fitted but deserve a look: few, constant or duplicate cells."""

@@ -1,23 +1,46 @@
 """Laws of motion and how they are fitted, simulated and stored."""
 
-from celltraj.models._bridge import Bridge, default_sigma, fit_bridge
+from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._plug_in import PlugInDrift
-from celltraj.models._process import Process, ReversibleProcess
+from celltraj.models._process import Affine, Parametric, Process, Reference, ReversibleProcess
+from celltraj.models._refine import Refinement, refine
 from celltraj.models._save import load
 from celltraj.models._simulate import Trajectories, simulate
-from celltraj.models.references import Brownian
+from celltraj.models.references import (
+    Brownian,
+    LotkaVolterra,
+    ModuleReference,
+    NeuralReference,
+    OrnsteinUhlenbeck,
+    PotentialLandscape,
+    Repressilator,
+    Vortex,
+)
 
 __all__ = [
+    "Affine",
     "Bridge",
     "Brownian",
+    "LotkaVolterra",
+    "ModuleReference",
     "NeuralDrift",
+    "NeuralReference",
+    "OrnsteinUhlenbeck",
+    "Parametric",
     "PlugInDrift",
+    "PotentialLandscape",
     "Process",
+    "Reference",
+    "Refinement",
+    "Repressilator",
     "ReversibleProcess",
+    "Round",
     "Trajectories",
+    "Vortex",
     "default_sigma",
     "fit_bridge",
     "load",
+    "refine",
     "simulate",
 ]

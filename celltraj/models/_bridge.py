@@ -7,18 +7,64 @@ a Markov reference it splits into one two-marginal bridge per gap. Shen, Berling
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
+from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, sigma_of, uniform_grid
 from celltraj.models._neural import NeuralDrift, NeuralField
+from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
-from celltraj.models.references import Brownian
+from celltraj.models._process import Affine, Reference
 from celltraj.ot import Coupling, Solver, exact_matching
+
+
+@dataclass(frozen=True)
+class Round:
+    """Hold what a round of refinement reached.
+
+    Parameters
+    ----------
+    number
+        0 for the reference it began with.
+    log_likelihood
+        Of the snapshots under their couplings, in nats per cell, summed over gaps.
+    change
+        Root mean square change of the drift against its own, over the points of the bridge.
+    marginal_error
+        Greatest of the couplings.
+    effective_share
+        Least effective sample size over gaps of the importance weights, as a share.
+    held_out
+        W1 to a snapshot left out of the round, NaN without one.
+    sigma
+        Diffusion, in [x]/sqrt([t]).
+    kept
+        Whether the bridge stands on the reference of this round.
+    estimates
+        Parameters of the family.
+    """
+
+    number: int
+    log_likelihood: float
+    change: float
+    marginal_error: float
+    effective_share: float
+    held_out: float
+    sigma: float
+    kept: bool
+    estimates: dict[str, float]
+
+    def row(self) -> dict[str, float | int | bool]:
+        """Return the fields as one row of a table."""
+        fields = {name: value for name, value in vars(self).items() if name != "estimates"}
+        return {"round": fields.pop("number")} | fields | self.estimates
 
 
 @dataclass(frozen=True)
@@ -35,6 +81,8 @@ class Bridge:
         One coupling per gap.
     field
         Drift and score of the bridge.
+    rounds
+        What each round of a refinement reached; empty without one.
 
     Examples
     --------
@@ -47,9 +95,21 @@ class Bridge:
     """
 
     snapshots: Snapshots
-    reference: Brownian
+    reference: Reference
     couplings: tuple[Coupling, ...]
     field: PlugInField | NeuralField
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Return one row per round of the refinement that gave the reference.
+
+        Columns round, log_likelihood (of the snapshots, in nats per cell, summed over gaps),
+        change (of the drift, relative), marginal_error (greatest of the couplings),
+        effective_share (least over gaps), held_out (W1, NaN unless asked), sigma, kept, and the
+        estimates of the family.
+        """
+        return pd.DataFrame([one.row() for one in self.rounds])
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -101,11 +161,16 @@ class Bridge:
         """
         self._check_observed(time)
         k = self.snapshots.gap_of(time)
+        start, stop = self.snapshots.times[k], self.snapshots.times[k + 1]
         i, j = self.couplings[k].sample(n, generator=generator)
         x0, x1 = self.snapshots.x[k][i], self.snapshots.x[k + 1][j]
-        gap = self.snapshots.gaps[k]
-        s = torch.full((n, 1), (time - self.snapshots.times[k]) / gap, dtype=x0.dtype)
-        return self.reference.sample_bridge(s, gap, x0, x1, generator=generator)[0]
+        if time in (start, stop):
+            return x0 if time == start else x1
+        share = (time - start) / (stop - start)
+        before, after = (_nodes(self.reference, part) for part in (share, 1 - share))
+        grid = (*uniform_grid(start, time, before)[:-1], *uniform_grid(time, stop, after))
+        flow, sigma = flow_of(self.reference, x0, grid), sigma_of(self.reference)
+        return pinned_points(flow, before, torch.arange(n), x1, sigma, generator=generator).x
 
     def _check_observed(self, t: float) -> None:
         first, last = self.snapshots.times[0], self.snapshots.times[-1]
@@ -114,6 +179,10 @@ class Bridge:
                 f"time {t:g} lies outside the observed [{first:g}, {last:g}]; "
                 "only a forward simulation goes beyond"
             )
+
+
+def _nodes(reference: Reference, share: float) -> int:
+    return 1 if isinstance(reference, Affine) else max(1, math.ceil(share * N_STEPS))
 
 
 def default_sigma(
@@ -174,7 +243,7 @@ def _thin(snapshots: Snapshots, k: int, max_cells: int, generator: torch.Generat
 
 def fit_bridge(
     snapshots: Snapshots,
-    reference: Brownian,
+    reference: Reference,
     *,
     solver: Solver,
     drift: NeuralDrift | PlugInDrift,
@@ -217,15 +286,16 @@ def fit_bridge(
     >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
     tensor([[2.]])
     """
-    gaps = list(zip(snapshots.pairs(), snapshots.gaps, strict=True))
-    couplings = tuple(
-        solver(
-            reference.cost(snapshots.x[k0], snapshots.x[k1]),
-            snapshots.weights[k0],
-            snapshots.weights[k1],
-            epsilon=reference.epsilon(gap),
-        )
-        for (k0, k1), gap in tqdm(gaps, desc="coupling", unit="gap", disable=not progress)
-    )
+    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
+    couplings = tuple(couple(snapshots, reference, k, solver)[1] for k, _ in gaps)
     field = drift.fit(snapshots, reference, couplings, generator=generator, progress=progress)
     return Bridge(snapshots, reference, couplings, field)
+
+
+def couple(
+    snapshots: Snapshots, reference: Reference, k: int, solver: Solver
+) -> tuple[Flow, Coupling]:
+    """Return the law of the reference over gap ``k`` and the coupling under it."""
+    flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
+    cost, epsilon = flow.problem(snapshots.x[k + 1])
+    return flow, solver(cost, snapshots.weights[k], snapshots.weights[k + 1], epsilon=epsilon)

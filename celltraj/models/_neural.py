@@ -1,13 +1,15 @@
 r"""A network that learns drift and score of a bridge from reference bridges.
 
-With ``x_s`` on the bridge from ``x0`` to ``x1`` over a gap of length ``D``, two regressions without
-a singularity at either end give every velocity:
+With ``x_s`` on the bridge of the reference from ``x0`` to ``x1`` over a gap of length ``D``, two
+regressions without a singularity at either end give every velocity:
 
-- ``m(t, x) = E[(x1 - x0) / D | x_s = x]``,
-- ``score(t, x) = -E[z | x_s = x] / (sigma sqrt(D s (1-s)))``, weighted by that variance;
+- ``m(t, x) = E[rate | x_s = x]``, where ``rate`` is ``(x1 - x0) / D`` under Brownian motion, and
+  what :func:`~celltraj.models._paths.pinned_points` derives under any other reference,
+- ``score(t, x) = E[score of the bridge between x0 and x1 | x_s = x]``, weighted by its variance;
 
-``drift = m + s sigma^2 score``; backwards ``m - (1-s) sigma^2 score``. Both are held to what every
-bridge satisfies: the mean end of a path through ``x`` lies within the cells of that snapshot.
+``drift = b_ref + m + s sigma^2 score``; backwards ``b_ref + m - (1-s) sigma^2 score``. Both are held
+to what every bridge satisfies: the mean end of a path through ``x`` lies within the cells of that
+snapshot.
 Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* (2023), eq. 9.
 """
 
@@ -17,7 +19,6 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import pytorch_lightning as lightning
@@ -29,11 +30,14 @@ from tqdm.auto import tqdm
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Column
 from celltraj.models._fit import run_training
+from celltraj.models._flow import flow_of, gap_flow, sigma_of
+from celltraj.models._paths import apply, pinned_points
+from celltraj.models._process import Reference
 from celltraj.models.networks import mlp
-from celltraj.models.references import Brownian
 from celltraj.ot import Coupling
 
 _DRAWN_AT_ONCE = 50  # steps
+_NODES = 32  # times in a gap that these points share, drawn afresh each time
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class NeuralDrift:
     def fit(
         self,
         snapshots: Snapshots,
-        reference: Brownian,
+        reference: Reference,
         couplings: tuple[Coupling, ...],
         *,
         generator: torch.Generator,
@@ -112,7 +116,7 @@ class NeuralField(torch.nn.Module):
     times: Tensor
 
     def __init__(
-        self, snapshots: Snapshots, reference: Brownian, *, width: int, generator: torch.Generator
+        self, snapshots: Snapshots, reference: Reference, *, width: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         cells = torch.cat(snapshots.x)
@@ -163,32 +167,54 @@ class NeuralField(torch.nn.Module):
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``."""
         forward, backward = self._drifts(t, x)
-        return (forward - backward) / self.reference.sigma**2
+        return (forward - backward) / sigma_of(self.reference) ** 2
 
     def _drifts(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         rate, score = self._predict(t, x)
-        k, variance = self.snapshots.gap_of(t), self.reference.sigma**2
-        gone = t - self.snapshots.times[k]
-        left = self.snapshots.times[k + 1] - t
-        s = gone / (gone + left)
-        forward = _confined(x, rate + s * variance * score, left, self.boxes[k + 1])
-        backward = _confined(x, rate - (1 - s) * variance * score, -gone, self.boxes[k])
+        k, variance = self.snapshots.gap_of(t), sigma_of(self.reference) ** 2
+        s = (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
+        forward = self._ends_inside(t, k, x, rate + s * variance * score)
+        backward = self._starts_inside(t, k, x, rate - (1 - s) * variance * score)
         reference = self.reference.drift(t, x)
         return reference + forward, reference + backward
 
+    def _ends_inside(self, t: float, k: int, x: Cells, tilt: Cells) -> Cells:
+        """Return the tilt of the forward drift under which the mean end lies within its snapshot.
 
-def _confined(x: Cells, velocity: Cells, duration: float, box: tuple[Tensor, Tensor]) -> Cells:
-    """Return the velocity whose straight continuation ends in ``box``, the bounds of a snapshot.
+        With ``L = Sigma Phi'^-1 / sigma^2`` of the flow to the end, ``E[end | x] = m + L tilt`` is
+        a weighted mean of the cells of a snapshot, hence within their box. A network keeps to that
+        near the data; off the data, where it only extrapolates, this is what brings a path back.
+        """
+        end = self.snapshots.times[k + 1]
+        if t >= end:
+            return tilt
+        share = (end - t) / self.snapshots.gaps[k]
+        flow = gap_flow(self.reference, x, t, end, share)
+        turn = torch.linalg.solve(flow.to_end[0], flow.covariance[-1]).mT
+        lever = turn / sigma_of(self.reference) ** 2
+        return _confined(tilt, flow.mean[-1], lever, self.boxes[k + 1])
 
-    Under a Brownian reference ``x + duration velocity = E[cell reached | x]`` is a weighted mean of
-    the cells of a snapshot, hence within their box. A network keeps to that near the data; off the
-    data, where it only extrapolates, this is what brings a path back.
-    """
-    if duration == 0:
-        return velocity
-    reached = x + duration * velocity
-    low, high = (bound.to(x.dtype) for bound in box)
-    return velocity + (reached.clamp(low, high) - reached) / duration
+    def _starts_inside(self, t: float, k: int, x: Cells, tilt: Cells) -> Cells:
+        """Return the tilt of the backward drift under which the mean start does so.
+
+        ``E[m(start) | x] = x - Sigma tilt / sigma^2`` is a weighted mean of where the flow takes
+        the cells of the snapshot before.
+        """
+        start = self.snapshots.times[k]
+        if t <= start:
+            return tilt
+        share = (t - start) / self.snapshots.gaps[k]
+        flow = gap_flow(self.reference, self.snapshots.x[k], start, t, share)
+        lever = -flow.covariance[-1].mean(0, keepdim=True) / sigma_of(self.reference) ** 2
+        return _confined(tilt, x.double(), lever, flow.mean[-1].aminmax(dim=0))
+
+
+def _confined(tilt: Cells, origin: Cells, lever: Tensor, box: tuple[Tensor, Tensor]) -> Cells:
+    """Return the tilt nearest to the given one with ``origin + lever tilt`` inside ``box``."""
+    rows = torch.arange(len(tilt))
+    reached = origin + apply(lever, rows, tilt.double())
+    excess = reached.clamp(*box) - reached
+    return tilt + apply(torch.linalg.inv(lever), rows, excess).to(tilt.dtype)
 
 
 class _Training(lightning.LightningModule):
@@ -257,16 +283,16 @@ class _Batches:
     def __init__(
         self,
         snapshots: Snapshots,
-        reference: Brownian,
+        reference: Reference,
         couplings: tuple[Coupling, ...],
         generator: torch.Generator,
         n_steps: int,
         batch_size: int,
     ) -> None:
         self.snapshots, self.reference, self.generator = snapshots, reference, generator
+        self.sigma = sigma_of(reference)
         self.n_steps, self.batch_size = n_steps, batch_size
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
-        self.times = torch.tensor(snapshots.times, dtype=torch.float64)
         n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
         # all pairs of the training at once: one pass over each plan, which is never held
@@ -284,14 +310,33 @@ class _Batches:
             yield list(zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True))
 
     def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return time, state, rate, noise and width of the points ``rows``."""
         k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
-        x0, x1 = torch.empty(2, len(rows), self.snapshots.dim, dtype=torch.float64)
-        for gap, (before, after) in enumerate(pairwise(self.snapshots.x)):
-            here = k == gap
-            x0[here], x1[here] = before[i[here]], after[j[here]]
-        s = torch.rand(len(rows), 1, dtype=torch.float64, generator=self.generator)
-        duration = self.gaps[k, None]
-        x, z = self.reference.sample_bridge(s, duration, x0, x1, generator=self.generator)
-        t = self.times[k, None] + s * duration
-        width = self.reference.sigma * (duration * s * (1 - s)).sqrt()
-        return tuple(v.float() for v in (t, x, (x1 - x0) / duration, z, width))
+        columns = torch.empty(len(rows), 3 * self.snapshots.dim + 2, dtype=torch.float64)
+        for gap in range(len(self.gaps)):
+            here = (k == gap).nonzero().flatten()
+            for part, values in self._at_random_times(gap, i[here], j[here]):
+                columns[here[part]] = values
+        d = self.snapshots.dim
+        t, x, rate, noise, width = columns.float().split([1, d, d, d, 1], 1)
+        return t, x, rate, noise, width
+
+    def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield groups of points that share a time, which are stratified over the gap."""
+        start, length = self.snapshots.times[gap], self.snapshots.gaps[gap]
+        jitter = torch.rand(_NODES, dtype=torch.float64, generator=self.generator)
+        s = ((torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES).tolist()
+        inner = [start + share * length for share in s]
+        grid = [start, *inner, self.snapshots.times[gap + 1]]
+        flow = flow_of(self.reference, self.snapshots.x[gap], grid)
+        node = torch.randint(_NODES, (len(i),), generator=self.generator)
+        for k, (t, share) in enumerate(zip(inner, s, strict=True)):
+            part = (node == k).nonzero().flatten()
+            y = self.snapshots.x[gap + 1][j[part]]
+            drawn = pinned_points(
+                flow, k + 1, i[part], y, self.sigma, generator=self.generator
+            )
+            width = self.sigma * math.sqrt(length * share * (1 - share))
+            one = torch.ones(len(part), 1, dtype=torch.float64)
+            values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one)
+            yield part, torch.cat(values, 1)

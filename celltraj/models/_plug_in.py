@@ -1,6 +1,11 @@
-"""The drift of the empirical bridge, exact and without training.
+r"""The drift of the empirical bridge from its potentials, without training.
 
-Pooladian & Niles-Weed, *Plug-in estimation of Schroedinger bridges* (2024), eq. 10.
+    h_s(x) = sum_j exp(g_j / eps) p(y_j at t1 | x at s),  k_s(x) = sum_i exp(f_i / eps) p(x at s | x_i)
+    b = b_ref + sigma^2 grad log h,  backwards b_ref - sigma^2 grad log k,  score = grad log h k
+
+with the Gaussian transitions of :mod:`celltraj.models._flow`: exact for an affine reference, else
+linearised afresh from every state. Pooladian & Niles-Weed, *Plug-in estimation of Schroedinger
+bridges* (2024), eq. 10.
 """
 
 from __future__ import annotations
@@ -12,10 +17,10 @@ from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
-from celltraj.models.references import Brownian
+from celltraj.models._flow import gap_flow, gaussian_problem, sigma_of
+from celltraj.models._paths import apply
+from celltraj.models._process import Reference
 from celltraj.ot import Coupling
-
-_BLOCK = 4_000_000
 
 
 def _no_density(t: float, what: str) -> str:
@@ -41,7 +46,7 @@ class PlugInDrift:
     def fit(
         self,
         snapshots: Snapshots,
-        reference: Brownian,
+        reference: Reference,
         couplings: tuple[Coupling, ...],
         *,
         generator: torch.Generator,
@@ -56,36 +61,82 @@ class PlugInField:
     """Evaluate drift and score of the empirical bridge from its potentials."""
 
     snapshots: Snapshots
-    reference: Brownian
+    reference: Reference
     couplings: tuple[Coupling, ...]
 
     def drift(self, t: float, x: Cells) -> Cells:
-        """Return ``(sum_j w_j y_j - x) / (t1 - t)``, ``w_j ~ exp(g_j/eps) p_ref(y_j | x)``."""
-        k = self.snapshots.gap_of(t)
-        left = self.snapshots.times[k + 1] - t
-        if left <= 0:
-            raise ValueError(_no_density(t, "forward drift ends with the gap"))
-        return (self._expected(self.couplings[k].g, k, k + 1, left, x) - x) / left
+        """Return ``b_ref + sigma^2 grad log h``, ``(n, d)``, in [x]/[t]."""
+        return self._tilted(t, x, self._forward_tilt(t, x.double()))
 
     def backward_drift(self, t: float, x: Cells) -> Cells:
-        """Return ``(x - sum_i w_i x_i) / (t - t0)``, ``w_i ~ exp(f_i/eps) p_ref(x | x_i)``."""
-        k = self.snapshots.gap_of(t)
-        gone = t - self.snapshots.times[k]
-        if gone <= 0:
-            raise ValueError(_no_density(t, "backward drift begins after the snapshot"))
-        return (x - self._expected(self.couplings[k].f, k, k, gone, x)) / gone
+        """Return ``b_ref - sigma^2 grad log k``, ``(n, d)``, in [x]/[t]."""
+        return self._tilted(t, x, -self._backward_tilt(t, x.double()))
 
     def score(self, t: float, x: Cells) -> Cells:
-        """Return ``(b_forward - b_backward) / sigma^2`` at a time strictly inside a gap."""
-        return (self.drift(t, x) - self.backward_drift(t, x)) / self.reference.sigma**2
+        """Return ``grad log h k``, ``(n, d)``, in 1/[x], at a time strictly inside a gap."""
+        state = x.double()
+        return (self._forward_tilt(t, state) + self._backward_tilt(t, state)).to(x.dtype)
 
-    def _expected(self, potential: Tensor, k: int, end: int, duration: float, x: Cells) -> Cells:
-        """Return the mean of the cells at snapshot ``end`` that a path through ``x`` reaches."""
-        y, state = self.snapshots.x[end], x.double()
-        log_h = potential / self.couplings[k].epsilon
-        scale = 2 * self.reference.sigma**2 * duration
-        blocks = (
-            torch.softmax(log_h - torch.cdist(part, y).square_() / scale, 1) @ y
-            for part in state.split(max(1, _BLOCK // len(y)))
-        )
-        return torch.cat(list(blocks)).to(x.dtype)
+    def _tilted(self, t: float, x: Cells, tilt: Cells) -> Cells:
+        return self.reference.drift(t, x) + (sigma_of(self.reference) ** 2 * tilt).to(x.dtype)
+
+    def _forward_tilt(self, t: float, x: Cells) -> Cells:
+        """Return ``grad log h = Phi' Sigma^-1 (E[end | x] - m)``."""
+        k = self.snapshots.gap_of(t)
+        end = self.snapshots.times[k + 1]
+        if t >= end:
+            raise ValueError(_no_density(t, "forward drift ends with the gap"))
+        flow = gap_flow(self.reference, x, t, end, (end - t) / self.snapshots.gaps[k])
+        cost, epsilon = flow.problem(self.snapshots.x[k + 1])
+        log_h = self.couplings[k].g / self.couplings[k].epsilon
+        ends = [
+            torch.softmax(log_h - block / epsilon, 1) @ self.snapshots.x[k + 1]
+            for _, block in cost.blocks()
+        ]
+        pull = torch.linalg.solve(flow.covariance[-1], flow.to_end[0]).mT
+        return apply(pull, torch.arange(len(x)), torch.cat(ends) - flow.mean[-1])
+
+    def _backward_tilt(self, t: float, x: Cells) -> Cells:
+        """Return ``grad log k = sum_i w_i Sigma_i^-1 (m_i - x)``."""
+        k = self.snapshots.gap_of(t)
+        start = self.snapshots.times[k]
+        if t <= start:
+            raise ValueError(_no_density(t, "backward drift begins after the snapshot"))
+        share = (t - start) / self.snapshots.gaps[k]
+        flow = gap_flow(self.reference, self.snapshots.x[k], start, t, share)
+        cost, epsilon = gaussian_problem(flow.mean[-1], flow.covariance[-1], x)
+        log_k = self.couplings[k].f / self.couplings[k].epsilon
+        precision = torch.linalg.inv(flow.covariance[-1])
+        pulled = apply(precision, torch.arange(len(flow.mean[-1])), flow.mean[-1])
+        totals = _Averages(len(x), pulled, precision)
+        for rows, block in cost.blocks():
+            totals.add(rows, log_k[rows, None] - block / epsilon)
+        return totals.tilt(x)
+
+
+class _Averages:
+    """Gather weighted means over earlier cells while their log weights arrive in blocks of rows."""
+
+    def __init__(self, n: int, pulled: Cells, precision: Tensor) -> None:
+        d = pulled.shape[1]
+        self.pulled, self.precision = pulled, precision
+        self.top = torch.full((n,), -torch.inf, dtype=torch.float64)
+        self.mass = torch.zeros(n, dtype=torch.float64)
+        self.force = torch.zeros(n, d, dtype=torch.float64)
+        self.stiffness = torch.zeros(n, d * d, dtype=torch.float64)
+
+    def add(self, rows: slice, log_w: Tensor) -> None:
+        top = torch.maximum(self.top, log_w.amax(0))
+        kept, w = (self.top - top).exp(), (log_w - top).exp()
+        self.top, self.mass = top, self.mass * kept + w.sum(0)
+        self.force = self.force * kept[:, None] + w.T @ self.pulled[rows]
+        if len(self.precision) > 1:
+            flat = self.precision[rows].flatten(1)
+            self.stiffness = self.stiffness * kept[:, None] + w.T @ flat
+
+    def tilt(self, x: Cells) -> Cells:
+        force = self.force / self.mass[:, None]
+        if len(self.precision) == 1:
+            return force - x @ self.precision[0]
+        stiffness = (self.stiffness / self.mass[:, None]).reshape(len(x), x.shape[1], -1)
+        return force - (stiffness @ x[..., None])[..., 0]

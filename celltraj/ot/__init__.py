@@ -1,7 +1,7 @@
 """Transport between point clouds: costs, solvers and couplings."""
 
 from celltraj.ot._batch import solve_batch
-from celltraj.ot._cost import Cost, DenseCost, ReferenceCost, SquaredEuclidean
+from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._exact import Exact, ExactCoupling, exact_matching, wasserstein
 from celltraj.ot._multiscale import Multiscale
@@ -16,6 +16,7 @@ __all__ = [
     "Effort",
     "Exact",
     "ExactCoupling",
+    "GaussianCost",
     "Multiscale",
     "ReferenceCost",
     "Sinkhorn",

@@ -1,5 +1,20 @@
 """Reference dynamics, one family per file."""
 
 from celltraj.models.references.brownian import Brownian
+from celltraj.models.references.lotka_volterra import LotkaVolterra
+from celltraj.models.references.module import ModuleReference
+from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from celltraj.models.references.potential_landscape import NeuralReference, PotentialLandscape
+from celltraj.models.references.repressilator import Repressilator
+from celltraj.models.references.vortex import Vortex
 
-__all__ = ["Brownian"]
+__all__ = [
+    "Brownian",
+    "LotkaVolterra",
+    "ModuleReference",
+    "NeuralReference",
+    "OrnsteinUhlenbeck",
+    "PotentialLandscape",
+    "Repressilator",
+    "Vortex",
+]

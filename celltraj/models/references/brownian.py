@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
+from torch import Tensor
 
-from celltraj._typing import Cells, Column, Targets
-from celltraj.ot import SquaredEuclidean
+from celltraj._typing import Cells
+from celltraj.models._paths import Paths
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,10 @@ class Brownian:
 
     Examples
     --------
+    >>> import torch
     >>> from celltraj.models import Brownian
-    >>> Brownian(sigma=2.0).epsilon(3.0)
-    12.0
+    >>> Brownian(sigma=2.0).diffusion(0.0, torch.zeros(1, 2))
+    tensor([[2., 2.]])
     """
 
     sigma: float
@@ -45,29 +49,19 @@ class Brownian:
         """Return ``sigma`` everywhere, ``(n, d)``."""
         return torch.full_like(x, self.sigma)
 
-    def cost(self, x: Cells, y: Targets) -> SquaredEuclidean:
-        """Return the ground cost of a gap, ``|x - y|^2 / 2``."""
-        return SquaredEuclidean(x, y)
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the parameters are known: there are none."""
+        return True
 
-    def epsilon(self, gap: float) -> float:
-        """Return the regularisation of a gap, ``sigma^2 (t1 - t0)``."""
-        return self.sigma**2 * gap
+    def affine(self, dim: int) -> tuple[Tensor, Tensor]:
+        """Return zeros ``(dim, dim)`` and ``(dim,)``: nothing pulls."""
+        return torch.zeros(dim, dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
 
-    def sample_bridge(
-        self, s: Column, gap: Column | float, x0: Cells, x1: Cells, *, generator: torch.Generator
-    ) -> tuple[Cells, Cells]:
-        """Draw ``x_s = (1-s) x0 + s x1 + sigma sqrt(D s (1-s)) z`` and return ``(x_s, z)``.
+    def estimates(self) -> dict[str, float]:
+        """Return nothing: the family has one member."""
+        return {}
 
-        Parameters
-        ----------
-        s
-            ``(n, 1)`` fraction of the gap in [0, 1].
-        gap
-            Length ``D`` of the gap, scalar or ``(n, 1)``, in [t].
-        x0, x1
-            ``(n, d)`` end points.
-        generator
-            Source of randomness.
-        """
-        z = torch.randn(x0.shape, dtype=x0.dtype, generator=generator)
-        return (1 - s) * x0 + s * x1 + self.sigma * (gap * s * (1 - s)).sqrt() * z, z
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+        """Return this process, the only member of its family."""
+        return self
