@@ -1,12 +1,13 @@
 """Single-cell dynamics from snapshots: AnnData in, AnnData out."""
 
 from celltraj import datasets, metrics, models, ot, pl, pp, tl
-from celltraj._errors import ConvergenceError, DataWarning
+from celltraj._errors import ConvergenceError, DataWarning, RefinementError
 from celltraj.models import load
 
 __all__ = [
     "ConvergenceError",
     "DataWarning",
+    "RefinementError",
     "datasets",
     "load",
     "metrics",

@@ -75,12 +75,14 @@ FIT_BRIDGE = (
     *_record(
         "{key}",
         {
-            "params": "arguments as used: time_key, use_rep, sigma, sigma_source (given or "
-            "estimated), drift, solver, weights_key (if given)",
+            "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
+            "or estimated), max_refinements, drift, solver, hold_out and weights_key (if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
             "convergence": "one row per gap: t0, t1, epsilon, marginal_error, converged, n_iters",
+            "refinement": "one row per round: log_likelihood, change, marginal_error, "
+            "effective_share, held_out, sigma, kept, estimates; absent for Brownian motion",
             "history": "training loss at each step; empty for a drift that is not trained",
         },
         _FIT,

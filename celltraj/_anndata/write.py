@@ -49,22 +49,27 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return the record of a fit: params, version, seed, time points, convergence, history."""
     history = getattr(bridge.field, "history", ())
-    return sample_record(params, seed) | {
-        "time_points": np.asarray(bridge.snapshots.times),
-        "convergence": pd.DataFrame(
-            {
-                "t0": bridge.snapshots.times[:-1],
-                "t1": bridge.snapshots.times[1:],
-                "epsilon": [c.epsilon for c in bridge.couplings],
-                "marginal_error": [c.marginal_error for c in bridge.couplings],
-                "converged": [c.converged for c in bridge.couplings],
-                "n_iters": [c.n_iters for c in bridge.couplings],
-            }
-        ).rename(index=str),
-        "history": pd.DataFrame(
-            {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
-        ).rename(index=str),
-    }
+    refinement = {"refinement": bridge.history.rename(index=str)} if bridge.rounds else {}
+    return (
+        sample_record(params, seed)
+        | refinement
+        | {
+            "time_points": np.asarray(bridge.snapshots.times),
+            "convergence": pd.DataFrame(
+                {
+                    "t0": bridge.snapshots.times[:-1],
+                    "t1": bridge.snapshots.times[1:],
+                    "epsilon": [c.epsilon for c in bridge.couplings],
+                    "marginal_error": [c.marginal_error for c in bridge.couplings],
+                    "converged": [c.converged for c in bridge.couplings],
+                    "n_iters": [c.n_iters for c in bridge.couplings],
+                }
+            ).rename(index=str),
+            "history": pd.DataFrame(
+                {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
+            ).rename(index=str),
+        }
+    )
 
 
 def cell_velocity(bridge: Bridge, times: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
-from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, sigma_of, uniform_grid
+from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
 from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
-from celltraj.models._process import Affine, Reference
+from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.ot import Coupling, Solver, exact_matching
 
 
@@ -269,6 +269,8 @@ def fit_bridge(
 
     Raises
     ------
+    ValueError
+        The reference does not suit the data, or is not fitted.
     ConvergenceError
         A gap's coupling did not reach the solver's tolerance.
 
@@ -286,10 +288,42 @@ def fit_bridge(
     >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
     tensor([[2.]])
     """
+    check_family(reference, snapshots)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = tuple(couple(snapshots, reference, k, solver)[1] for k, _ in gaps)
     field = drift.fit(snapshots, reference, couplings, generator=generator, progress=progress)
     return Bridge(snapshots, reference, couplings, field)
+
+
+def check_family(reference: Reference, snapshots: Snapshots) -> None:
+    """Raise unless the family suits the data.
+
+    Raises
+    ------
+    ValueError
+        Another dimension, negative cells of a positive family, a drift of another shape or with
+        values that are not finite.
+    """
+    name, dim = type(reference).__name__, getattr(reference, "dim", snapshots.dim)
+    if dim != snapshots.dim:
+        raise ValueError(
+            f"{name} has {dim} variables, the data have {snapshots.dim}; choose {dim} of them, or "
+            "another reference="
+        )
+    if getattr(reference, "is_positive", False):
+        n_negative = sum(int((x < 0).any(1).sum()) for x in snapshots.x)
+        if n_negative:
+            raise ValueError(
+                f"{name} describes amounts, and {n_negative} cells have negative ones; work in "
+                "counts or their logarithm, not in centred or scaled values"
+            )
+    if reference.is_fitted:
+        found = reference.drift(snapshots.times[0], snapshots.x[0]).shape
+        if found != snapshots.x[0].shape:
+            raise ValueError(
+                f"{name} returns a drift of shape {tuple(found)} for cells of shape "
+                f"{tuple(snapshots.x[0].shape)}"
+            )
 
 
 def couple(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, Targets
-from celltraj.models._process import Affine, Reference
+from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
 N_STEPS = 12  # nodes of a gap, two Runge-Kutta steps apart
@@ -171,21 +171,6 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
             "finite: its parameters make it explode, or its drift returned NaN"
         )
     return Flow(times, torch.stack(mean), torch.stack(steps), torch.stack(noises))
-
-
-def sigma_of(reference: Reference | Affine) -> float:
-    """Return the diffusion of a reference that has one.
-
-    Raises
-    ------
-    ValueError
-        ``sigma`` is still None.
-    """
-    if reference.sigma is None:
-        raise ValueError(
-            f"{type(reference).__name__} has no sigma yet; pass sigma=, in [x]/sqrt([t])"
-        )
-    return reference.sigma
 
 
 def runge_kutta(

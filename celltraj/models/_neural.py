@@ -7,9 +7,9 @@ regressions without a singularity at either end give every velocity:
   what :func:`~celltraj.models._paths.pinned_points` derives under any other reference,
 - ``score(t, x) = E[score of the bridge between x0 and x1 | x_s = x]``, weighted by its variance;
 
-``drift = b_ref + m + s sigma^2 score``; backwards ``b_ref + m - (1-s) sigma^2 score``. Both are held
-to what every bridge satisfies: the mean end of a path through ``x`` lies within the cells of that
-snapshot.
+``drift = b_ref + m + s sigma^2 score``; backwards ``b_ref + m - (1-s) sigma^2 score``. Both are
+held to what every bridge satisfies: the mean end of a path through ``x`` lies within the cells of
+that snapshot.
 Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* (2023), eq. 9.
 """
 
@@ -30,13 +30,14 @@ from tqdm.auto import tqdm
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Column
 from celltraj.models._fit import run_training
-from celltraj.models._flow import flow_of, gap_flow, sigma_of
+from celltraj.models._flow import flow_of, gap_flow
 from celltraj.models._paths import apply, pinned_points
-from celltraj.models._process import Reference
+from celltraj.models._process import Reference, sigma_of
 from celltraj.models.networks import mlp
 from celltraj.ot import Coupling
 
 _DRAWN_AT_ONCE = 50  # steps
+_TOUCHING = 1e-9  # share of a gap within which a path is at the snapshot
 _NODES = 32  # times in a gap that these points share, drawn afresh each time
 
 
@@ -158,25 +159,33 @@ class NeuralField(torch.nn.Module):
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m + s sigma^2 score``, ``(n, d)``."""
-        return self._drifts(t, x)[0]
+        return self.reference.drift(t, x) + self._forward_tilt(t, x)
 
     def backward_drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m - (1 - s) sigma^2 score``, ``(n, d)``."""
-        return self._drifts(t, x)[1]
+        return self.reference.drift(t, x) + self._backward_tilt(t, x)
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``."""
-        forward, backward = self._drifts(t, x)
-        return (forward - backward) / sigma_of(self.reference) ** 2
+        difference = self._forward_tilt(t, x) - self._backward_tilt(t, x)
+        return difference / sigma_of(self.reference) ** 2
 
-    def _drifts(self, t: float, x: Cells) -> tuple[Cells, Cells]:
+    def _place(self, t: float) -> tuple[int, float]:
+        """Return the gap of ``t`` and the share of it that is gone."""
+        k = self.snapshots.gap_of(t)
+        return k, (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
+
+    def _forward_tilt(self, t: float, x: Cells) -> Cells:
         rate, score = self._predict(t, x)
-        k, variance = self.snapshots.gap_of(t), sigma_of(self.reference) ** 2
-        s = (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
-        forward = self._ends_inside(t, k, x, rate + s * variance * score)
-        backward = self._starts_inside(t, k, x, rate - (1 - s) * variance * score)
-        reference = self.reference.drift(t, x)
-        return reference + forward, reference + backward
+        k, s = self._place(t)
+        tilt = rate + s * sigma_of(self.reference) ** 2 * score
+        return self._ends_inside(t, k, x, tilt) if s < 1 - _TOUCHING else tilt
+
+    def _backward_tilt(self, t: float, x: Cells) -> Cells:
+        rate, score = self._predict(t, x)
+        k, s = self._place(t)
+        tilt = rate - (1 - s) * sigma_of(self.reference) ** 2 * score
+        return self._starts_inside(t, k, x, tilt) if s > _TOUCHING else tilt
 
     def _ends_inside(self, t: float, k: int, x: Cells, tilt: Cells) -> Cells:
         """Return the tilt of the forward drift under which the mean end lies within its snapshot.
@@ -186,8 +195,6 @@ class NeuralField(torch.nn.Module):
         near the data; off the data, where it only extrapolates, this is what brings a path back.
         """
         end = self.snapshots.times[k + 1]
-        if t >= end:
-            return tilt
         share = (end - t) / self.snapshots.gaps[k]
         flow = gap_flow(self.reference, x, t, end, share)
         turn = torch.linalg.solve(flow.to_end[0], flow.covariance[-1]).mT
@@ -201,8 +208,6 @@ class NeuralField(torch.nn.Module):
         the cells of the snapshot before.
         """
         start = self.snapshots.times[k]
-        if t <= start:
-            return tilt
         share = (t - start) / self.snapshots.gaps[k]
         flow = gap_flow(self.reference, self.snapshots.x[k], start, t, share)
         lever = -flow.covariance[-1].mean(0, keepdim=True) / sigma_of(self.reference) ** 2
@@ -318,8 +323,8 @@ class _Batches:
             for part, values in self._at_random_times(gap, i[here], j[here]):
                 columns[here[part]] = values
         d = self.snapshots.dim
-        t, x, rate, noise, width = columns.float().split([1, d, d, d, 1], 1)
-        return t, x, rate, noise, width
+        parts = columns.float().split([1, d, d, d, 1], 1)
+        return tuple(part.contiguous() for part in parts)
 
     def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield groups of points that share a time, which are stratified over the gap."""
@@ -333,9 +338,7 @@ class _Batches:
         for k, (t, share) in enumerate(zip(inner, s, strict=True)):
             part = (node == k).nonzero().flatten()
             y = self.snapshots.x[gap + 1][j[part]]
-            drawn = pinned_points(
-                flow, k + 1, i[part], y, self.sigma, generator=self.generator
-            )
+            drawn = pinned_points(flow, k + 1, i[part], y, self.sigma, generator=self.generator)
             width = self.sigma * math.sqrt(length * share * (1 - share))
             one = torch.ones(len(part), 1, dtype=torch.float64)
             values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one)

@@ -24,9 +24,8 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
-from celltraj.models._flow import Flow, runge_kutta, sigma_of
-from celltraj.models._process import Affine, Reference
-
+from celltraj.models._flow import Flow, runge_kutta
+from celltraj.models._process import Affine, Reference, sigma_of
 
 _DRAWS = 4  # paths for each pair under a nonlinear reference
 
@@ -64,8 +63,11 @@ class Paths:
         n_steps, n, d = self.velocity.shape
         t = self.times[:-1, None, None].expand(n_steps, n, 1)
         weights = self.times.diff()[:, None] * self.weights
-        return t.reshape(-1, 1), self.x[:-1].reshape(-1, d), self.velocity.reshape(-1, d), (
-            weights.flatten()
+        return (
+            t.reshape(-1, 1),
+            self.x[:-1].reshape(-1, d),
+            self.velocity.reshape(-1, d),
+            (weights.flatten()),
         )
 
 
@@ -154,9 +156,7 @@ def _unconditioned(flow: Flow, rows: Tensor, generator: torch.Generator) -> Tens
     return torch.stack(x)
 
 
-def _velocity(
-    reference: Reference, flow: Flow, k: int, rows: Tensor, x: Cells, y: Cells
-) -> Cells:
+def _velocity(reference: Reference, flow: Flow, k: int, rows: Tensor, x: Cells, y: Cells) -> Cells:
     """Return the drift of the pinned paths at node ``k``."""
     to_end = flow.to_end[k]
     miss = y - flow.mean[-1, rows] - apply(to_end, rows, x - flow.mean[k, rows])

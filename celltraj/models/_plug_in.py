@@ -1,6 +1,7 @@
 r"""The drift of the empirical bridge from its potentials, without training.
 
-    h_s(x) = sum_j exp(g_j / eps) p(y_j at t1 | x at s),  k_s(x) = sum_i exp(f_i / eps) p(x at s | x_i)
+    h_s(x) = sum_j exp(g_j / eps) p(y_j at t1 | x at s)
+    k_s(x) = sum_i exp(f_i / eps) p(x at s | x_i at t0)
     b = b_ref + sigma^2 grad log h,  backwards b_ref - sigma^2 grad log k,  score = grad log h k
 
 with the Gaussian transitions of :mod:`celltraj.models._flow`: exact for an affine reference, else
@@ -17,9 +18,9 @@ from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
-from celltraj.models._flow import gap_flow, gaussian_problem, sigma_of
+from celltraj.models._flow import gap_flow, gaussian_problem
 from celltraj.models._paths import apply
-from celltraj.models._process import Reference
+from celltraj.models._process import Reference, sigma_of
 from celltraj.ot import Coupling
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from dataclasses import is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,17 +41,20 @@ class ReversibleProcess(Process, Protocol):
 class Reference(Process, Protocol):
     """A family of processes ``dX = b_theta(t, X) dt + sigma dW`` that can be fitted to paths.
 
-    ``sigma`` is None until it is known; :func:`celltraj.models.fit_bridge` fills it in.
+    A frozen dataclass, whose ``sigma`` is None until it is known; ``ct.tl.fit_bridge`` fills it in.
     """
 
-    sigma: float | None
+    @property
+    def sigma(self) -> float | None:
+        """Return the diffusion, in [x]/sqrt([t])."""
+        ...
 
     @property
     def is_fitted(self) -> bool:
         """Whether the parameters are known, so that the process can be evaluated."""
         ...
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Reference:
         """Return the member of the family under which ``paths`` are most likely.
 
         The parameters of this member, where it has some, are the start.
@@ -66,7 +70,10 @@ class Reference(Process, Protocol):
 class Affine(Protocol):
     """A reference ``b = A x + c``, whose transitions are known exactly."""
 
-    sigma: float | None
+    @property
+    def sigma(self) -> float | None:
+        """Return the diffusion, in [x]/sqrt([t])."""
+        ...
 
     def affine(self, dim: int) -> tuple[Tensor, Tensor]:
         """Return ``A (d, d)``, in 1/[t], and ``c (d,)``, in [x]/[t]."""
@@ -81,6 +88,37 @@ class Parametric(Reference, Protocol):
         """Return the parameters ``(p,)`` in coordinates without bounds."""
         ...
 
-    def with_parameters(self, raw: Tensor) -> Self:
+    def with_parameters(self, raw: Tensor) -> Parametric:
         """Return the member whose :meth:`parameters` are ``raw``."""
         ...
+
+
+def with_sigma(reference: Reference, sigma: float) -> Reference:
+    """Return ``reference`` with another diffusion.
+
+    Raises
+    ------
+    TypeError
+        It is not a dataclass, or has no field ``sigma``.
+    """
+    if not is_dataclass(reference) or not hasattr(reference, "sigma"):
+        raise TypeError(
+            f"{type(reference).__name__} must be a dataclass with a field sigma to serve as a "
+            "reference; a torch.nn.Module can be passed as it is"
+        )
+    return cast("Reference", replace(cast("Any", reference), sigma=sigma))
+
+
+def sigma_of(reference: Reference | Affine) -> float:
+    """Return the diffusion of a reference that has one.
+
+    Raises
+    ------
+    ValueError
+        ``sigma`` is still None.
+    """
+    if reference.sigma is None:
+        raise ValueError(
+            f"{type(reference).__name__} has no sigma yet; pass sigma=, in [x]/sqrt([t])"
+        )
+    return reference.sigma

@@ -20,12 +20,12 @@ from tqdm.auto import tqdm
 from celltraj._errors import ConvergenceError, RefinementError
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
-from celltraj.models._bridge import Bridge, Round, couple
-from celltraj.models._flow import N_STEPS, Flow, flow_of, sigma_of, uniform_grid
+from celltraj.models._bridge import Bridge, Round, check_family, couple
+from celltraj.models._flow import N_STEPS, Flow, flow_of, uniform_grid
 from celltraj.models._holdout import predict
 from celltraj.models._paths import Paths, sample_paths
 from celltraj.models._plug_in import PlugInField
-from celltraj.models._process import Affine, Parametric, Reference
+from celltraj.models._process import Affine, Parametric, Reference, sigma_of, with_sigma
 from celltraj.models._scoring import RowMoments, score_transitions
 from celltraj.models.references import Brownian
 from celltraj.ot import Coupling, Solver
@@ -176,42 +176,11 @@ def refine(
         reference = _refit(number, family, state, train, paths, draws)
         change = _change(reference, state.reference, paths)
         if refinement.estimate_sigma:
-            reference = replace(reference, sigma=_estimated_sigma(state, train))
+            reference = with_sigma(reference, _estimated_sigma(state, train))
     bar.close()
     best = _best(rounds)
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return kept[best], marked
-
-
-def check_family(reference: Reference, snapshots: Snapshots) -> None:
-    """Raise unless the family suits the data.
-
-    Raises
-    ------
-    ValueError
-        Another dimension, negative cells of a positive family, a drift of another shape or with
-        values that are not finite.
-    """
-    name, dim = type(reference).__name__, getattr(reference, "dim", snapshots.dim)
-    if dim != snapshots.dim:
-        raise ValueError(
-            f"{name} has {dim} variables, the data have {snapshots.dim}; choose {dim} of them, or "
-            "another reference="
-        )
-    if getattr(reference, "is_positive", False):
-        n_negative = sum(int((x < 0).any(1).sum()) for x in snapshots.x)
-        if n_negative:
-            raise ValueError(
-                f"{name} describes amounts, and {n_negative} cells have negative ones; work in "
-                "counts or their logarithm, not in centred or scaled values"
-            )
-    if reference.is_fitted or not hasattr(reference, "fit"):
-        found = reference.drift(snapshots.times[0], snapshots.x[0]).shape
-        if found != snapshots.x[0].shape:
-            raise ValueError(
-                f"{name} returns a drift of shape {tuple(found)} for cells of shape "
-                f"{tuple(snapshots.x[0].shape)}"
-            )
 
 
 def _couple_all(train: Snapshots, reference: Reference, solver: Solver) -> _State:

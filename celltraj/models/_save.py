@@ -10,15 +10,18 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from celltraj._snapshots import Snapshots
-from celltraj.models._bridge import Bridge
+from celltraj.models._bridge import Bridge, Round
+from celltraj.models._flow import gap_flow
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
-from celltraj.models.references import Brownian
-from celltraj.ot import Coupling, Effort
+from celltraj.models._process import Reference
+from celltraj.models.references import pack_reference, unpack_reference
+from celltraj.ot import Cost, Coupling, Effort
 
-_FORMAT = 2
+_FORMAT = 3
 _POTENTIALS = ("f", "g", "row_mass", "column_mass")
 _FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
@@ -36,6 +39,8 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
         tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
     for k, coupling in enumerate(bridge.couplings):
         tensors |= {f"{name}.{k}": getattr(coupling, name) for name in _POTENTIALS}
+    name, options, state = pack_reference(bridge.reference)
+    tensors |= {f"reference.{key}": value.contiguous() for key, value in state.items()}
     width: int | None = None
     history: tuple[float, ...] = ()
     if isinstance(bridge.field, NeuralField):
@@ -44,7 +49,8 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
     facts = {
         "format": _FORMAT,
         "times": bridge.snapshots.times,
-        "sigma": bridge.reference.sigma,
+        "reference": {"name": name, "options": options},
+        "rounds": [asdict(one) for one in bridge.rounds],
         "width": width,
         "history": history,
         "couplings": [
@@ -96,10 +102,11 @@ def load(directory: str | os.PathLike) -> Bridge:
         tuple(tensors[f"x.{k}"] for k in range(n)),
         tuple(tensors[f"weights.{k}"] for k in range(n)),
     )
-    reference = Brownian(facts["sigma"])
+    reference = unpack_reference(**facts["reference"], tensors=_below("reference.", tensors))
+    rounds = tuple(Round(**one) for one in facts["rounds"])
     couplings = tuple(
         Coupling(
-            cost=reference.cost(snapshots.x[k], snapshots.x[k + 1]),
+            cost=_cost(snapshots, reference, k),
             f=tensors[f"f.{k}"],
             g=tensors[f"g.{k}"],
             a=snapshots.weights[k],
@@ -110,12 +117,21 @@ def load(directory: str | os.PathLike) -> Bridge:
         )
         for k, record in enumerate(facts["couplings"])
     )
+    field: PlugInField | NeuralField
     if facts["width"] is None:
-        return Bridge(snapshots, reference, couplings, PlugInField(snapshots, reference, couplings))
-    field = NeuralField(
-        snapshots, reference, width=facts["width"], generator=torch.Generator().manual_seed(0)
-    )
-    prefix = "field."
-    field.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
-    field.history = tuple(facts["history"])
-    return Bridge(snapshots, reference, couplings, field)
+        field = PlugInField(snapshots, reference, couplings)
+    else:
+        generator = torch.Generator().manual_seed(0)
+        field = NeuralField(snapshots, reference, width=facts["width"], generator=generator)
+        field.load_state_dict(_below("field.", tensors))
+        field.history = tuple(facts["history"])
+    return Bridge(snapshots, reference, couplings, field, rounds)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _cost(snapshots: Snapshots, reference: Reference, k: int) -> Cost:
+    flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
+    return flow.problem(snapshots.x[k + 1])[0]

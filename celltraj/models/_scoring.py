@@ -27,7 +27,7 @@ from celltraj.models._process import Parametric
 from celltraj.ot import Coupling
 
 _PROBE = 1e-5
-_LONGEST = 1.0  # step in any free parameter: beyond it, differences say nothing
+_LONGEST = 0.5  # relative step in any parameter: farther off, derivatives say nothing
 _HALVINGS = 8
 
 
@@ -66,7 +66,10 @@ def log_likelihood(flows: Sequence[Flow], moments: Sequence[RowMoments]) -> floa
 
 
 def score_transitions(
-    reference: Parametric, snapshots: Snapshots, flows: Sequence[Flow], couplings: Sequence[Coupling]
+    reference: Parametric,
+    snapshots: Snapshots,
+    flows: Sequence[Flow],
+    couplings: Sequence[Coupling],
 ) -> Parametric:
     """Return the member after one step of Fisher scoring that raises the likelihood.
 
@@ -123,4 +126,5 @@ def _step(
     # determine stays where it is
     unit = scale[:, None] * information * scale + 1e-8 * torch.eye(len(raw), dtype=raw.dtype)
     step = scale * torch.linalg.solve(unit, scale * slope)
-    return step * min(1.0, _LONGEST / float(step.abs().max().clamp(min=1e-300)))
+    length = float((step / (1 + raw.abs())).abs().max())
+    return step * min(1.0, _LONGEST / max(length, 1e-300))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from anndata import AnnData
@@ -19,7 +21,19 @@ from celltraj._anndata import (
     write_bridge,
 )
 from celltraj._errors import ConvergenceError
-from celltraj.models import Bridge, Brownian, NeuralDrift, PlugInDrift
+from celltraj._snapshots import Snapshots
+from celltraj.models import (
+    Bridge,
+    Brownian,
+    ModuleReference,
+    NeuralDrift,
+    PlugInDrift,
+    Reference,
+    Refinement,
+    Round,
+    refine,
+)
+from celltraj.models._process import sigma_of, with_sigma
 from celltraj.ot import Solver, solve
 
 logger = logging.getLogger("celltraj")
@@ -30,7 +44,10 @@ def fit_bridge(
     *,
     time_key: str = "time",
     use_rep: str | None = None,
-    sigma: float | None = None,
+    reference: Reference | torch.nn.Module | None = None,
+    sigma: float | Literal["estimate"] | None = None,
+    max_refinements: int = 20,
+    hold_out: float | None = None,
     drift: NeuralDrift | PlugInDrift | None = None,
     solver: Solver = solve,
     weights_key: str | None = None,
@@ -41,7 +58,8 @@ def fit_bridge(
 ) -> Bridge | tuple[Bridge, AnnData]:
     """Fit the Schrödinger bridge through all snapshots.
 
-    The law nearest to ``dX = sigma dW`` whose marginals at the sampling times are the snapshots.
+    The law nearest to a reference ``dX = b(t, X) dt + sigma dW`` whose marginals at the sampling
+    times are the snapshots. The parameters of the reference are fitted in alternation with it.
 
     Parameters
     ----------
@@ -51,9 +69,20 @@ def fit_bridge(
         Column of ``obs`` with the sampling times; their unit is kept everywhere.
     use_rep
         ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
+    reference
+        Family of the reference, such as ``ct.models.LotkaVolterra()``, or a ``torch.nn.Module``
+        with ``forward(t, x)``, see :class:`celltraj.models.ModuleReference`. Brownian motion by
+        default. Parameters that it has are where the refinement starts.
     sigma
-        Diffusion in [x]/sqrt([t]). By default a hundredth of the mean squared displacement per unit
-        of time goes to noise, see :func:`celltraj.models.default_sigma`.
+        Diffusion in [x]/sqrt([t]); by default that of the reference, or else a hundredth of the
+        mean squared displacement per unit of time goes to noise, see
+        :func:`celltraj.models.default_sigma`. ``"estimate"`` follows the bridges in every round.
+    max_refinements
+        The most refits of the reference; 0 takes its parameters as they are. Brownian motion has
+        none to fit.
+    hold_out
+        Interior time that the rounds do not see but predict: the best round is kept, and the bridge
+        through all snapshots stands on its reference. By default the likelihood decides.
     drift
         ``NeuralDrift()`` (default) or ``PlugInDrift()``.
     solver
@@ -73,7 +102,8 @@ def fit_bridge(
     -------
     The bridge, with ``copy=True`` the pair ``(bridge, annotated copy)``. Written, only once all is
     computed, to ``adata`` or the copy: ``obsm["X_{key}_velocity"]`` (drift at each cell, [x]/[t])
-    and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence, history).
+    and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence, history,
+    refinement). The fitted family is ``bridge.reference``, its rounds are ``bridge.history``.
 
     Warns
     -----
@@ -89,9 +119,12 @@ def fit_bridge(
     KeyError
         A named column or representation does not exist.
     ValueError
-        The data cannot carry a bridge; the message says why. ``adata`` is unchanged.
+        The data cannot carry a bridge, or not one of this family; the message says why.
     ConvergenceError
-        ``sigma`` is too small for the solver to bridge a gap; ``adata`` is unchanged.
+        ``sigma`` is too small for the solver to bridge a gap.
+    RefinementError
+        A round of the refinement failed; its ``result`` is the bridge of the best one before.
+        ``adata`` is unchanged by any of these.
 
     References
     ----------
@@ -118,28 +151,40 @@ def fit_bridge(
     )
     check_writable(adata, key)
     generator = torch.Generator().manual_seed(seed)
-    is_given = sigma is not None
-    if sigma is None:
-        sigma = models.default_sigma(snapshots, generator=generator)
+    family, source = _with_sigma(reference, sigma, snapshots, generator)
+    refinement = Refinement(
+        max_rounds=max_refinements, hold_out=hold_out, estimate_sigma=sigma == "estimate"
+    )
     drift = NeuralDrift() if drift is None else drift
+    fitted = family
+    rounds: tuple[Round, ...] = ()
     try:
+        if max_refinements > 0 and not isinstance(family, Brownian):
+            fitted, rounds = refine(
+                snapshots,
+                family,
+                solver=solver,
+                refinement=refinement,
+                generator=generator,
+                progress=progress,
+            )
         bridge = models.fit_bridge(
-            snapshots,
-            Brownian(sigma),
-            solver=solver,
-            drift=drift,
-            generator=generator,
-            progress=progress,
+            snapshots, fitted, solver=solver, drift=drift, generator=generator, progress=progress
         )
     except ConvergenceError as error:
         raise ConvergenceError(
-            f"no bridge found with sigma={sigma:.3g}; pass a larger sigma=. {error}", error.result
+            f"no bridge found with sigma={family.sigma:.3g}; pass a larger sigma=. {error}",
+            error.result,
         ) from error
+    bridge = replace(bridge, rounds=rounds)
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
-        "sigma": float(sigma),
-        "sigma_source": "given" if is_given else "estimated",
+        "reference": type(fitted).__name__,
+        "sigma": sigma_of(fitted),
+        "sigma_source": source,
+        "max_refinements": max_refinements,
+        "hold_out": hold_out,
         "drift": options_record(drift),
         "solver": options_record(solver),
         "weights_key": weights_key,
@@ -152,9 +197,26 @@ def fit_bridge(
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",
         len(snapshots.times),
-        sigma,
-        params["sigma_source"],
+        fitted.sigma,
+        source,
         [round(c.epsilon, 6) for c in bridge.couplings],
         time.perf_counter() - start,
     )
     return (bridge, adata) if copy else bridge
+
+
+def _with_sigma(
+    reference: Reference | torch.nn.Module | None,
+    sigma: float | str | None,
+    snapshots: Snapshots,
+    generator: torch.Generator,
+) -> tuple[Reference, str]:
+    """Return the family with its sigma, and where that came from."""
+    family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
+    own = None if family is None else family.sigma
+    given = own if sigma in (None, "estimate") else sigma
+    if isinstance(given, str):
+        raise ValueError(f'sigma must be a number, "estimate" or None; found {given!r}')
+    value = models.default_sigma(snapshots, generator=generator) if given is None else given
+    source = "estimated" if given is None or sigma == "estimate" else "given"
+    return (Brownian(value) if family is None else with_sigma(family, value)), source

@@ -143,7 +143,6 @@ def test_default_sigma_is_a_tenth_of_the_displacement_rate():
     assert default_sigma(snapshots, generator=generator()) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="pass sigma="):
         default_sigma(Snapshots((0, 1), (x, x)), generator=generator())
-    assert ct.models.Brownian(2.0).epsilon(3.0) == 12
 
 
 def test_training_options_are_checked():

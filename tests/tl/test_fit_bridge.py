@@ -28,6 +28,8 @@ def test_the_record_holds_every_option(adata):
     assert record["params"] == {
         "time_key": "time",
         "use_rep": "X",
+        "reference": "Brownian",
+        "max_refinements": 20,
         "sigma": 0.3,
         "sigma_source": "given",
         "drift": {

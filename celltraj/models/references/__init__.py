@@ -1,5 +1,6 @@
 """Reference dynamics, one family per file."""
 
+from celltraj.models.references._pack import pack_reference, unpack_reference
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.module import ModuleReference
@@ -17,4 +18,6 @@ __all__ = [
     "PotentialLandscape",
     "Repressilator",
     "Vortex",
+    "pack_reference",
+    "unpack_reference",
 ]

@@ -1,7 +1,7 @@
 """Least squares of a reference on the drift of paths, which is its maximum likelihood.
 
-With ``v`` the drift of the bridge, ``KL(Q | P_theta) = E_Q int |v - b_theta|^2 ds / (2 sigma^2)`` up
-to what does not depend on ``theta`` (Girsanov).
+With ``v`` the drift of the bridge, ``KL(Q | P_theta) = E_Q int |v - b_theta|^2 ds / (2 sigma^2)``
+up to what does not depend on ``theta`` (Girsanov).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from celltraj.models._paths import Paths
-
 
 _MOST_POINTS = 8_000  # of paths that a network is fitted to at once
 
@@ -51,7 +50,7 @@ def fit_curve(
     """Return the free parameters ``(p,)`` of least squares of ``drift(raw, x)`` on the paths."""
     _, x, velocity, weights = stack_points(paths)
     scale = (weights[:, None] * velocity.square()).sum()
-    raw = start.clone().requires_grad_(True)
+    raw = start.clone().requires_grad_()
 
     def loss() -> Tensor:
         return (weights[:, None] * (drift(raw, x) - velocity).square()).sum() / scale

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -62,6 +61,6 @@ class Brownian:
         """Return nothing: the family has one member."""
         return {}
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Brownian:
         """Return this process, the only member of its family."""
         return self

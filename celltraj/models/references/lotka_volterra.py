@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from scipy.optimize import nnls
@@ -13,6 +12,7 @@ from torch.nn.functional import softplus
 
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.references._parameters import check_parameters, known
 from celltraj.models.references._regression import softplus_inverse, stack_points
 
@@ -76,7 +76,7 @@ class LotkaVolterra:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, 2)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def estimates(self) -> dict[str, float]:
         """Return alpha, beta, gamma and delta."""
@@ -86,11 +86,11 @@ class LotkaVolterra:
         """Return the parameters ``(4,)`` in coordinates without bounds."""
         return softplus_inverse(torch.tensor([*self.estimates().values()]).double().clamp(min=1e-6))
 
-    def with_parameters(self, raw: Tensor) -> Self:
+    def with_parameters(self, raw: Tensor) -> LotkaVolterra:
         """Return the member whose :meth:`parameters` are ``raw``."""
         return replace(self, **dict(zip(_NAMES, softplus(raw).tolist(), strict=True)))
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> LotkaVolterra:
         """Return the member nearest to ``paths`` (``generator`` has no use)."""
         _, x, v, w = stack_points(paths)
         prey, predator = x.unbind(1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import fit_module
 
 
@@ -80,16 +80,18 @@ class ModuleReference:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def estimates(self) -> dict[str, float]:
         """Return the parameters that are single numbers, by their name in the module."""
         named = self.module.named_parameters()
-        return {name: float(value) for name, value in named if value.numel() == 1}
+        return {name: float(value.detach()) for name, value in named if value.numel() == 1}
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> ModuleReference:
         """Return the member nearest to ``paths``; ``generator`` chooses points of them."""
-        fitted = fit_module(self.module, paths, decay=self.decay, max_iter=self.max_iter, generator=generator)
+        fitted = fit_module(
+            self.module, paths, decay=self.decay, max_iter=self.max_iter, generator=generator
+        )
         return replace(self, module=fitted)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import stack_points
 
 
@@ -92,7 +92,7 @@ class OrnsteinUhlenbeck:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def estimates(self) -> dict[str, float]:
         """Return the entries of ``A``, in 1/[t], and of ``c``, in [x]/[t], by name."""
@@ -101,7 +101,7 @@ class OrnsteinUhlenbeck:
         pulls = {f"A[{i},{j}]": float(matrix[i, j]) for i in d for j in d if self.full or i == j}
         return pulls | {f"c[{i}]": float(shift[i]) for i in d}
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> OrnsteinUhlenbeck:
         """Return the member nearest to ``paths`` (``generator`` has no use)."""
         _, x, v, w = stack_points(paths)
         centre, mean_v = w @ x, w @ v

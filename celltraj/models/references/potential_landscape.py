@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, Earlier
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.networks import mlp
 from celltraj.models.references._regression import fit_module, stack_points
 from celltraj.models.references.module import evaluate
@@ -70,25 +71,31 @@ class PotentialLandscape:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def potential(self, x: Cells) -> Earlier:
         """Return ``U(x)``, ``(n,)``, in [x]^2/[t], up to a constant."""
         network = fitted_network(self)
         with torch.no_grad():
-            return (network.net(network.standardised(x.double()))[:, 0] * network.height).to(x.dtype)
+            return (network.net(network.standardised(x.double()))[:, 0] * network.height).to(
+                x.dtype
+            )
 
     def estimates(self) -> dict[str, float]:
         """Return nothing: the weights of the network have no meaning of their own."""
         return {}
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(
+        self, paths: Sequence[Paths], *, generator: torch.Generator
+    ) -> PotentialLandscape | NeuralReference:
         """Return the member nearest to ``paths``; ``generator`` draws the first weights."""
         start = self.network or ScaledNetwork.around(
             paths, width=self.width, is_gradient=self.is_gradient, generator=generator
         )
-        network = fit_module(start, paths, decay=self.decay, max_iter=self.max_iter, generator=generator)
-        return replace(self, network=network)
+        network = fit_module(
+            start, paths, decay=self.decay, max_iter=self.max_iter, generator=generator
+        )
+        return replace(self, network=cast("ScaledNetwork", network))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +213,6 @@ class ScaledNetwork(torch.nn.Module):
             return self.speed * self.net(z)
         is_training = torch.is_grad_enabled()
         with torch.enable_grad():
-            z = z if z.requires_grad else z.detach().requires_grad_(True)
+            z = z if z.requires_grad else z.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.net(z).sum(), z, create_graph=is_training)
         return -self.speed * slope

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn.functional import softplus
 
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.references._parameters import check_parameters, known
 from celltraj.models.references._regression import fit_curve, softplus_inverse, stack_points
 
@@ -73,7 +73,7 @@ class Repressilator:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def estimates(self) -> dict[str, float]:
         """Return beta, n, k and gamma."""
@@ -83,17 +83,17 @@ class Repressilator:
         """Return the parameters ``(4,)`` in coordinates without bounds."""
         return softplus_inverse(torch.tensor([*self.estimates().values()]).double().clamp(min=1e-6))
 
-    def with_parameters(self, raw: Tensor) -> Self:
+    def with_parameters(self, raw: Tensor) -> Repressilator:
         """Return the member whose :meth:`parameters` are ``raw``."""
         return replace(self, **dict(zip(_NAMES, softplus(raw).tolist(), strict=True)))
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Repressilator:
         """Return the member nearest to ``paths`` (``generator`` has no use)."""
         start = self if self.is_fitted else self._start(paths)
         raw = fit_curve(lambda raw, x: _drift(softplus(raw), x), start.parameters(), paths)
         return self.with_parameters(raw)
 
-    def _start(self, paths: Sequence[Paths]) -> Self:
+    def _start(self, paths: Sequence[Paths]) -> Repressilator:
         """Return a member of the scales of ``paths``: decay as fast as cells move."""
         _, x, v, _ = stack_points(paths)
         speed = float(v.abs().max())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn.functional import softplus
 
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
 from celltraj.models.references._parameters import check_parameters, known
 from celltraj.models.references._regression import fit_curve, softplus_inverse, stack_points
 
@@ -79,7 +79,7 @@ class Vortex:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, 2)``, in [x]/sqrt([t])."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     def estimates(self) -> dict[str, float]:
         """Return x0, y0, omega, core, u and v."""
@@ -91,17 +91,17 @@ class Vortex:
         raw[3] = softplus_inverse(raw[3].clamp(min=1e-6))
         return raw
 
-    def with_parameters(self, raw: Tensor) -> Self:
+    def with_parameters(self, raw: Tensor) -> Vortex:
         """Return the member whose :meth:`parameters` are ``raw``."""
         return replace(self, **dict(zip(_NAMES, _bounded(raw).tolist(), strict=True)))
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Self:
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Vortex:
         """Return the member nearest to ``paths`` (``generator`` has no use)."""
         start = self if self.is_fitted else self._start(paths)
         raw = fit_curve(lambda raw, x: _drift(_bounded(raw), x), start.parameters(), paths)
         return self.with_parameters(raw)
 
-    def _start(self, paths: Sequence[Paths]) -> Self:
+    def _start(self, paths: Sequence[Paths]) -> Vortex:
         """Return the rigid rotation nearest to ``paths`` about their middle."""
         _, x, v, w = stack_points(paths)
         centre, current = w @ x, w @ v
