@@ -22,12 +22,18 @@ def expected(table, **values):
     return {(key.slot, key.at(**values)) for key in table}
 
 
-def fitted(key_added=None):
+def fitted(key_added=None, reference=None):
     adata = ct.datasets.branching(n_cells=20, seed=0)
     adata.obsm["X_two"] = adata.X.copy()
     before = places(adata)
     bridge = ct.tl.fit_bridge(
-        adata, use_rep="X_two", drift=PlugInDrift(), key_added=key_added, progress=False
+        adata,
+        use_rep="X_two",
+        reference=reference,
+        max_refinements=1,
+        drift=PlugInDrift(),
+        key_added=key_added,
+        progress=False,
     )
     return adata, bridge, places(adata) - before
 

@@ -1,0 +1,223 @@
+"""Intervals on parameters and forecasts by refitting resampled cells."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import find_representation, read_snapshots, read_times
+from celltraj._errors import ConvergenceError, DataWarning, RefinementError
+from celltraj.models import Bridge, simulate
+
+_FEW = 2  # fits that an interval can be read from at all
+
+
+def bootstrap(
+    adata: AnnData,
+    *,
+    time_key: str = "time",
+    use_rep: str | None = None,
+    fit: Callable[..., Bridge],
+    n_bootstrap: int = 50,
+    level: float = 0.9,
+    sample_key: str | None = None,
+    forecast: Sequence[float] = (),
+    n_jobs: int = -1,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Refit resampled cells and report intervals on parameters and forecasts.
+
+    Percentile intervals: the quantiles ``(1 -+ level) / 2`` of the estimates over data sets drawn
+    with replacement within each time. Each draw goes through the whole of ``fit``, so refinement,
+    couplings and sigma all vary.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times; not changed.
+    time_key
+        Column of ``obs`` with the sampling times.
+    use_rep
+        Representation to work in.
+    fit
+        ``fit(adata, time_key=, use_rep=, seed=)`` that returns a bridge, as
+        ``functools.partial(ct.tl.fit_bridge, reference=..., sigma=..., progress=False)``.
+    n_bootstrap
+        Resampled data sets.
+    level
+        Share of them that lies inside an interval.
+    sample_key
+        Column of ``obs`` with biological samples, such as embryos or donors, which are then drawn
+        in place of cells: cells of one sample are not independent.
+    forecast
+        Times after the last snapshot at which to report the mean state, simulated from the cells of
+        the last snapshot; in the user's unit.
+    n_jobs
+        Processes, as in joblib; -1 for one on every core.
+    seed
+        Seed of the draws and of the fits.
+    progress
+        Whether to show a bar over the draws.
+
+    Returns
+    -------
+    One row per quantity: quantity (a name of ``bridge.reference.estimates()``, or
+    ``"mean {variable}"``), time (of a forecast, else NaN), estimate (on all cells), low, high,
+    level, n_bootstrap (fits that succeeded) and seed.
+
+    Warns
+    -----
+    UserWarning
+        Some of the fits failed; they are left out and counted.
+
+    Raises
+    ------
+    ValueError
+        ``n_bootstrap`` below 2, ``level`` outside (0, 1), a forecast that is not after the last
+        snapshot, or nearly all fits failed.
+    KeyError
+        A named column or representation does not exist.
+
+    References
+    ----------
+    Efron & Tibshirani, *An introduction to the bootstrap* (1993), chapter 13.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> from functools import partial
+    >>> adata = ct.datasets.branching(n_cells=40, seed=0)
+    >>> fit = partial(
+    ...     ct.tl.fit_bridge, reference=ct.models.OrnsteinUhlenbeck(full=False), max_refinements=1,
+    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ... )
+    >>> table = ct.tl.bootstrap(adata, fit=fit, n_bootstrap=3, n_jobs=1, progress=False)
+    >>> table["quantity"].tolist()
+    ['A[0,0]', 'A[1,1]', 'c[0]', 'c[1]']
+    """
+    if n_bootstrap < _FEW or not 0 < level < 1:
+        raise ValueError(
+            f"n_bootstrap must be at least {_FEW} and level in (0, 1); found {n_bootstrap}, {level}"
+        )
+    whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
+    if any(t <= whole.times[-1] for t in forecast):
+        raise ValueError(f"forecasts {list(forecast)} must lie after {whole.times[-1]:g}")
+    groups = _groups(adata, read_times(adata, time_key), sample_key)
+    slim = _slim(adata, use_rep, time_key)
+
+    def quantities(data: AnnData, draw: int) -> pd.Series | None:
+        return _quantities(fit, data, time_key, use_rep, forecast, seed + draw)
+
+    estimate = quantities(slim, 0)
+    if estimate is None:
+        raise ValueError("the fit to all cells failed; run fit(adata) by itself to see why")
+    draws = (
+        joblib.delayed(quantities)(_resampled(slim, groups, seed, draw), draw)
+        for draw in range(1, n_bootstrap + 1)
+    )
+    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(draws)
+    found = [
+        one
+        for one in tqdm(work, total=n_bootstrap, desc="bootstrap", disable=not progress)
+        if one is not None
+    ]
+    return _table(estimate, found, n_bootstrap, level, seed)
+
+
+def _table(
+    estimate: pd.Series, found: list[pd.Series], n_bootstrap: int, level: float, seed: int
+) -> pd.DataFrame:
+    if len(found) < max(_FEW, n_bootstrap // 2):
+        raise ValueError(
+            f"only {len(found)} of {n_bootstrap} resampled data sets could be fitted; the family or "
+            "sigma does not suit the data"
+        )
+    if len(found) < n_bootstrap:
+        warnings.warn(
+            f"{n_bootstrap - len(found)} of {n_bootstrap} resampled data sets could not be fitted "
+            "and are left out",
+            stacklevel=3,
+        )
+    values = pd.concat(found, axis=1)
+    table = estimate.rename("estimate").reset_index()
+    for name, quantile in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
+        table[name] = values.quantile(quantile, axis=1).to_numpy()
+    return table.assign(level=level, n_bootstrap=len(found), seed=seed)
+
+
+def _slim(adata: AnnData, use_rep: str, time_key: str) -> AnnData:
+    """Return what a fit reads, which is all that is sent to other processes."""
+    name = find_representation(adata, use_rep)
+    slim = AnnData(adata.X[:] if name == "X" else None, obs=adata.obs[[time_key]].copy())
+    if name == "X":
+        slim.var_names = adata.var_names
+    else:
+        slim.obsm[name] = adata.obsm[name]
+    return slim
+
+
+def _groups(adata: AnnData, times: np.ndarray, sample_key: str | None) -> list[list[np.ndarray]]:
+    """Return the rows of each unit that is drawn, for each time."""
+    if sample_key is None:
+        return [[np.array([row]) for row in np.flatnonzero(times == t)] for t in np.unique(times)]
+    if sample_key not in adata.obs:
+        raise KeyError(
+            f"no samples in adata.obs[{sample_key!r}]; columns found: {list(adata.obs.columns)}"
+        )
+    labels = adata.obs[sample_key].to_numpy()
+    return [
+        [
+            np.flatnonzero((times == t) & (labels == label))
+            for label in pd.unique(labels[times == t])
+        ]
+        for t in np.unique(times)
+    ]
+
+
+def _resampled(adata: AnnData, groups: list[list[np.ndarray]], seed: int, draw: int) -> AnnData:
+    rng = np.random.default_rng([seed, draw])
+    rows = [units[k] for units in groups for k in rng.integers(len(units), size=len(units))]
+    drawn = adata[np.concatenate(rows)].copy()
+    drawn.obs_names = [str(k) for k in range(drawn.n_obs)]
+    return drawn
+
+
+def _quantities(
+    fit: Callable[..., Bridge],
+    adata: AnnData,
+    time_key: str,
+    use_rep: str,
+    forecast: Sequence[float],
+    seed: int,
+) -> pd.Series | None:
+    """Return the estimates of one fit, None where it failed in a way that a draw may."""
+    torch.set_num_threads(1)  # processes share the cores
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # a resampled cell is a copy by intent
+        try:
+            bridge = fit(adata, time_key=time_key, use_rep=use_rep, seed=seed)
+            return _read_off(bridge, forecast, seed)
+        except (ConvergenceError, RefinementError):
+            return None
+
+
+def _read_off(bridge: Bridge, forecast: Sequence[float], seed: int) -> pd.Series:
+    values = {(name, np.nan): value for name, value in bridge.reference.estimates().items()}
+    if forecast:
+        start = bridge.snapshots.times[-1]
+        generator = torch.Generator().manual_seed(seed)
+        times = (start, *sorted(float(t) for t in forecast))
+        path = simulate(bridge, bridge.snapshots.x[-1], times, generator=generator)
+        weights = bridge.snapshots.weights[-1]
+        for t, x in zip(times[1:], path.x[1:], strict=True):
+            values |= {(f"mean {k}", t): float(v) for k, v in enumerate(weights @ x)}
+    index = pd.MultiIndex.from_tuples(values, names=["quantity", "time"])
+    return pd.Series(list(values.values()), index=index, dtype=float)
