@@ -137,8 +137,8 @@ def _table(
 ) -> pd.DataFrame:
     if len(found) < max(_FEW, n_bootstrap // 2):
         raise ValueError(
-            f"only {len(found)} of {n_bootstrap} resampled data sets could be fitted; the family or "
-            "sigma does not suit the data"
+            f"only {len(found)} of {n_bootstrap} resampled data sets could be fitted; the family "
+            "or sigma does not suit the data"
         )
     if len(found) < n_bootstrap:
         warnings.warn(
@@ -185,9 +185,11 @@ def _groups(adata: AnnData, times: np.ndarray, sample_key: str | None) -> list[l
 def _resampled(adata: AnnData, groups: list[list[np.ndarray]], seed: int, draw: int) -> AnnData:
     rng = np.random.default_rng([seed, draw])
     rows = [units[k] for units in groups for k in rng.integers(len(units), size=len(units))]
-    drawn = adata[np.concatenate(rows)].copy()
-    drawn.obs_names = [str(k) for k in range(drawn.n_obs)]
-    return drawn
+    drawn = np.concatenate(rows)
+    obs = adata.obs.iloc[drawn].set_axis([str(k) for k in range(len(drawn))])
+    x = None if adata.X is None else adata.X[drawn]
+    obsm = {name: values[drawn] for name, values in adata.obsm.items()}
+    return AnnData(x, obs=obs, var=adata.var, obsm=obsm)
 
 
 def _quantities(

@@ -98,7 +98,7 @@ def test_bad_requests():
 
 
 class Multiplicative:
-    """``dX = X dW``, whose mean does not move in Ito's sense and grows by half in Stratonovich's."""
+    """``dX = X dW / 2``, whose mean stays in Ito's sense and grows in Stratonovich's."""
 
     def drift(self, t, x):
         return torch.zeros_like(x)
