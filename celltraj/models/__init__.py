@@ -2,6 +2,7 @@
 
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._neural import NeuralDrift
+from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
 from celltraj.models._process import Affine, Parametric, Process, Reference, ReversibleProcess
 from celltraj.models._refine import Refinement, refine
@@ -16,6 +17,7 @@ from celltraj.models.references import (
     PotentialLandscape,
     Repressilator,
     Vortex,
+    stack_points,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "NeuralReference",
     "OrnsteinUhlenbeck",
     "Parametric",
+    "Paths",
     "PlugInDrift",
     "PotentialLandscape",
     "Process",
@@ -43,4 +46,5 @@ __all__ = [
     "load",
     "refine",
     "simulate",
+    "stack_points",
 ]

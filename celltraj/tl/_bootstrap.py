@@ -36,8 +36,8 @@ def bootstrap(
     """Refit resampled cells and report intervals on parameters and forecasts.
 
     Percentile intervals: the quantiles ``(1 -+ level) / 2`` of the estimates over data sets drawn
-    with replacement within each time. Each draw goes through the whole of ``fit``, so refinement,
-    couplings and sigma all vary.
+    with replacement within each time, the extremes where there are too few draws. Each draw goes
+    through the whole of ``fit``, so that refinement, couplings and sigma all vary.
 
     Parameters
     ----------
@@ -149,7 +149,9 @@ def _table(
     values = pd.concat(found, axis=1)
     table = estimate.rename("estimate").reset_index()
     for name, quantile in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
-        table[name] = values.quantile(quantile, axis=1).to_numpy()
+        # order statistics at (n + 1) p: a further draw falls inside with the stated probability,
+        # where interpolation between the extremes of few draws would promise too much
+        table[name] = np.quantile(values, quantile, axis=1, method="weibull")
     return table.assign(level=level, n_bootstrap=len(found), seed=seed)
 
 

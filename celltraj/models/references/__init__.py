@@ -1,6 +1,7 @@
 """Reference dynamics, one family per file."""
 
 from celltraj.models.references._pack import pack_reference, unpack_reference
+from celltraj.models.references._regression import stack_points
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.module import ModuleReference
@@ -19,5 +20,6 @@ __all__ = [
     "Repressilator",
     "Vortex",
     "pack_reference",
+    "stack_points",
     "unpack_reference",
 ]

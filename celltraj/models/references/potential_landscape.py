@@ -54,7 +54,7 @@ class PotentialLandscape:
     """
 
     width: int = 32
-    decay: float = 1e-2
+    decay: float = 2e-3
     max_iter: int = 60
     sigma: float | None = None
     network: ScaledNetwork | None = None
@@ -131,7 +131,7 @@ class NeuralReference:
     """
 
     width: int = 32
-    decay: float = 1e-2
+    decay: float = 2e-3
     max_iter: int = 60
     sigma: float | None = None
     network: ScaledNetwork | None = None
