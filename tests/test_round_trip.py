@@ -101,4 +101,5 @@ def test_every_plot_draws_from_what_comes_back(results, reload, tmp_path):
 
 
 def test_no_plot_is_left_out():
-    assert set(PLOTS) == set(ct.pl.__all__)
+    # these draw a bridge, which is saved by itself: tests/models/test_save.py
+    assert set(PLOTS) == set(ct.pl.__all__) - {"landscape", "refinement", "vector_field"}

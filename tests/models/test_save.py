@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 from analytic import normal
@@ -42,3 +43,25 @@ def test_missing_and_future_formats_are_refused(tmp_path):
     (tmp_path / "bridge.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ValueError, match="update celltraj"):
         ct.load(tmp_path)
+
+
+def test_a_refined_bridge_comes_back_with_its_rounds(tmp_path):
+    adata = ct.datasets.branching(n_cells=30, seed=0)
+    for reference in (
+        ct.models.OrnsteinUhlenbeck(),
+        ct.models.PotentialLandscape(width=8, max_iter=5),
+        ct.models.Vortex(),
+    ):
+        bridge = ct.tl.fit_bridge(
+            adata,
+            reference=reference,
+            max_refinements=1,
+            drift=ct.models.PlugInDrift(),
+            progress=False,
+        )
+        bridge.save(tmp_path)
+        again = ct.load(tmp_path)
+        pd.testing.assert_frame_equal(again.history, bridge.history)
+        x = bridge.snapshots.x[0]
+        for t in (0.5, 5.0):
+            torch.testing.assert_close(again.drift(t, x), bridge.drift(t, x), rtol=0, atol=0)

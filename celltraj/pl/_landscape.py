@@ -1,0 +1,90 @@
+"""Draw the potential that a landscape reference has learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj._anndata import check_dimension, read_representation
+from celltraj.models import Bridge, PotentialLandscape
+from celltraj.pl._cells import plane, size_of
+from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._grid import grid_of_states
+
+_N_GRID = 80
+
+
+def landscape(
+    adata: AnnData,
+    bridge: Bridge,
+    *,
+    basis: str = "X",
+    components: tuple[int, int] = (0, 1),
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the potential of a refined landscape over the cells of two components.
+
+    Parameters
+    ----------
+    adata
+        Observed cells; not changed.
+    bridge
+        A bridge on a :class:`~celltraj.models.PotentialLandscape`.
+    basis
+        Representation that ``bridge`` was fitted in.
+    components
+        Two variables of it; the others are those of the nearest cell in the plane.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    TypeError
+        The reference of the bridge has no potential.
+    KeyError
+        The representation does not exist.
+    ValueError
+        The bridge has another dimension than ``basis``.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=40, seed=0)
+    >>> bridge = ct.tl.fit_bridge(
+    ...     adata, reference=ct.models.PotentialLandscape(width=8), max_refinements=1,
+    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ... )
+    >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()
+    'X 0'
+    """
+    reference = getattr(bridge, "reference", None)
+    if not isinstance(reference, PotentialLandscape):
+        raise TypeError(
+            f"{type(reference).__name__} has no potential; fit the bridge with "
+            "reference=ct.models.PotentialLandscape()"
+        )
+    name, cells = plane(adata, basis, components)
+    whole = read_representation(adata, name)[1]
+    check_dimension(bridge, whole.shape[1], name)
+    across, up, states, is_near = grid_of_states(whole, components, _N_GRID)
+    heights = reference.potential(torch.from_numpy(states)).numpy()
+    heights = np.where(is_near, heights - heights[is_near].min(), np.nan)
+    ax = axes_of(ax)
+    shades = ax.contourf(across, up, heights.reshape(_N_GRID, _N_GRID), levels=20, cmap="terrain")
+    ax.scatter(*cells.T, color="black", s=size_of(len(cells)) / 2, lw=0, alpha=0.5, rasterized=True)
+    unit = adata.uns.get("time_unit", "t")
+    ax.figure.colorbar(shades, ax=ax, label=f"potential ([x]$^2$/{unit})")
+    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+    return finish("landscape", ax.figure, ax, show=show, save=save, return_fig=return_fig)

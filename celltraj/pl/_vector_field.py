@@ -1,0 +1,91 @@
+"""Draw where cells would go from here."""
+
+from __future__ import annotations
+
+import torch
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj._anndata import check_dimension, read_representation, read_times
+from celltraj.models import Process
+from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of, time_label
+from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._grid import grid_of_states
+
+
+def vector_field(
+    adata: AnnData,
+    bridge: Process,
+    *,
+    time: float,
+    time_key: str = "time",
+    basis: str = "X",
+    components: tuple[int, int] = (0, 1),
+    n_grid: int = 20,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the drift at a time as arrows over the cells of two components.
+
+    Parameters
+    ----------
+    adata
+        Observed cells; not changed.
+    bridge
+        A fitted bridge, its reference, or any process in the representation ``basis``.
+    time
+        When, in the user's unit; a bridge shows its reference beyond the snapshots.
+    time_key
+        Column of ``obs`` with the sampling times.
+    basis
+        Representation that ``bridge`` was fitted in.
+    components
+        Two variables of it; the others are those of the nearest cell in the plane.
+    n_grid
+        Arrows in each direction; none is drawn far from all cells.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        A column or representation does not exist.
+    ValueError
+        The bridge has another dimension than ``basis``, or ``n_grid`` is less than 2.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> ct.pl.vector_field(adata, bridge, time=1.5, show=False).get_title()
+    'time 1.5'
+    """
+    if n_grid < 2:
+        raise ValueError(f"n_grid must be at least 2; found {n_grid}")
+    name, cells = plane(adata, basis, components)
+    whole = read_representation(adata, name)[1]
+    check_dimension(bridge, whole.shape[1], name)
+    times = read_times(adata, time_key)
+    _, _, states, is_near = grid_of_states(whole, components, n_grid)
+    states = states[is_near]
+    drift = bridge.drift(float(time), torch.from_numpy(states)).numpy()
+    shades, legend, scale = colors_of(adata, times, None)
+    ax = axes_of(ax)
+    ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.4, rasterized=True)
+    chosen = list(components)
+    ax.quiver(*states[:, chosen].T, *drift[:, chosen].T, angles="xy", width=0.003, zorder=3)
+    label, ticks = color_label(adata, times, time_key, None)
+    explain(ax, legend, scale, label, ticks=ticks)
+    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+    ax.set_title(f"{time_label(adata, time_key)} {time:g}")
+    return finish("vector_field", ax.figure, ax, show=show, save=save, return_fig=return_fig)
