@@ -175,7 +175,7 @@ def refine(
             break
         reference = _refit(number, family, state, train, paths, draws)
         change = _change(reference, state.reference, paths)
-        if refinement.estimate_sigma:
+        if refinement.estimate_sigma and number > 0:  # Brownian motion leaves all to the noise
             reference = with_sigma(reference, _estimated_sigma(state, train))
     bar.close()
     best = _best(rounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from celltraj.models import Bridge
 from celltraj.pl._finish import Save, finish
@@ -73,8 +74,9 @@ def refinement(
             panel.plot(table.index, table[column], marker="o", ms=3, color=f"C{k}", label=column)
         panel.axvline(kept, color="grey", ls="--", lw=0.8)
         panel.set(xlabel="round", ylabel=label)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(columns) > 1:
-            panel.legend(frameon=False)
+            panel.legend(frameon=False, loc="center right")
     if len(panels) > 1:
         axes[1].set_yscale("log")
     # Brownian motion, where a family begins, is so far off that nothing else would be seen

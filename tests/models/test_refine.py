@@ -144,10 +144,10 @@ def test_hold_out_keeps_the_round_that_predicts_best(prey):
 
 
 def test_sigma_follows_the_bridges(prey):
-    _, rounds = refined(prey, LotkaVolterra(sigma=0.3), estimate_sigma=True, max_rounds=5)
-    last = rounds[-1].sigma
-    # couplings take the nearest cells, so that less is left to the noise than there was
-    assert 0.02 < last < 0.15
+    _, rounds = refined(prey, LotkaVolterra(sigma=0.3), estimate_sigma=True, max_rounds=12)
+    # 400 pairs of two residuals: standard error sigma / sqrt(1600), besides the freedom to choose
+    # partners, which lowers it, and the snapshots' own scatter, which does not enter
+    assert rounds[-1].sigma == pytest.approx(0.1, rel=0.25)
     assert rounds[0].sigma == 0.3
 
 
