@@ -10,12 +10,14 @@ from celltraj.models._save import load
 from celltraj.models._simulate import Trajectories, simulate
 from celltraj.models.references import (
     Brownian,
+    GeneRegulation,
     LotkaVolterra,
     ModuleReference,
     NeuralReference,
     OrnsteinUhlenbeck,
     PotentialLandscape,
     Repressilator,
+    Simulator,
     Vortex,
     stack_points,
 )
@@ -24,6 +26,7 @@ __all__ = [
     "Affine",
     "Bridge",
     "Brownian",
+    "GeneRegulation",
     "LotkaVolterra",
     "ModuleReference",
     "NeuralDrift",
@@ -39,6 +42,7 @@ __all__ = [
     "Repressilator",
     "ReversibleProcess",
     "Round",
+    "Simulator",
     "Trajectories",
     "Vortex",
     "default_sigma",

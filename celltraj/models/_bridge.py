@@ -304,7 +304,7 @@ def check_family(reference: Reference, snapshots: Snapshots) -> None:
         Another dimension, negative cells of a positive family, a drift of another shape or with
         values that are not finite.
     """
-    name, dim = type(reference).__name__, getattr(reference, "dim", snapshots.dim)
+    name, dim = type(reference).__name__, getattr(reference, "dim", None) or snapshots.dim
     if dim != snapshots.dim:
         raise ValueError(
             f"{name} has {dim} variables, the data have {snapshots.dim}; choose {dim} of them, or "

@@ -1,5 +1,6 @@
 """What every reference family must satisfy. To add one: its class, known parameters, a start."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Affine,
     Brownian,
+    GeneRegulation,
     LotkaVolterra,
     ModuleReference,
     NeuralReference,
@@ -20,6 +22,7 @@ from celltraj.models import (
     Process,
     Reference,
     Repressilator,
+    Simulator,
     Vortex,
     fit_bridge,
     simulate,
@@ -42,6 +45,14 @@ class Spring(torch.nn.Module):
         return -self.rate * x + self.push * torch.cos(t)
 
 
+def spring(parameters, x, start, stop):
+    """Return where a spring ends, as a program of the user's would."""
+    left = math.exp(-parameters["rate"] * (stop - start))
+    return parameters["rest"] + (x - parameters["rest"]) * left
+
+
+SPRING = Simulator(spring, {"rate": (0.0, 2.0), "rest": (-2.0, 4.0)}, step=1e-3, sigma=0.3)
+CIRCUIT = GeneRegulation(half_level=torch.tensor([2.0, 2.0]), l1=0.0, sigma=0.1)
 TURN = torch.tensor([[-0.3, -1.0], [0.8, -0.2]])
 DIAGONAL = OrnsteinUhlenbeck(full=False, sigma=0.3, ridge=0.0)
 # a member with known parameters, an unfitted one, and the dimension of the data
@@ -62,6 +73,18 @@ FAMILIES = {
     "Vortex": (Vortex(0.2, 2.0, 1.0, 1.5, 0.1, 0.0, 0.1), Vortex(sigma=0.1), 2),
     "PotentialLandscape": (None, PotentialLandscape(width=8, sigma=0.3, decay=1e-5), 2),
     "NeuralReference": (None, NeuralReference(width=8, sigma=0.3, decay=1e-5), 2),
+    "GeneRegulation": (
+        replace(
+            CIRCUIT,
+            production=torch.tensor([6.0, 4.0]),
+            degradation=torch.tensor([0.8, 1.2]),
+            bias=torch.tensor([1.5, -1.0]),
+            weights=torch.tensor([[0.0, -4.0], [3.0, 0.0]]),
+        ),
+        CIRCUIT,
+        2,
+    ),
+    "Simulator": (replace(SPRING, parameters={"rate": 0.7, "rest": 1.0}), SPRING, 2),
     "user's module": (
         ModuleReference(Spring(), sigma=0.3),
         ModuleReference(Spring(0.1, 0.0), sigma=0.3),
@@ -160,8 +183,8 @@ def test_fit_recovers_what_made_the_paths(family):
 
 def test_hours_for_days_change_only_the_unit(family):
     member, start, d = family
-    if isinstance(start, ModuleReference):
-        pytest.skip("a module of the user's knows its own clock")
+    if isinstance(start, ModuleReference | Simulator):
+        pytest.skip("code of the user's knows its own clock")
     (days,) = paths_of(member, d)
     hours = replace(days, times=24 * days.times, velocity=days.velocity / 24)
     x = cells(20, d, seed=5)
@@ -172,7 +195,7 @@ def test_hours_for_days_change_only_the_unit(family):
 def test_the_order_of_paths_does_not_matter(family):
     member, start, d = family
     (paths,) = paths_of(member, d)
-    if isinstance(start, PotentialLandscape | NeuralReference):
+    if isinstance(start, PotentialLandscape | NeuralReference | Simulator):
         pytest.skip("learns from a random choice of points")
     order = torch.randperm(N_PATHS, generator=generator())
     mixed = replace(paths, x=paths.x[:, order], velocity=paths.velocity[:, order])
@@ -192,7 +215,7 @@ def test_free_parameters_come_back(family):
 
 def test_a_family_survives_a_file(family):
     member, _, d = family
-    if isinstance(member, ModuleReference):
+    if isinstance(member, ModuleReference | Simulator):
         with pytest.raises(TypeError, match="cannot be saved, since its code is yours"):
             pack_reference(member)
         return

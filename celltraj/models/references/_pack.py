@@ -10,6 +10,7 @@ from torch import Tensor
 
 from celltraj.models._process import Reference
 from celltraj.models.references.brownian import Brownian
+from celltraj.models.references.gene_regulation import GeneRegulation
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from celltraj.models.references.potential_landscape import (
@@ -24,6 +25,7 @@ _FAMILIES = {
     family.__name__: family
     for family in (
         Brownian,
+        GeneRegulation,
         LotkaVolterra,
         NeuralReference,
         OrnsteinUhlenbeck,
