@@ -6,7 +6,9 @@ exp(-a f_i)`` and explore in proportion to their distance from it, each coordina
     theta_i <- theta_i - h (theta_i - c) + s sqrt(h) (theta_i - c) z_i,   z_i ~ N(0, I)
 
 so that the ensemble contracts by ``sqrt((1 - h)^2 + s^2 h)`` a step once ``c`` rests. The sharpness
-``a`` follows the values: a fixed share of the particles has a say. Fornasier, Klock & Riedl,
+``a`` follows the values: a fixed share of the particles has a say. A contracted ensemble is spread
+out anew around the best point, as wide as that has moved, so that it does not settle on its way.
+Fornasier, Klock & Riedl,
 *Consensus-based optimization methods converge globally* (2024), for the global convergence;
 Riedl, Klock, Geldhauser & Fornasier, *Gradient is all you need?* (2023), eq. 4.
 """
@@ -22,8 +24,10 @@ from torch import Tensor
 _STEP, _NOISE = 0.2, 1.0  # contraction by .92 a step
 _SAY = 0.15  # share of the particles that the consensus is made of
 _PER_PARAMETER, _AT_LEAST = 12, 36  # particles
-_SETTLED = 1e-4  # spread of the ensemble, in widths of the box
-_MOST_STEPS = 250
+_CONTRACTED = 0.05  # of its first spread, where an ensemble is spread out anew
+_RESPREAD = 0.1  # of its former spread, unless the consensus is still on its way
+_SETTLED = 3e-4  # spread of the ensemble, in widths of the box
+_MOST_STEPS = 400
 
 
 def minimise_by_consensus(
@@ -42,7 +46,7 @@ def minimise_by_consensus(
     dim
         Number of parameters.
     start
-        ``(dim,)`` guess that half of the particles begin around; by default all fill the box.
+        ``(dim,)`` guess that the particles begin around; by default they fill the box.
     generator
         Source of randomness.
 
@@ -52,12 +56,11 @@ def minimise_by_consensus(
         ``objective`` is finite at none of the particles.
     """
     n = max(_AT_LEAST, _PER_PARAMETER * dim)
-    theta = torch.rand(n, dim, dtype=torch.float64, generator=generator)
-    if start is not None:
-        near = start + 0.1 * torch.randn(n // 2, dim, dtype=torch.float64, generator=generator)
-        theta[: n // 2] = near.clamp(0, 1)
-        theta[0] = start
-    best, lowest = theta[0], math.inf
+    if start is None:
+        theta, wide = torch.rand(n, dim, dtype=torch.float64, generator=generator), 0.3
+    else:
+        theta, wide = _spread_out(start, 0.1, n, generator), 0.1
+    best, lowest, home = theta[0], math.inf, theta.mean(0)
     for _ in range(_MOST_STEPS):
         values = objective(theta)
         values = torch.where(torch.isfinite(values), values, math.inf)
@@ -66,13 +69,26 @@ def minimise_by_consensus(
         if float(values.min()) < lowest:
             lowest, best = float(values.min()), theta[values.argmin()].clone()
         centre = _votes(values) @ theta
-        if float(theta.std(0).max()) < _SETTLED:
-            break
         away = theta - centre
+        spread = float(theta.std(0).max())
+        if spread < _SETTLED:
+            break
+        if spread < _CONTRACTED * wide:
+            moved = float((best - home).abs().max())
+            wide, home = min(0.3, max(moved / 2, _RESPREAD * wide)), best
+            theta = _spread_out(best, wide, n, generator)
+            continue
         noise = torch.randn(theta.shape, dtype=torch.float64, generator=generator)
         theta = (theta - _STEP * away + _NOISE * math.sqrt(_STEP) * away * noise).clamp(0, 1)
     (at_centre,) = objective(centre[None]).tolist()
     return centre if at_centre <= lowest else best
+
+
+def _spread_out(centre: Tensor, width: float, n: int, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(n, len(centre), dtype=torch.float64, generator=generator)
+    theta = (centre + width * noise).clamp(0, 1)
+    theta[0] = centre
+    return theta
 
 
 def _votes(values: Tensor) -> Tensor:

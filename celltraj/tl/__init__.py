@@ -4,6 +4,7 @@ from celltraj.tl._bootstrap import bootstrap
 from celltraj.tl._cross_validate import cross_validate
 from celltraj.tl._fit_bridge import fit_bridge
 from celltraj.tl._interpolate import interpolate
+from celltraj.tl._regulation import regulation
 from celltraj.tl._simulate import simulate
 
-__all__ = ["bootstrap", "cross_validate", "fit_bridge", "interpolate", "simulate"]
+__all__ = ["bootstrap", "cross_validate", "fit_bridge", "interpolate", "regulation", "simulate"]

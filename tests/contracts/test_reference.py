@@ -52,7 +52,7 @@ def spring(parameters, x, start, stop):
 
 
 SPRING = Simulator(spring, {"rate": (0.0, 2.0), "rest": (-2.0, 4.0)}, step=1e-3, sigma=0.3)
-CIRCUIT = GeneRegulation(half_level=torch.tensor([2.0, 2.0]), l1=0.0, sigma=0.1)
+CIRCUIT = GeneRegulation(half_level=torch.tensor([2.0, 2.0]), l1=0.0, ridge=0.0, sigma=0.1)
 TURN = torch.tensor([[-0.3, -1.0], [0.8, -0.2]])
 DIAGONAL = OrnsteinUhlenbeck(full=False, sigma=0.3, ridge=0.0)
 # a member with known parameters, an unfitted one, and the dimension of the data

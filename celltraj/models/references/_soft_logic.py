@@ -18,9 +18,9 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import minimize, nnls
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 _STEEPEST = 20.0  # weight beyond which a logistic of inputs in [0, 1] is a step
-_RIDGE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class LogicProblem:
         ``(n,)`` its own level, in [x], and velocity, in [x]/[t].
     share
         ``(n,)`` weights of the points.
-    l1
-        Penalty of a weight of one.
+    l1, ridge
+        Penalties of a weight, and of the square of a bias, of one.
     """
 
     inputs: np.ndarray
@@ -54,6 +54,7 @@ class LogicProblem:
     speed: np.ndarray
     share: np.ndarray
     l1: float
+    ridge: float
 
     @cached_property
     def units(self) -> tuple[float, float]:
@@ -73,9 +74,9 @@ class LogicProblem:
         weighted = self.share / self.share.sum() * residual
         slope = 2 * weighted * production * on * (1 - on)
         to_weights = self.inputs.T @ slope
-        rates = [2 * weighted @ on, -2 * weighted @ x, slope.sum() + 2 * _RIDGE * bias]
+        rates = [2 * weighted @ on, -2 * weighted @ x, slope.sum() + 2 * self.ridge * bias]
         gradient = np.concatenate([rates, to_weights + self.l1, -to_weights + self.l1])
-        penalty = self.l1 * (p + q).sum() + _RIDGE * bias**2
+        penalty = self.l1 * (p + q).sum() + self.ridge * bias**2
         return float(weighted @ residual + penalty), gradient
 
 
@@ -89,14 +90,11 @@ def fit_logic(problem: LogicProblem, start: Logic | None) -> Logic:
         rates = [start.production / speed, start.degradation * level / speed, start.bias]
         first = np.concatenate([rates, start.weights.clip(0), (-start.weights).clip(0)])
     bounds = [(0, None), (0, None), (-_STEEPEST, _STEEPEST), *[(0, _STEEPEST)] * (2 * m)]
-    found = minimize(
-        problem.loss,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-8},
-    ).x
+    options = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-8}
+    with threadpool_limits(1, user_api="blas"):  # products this thin are slower on more threads
+        found = minimize(
+            problem.loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        ).x
     return Logic(
         production=found[0] * speed,
         degradation=found[1] * speed / level,

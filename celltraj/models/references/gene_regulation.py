@@ -38,6 +38,9 @@ class GeneRegulation:
         all pairs but a gene with itself, which snapshots hardly tell from its decay.
     l1
         Share of a gene's squared velocity that a weight of one must explain to be worth it.
+    ridge
+        The same for the square of a bias: it settles what data leave open for a gene that never
+        saturates, whose bias trades with its production.
     hill
         Exponent n, the same for all.
     half_level
@@ -53,7 +56,7 @@ class GeneRegulation:
     Raises
     ------
     ValueError
-        ``edges`` is not square, ``l1`` negative, or ``hill`` or ``sigma`` not positive.
+        ``edges`` is not square, a penalty is negative, or ``hill`` or ``sigma`` is not positive.
 
     References
     ----------
@@ -73,7 +76,8 @@ class GeneRegulation:
     """
 
     edges: Tensor | None = None
-    l1: float = 3e-3
+    l1: float = 1e-2
+    ridge: float = 1e-3
     hill: float = 2.0
     half_level: Tensor | None = None
     production: Tensor | None = None
@@ -95,9 +99,10 @@ class GeneRegulation:
                     f"found {tuple(edges.shape)}"
                 )
             object.__setattr__(self, "edges", edges)
-        if not self.l1 >= 0 or not self.hill > 0:
+        if not (self.l1 >= 0 and self.ridge >= 0 and self.hill > 0):
             raise ValueError(
-                f"l1 must not be negative and hill positive; found {self.l1}, {self.hill}"
+                "l1 and ridge must not be negative and hill positive; "
+                f"found {self.l1}, {self.ridge}, {self.hill}"
             )
         if self.sigma is not None and not 0 < self.sigma < float("inf"):
             raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
@@ -159,7 +164,9 @@ class GeneRegulation:
         level, speed, share = x[kept].numpy(), velocity[kept].numpy(), w[kept].numpy()
         genes = [
             fit_logic(
-                LogicProblem(inputs[:, allowed], level[:, i], speed[:, i], share, self.l1),
+                LogicProblem(
+                    inputs[:, allowed], level[:, i], speed[:, i], share, self.l1, self.ridge
+                ),
                 None if self.weights is None else self._logic_of(i, allowed),
             )
             for i, allowed in enumerate(allowed_edges(self.edges, d).numpy())

@@ -15,7 +15,7 @@ from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import stack_points
 
-_MOST_POINTS = 2_000  # of paths that a simulation is compared with
+_MOST_POINTS, _MOST_TIMES = 2_000, 24  # of paths that a simulation is compared with
 
 Advance = Callable[[Mapping[str, float], Cells, float, float], Cells]
 
@@ -132,9 +132,10 @@ class Simulator:
             ``advance`` returns another shape, or nothing finite within the bounds.
         """
         t, x, velocity, w = stack_points(paths)
-        kept = torch.randperm(len(x), generator=generator)[:_MOST_POINTS]
-        times, groups = t[kept, 0].unique(return_inverse=True)
-        rows = [kept[groups == k] for k in range(len(times))]
+        nodes = t[:, 0].unique()
+        times = nodes[torch.randperm(len(nodes), generator=generator)[:_MOST_TIMES]]
+        most = _MOST_POINTS // len(times)
+        rows = [_choice(t[:, 0] == time, most, generator) for time in times]
 
         def value(theta: Tensor) -> float:
             parameters = self._named(theta)
@@ -170,3 +171,8 @@ class Simulator:
         values = self.estimates()
         shares = [(values[name] - low) / (high - low) for name, (low, high) in self.bounds.items()]
         return torch.tensor(shares).double().clamp(0, 1)
+
+
+def _choice(among: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    rows = among.nonzero()[:, 0]
+    return rows[torch.randperm(len(rows), generator=generator)[:most]]

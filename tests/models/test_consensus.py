@@ -1,0 +1,130 @@
+"""Consensus-based optimisation finds minima that a gradient would not."""
+
+import math
+
+import pytest
+import torch
+
+import celltraj as ct
+from celltraj._snapshots import Snapshots
+from celltraj.models import Refinement, Simulator, refine, simulate
+from celltraj.models._consensus import minimise_by_consensus
+from celltraj.ot import solve
+
+AT = torch.tensor([0.3, 0.62]).double()
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def bowl(theta):
+    return (theta - AT).square().sum(1)
+
+
+def rastrigin(theta):
+    """Return a function with about a hundred minima in the box, the lowest at AT."""
+    z = 10 * (theta - AT)
+    return (z.square() + 3 * (1 - torch.cos(2 * math.pi * z))).sum(1)
+
+
+def stairs(theta):
+    """Return a function whose gradient is zero wherever it exists."""
+    return ((theta - AT).abs() * 200).floor().sum(1)
+
+
+def nearly_nowhere(theta):
+    """Return a bowl that is finite on a third of the box only."""
+    return torch.where(theta[:, 0] < 0.4, bowl(theta), math.nan)
+
+
+@pytest.mark.parametrize(
+    ("objective", "tolerance"),
+    [(bowl, 1e-3), (rastrigin, 5e-3), (stairs, 5e-3), (nearly_nowhere, 1e-3)],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_minimum_is_found(objective, tolerance, seed):
+    found = minimise_by_consensus(objective, 2, generator=generator(seed))
+    assert (found - AT).abs().max() < tolerance
+
+
+def test_a_minimum_on_the_edge_of_the_box_is_found():
+    found = minimise_by_consensus(lambda theta: theta.sum(1), 3, generator=generator())
+    assert found.max() < 1e-3
+
+
+def test_a_start_at_the_minimum_stays():
+    found = minimise_by_consensus(bowl, 2, start=AT, generator=generator())
+    assert (found - AT).abs().max() < 1e-3
+
+
+def test_nothing_finite_is_an_error():
+    with pytest.raises(ValueError, match="no finite states anywhere"):
+        minimise_by_consensus(lambda theta: theta[:, 0] * math.nan, 2, generator=generator())
+
+
+def predation(parameters, x, start, stop):
+    """Return prey and predators after four Euler steps, as a program in NumPy would."""
+    states, h = x.numpy().copy(), (stop - start) / 4
+    for _ in range(4):
+        prey, predator = states.T.copy()
+        meet = prey * predator
+        states[:, 0] += h * (parameters["alpha"] * prey - 0.4 * meet)
+        states[:, 1] += h * (0.1 * meet - parameters["gamma"] * predator)
+    return torch.from_numpy(states)
+
+
+def test_a_program_is_fitted_to_snapshots():
+    adata = ct.datasets.lotka_volterra_simulation(n_cells=100, seed=0)
+    clouds = [torch.from_numpy(adata.X[adata.obs["time"] == t]) for t in (0.0, 1.0, 2.0, 3.0)]
+    found, rounds = refine(
+        Snapshots((0.0, 1.0, 2.0, 3.0), tuple(clouds)),
+        Simulator(predation, {"alpha": (0.0, 3.0), "gamma": (0.0, 2.0)}, step=0.01, sigma=0.1),
+        solver=solve,
+        refinement=Refinement(max_rounds=5),
+        generator=generator(),
+        progress=False,
+    )
+    # the spread of estimates from 100 cells over three gaps is about 2 %
+    assert found.estimates() == pytest.approx({"alpha": 1.0, "gamma": 0.4}, rel=0.08)
+    assert rounds[-1].log_likelihood > rounds[0].log_likelihood
+
+
+def decay(parameters, x, start, stop):
+    return x * math.exp(-parameters["rate"] * (stop - start))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bounds": {"rate": (1.0, 1.0)}}, "bounds of rate must be finite and increase"),
+        ({"bounds": {"rate": (0.0, math.inf)}}, "bounds of rate must be finite"),
+        ({"bounds": {}}, "some bounds and a positive step"),
+        ({"step": 0.0}, "a positive step"),
+        ({"parameters": {"speed": 1.0}}, "are not those of bounds"),
+        ({"sigma": -1.0}, "sigma must be positive"),
+    ],
+)
+def test_options_of_a_simulator_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Simulator(**({"advance": decay, "bounds": {"rate": (0.0, 1.0)}, "step": 0.1} | options))
+
+
+@pytest.mark.parametrize(
+    ("advance", "message"),
+    [
+        (lambda p, x, start, stop: x[:, :1], r"advance returned \(5, 1\)"),
+        (lambda p, x, start, stop: x * math.nan, "NaN or infinite at time 2"),
+        (lambda p, x, start, stop: x.numpy(), "advance returned ndarray"),
+    ],
+)
+def test_what_a_program_returns_is_checked(advance, message):
+    law = Simulator(advance, {"rate": (0.0, 1.0)}, step=0.1, parameters={"rate": 0.5}, sigma=0.1)
+    with pytest.raises(ValueError, match=message):
+        law.drift(2.0, torch.ones(5, 2))
+
+
+def test_a_program_can_be_simulated():
+    law = Simulator(decay, {"rate": (0.0, 1.0)}, step=1e-3, parameters={"rate": 0.5}, sigma=1e-6)
+    path = simulate(law, torch.ones(3, 1), (0.0, 2.0), generator=generator())
+    torch.testing.assert_close(path.x[-1], torch.full((3, 1), math.exp(-1.0)), rtol=1e-3, atol=0)
