@@ -127,7 +127,7 @@ def refine(
     Raises
     ------
     ValueError
-        The family does not suit the data.
+        The family does not suit the data, or the held-out time is not an inner one.
     RefinementError
         A round failed; its ``result`` is the bridge on the best reference until then.
 
@@ -149,6 +149,10 @@ def refine(
     check_family(reference, snapshots)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     held = refinement.hold_out
+    if held is not None and held not in snapshots.times[1:-1]:
+        raise ValueError(
+            f"hold_out must be one of the inner times {snapshots.times[1:-1]}; found {held:g}"
+        )
     train = snapshots if held is None else snapshots.without([held])
     family = reference
     if not reference.is_fitted:
@@ -156,11 +160,16 @@ def refine(
     rounds: list[Round] = []
     kept: list[Reference] = []
     state: _State | None = None
+    paths: list[Paths] = []
+    draws = torch.Generator()
     change = math.nan
     bar = tqdm(range(refinement.max_rounds + 1), desc="refining", disable=not progress)
     for number in bar:
-        draws = torch.Generator().manual_seed(seed)
         try:
+            if state is not None:
+                reference = _next(number - 1, family, state, train, paths, draws, refinement)
+                change = _change(reference, state.reference, paths)
+            draws = torch.Generator().manual_seed(seed)
             state = _couple_all(train, reference, solver)
             paths = _sample_all(state, train, draws)
             score = math.nan if held is None else _held_out(state, snapshots, train, held, seed)
@@ -173,10 +182,6 @@ def refine(
         bar.set_postfix(log_likelihood=f"{rounds[-1].log_likelihood:.4g}")
         if number == refinement.max_rounds or _is_settled(rounds, refinement):
             break
-        reference = _refit(number, family, state, train, paths, draws)
-        change = _change(reference, state.reference, paths)
-        if refinement.estimate_sigma and number > 0:  # Brownian motion leaves all to the noise
-            reference = with_sigma(reference, _estimated_sigma(state, train))
     bar.close()
     best = _best(rounds)
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
@@ -203,19 +208,25 @@ def _sample_all(state: _State, train: Snapshots, draws: torch.Generator) -> list
     return paths
 
 
-def _refit(
+def _next(
     number: int,
     family: Reference,
     state: _State,
     train: Snapshots,
     paths: Sequence[Paths],
     draws: torch.Generator,
+    refinement: Refinement,
 ) -> Reference:
+    """Return the reference that the bridge of round ``number`` asks for."""
     current = state.reference
     if number >= _BY_PATHS and isinstance(current, Parametric):
-        return score_transitions(current, train, state.flows, state.couplings)
-    start = current if isinstance(current, type(family)) else family
-    return start.fit(paths, generator=draws)
+        fitted: Reference = score_transitions(current, train, state.flows, state.couplings)
+    else:
+        start = current if isinstance(current, type(family)) else family
+        fitted = start.fit(paths, generator=draws)
+    if refinement.estimate_sigma and number > 0:  # Brownian motion leaves all to the noise
+        return with_sigma(fitted, _estimated_sigma(state, train))
+    return fitted
 
 
 def _round(
