@@ -56,7 +56,7 @@ class Undefined(Plain):
     ("options", "error", "message"),
     [
         (
-            {"reference": ct.models.GeneRegulation(edges=np.ones((3, 3)))},
+            {"reference": ct.models.GeneRegulation(edges=torch.ones(3, 3))},
             ValueError,
             "has 3 variables, the data have 2",
         ),
