@@ -155,7 +155,8 @@ def refine(
         )
     train = snapshots if held is None else snapshots.without([held])
     family = reference
-    if not reference.is_fitted:
+    n_starts = 0 if reference.is_fitted else 1  # Brownian motion is no result of the family
+    if n_starts:
         reference = Brownian(sigma_of(reference))
     rounds: list[Round] = []
     kept: list[Reference] = []
@@ -174,7 +175,7 @@ def refine(
             paths = _sample_all(state, train, draws)
             score = math.nan if held is None else _held_out(state, snapshots, train, held, seed)
         except (ValueError, ConvergenceError, torch.linalg.LinAlgError) as error:
-            if not rounds:
+            if len(rounds) <= n_starts:
                 raise
             raise _diverged(number, error, rounds, kept, snapshots, solver) from error
         rounds.append(_round(number, state, change, paths, score))
