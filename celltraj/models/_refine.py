@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from tqdm.auto import tqdm
@@ -161,24 +162,25 @@ def refine(
     rounds: list[Round] = []
     kept: list[Reference] = []
     state: _State | None = None
-    paths: list[Paths] = []
+    recent: list[list[Paths]] = []
     draws = torch.Generator()
     change = math.nan
     bar = tqdm(range(refinement.max_rounds + 1), desc="refining", disable=not progress)
     for number in bar:
         try:
             if state is not None:
+                paths = _evidence(recent, rounds)
                 reference = _next(number - 1, family, state, train, paths, draws, refinement)
-                change = _change(reference, state.reference, paths)
+                change = _change(reference, state.reference, recent[-1])
             draws = torch.Generator().manual_seed(seed)
             state = _couple_all(train, reference, solver)
-            paths = _sample_all(state, train, draws)
+            recent = [*recent[-1:], _sample_all(state, train, draws)]
             score = math.nan if held is None else _held_out(state, snapshots, train, held, seed)
         except (ValueError, ConvergenceError, torch.linalg.LinAlgError) as error:
             if len(rounds) <= n_starts:
                 raise
             raise _diverged(number, error, rounds, kept, snapshots, solver) from error
-        rounds.append(_round(number, state, change, paths, score))
+        rounds.append(_round(number, state, change, recent[-1], score))
         kept.append(reference)
         bar.set_postfix(log_likelihood=f"{rounds[-1].log_likelihood:.4g}")
         if number == refinement.max_rounds or _is_settled(rounds, refinement):
@@ -207,6 +209,15 @@ def _sample_all(state: _State, train: Snapshots, draws: torch.Generator) -> list
         drawn = sample_paths(state.reference, flow, i, train.x[k + 1][j], generator=draws)
         paths.append(drawn)
     return paths
+
+
+def _evidence(recent: Sequence[list[Paths]], rounds: Sequence[Round]) -> list[Paths]:
+    """Return the paths of the last round; of the last two once the likelihood has fallen.
+
+    A refinement that falls oscillates about what it looks for, and the mean is nearer to it.
+    """
+    fell = any(b.log_likelihood < a.log_likelihood for a, b in pairwise(rounds[1:]))
+    return [part for paths in recent[-2 if fell else -1 :] for part in paths]
 
 
 def _next(

@@ -1,6 +1,7 @@
 """Refinement: recovered parameters, what never falls, units, and what goes wrong."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from celltraj.models import (
     fit_bridge,
     refine,
     simulate,
+    stack_points,
 )
 from celltraj.models._bridge import couple
 from celltraj.models._scoring import RowMoments, log_likelihood, score_transitions
@@ -190,6 +192,48 @@ def test_beyond_the_snapshots_the_fitted_law_goes_on(prey):
     )
     moved = (expected - x).norm(dim=1).mean()
     assert (forecast - expected).norm(dim=1).mean() < 0.15 * moved
+
+
+@dataclass(frozen=True)
+class Overshooting:
+    """Jumps past the rate that the paths ask for, as far again as it was from it."""
+
+    rate: float | None = None
+    sigma: float | None = 0.3
+
+    @property
+    def is_fitted(self):
+        return self.rate is not None
+
+    def drift(self, t, x):
+        return self.rate * x
+
+    def diffusion(self, t, x):
+        return torch.full_like(x, self.sigma)
+
+    def estimates(self):
+        return {} if self.rate is None else {"rate": self.rate}
+
+    def fit(self, paths, *, generator):
+        _, x, velocity, w = stack_points(paths)
+        wanted = float((w @ (x * velocity)).sum() / (w @ x.square()).sum())
+        EVIDENCE.append(len(paths))
+        return replace(self, rate=wanted - 2.5 * (0.0 if self.rate is None else self.rate - wanted))
+
+
+EVIDENCE = []
+
+
+def test_a_refinement_that_oscillates_is_damped():
+    EVIDENCE.clear()
+    x = 1 + torch.rand(60, 1, dtype=torch.float64, generator=generator())
+    halving = Snapshots((0.0, 1.0, 2.0), (x, x / 2, x / 4))
+    _, rounds = refined(halving, Overshooting(), max_rounds=8)
+    fell = [b.log_likelihood < a.log_likelihood for a, b in pairwise(rounds[1:])]
+    first = fell.index(True)
+    # two gaps a round; two rounds from the first fall on
+    assert EVIDENCE[: first + 2] == [2] * (first + 2)
+    assert set(EVIDENCE[first + 2 :]) == {4}
 
 
 class Broken(torch.nn.Module):
