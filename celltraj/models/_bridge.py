@@ -128,11 +128,17 @@ class Bridge:
     def score(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` score of the bridge's marginal, in 1/[x].
 
+        Zero before the first snapshot, where nothing says that some states were more likely than
+        others: a backward simulation then runs the reference back with its noise, which draws from
+        the likelihood ``p(x_first | x_t)`` of earlier states for a drift of constant divergence.
+
         Raises
         ------
         ValueError
-            ``t`` lies outside the observed times, where the bridge has no marginal.
+            ``t`` lies after the last snapshot, where the bridge has no marginal.
         """
+        if t < self.snapshots.times[0]:
+            return torch.zeros_like(x)
         self._check_observed(t)
         return self.field.score(t, x)
 
@@ -177,7 +183,7 @@ class Bridge:
         if not first <= t <= last:
             raise ValueError(
                 f"time {t:g} lies outside the observed [{first:g}, {last:g}]; "
-                "only a forward simulation goes beyond"
+                "a forward simulation goes beyond the last, a backward one before the first"
             )
 
 

@@ -39,9 +39,9 @@ def bootstrap(
     with replacement within each time, the extremes where there are too few draws. Each draw goes
     through the whole of ``fit``, so that refinement, couplings and sigma all vary.
 
-    Over 20 simulated Lotka-Volterra data sets of 5 x 50 cells with 39 draws each, intervals of
-    level .9 held the true parameter in 76 % of the cases: read them as somewhat too narrow where
-    cells are few.
+    Over 56 simulated Lotka-Volterra data sets of 5 x 50 cells with 39 draws each, intervals of
+    level .9 held the true parameter in 83 % of the cases (standard error 3 %): read them as
+    somewhat too narrow where cells are few.
 
     Parameters
     ----------

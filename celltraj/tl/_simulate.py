@@ -38,6 +38,9 @@ def simulate(
     """Simulate trajectories from the cells observed at ``start``, forwards or backwards in time.
 
     ``dX = b(t, X) dt + sigma dW``; backwards the reversed SDE; ``ode=True`` the probability flow.
+    Beyond the snapshots of a bridge its reference goes on: forwards after the last one a forecast,
+    backwards before the first a hindcast, under which all earlier states are equally likely a
+    priori.
 
     Parameters
     ----------

@@ -194,6 +194,24 @@ def test_beyond_the_snapshots_the_fitted_law_goes_on(prey):
     assert (forecast - expected).norm(dim=1).mean() < 0.15 * moved
 
 
+def test_before_the_snapshots_the_law_runs_back():
+    rate, sigma, n = 0.7, 0.3, 4000
+    law = OrnsteinUhlenbeck(matrix=torch.tensor([[-rate]]), shift=torch.zeros(1), sigma=sigma)
+    x = torch.ones(n, 1, dtype=torch.float64)
+    cells = Snapshots((1.0, 2.0), (x[:20], x[:20] / 2))
+    bridge = fit_bridge(
+        cells, law, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+    )
+    past = simulate(bridge, x, (1.0, 0.0), generator=generator()).x[-1]
+    # as a function of y, p(1 | y) is normal about exp(rate), with the variance of the noise as
+    # seen from there; four standard errors beside the steps of the simulation
+    mean, variance = np.exp(rate), sigma**2 * (np.exp(2 * rate) - 1) / (2 * rate)
+    assert abs(float(past.mean()) - mean) < 4 * (variance / n) ** 0.5 + 0.002
+    assert abs(float(past.var()) / variance - 1) < 4 * (2 / n) ** 0.5 + 0.02
+    with pytest.raises(ValueError, match="lies outside the observed"):
+        simulate(bridge, x, (3.0, 2.0), generator=generator())
+
+
 @dataclass(frozen=True)
 class Overshooting:
     """Jumps past the rate that the paths ask for, as far again as it was from it."""
