@@ -65,7 +65,9 @@ def test_cells_do_not_see_each_other(process):
     order = torch.tensor([3, 1, 4, 0, 5, 8, 2, 6, 7])
     torch.testing.assert_close(process.drift(0.5, x)[order], process.drift(0.5, x[order]))
     # a product over fewer rows may round differently in float32
-    torch.testing.assert_close(process.drift(0.5, x)[:2], process.drift(0.5, x[:2]))
+    torch.testing.assert_close(
+        process.drift(0.5, x)[:2], process.drift(0.5, x[:2]), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_simulation_lands_on_every_time_without_a_gradient(process):
