@@ -18,10 +18,12 @@ from matplotlib.figure import Figure
 import celltraj as ct
 from benchmarks._report import add_seeds, mean_and_error, parser, report
 from benchmarks.data import FOLDS, load_present
-from celltraj.models import PlugInDrift
+from celltraj.models import LinearInterpolant, PlugInDrift
 
 METHODS: dict[str, Callable] = {
     "bridge_neural": partial(ct.tl.fit_bridge, progress=False),
+    "flow_spline": partial(ct.tl.fit_flow, progress=False),
+    "flow_linear": partial(ct.tl.fit_flow, interpolant=LinearInterpolant(), progress=False),
     "bridge_plug_in": partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False),
 }
 if importlib.util.find_spec("torchcfm"):

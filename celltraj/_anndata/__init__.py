@@ -14,9 +14,10 @@ from celltraj._anndata.write import (
     cell_velocity,
     cells_at,
     check_writable,
+    flow_record,
     options_record,
     sample_record,
-    write_bridge,
+    write_fit,
 )
 
 __all__ = [
@@ -27,11 +28,12 @@ __all__ = [
     "check_writable",
     "dimension_of",
     "find_representation",
+    "flow_record",
     "options_record",
     "read_record",
     "read_representation",
     "read_snapshots",
     "read_times",
     "sample_record",
-    "write_bridge",
+    "write_fit",
 ]

@@ -1,7 +1,7 @@
 """Every key that the package reads from or writes to AnnData, in one table.
 
-``{key}`` stands for ``key_added`` (``"bridge"`` by default), other braces for an argument's value.
-docs/keys.md shows the same table.
+``{key}`` stands for ``key_added`` (``"bridge"`` or ``"flow"`` by default), other braces for an
+argument's value. docs/keys.md shows the same table.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Key:
 
 
 ROOT = "celltraj"  # everything in uns is below this key
-_FIT, _SIMULATE, _INTERPOLATE = "tl.fit_bridge", "tl.simulate", "tl.interpolate"
+_FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
+_SIMULATE, _INTERPOLATE = "tl.simulate", "tl.interpolate"
 
 
 def _record(name: str, fields: dict[str, str], written_by: str) -> tuple[Key, ...]:
@@ -88,6 +89,27 @@ FIT_BRIDGE = (
         _FIT,
     ),
 )
+FIT_FLOW = (
+    Key(
+        "obsm",
+        ("X_{key}_velocity",),
+        "velocity of the flow at each cell, `(n_obs, d)`, float32",
+        "[x]/[t]",
+        _FLOW,
+    ),
+    *_record(
+        "{key}",
+        {
+            "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
+            "(given or estimated), coupling, training and weights_key (if given)",
+            "version": "version of celltraj",
+            "seed": "seed of the fit",
+            "time_points": "the sampling times, `(T,)`, in [t]",
+            "history": "training loss at each step",
+        },
+        _FLOW,
+    ),
+)
 _SAMPLE_FIELDS = {
     "params": "arguments as used",
     "version": "version of celltraj",
@@ -105,4 +127,4 @@ INTERPOLATE = (
     Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
     *_record("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
 )
-KEYS = (*READ, *FIT_BRIDGE, *SIMULATE, *INTERPOLATE)
+KEYS = (*READ, *FIT_BRIDGE, *FIT_FLOW, *SIMULATE, *INTERPOLATE)

@@ -88,12 +88,17 @@ def dimension_of(adata: AnnData, use_rep: str) -> int:
 
 
 def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
-    """Raise where a bridge was fitted in another number of variables than ``use_rep`` has."""
-    if isinstance(process, Bridge) and process.snapshots.dim != n_variables:
+    """Raise where a process was fitted in another number of variables than ``use_rep`` has."""
+    fitted = process.snapshots.dim if isinstance(process, Bridge) else getattr(process, "dim", None)
+    if fitted not in (None, n_variables):
         raise ValueError(
-            f"the bridge has {process.snapshots.dim} variables, {use_rep} has {n_variables}; "
-            "pass the use_rep= that the bridge was fitted in"
+            f"the {_noun(process)} has {fitted} variables, {use_rep} has {n_variables}; "
+            f"pass the use_rep= that the {_noun(process)} was fitted in"
         )
+
+
+def _noun(process: Process) -> str:
+    return "bridge" if isinstance(process, Bridge) else type(process).__name__
 
 
 def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,8 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 
 from celltraj._anndata.keys import ROOT, VELOCITY
-from celltraj.models import Bridge
+from celltraj._snapshots import Snapshots
+from celltraj.models import Bridge, FlowMatching
 
 logger = logging.getLogger("celltraj")
 
@@ -65,21 +67,34 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
                     "n_iters": [c.n_iters for c in bridge.couplings],
                 }
             ).rename(index=str),
-            "history": pd.DataFrame(
-                {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
-            ).rename(index=str),
+            "history": _losses(history),
         }
     )
 
 
-def cell_velocity(bridge: Bridge, times: np.ndarray) -> np.ndarray:
-    """Return the bridge's mean velocity ``(n_obs, d)`` of every cell of its fit, float32.
+def flow_record(flow: FlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return the record of a fit: params, version, seed, time points and history."""
+    return sample_record(params, seed) | {
+        "time_points": np.asarray(flow.times),
+        "history": _losses(flow.history),
+    }
 
-    ``times`` are those of the fitted cells ``(n_obs,)``, which the bridge holds in this order.
+
+def _losses(history: Sequence[float]) -> pd.DataFrame:
+    losses = {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
+    return pd.DataFrame(losses).rename(index=str)
+
+
+def cell_velocity(
+    model: Bridge | FlowMatching, snapshots: Snapshots, times: np.ndarray
+) -> np.ndarray:
+    """Return the mean velocity ``(n_obs, d)`` of every cell of a fit, float32.
+
+    ``times`` are those of the fitted cells ``(n_obs,)``, which ``snapshots`` hold in this order.
     """
-    velocity = np.empty((len(times), bridge.snapshots.dim), dtype=np.float32)
-    for t, cells in zip(bridge.snapshots.times, bridge.snapshots.x, strict=True):
-        velocity[times == t] = bridge.velocity(t, cells).numpy()
+    velocity = np.empty((len(times), snapshots.dim), dtype=np.float32)
+    for t, cells in zip(snapshots.times, snapshots.x, strict=True):
+        velocity[times == t] = model.velocity(t, cells).numpy()
     return velocity
 
 
@@ -93,7 +108,7 @@ def check_writable(adata: AnnData, key: str) -> None:
         raise ValueError("adata is a view of a backed file; load it first with adata.to_memory()")
 
 
-def write_bridge(adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str) -> None:
+def write_fit(adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str) -> None:
     """Write velocities to ``obsm`` and the record of the fit to ``uns["celltraj"][key]``."""
     if adata.is_view:
         warnings.warn(

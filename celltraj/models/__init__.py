@@ -1,6 +1,7 @@
 """Laws of motion and how they are fitted, simulated and stored."""
 
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
+from celltraj.models._flow_matching import FlowMatching, FlowTraining, fit_flow
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
@@ -8,6 +9,7 @@ from celltraj.models._process import Affine, Parametric, Process, Reference, Rev
 from celltraj.models._refine import Refinement, refine
 from celltraj.models._save import load
 from celltraj.models._simulate import Trajectories, simulate
+from celltraj.models.interpolants import Interpolant, LinearInterpolant, SplineInterpolant
 from celltraj.models.references import (
     Brownian,
     GeneRegulation,
@@ -26,7 +28,11 @@ __all__ = [
     "Affine",
     "Bridge",
     "Brownian",
+    "FlowMatching",
+    "FlowTraining",
     "GeneRegulation",
+    "Interpolant",
+    "LinearInterpolant",
     "LotkaVolterra",
     "ModuleReference",
     "NeuralDrift",
@@ -43,10 +49,12 @@ __all__ = [
     "ReversibleProcess",
     "Round",
     "Simulator",
+    "SplineInterpolant",
     "Trajectories",
     "Vortex",
     "default_sigma",
     "fit_bridge",
+    "fit_flow",
     "load",
     "refine",
     "simulate",

@@ -15,28 +15,22 @@ Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
-import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells, Column
-from celltraj.models._fit import run_training
+from celltraj._typing import Cells
 from celltraj.models._flow import flow_of, gap_flow
 from celltraj.models._paths import apply, pinned_points
 from celltraj.models._process import Reference, sigma_of
-from celltraj.models.networks import mlp
+from celltraj.models._training import DRAWN_AT_ONCE, train_heads
+from celltraj.models.networks import TwoHeads
 from celltraj.ot import Coupling
 
-_DRAWN_AT_ONCE = 50  # steps
 _TOUCHING = 1e-9  # share of a gap within which a path is at the snapshot
 _NODES = 32  # times in a gap that these points share, drawn afresh each time
 
@@ -100,62 +94,22 @@ class NeuralDrift:
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
         n_cells = sum(len(cells) for cells in snapshots.x)
         n_steps = self.max_steps or min(max(n_cells // 2, 2_000), 20_000)
-        training = _Training(field, self, n_steps, progress=progress)
         batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
-        run_training(training, batches)
-        averaged = training.averaged
-        averaged.history = tuple(float(v) for v in torch.stack(training.losses))
+        averaged, losses = train_heads(field, self, n_steps, batches, progress=progress)
+        averaged.history = losses
         return averaged
 
 
-class NeuralField(torch.nn.Module):
+class NeuralField(TwoHeads):
     """Predict drift and score; standardisation is part of the saved state."""
-
-    centre: Tensor
-    scale: Tensor
-    speed: Tensor
-    times: Tensor
 
     def __init__(
         self, snapshots: Snapshots, reference: Reference, *, width: int, generator: torch.Generator
     ) -> None:
-        super().__init__()
-        cells = torch.cat(snapshots.x)
+        super().__init__(snapshots, width=width, generator=generator)
         self.snapshots, self.reference, self.width = snapshots, reference, width
         self.history: tuple[float, ...] = ()
-        scale = cells.std(0)
-        # a constant variable carries no scale of its own; one keeps it where it is
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-        duration = snapshots.times[-1] - snapshots.times[0]
         self.boxes = tuple(cloud.aminmax(dim=0) for cloud in snapshots.x)
-        self.register_buffer("centre", cells.mean(0).float())
-        self.register_buffer("scale", scale.float())
-        self.register_buffer("speed", (scale / duration).float() * len(snapshots.gaps))
-        self.register_buffer("times", torch.tensor(snapshots.times, dtype=torch.float32))
-        n_inputs = snapshots.dim + 1 + len(snapshots.times)
-        self.net = mlp(n_inputs, 2 * snapshots.dim, width=width, generator=generator)
-
-    def heads(self, t: Column, x: Cells) -> tuple[Cells, Cells]:
-        """Return mean displacement rate in ``speed`` units and score in ``1 / scale`` units."""
-        inputs = [(x - self.centre) / self.scale, *self._time_features(t)]
-        return self.net(torch.cat(inputs, 1)).chunk(2, 1)
-
-    def _time_features(self, t: Column) -> tuple[Tensor, Tensor]:
-        """Return time as a share of the duration, and hat functions centred at the snapshots.
-
-        The drift of a bridge has a kink at every snapshot, which the share alone cannot express.
-        """
-        position = torch.searchsorted(self.times, t, right=True).clamp_(1, len(self.times) - 1)
-        before, after = self.times[position - 1], self.times[position]
-        s = (t - before) / (after - before)
-        hats = torch.zeros(len(t), len(self.times), dtype=t.dtype)
-        hats.scatter_(1, position - 1, 1 - s).scatter_(1, position, s)
-        return (t - self.times[0]) / (self.times[-1] - self.times[0]), hats
-
-    def _predict(self, t: float, x: Cells) -> tuple[Cells, Cells]:
-        with torch.no_grad():
-            rate, score = self.heads(torch.full((len(x), 1), t), x.float())
-            return (rate * self.speed).to(x.dtype), (score / self.scale).to(x.dtype)
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + m + s sigma^2 score``, ``(n, d)``."""
@@ -176,13 +130,13 @@ class NeuralField(torch.nn.Module):
         return k, (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
 
     def _forward_tilt(self, t: float, x: Cells) -> Cells:
-        rate, score = self._predict(t, x)
+        rate, score = self.predict(t, x)
         k, s = self._place(t)
         tilt = rate + s * sigma_of(self.reference) ** 2 * score
         return self._ends_inside(t, k, x, tilt) if s < 1 - _TOUCHING else tilt
 
     def _backward_tilt(self, t: float, x: Cells) -> Cells:
-        rate, score = self._predict(t, x)
+        rate, score = self.predict(t, x)
         k, s = self._place(t)
         tilt = rate - (1 - s) * sigma_of(self.reference) ** 2 * score
         return self._starts_inside(t, k, x, tilt) if s > _TOUCHING else tilt
@@ -222,63 +176,6 @@ def _confined(tilt: Cells, origin: Cells, lever: Tensor, box: tuple[Tensor, Tens
     return tilt + apply(torch.linalg.inv(lever), rows, excess).to(tilt.dtype)
 
 
-class _Training(lightning.LightningModule):
-    """Regress both heads and average the weights."""
-
-    def __init__(
-        self, field: NeuralField, options: NeuralDrift, n_steps: int, *, progress: bool
-    ) -> None:
-        super().__init__()
-        self.field, self.options, self.n_steps = field, options, n_steps
-        self.averaged = copy.deepcopy(field)
-        self.losses: list[Tensor] = []
-        # Lightning's hooks around a batch cost as much as a step of a network this small: a batch
-        # is therefore a run of steps, taken here
-        self.automatic_optimization = False
-        self.bar = tqdm(total=n_steps, desc="training", unit="step", disable=not progress)
-
-    def training_step(self, steps: list[tuple[Tensor, ...]], batch_idx: int) -> None:
-        optimizer = cast("torch.optim.Optimizer", self.optimizers(use_pl_optimizer=False))
-        schedule = cast("torch.optim.lr_scheduler.LRScheduler", self.lr_schedulers())
-        for points in steps:
-            loss = self._loss(*points)
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            optimizer.step()
-            schedule.step()
-            self._average()
-            self.losses.append(loss.detach())
-        self.bar.update(len(steps))
-
-    def _loss(self, t: Tensor, x: Tensor, rate: Tensor, z: Tensor, width: Tensor) -> Tensor:
-        predicted_rate, score = self.field.heads(t, x)
-        rate_loss = (predicted_rate - rate / self.field.speed).square().mean()
-        score_loss = (z + width / self.field.scale * score).square().mean()
-        return rate_loss + score_loss
-
-    def _average(self) -> None:
-        # the average warms up, so that it forgets the random initial weights
-        n = len(self.losses)
-        decay = min(self.options.ema_decay, (1 + n) / (10 + n))
-        pairs = zip(self.averaged.parameters(), self.field.parameters(), strict=True)
-        with torch.no_grad():
-            for average, value in pairs:
-                average.lerp_(value, 1 - decay)
-
-    def on_train_end(self) -> None:
-        self.bar.close()
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        peak, n = self.options.learning_rate, self.n_steps
-        optimizer = torch.optim.AdamW(
-            self.field.parameters(), lr=peak, weight_decay=0.0, fused=True
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak, total_steps=n, pct_start=0.1
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
-
-
 class _Batches:
     """Draw bridge points uniformly over the whole duration, from plans solved once per gap.
 
@@ -307,11 +204,11 @@ class _Batches:
             self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
 
     def __len__(self) -> int:
-        return math.ceil(self.n_steps / _DRAWN_AT_ONCE)
+        return math.ceil(self.n_steps / DRAWN_AT_ONCE)
 
     def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
         size = self.batch_size
-        for rows in torch.arange(len(self.i)).split(_DRAWN_AT_ONCE * size):
+        for rows in torch.arange(len(self.i)).split(DRAWN_AT_ONCE * size):
             yield list(zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True))
 
     def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:

@@ -1,12 +1,14 @@
-"""Write and read bridges as safetensors and JSON; no pickle."""
+"""Write and read bridges and flows as safetensors and JSON; no pickle."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,24 +17,25 @@ from torch import Tensor
 from celltraj._snapshots import Snapshots
 from celltraj.models._bridge import Bridge, Round
 from celltraj.models._flow import gap_flow
+from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models._process import Reference
+from celltraj.models.interpolants import LinearInterpolant, SplineInterpolant
+from celltraj.models.networks import TwoHeads
 from celltraj.models.references import pack_reference, unpack_reference
 from celltraj.ot import Cost, Coupling, Effort
 
 _FORMAT = 3
+_INTERPOLANTS: dict[str, Any] = {
+    kind.__name__: kind for kind in (LinearInterpolant, SplineInterpolant)
+}
 _POTENTIALS = ("f", "g", "row_mass", "column_mass")
 _FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
 
 def save(bridge: Bridge, directory: str | os.PathLike) -> None:
-    """Write ``bridge`` to ``directory``: ``tensors.safetensors`` and ``bridge.json``.
-
-    Each file is written beside its final place and renamed, so an interrupted call harms nothing.
-    """
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``bridge`` to ``directory``: ``tensors.safetensors`` and ``bridge.json``."""
     tensors = {}
     clouds = zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)
     for k, (x, weights) in enumerate(clouds):
@@ -58,20 +61,49 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
             for c in bridge.couplings
         ],
     }
+    _write(Path(directory), tensors, "bridge.json", facts)
+
+
+def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
+    """Write ``flow`` to ``directory``: ``tensors.safetensors`` and ``flow.json``."""
+    interpolant = type(flow.interpolant)
+    if _INTERPOLANTS.get(interpolant.__name__) is not interpolant:
+        raise TypeError(
+            f"a flow on {interpolant.__name__} cannot be saved, since its code is yours"
+        )
+    facts = {
+        "format": _FORMAT,
+        "times": flow.times,
+        "interpolant": {
+            "name": interpolant.__name__,
+            "options": vars(flow.interpolant),
+        },
+        "width": flow.heads.net[0].out_features,
+        "noise": flow.noise,
+        "history": flow.history,
+    }
+    _write(Path(directory), flow.heads.state_dict(), "flow.json", facts)
+
+
+def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str, Any]) -> None:
+    """Write each file beside its final place and rename it: an interrupted call harms nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         save_file(tensors, Path(scratch) / "tensors.safetensors")
-        (Path(scratch) / "bridge.json").write_text(json.dumps(facts))
-        for name in ("tensors.safetensors", "bridge.json"):
-            (Path(scratch) / name).replace(folder / name)
+        (Path(scratch) / name).write_text(json.dumps(facts))
+        for file in ("tensors.safetensors", name):
+            (Path(scratch) / file).replace(folder / file)
+    for other in set(_READERS) - {name}:  # a model of another kind that stood here before
+        (folder / other).unlink(missing_ok=True)
 
 
-def load(directory: str | os.PathLike) -> Bridge:
-    """Read a bridge that :meth:`Bridge.save` wrote.
+def load(directory: str | os.PathLike) -> Bridge | FlowMatching:
+    """Read a bridge or a flow that its ``save`` wrote.
 
     Raises
     ------
     FileNotFoundError
-        The folder holds no saved bridge.
+        The folder holds no saved model.
     ValueError
         It was written in a format this version does not know.
 
@@ -87,15 +119,34 @@ def load(directory: str | os.PathLike) -> Bridge:
     True
     """
     folder = Path(directory)
-    if not (folder / "bridge.json").exists():
-        raise FileNotFoundError(f"{folder} holds no bridge.json; write one with bridge.save(...)")
-    facts = json.loads((folder / "bridge.json").read_text())
+    found = [name for name in _READERS if (folder / name).exists()]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no bridge.json or flow.json; write one with bridge.save(...)"
+        )
+    facts = json.loads((folder / found[0]).read_text())
     if facts["format"] != _FORMAT:
         raise ValueError(
             f"format {facts['format']} found, {_FORMAT} expected; update celltraj, or fit the "
-            "bridge again"
+            "model again"
         )
-    tensors = load_file(folder / "tensors.safetensors")
+    return _READERS[found[0]](facts, load_file(folder / "tensors.safetensors"))
+
+
+def _flow_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> FlowMatching:
+    times = tuple(facts["times"])
+    dim = len(tensors["centre"])
+    # scales and weights are those of the file; two cells stand in for the data
+    blank = Snapshots(times, tuple(torch.zeros(2, dim) for _ in times))
+    generator = torch.Generator().manual_seed(0)
+    heads = TwoHeads(blank, width=facts["width"], generator=generator)
+    heads.load_state_dict(tensors)
+    kind = facts["interpolant"]
+    interpolant = _INTERPOLANTS[kind["name"]](**kind["options"])
+    return FlowMatching(heads, times, interpolant, facts["noise"], tuple(facts["history"]))
+
+
+def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
     n = len(facts["times"])
     snapshots = Snapshots(
         tuple(facts["times"]),
@@ -135,3 +186,9 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _cost(snapshots: Snapshots, reference: Reference, k: int) -> Cost:
     flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
     return flow.problem(snapshots.x[k + 1])[0]
+
+
+_READERS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Bridge | FlowMatching]] = {
+    "bridge.json": _bridge_of,
+    "flow.json": _flow_of,
+}

@@ -18,7 +18,7 @@ from celltraj._anndata import (
     options_record,
     read_snapshots,
     read_times,
-    write_bridge,
+    write_fit,
 )
 from celltraj._errors import ConvergenceError
 from celltraj._snapshots import Snapshots
@@ -189,11 +189,11 @@ def fit_bridge(
         "solver": options_record(solver),
         "weights_key": weights_key,
     }
-    velocity = cell_velocity(bridge, read_times(adata, time_key))
+    velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
     record = bridge_record(bridge, params, seed)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
-    write_bridge(adata, velocity, record, key)
+    write_fit(adata, velocity, record, key)
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",
         len(snapshots.times),

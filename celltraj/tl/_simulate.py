@@ -17,7 +17,7 @@ from celltraj._anndata import (
     read_times,
     sample_record,
 )
-from celltraj.models import Process
+from celltraj.models import FlowMatching, Process
 
 
 def simulate(
@@ -31,6 +31,7 @@ def simulate(
     time_key: str | None = "time",
     use_rep: str | None = None,
     ode: bool = False,
+    noise: float | None = None,
     n_steps: int = 50,
     seed: int = 0,
     progress: bool = True,
@@ -64,6 +65,9 @@ def simulate(
         The representation that ``process`` was fitted in.
     ode
         Whether to follow the deterministic probability flow.
+    noise
+        Diffusion of a flow, in [x]/sqrt([t]): 0 for its ODE, any other value for an SDE of the same
+        marginals; by default that of ``process``.
     n_steps
         Solver steps between neighbouring snapshots of a bridge, or over the whole span of a process
         without snapshots; the times of the result are added to them.
@@ -84,10 +88,12 @@ def simulate(
     KeyError
         A named column or representation does not exist.
     TypeError
-        A backward or ODE simulation of a process without a score.
+        A backward or ODE simulation of a process without a score; ``noise`` for one that is not a
+        flow.
     ValueError
         No cell was observed at ``start``, ``start == stop``, several stops that are not in order,
-        ``n_cells`` or ``n_times`` too small, or a bridge of another dimension than ``use_rep``.
+        ``n_cells`` or ``n_times`` too small, negative ``noise``, or a process of another dimension
+        than ``use_rep``.
 
     Examples
     --------
@@ -109,6 +115,8 @@ def simulate(
     rng = np.random.default_rng(seed)
     n = len(candidates) if n_cells is None else n_cells
     rows = rng.choice(candidates, n, replace=n > len(candidates))
+    if noise is not None:
+        process = _with_noise(process, noise)
     path = models.simulate(
         process,
         torch.from_numpy(x[rows]),
@@ -134,10 +142,20 @@ def simulate(
         "time_key": time_key,
         "use_rep": name,
         "ode": ode,
+        "noise": noise,
         "n_steps": n_steps,
     }
     states = path.x.reshape(-1, x.shape[1]).numpy()
     return cells_at(adata.var_names, name, states, obs, ("simulate", sample_record(params, seed)))
+
+
+def _with_noise(process: Process, noise: float) -> FlowMatching:
+    if not isinstance(process, FlowMatching):
+        raise TypeError(
+            f"noise is chosen after the fit for a flow only; {type(process).__name__} has its own. "
+            "Fit one with ct.tl.fit_flow, or pass ode=True for no noise"
+        )
+    return process.with_noise(noise)
 
 
 def _time_grid(start: float, stop: float | Sequence[float], n_times: int) -> list[float]:

@@ -48,6 +48,14 @@ def test_fit_bridge_writes_exactly_its_keys():
     assert fitted(reference=pull)[2] == expected(keys.FIT_BRIDGE, key="bridge")
 
 
+def test_fit_flow_writes_exactly_its_keys():
+    adata = ct.datasets.branching(n_cells=20, seed=0)
+    before = places(adata)
+    short = ct.models.FlowTraining(max_steps=5)
+    ct.tl.fit_flow(adata, training=short, progress=False)
+    assert places(adata) - before == expected(keys.FIT_FLOW, key="flow")
+
+
 def test_simulate_and_interpolate_write_exactly_their_keys():
     adata, bridge, _ = fitted()
     path = ct.tl.simulate(

@@ -1,0 +1,158 @@
+"""Fit a flow through all snapshots of an AnnData."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import torch
+from anndata import AnnData
+
+from celltraj import models
+from celltraj._anndata import (
+    cell_velocity,
+    check_writable,
+    flow_record,
+    options_record,
+    read_snapshots,
+    read_times,
+    write_fit,
+)
+from celltraj._errors import ConvergenceError
+from celltraj.models import FlowMatching, FlowTraining, Interpolant, SplineInterpolant
+from celltraj.ot import Solver, solve
+
+logger = logging.getLogger("celltraj")
+
+
+def fit_flow(
+    adata: AnnData,
+    *,
+    time_key: str = "time",
+    use_rep: str | None = None,
+    interpolant: Interpolant | None = None,
+    sigma: float | None = None,
+    coupling: Solver = solve,
+    training: FlowTraining | None = None,
+    weights_key: str | None = None,
+    key_added: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> FlowMatching:
+    """Learn velocity and score of one flow through all snapshots.
+
+    ``dx = v(t, x) dt`` carries the cells of each snapshot to the next; with
+    ``v + noise^2/2 score`` an SDE of any noise has the same marginals. Neighbouring snapshots are
+    coupled once; chains of cells along the couplings are joined by the interpolant, whose mean
+    velocity is learned.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times.
+    time_key
+        Column of ``obs`` with the sampling times; their unit is kept everywhere.
+    use_rep
+        ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
+    interpolant
+        ``SplineInterpolant()`` (default), smooth across snapshots, or ``LinearInterpolant()``.
+    sigma
+        Noise of couplings and paths, in [x]/sqrt([t]); by default a hundredth of the mean squared
+        displacement per unit of time goes to noise, see :func:`celltraj.models.default_sigma`.
+    coupling
+        Coupling solver; ``ct.ot.solve`` chooses one by the size of each gap.
+    training
+        How the network is trained, see :class:`celltraj.models.FlowTraining`.
+    weights_key
+        Column of ``obs`` with non-negative cell weights; uniform by default.
+    key_added
+        Name of the record, ``"flow"`` by default.
+    seed
+        Seed of everything random.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    The flow, an ODE until ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)``. Written,
+    only once all is computed: ``obsm["X_{key}_velocity"]`` ([x]/[t]) and
+    ``uns["celltraj"][key]`` (params, version, seed, time_points, history).
+
+    Warns
+    -----
+    DataWarning
+        Few, constant or duplicate cells.
+    ImplicitModificationWarning
+        ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
+
+    Raises
+    ------
+    TypeError
+        ``adata`` is not an AnnData.
+    KeyError
+        A named column or representation does not exist.
+    ValueError
+        The data cannot carry a flow; the message says why.
+    ConvergenceError
+        ``sigma`` is too small for the solver to couple a gap. ``adata`` is unchanged by any of
+        these.
+
+    References
+    ----------
+    Albergo, Boffi & Vanden-Eijnden, *Stochastic interpolants* (2023), arXiv 2303.08797; Tong et
+    al. (2023), arXiv 2302.00482.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
+    >>> adata.obsm["X_flow_velocity"].shape == adata.shape
+    True
+    """
+    start, key = time.perf_counter(), key_added or "flow"
+    snapshots, use_rep = read_snapshots(
+        adata, time_key=time_key, use_rep=use_rep, weights_key=weights_key
+    )
+    check_writable(adata, key)
+    generator = torch.Generator().manual_seed(seed)
+    if sigma is not None and not 0 < sigma < float("inf"):
+        raise ValueError(f"sigma must be positive and finite; found {sigma}")
+    value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
+    interpolant = SplineInterpolant() if interpolant is None else interpolant
+    training = FlowTraining() if training is None else training
+    try:
+        flow = models.fit_flow(
+            snapshots,
+            interpolant,
+            sigma=value,
+            solver=coupling,
+            training=training,
+            generator=generator,
+            progress=progress,
+        )
+    except ConvergenceError as error:
+        raise ConvergenceError(
+            f"no flow found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
+        ) from error
+    params = {
+        "time_key": time_key,
+        "use_rep": use_rep,
+        "interpolant": options_record(flow.interpolant),
+        "sigma": value,
+        "sigma_source": "estimated" if sigma is None else "given",
+        "coupling": options_record(coupling),
+        "training": options_record(training),
+        "weights_key": weights_key,
+    }
+    velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
+    write_fit(adata, velocity, flow_record(flow, params, seed), key)
+    logger.info(
+        "flow through %d snapshots: sigma %.4g, %d steps, on cpu, %.1f s",
+        len(snapshots.times),
+        value,
+        len(flow.history),
+        time.perf_counter() - start,
+    )
+    return flow
