@@ -29,7 +29,8 @@ def generator(seed=0):
 
 
 def gaussians(n=400):
-    clouds = [s * normal(n, 2, seed=k) + c for k, (s, c) in enumerate(zip(SPREAD, CENTRE, strict=True))]
+    shapes = enumerate(zip(SPREAD, CENTRE, strict=True))
+    clouds = [spread * normal(n, 2, seed=k) + centre for k, (spread, centre) in shapes]
     return Snapshots(TIMES, tuple(clouds))
 
 
