@@ -110,6 +110,15 @@ FIT_FLOW = (
         _FLOW,
     ),
 )
+LOG_DENSITY = (
+    Key(
+        "obs",
+        ("{key}",),
+        "log density of each cell among those of its time (`log_density` by default)",
+        "nats, of [x]^-d",
+        "tl.log_density",
+    ),
+)
 _SAMPLE_FIELDS = {
     "params": "arguments as used",
     "version": "version of celltraj",
@@ -127,4 +136,4 @@ INTERPOLATE = (
     Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
     *_record("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
 )
-KEYS = (*READ, *FIT_BRIDGE, *FIT_FLOW, *SIMULATE, *INTERPOLATE)
+KEYS = (*READ, *FIT_BRIDGE, *FIT_FLOW, *LOG_DENSITY, *SIMULATE, *INTERPOLATE)

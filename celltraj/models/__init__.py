@@ -2,6 +2,7 @@
 
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._flow_matching import FlowMatching, FlowTraining, fit_flow
+from celltraj.models._likelihood import log_density
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
@@ -56,6 +57,7 @@ __all__ = [
     "fit_bridge",
     "fit_flow",
     "load",
+    "log_density",
     "refine",
     "simulate",
     "stack_points",

@@ -61,6 +61,6 @@ class TwoHeads(torch.nn.Module):
 
     def predict(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         """Return rate ``(n, d)``, in [x]/[t], and score, in 1/[x], at one time."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(x.requires_grad):
             rate, score = self.heads(torch.full((len(x), 1), t), x.float())
             return (rate * self.speed).to(x.dtype), (score / self.scale).to(x.dtype)
