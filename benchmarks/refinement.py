@@ -1,6 +1,7 @@
 """Refine references: W1 to held-out snapshots, recovered parameters and CPU time, beside peers.
 
-Family known (Lotka-Volterra, repressilator, vortex) or not (affine, landscape, network). Rows of
+Family known (Lotka-Volterra, repressilator, vortex) or not (affine, landscape, network; in the
+rows named inner a training snapshot chooses the round). Rows of
 ``ct.tl.cross_validate`` and the true process, where there is one, stand beside them; OT-CFM where
 torchcfm is installed. Every row is written as soon as it is ready.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
@@ -21,21 +23,35 @@ import celltraj as ct
 from benchmarks._report import add_seeds, parser, report
 from benchmarks.data import FOLDS, load_present
 from celltraj.models import (
+    Bridge,
     LotkaVolterra,
     NeuralReference,
     OrnsteinUhlenbeck,
     PlugInDrift,
     PotentialLandscape,
     Process,
+    Reference,
     Repressilator,
     Vortex,
 )
 
 _FIT = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+
+
+def _by_inner_time(adata: AnnData, *, reference: Reference, **options: object) -> Bridge:
+    """Fit with the round chosen by the middle one of the inner training times."""
+    inner = np.unique(adata.obs[options["time_key"]])[1:-1]
+    chosen = float(inner[len(inner) // 2])
+    return _FIT(adata, reference=reference, hold_out=chosen, **options)
+
+
 _FLEXIBLE = {
     "affine": partial(_FIT, reference=OrnsteinUhlenbeck()),
     "landscape": partial(_FIT, reference=PotentialLandscape()),
     "network": partial(_FIT, reference=NeuralReference()),
+    "affine, inner": partial(_by_inner_time, reference=OrnsteinUhlenbeck()),
+    "landscape, inner": partial(_by_inner_time, reference=PotentialLandscape()),
+    "network, inner": partial(_by_inner_time, reference=NeuralReference()),
 }
 # sigma is part of what is known of a simulated system; elsewhere it follows the default
 MODELS: dict[str, dict[str, Callable]] = {

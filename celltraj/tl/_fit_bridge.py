@@ -82,7 +82,8 @@ def fit_bridge(
         none to fit.
     hold_out
         Interior time that the rounds do not see but predict: the best round is kept, and the bridge
-        through all snapshots stands on its reference. By default the likelihood decides.
+        through all snapshots stands on its reference. By default the likelihood decides, which is
+        right for a family that is true; give a time for a flexible one.
     drift
         ``NeuralDrift()`` (default) or ``PlugInDrift()``.
     solver
