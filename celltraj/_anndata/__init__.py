@@ -1,6 +1,7 @@
 """Read and write AnnData: the only place that knows its slots."""
 
 from celltraj._anndata.read import (
+    check_bridge,
     check_dimension,
     dimension_of,
     find_representation,
@@ -24,6 +25,7 @@ __all__ = [
     "bridge_record",
     "cell_velocity",
     "cells_at",
+    "check_bridge",
     "check_dimension",
     "check_writable",
     "dimension_of",

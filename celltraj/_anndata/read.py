@@ -97,6 +97,20 @@ def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
         )
 
 
+def check_bridge(process: object) -> None:
+    """Raise where something else than a bridge was passed.
+
+    Raises
+    ------
+    TypeError
+        It is not a bridge.
+    """
+    if not isinstance(process, Bridge):
+        raise TypeError(
+            f"expected a bridge, from ct.tl.fit_bridge(adata); found {type(process).__name__}"
+        )
+
+
 def _noun(process: Process) -> str:
     return "bridge" if isinstance(process, Bridge) else type(process).__name__
 

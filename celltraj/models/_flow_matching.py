@@ -199,6 +199,8 @@ def fit_flow(
 
     Raises
     ------
+    TypeError
+        ``interpolant`` is a class and not an instance.
     ConvergenceError
         A gap's coupling did not reach the solver's tolerance.
 
@@ -217,6 +219,8 @@ def fit_flow(
     >>> bool((flow.drift(0.5, x + 1) - 2).abs().mean() < 0.2)
     True
     """
+    if isinstance(interpolant, type):
+        raise TypeError(f"pass an instance, {interpolant.__name__}(...), in place of the class")
     if interpolant.sigma is None:
         interpolant = cast("Interpolant", replace(cast("Any", interpolant), sigma=sigma))
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)

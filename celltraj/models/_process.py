@@ -99,8 +99,10 @@ def with_sigma(reference: Reference, sigma: float) -> Reference:
     Raises
     ------
     TypeError
-        It is not a dataclass, or has no field ``sigma``.
+        It is a class and not an instance, not a dataclass, or has no field ``sigma``.
     """
+    if isinstance(reference, type):
+        raise TypeError(f"pass an instance, {reference.__name__}(...), in place of the class")
     if not is_dataclass(reference) or not hasattr(reference, "sigma"):
         raise TypeError(
             f"{type(reference).__name__} must be a dataclass with a field sigma to serve as a "

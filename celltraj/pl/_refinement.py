@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from celltraj._anndata import check_bridge
 from celltraj.models import Bridge
 from celltraj.pl._finish import Save, finish
 
@@ -42,6 +43,8 @@ def refinement(
 
     Raises
     ------
+    TypeError
+        ``bridge`` is something else.
     ValueError
         The bridge was not refined.
 
@@ -56,6 +59,7 @@ def refinement(
     >>> len(ct.pl.refinement(bridge, show=False))
     4
     """
+    check_bridge(bridge)
     if not bridge.rounds:
         raise ValueError(
             "this bridge was not refined; fit one with ct.tl.fit_bridge(adata, reference=...)"

@@ -88,7 +88,7 @@ def fit_flow(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData.
+        ``adata`` is not an AnnData, or ``interpolant`` a class and not an instance.
     KeyError
         A named column or representation does not exist.
     ValueError

@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     cells_at,
+    check_bridge,
     check_dimension,
     dimension_of,
     find_representation,
@@ -53,6 +54,8 @@ def interpolate(
 
     Raises
     ------
+    TypeError
+        ``bridge`` is something else, such as a flow: simulate it.
     KeyError
         ``use_rep`` does not exist.
     ValueError
@@ -69,6 +72,7 @@ def interpolate(
     """
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
+    check_bridge(bridge)
     name = find_representation(adata, use_rep)
     check_dimension(bridge, dimension_of(adata, name), name)
     states = bridge.sample(time, n_cells, generator=torch.Generator().manual_seed(seed))

@@ -81,11 +81,11 @@ def regulation(
     >>> list(net)
     ['regulator', 'target', 'weight', 'sign', 'confidence']
     """
-    reference = bridge.reference
+    reference = getattr(bridge, "reference", bridge)
     if not isinstance(reference, GeneRegulation):
         raise TypeError(
-            f"the bridge stands on {type(reference).__name__}, which has no genes that regulate; "
-            "fit it with reference=ct.models.GeneRegulation()"
+            f"{type(reference).__name__} has no genes that regulate each other; "
+            "fit a bridge with ct.tl.fit_bridge(adata, reference=ct.models.GeneRegulation())"
         )
     if n_bootstrap < 0:
         raise ValueError(f"n_bootstrap must not be negative; found {n_bootstrap}")

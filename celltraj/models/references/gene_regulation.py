@@ -55,6 +55,8 @@ class GeneRegulation:
 
     Raises
     ------
+    TypeError
+        ``edges`` is text.
     ValueError
         ``edges`` is not square, a penalty is negative, or ``hill`` or ``sigma`` is not positive.
 
@@ -92,6 +94,8 @@ class GeneRegulation:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, torch.as_tensor(getattr(self, name)).double())
         if self.edges is not None:
+            if isinstance(self.edges, str):
+                raise TypeError(f"edges must be booleans (d, d), or None; found {self.edges!r}")
             edges = torch.as_tensor(self.edges).bool()
             if edges.ndim != 2 or edges.shape[0] != edges.shape[1]:
                 raise ValueError(

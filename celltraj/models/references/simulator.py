@@ -73,7 +73,10 @@ class Simulator:
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        for name, (low, high) in self.bounds.items():
+        for name, pair in self.bounds.items():
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise ValueError(f"bounds of {name} must be a pair (low, high); found {pair!r}")
+            low, high = pair
             if not (low < high and math.isfinite(low) and math.isfinite(high)):
                 raise ValueError(f"bounds of {name} must be finite and increase; found {low, high}")
         if not self.bounds or not self.step > 0:
