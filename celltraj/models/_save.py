@@ -82,7 +82,8 @@ def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
         "noise": flow.noise,
         "history": flow.history,
     }
-    _write(Path(directory), flow.heads.state_dict(), "flow.json", facts)
+    heads = {f"heads.{name}": value for name, value in flow.heads.state_dict().items()}
+    _write(Path(directory), heads | {"box": flow.box}, "flow.json", facts)
 
 
 def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str, Any]) -> None:
@@ -135,15 +136,17 @@ def load(directory: str | os.PathLike) -> Bridge | FlowMatching:
 
 def _flow_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> FlowMatching:
     times = tuple(facts["times"])
-    dim = len(tensors["centre"])
+    dim = tensors["box"].shape[2]
     # scales and weights are those of the file; two cells stand in for the data
     blank = Snapshots(times, tuple(torch.zeros(2, dim) for _ in times))
     generator = torch.Generator().manual_seed(0)
     heads = TwoHeads(blank, width=facts["width"], generator=generator)
-    heads.load_state_dict(tensors)
+    heads.load_state_dict(_below("heads.", tensors))
     kind = facts["interpolant"]
     interpolant = _INTERPOLANTS[kind["name"]](**kind["options"])
-    return FlowMatching(heads, times, interpolant, facts["noise"], tuple(facts["history"]))
+    return FlowMatching(
+        heads, times, interpolant, tensors["box"], facts["noise"], tuple(facts["history"])
+    )
 
 
 def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:

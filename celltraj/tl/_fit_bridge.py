@@ -83,7 +83,8 @@ def fit_bridge(
     hold_out
         Interior time that the rounds do not see but predict: the best round is kept, and the bridge
         through all snapshots stands on its reference. By default the likelihood decides, which is
-        right for a family that is true; give a time for a flexible one.
+        right for a family that is true; a flexible one overfits, and a time helps where enough of
+        them remain.
     drift
         ``NeuralDrift()`` (default) or ``PlugInDrift()``.
     solver

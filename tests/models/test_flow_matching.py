@@ -95,6 +95,17 @@ def test_paths_without_noise_have_no_score(flow):
         flow.with_noise(-0.1)
 
 
+def test_a_cell_beyond_the_data_is_led_back(flow):
+    far = torch.tensor([[60.0, 0.5]]).double()
+    edge = torch.tensor([[float(flow.box[:2, 1, 0].max()), 0.5]]).double()
+    margin = 0.1 * float(flow.box[:2, 1, 0].max() - flow.box[:2, 0, 0].min())
+    pull = flow.drift(0.5, far) - flow.drift(0.5, edge + torch.tensor([[margin, 0.0]]))
+    # one gap is one unit of time here: the excess goes at that rate, and nothing else changes
+    expected = torch.tensor([[-(60 - float(edge[0, 0]) - margin), 0.0]]).double()
+    torch.testing.assert_close(pull, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(flow.score(0.5, far), flow.score(0.5, far + 1e6 * (far > 1)))
+
+
 def test_chains_meet_every_marginal():
     cells = Snapshots((0, 1, 2), tuple(normal(4, 1, seed=k) for k in range(3)))
     plans = [

@@ -3,6 +3,7 @@
 from celltraj.models.interpolants._interpolant import (
     Interpolant,
     PathSample,
+    gap_of,
     noise_of,
     sample_path,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "LinearInterpolant",
     "PathSample",
     "SplineInterpolant",
+    "gap_of",
     "noise_of",
     "sample_path",
 ]
