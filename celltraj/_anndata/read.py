@@ -89,11 +89,12 @@ def dimension_of(adata: AnnData, use_rep: str) -> int:
 
 def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
     """Raise where a process was fitted in another number of variables than ``use_rep`` has."""
-    fitted = process.snapshots.dim if isinstance(process, Bridge) else getattr(process, "dim", None)
+    fitted = getattr(process, "dim", None)
     if fitted not in (None, n_variables):
+        noun = "bridge" if isinstance(process, Bridge) else type(process).__name__
         raise ValueError(
-            f"the {_noun(process)} has {fitted} variables, {use_rep} has {n_variables}; "
-            f"pass the use_rep= that the {_noun(process)} was fitted in"
+            f"the {noun} has {fitted} variables, {use_rep} has {n_variables}; "
+            f"pass the use_rep= that the {noun} was fitted in"
         )
 
 
@@ -109,10 +110,6 @@ def check_bridge(process: object) -> None:
         raise TypeError(
             f"expected a bridge, from ct.tl.fit_bridge(adata); found {type(process).__name__}"
         )
-
-
-def _noun(process: Process) -> str:
-    return "bridge" if isinstance(process, Bridge) else type(process).__name__
 
 
 def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndarray:

@@ -112,6 +112,11 @@ class Bridge:
         return pd.DataFrame([one.row() for one in self.rounds])
 
     @property
+    def dim(self) -> int:
+        """Number of state variables d."""
+        return self.snapshots.dim
+
+    @property
     def breakpoints(self) -> tuple[float, ...]:
         """Times at which the drift jumps: the snapshots."""
         return self.snapshots.times

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -34,17 +35,19 @@ def sample_chains(
     chain = [first]
     for plan in plans:
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
-        chain.append(_partners(plan, chain[-1], uniform))
+        column = draw_partners(plan, chain[-1].numpy(), uniform.numpy())
+        chain.append(torch.from_numpy(column).long())
     return torch.stack(chain)
 
 
-def _partners(plan: csr_array, rows: Tensor, uniform: Tensor) -> Tensor:
-    """Return the column of each row at which its share ``uniform`` of the row's mass is passed."""
-    start = torch.from_numpy(plan.indptr).long()
-    columns = torch.from_numpy(plan.indices).long()
-    data = torch.from_numpy(plan.data)
-    mass = torch.cat([torch.zeros(1, dtype=data.dtype), data.cumsum(0)])
-    low, high = mass[start[rows]], mass[start[rows + 1]]
-    drawn = torch.searchsorted(mass, low + uniform * (high - low), right=True) - 1
+def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the column of each row at which its share ``uniform`` of the row's mass is passed.
+
+    Uniform shares draw a column with the probabilities of that row of the plan.
+    """
+    first, last = plan.indptr[rows], plan.indptr[rows + 1] - 1
+    mass = np.concatenate([[0.0], np.cumsum(plan.data)])
+    low, high = mass[first], mass[last + 1]
+    drawn = np.searchsorted(mass, low + (high - low) * uniform, side="right") - 1
     # the cumulative sum rounds, so that a draw may fall on the border to the next row
-    return columns[torch.clamp(drawn, start[rows], start[rows + 1] - 1)]
+    return plan.indices[np.clip(drawn, first, last)]

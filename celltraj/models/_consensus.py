@@ -8,9 +8,8 @@ exp(-a f_i)`` and explore in proportion to their distance from it, each coordina
 so that the ensemble contracts by ``sqrt((1 - h)^2 + s^2 h)`` a step once ``c`` rests. The sharpness
 ``a`` follows the values: a fixed share of the particles has a say. A contracted ensemble is spread
 out anew around the best point, as wide as that has moved, so that it does not settle on its way.
-Fornasier, Klock & Riedl,
-*Consensus-based optimization methods converge globally* (2024), for the global convergence;
-Riedl, Klock, Geldhauser & Fornasier, *Gradient is all you need?* (2023), eq. 4.
+Fornasier, Klock & Riedl, *Consensus-based optimization methods converge globally* (2024), for the
+global convergence; Riedl, Klock, Geldhauser & Fornasier, *Gradient is all you need?* (2023), eq. 4.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from scipy.sparse import csr_array
@@ -29,7 +29,7 @@ from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
 from celltraj.models._bridge import couple
 from celltraj.models._chains import sample_chains
-from celltraj.models._training import DRAWN_AT_ONCE, train_heads
+from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions, train_heads
 from celltraj.models.interpolants import Interpolant, gap_of, noise_of, sample_path
 from celltraj.models.networks import TwoHeads
 from celltraj.models.references import Brownian
@@ -40,7 +40,7 @@ _DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
 
 
 @dataclass(frozen=True)
-class FlowTraining:
+class FlowTraining(TrainingOptions):
     """Say how the network of a flow is trained.
 
     Parameters
@@ -68,19 +68,7 @@ class FlowTraining:
     512
     """
 
-    max_steps: int | None = None
-    batch_size: int = 512
-    width: int = 128
-    learning_rate: float = 1e-2
-    ema_decay: float = 0.995
-
-    def __post_init__(self) -> None:
-        counts = min(1 if self.max_steps is None else self.max_steps, self.batch_size, self.width)
-        if counts < 1 or not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
-            raise ValueError(
-                "max_steps, batch_size, width and learning_rate must be positive and ema_decay in "
-                f"[0, 1); found {self}"
-            )
+    fewest_steps: ClassVar[int] = 4_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +122,17 @@ class FlowMatching:
 
     def velocity(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` velocity of the probability flow, in [x]/[t]."""
+        return self._velocity_and_score(t, x)[0]
+
+    def _velocity_and_score(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         inside, length = self._inside(t, x)
         rate, score = self.heads.predict(t, inside)
         _, slope = noise_of(self.interpolant, torch.tensor(self.times), torch.tensor([t]))
-        return rate - slope.to(x.dtype) * score + (inside - x) / length
+        return rate - slope.to(x.dtype) * score + (inside - x) / length, score
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
-        return self.heads.predict(t, self._inside(t, x)[0])[1]
+        return self._velocity_and_score(t, x)[1]
 
     def _inside(self, t: float, x: Cells) -> tuple[Cells, float]:
         """Return the nearest states within the box of the gap of ``t``, and its length."""
@@ -154,8 +145,8 @@ class FlowMatching:
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``velocity + noise^2/2 score``, ``(n, d)``, in [x]/[t]."""
-        velocity = self.velocity(t, x)
-        return velocity + self.noise**2 / 2 * self.score(t, x) if self.noise else velocity
+        velocity, score = self._velocity_and_score(t, x)
+        return velocity + self.noise**2 / 2 * score if self.noise else velocity
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``noise`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
@@ -243,8 +234,7 @@ def fit_flow(
     plans = [
         couple(snapshots, Brownian(sigma), k, solver)[1].to_sparse(mass=_DROPPED) for k, _ in gaps
     ]
-    n_cells = sum(len(cells) for cells in snapshots.x)
-    n_steps = training.max_steps or min(max(n_cells // 2, 4_000), 20_000)
+    n_steps = training.n_steps(snapshots)
     batches = _Batches(snapshots, plans, interpolant, generator, n_steps, training.batch_size)
     heads = TwoHeads(snapshots, width=training.width, generator=generator)
     trained, history = train_heads(heads, training, n_steps, batches, progress=progress)

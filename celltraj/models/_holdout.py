@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse import csr_array
 
 from celltraj._snapshots import Snapshots
+from celltraj.models._chains import draw_partners
 from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
 from celltraj.ot import exact_matching
@@ -140,19 +141,10 @@ def sample_chains(
     """
     cells = {start: np.arange(len(train.x[start]))}
     for k in range(start, len(plans)):
-        cells[k + 1] = _partners(plans[k], cells[k], rng)
+        cells[k + 1] = draw_partners(plans[k], cells[k], rng.random(len(cells[k])))
     for k in range(start, 0, -1):
-        cells[k - 1] = _partners(csr_array(plans[k - 1].T), cells[k], rng)
+        cells[k - 1] = draw_partners(csr_array(plans[k - 1].T), cells[k], rng.random(len(cells[k])))
     return np.stack([x.numpy()[cells[k]] for k, x in enumerate(train.x)])
-
-
-def _partners(plan: csr_array, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw one column for each of ``rows`` with the probabilities of that row of the plan."""
-    first, last = plan.indptr[rows], plan.indptr[rows + 1] - 1
-    mass = np.concatenate([[0.0], np.cumsum(plan.data)])
-    drawn = np.searchsorted(mass, rng.uniform(mass[first], mass[last + 1]), side="right") - 1
-    # the cumulative sum rounds, so that a draw may fall on the border to the next row
-    return plan.indices[np.clip(drawn, first, last)]
 
 
 def _mixture(

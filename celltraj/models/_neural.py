@@ -27,7 +27,7 @@ from celltraj._typing import Cells
 from celltraj.models._flow import flow_of, gap_flow
 from celltraj.models._paths import apply, pinned_points
 from celltraj.models._process import Reference, sigma_of
-from celltraj.models._training import DRAWN_AT_ONCE, train_heads
+from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions, train_heads
 from celltraj.models.networks import TwoHeads
 from celltraj.ot import Coupling
 
@@ -36,7 +36,7 @@ _NODES = 32  # times in a gap that these points share, drawn afresh each time
 
 
 @dataclass(frozen=True)
-class NeuralDrift:
+class NeuralDrift(TrainingOptions):
     """Ask for a drift learned by one time-conditioned network over all gaps.
 
     Parameters
@@ -67,20 +67,6 @@ class NeuralDrift:
     20
     """
 
-    max_steps: int | None = None
-    batch_size: int = 512
-    width: int = 128
-    learning_rate: float = 1e-2
-    ema_decay: float = 0.995
-
-    def __post_init__(self) -> None:
-        counts = min(1 if self.max_steps is None else self.max_steps, self.batch_size, self.width)
-        if counts < 1 or not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
-            raise ValueError(
-                "max_steps, batch_size, width and learning_rate must be positive and ema_decay in "
-                f"[0, 1); found {self}"
-            )
-
     def fit(
         self,
         snapshots: Snapshots,
@@ -92,8 +78,7 @@ class NeuralDrift:
     ) -> NeuralField:
         """Return the trained field; its ``history`` holds the loss at each step."""
         field = NeuralField(snapshots, reference, width=self.width, generator=generator)
-        n_cells = sum(len(cells) for cells in snapshots.x)
-        n_steps = self.max_steps or min(max(n_cells // 2, 2_000), 20_000)
+        n_steps = self.n_steps(snapshots)
         batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
         averaged, losses = train_heads(field, self, n_steps, batches, progress=progress)
         averaged.history = losses

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar, cast
 
 import pytorch_lightning as lightning
 import torch
@@ -12,26 +13,57 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._snapshots import Snapshots
 from celltraj.models._fit import run_training
 from celltraj.models.networks import TwoHeads
 
+_MOST_STEPS = 20_000
 DRAWN_AT_ONCE = 50  # steps, in one batch of Lightning's
 Field = TypeVar("Field", bound=TwoHeads)
 
 
-@runtime_checkable
-class TrainingOptions(Protocol):
-    """What a training reads of the options of a fit."""
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Hold what a training of two heads is told, checked once.
 
-    @property
-    def learning_rate(self) -> float:
-        """Peak of the schedule."""
-        ...
+    Parameters
+    ----------
+    max_steps
+        Optimiser steps; None leaves them to :meth:`n_steps`.
+    batch_size
+        Points of paths per step.
+    width
+        Width of the three hidden layers.
+    learning_rate
+        Peak of AdamW's one-cycle schedule (Smith & Topin, *Super-convergence*, 2019).
+    ema_decay
+        Decay per step of the averaged weights that are used for prediction.
 
-    @property
-    def ema_decay(self) -> float:
-        """Decay per step of the averaged weights."""
-        ...
+    Raises
+    ------
+    ValueError
+        A number is not positive, or the decay not in [0, 1).
+    """
+
+    max_steps: int | None = None
+    batch_size: int = 512
+    width: int = 128
+    learning_rate: float = 1e-2
+    ema_decay: float = 0.995
+    fewest_steps: ClassVar[int] = 2_000
+
+    def __post_init__(self) -> None:
+        counts = min(1 if self.max_steps is None else self.max_steps, self.batch_size, self.width)
+        if counts < 1 or not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
+            raise ValueError(
+                "max_steps, batch_size, width and learning_rate must be positive and ema_decay in "
+                f"[0, 1); found {self}"
+            )
+
+    def n_steps(self, snapshots: Snapshots) -> int:
+        """Return the steps to take: by default one for every two cells, within bounds."""
+        n_cells = sum(len(cells) for cells in snapshots.x)
+        return self.max_steps or min(max(n_cells // 2, self.fewest_steps), _MOST_STEPS)
 
 
 def train_heads(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def log_density(
     logger.info("wrote adata.obs[%r]", key_added)
 
 
-def _kernel_estimate(snapshots: Snapshots, first: float):
+def _kernel_estimate(snapshots: Snapshots, first: float) -> Callable[[Cells], Earlier]:
     """Return the log density of the cells at the first time of the flow."""
     if first not in snapshots.times:
         raise ValueError(

@@ -25,15 +25,12 @@ class PathSample:
         ``(n, d)`` standard normal noise.
     width
         ``(n, 1)`` gamma, in [x].
-    slope
-        ``(n, 1)`` ``gamma gamma'``, in [x]^2/[t], bounded where ``gamma'`` is not.
     """
 
     x: Cells
     rate: Cells
     z: Cells
     width: Tensor
-    slope: Tensor
 
 
 @runtime_checkable
@@ -73,15 +70,16 @@ def sample_path(
 ) -> PathSample:
     """Draw a point of each path, ``n`` chains ``(T, n, d)`` at ``n`` times ``t``."""
     x, rate = interpolant.mean(times, chain, t)
-    width, slope = noise_of(interpolant, times, t)
+    width, _ = noise_of(interpolant, times, t)
     z = torch.randn(x.shape, dtype=x.dtype, generator=generator)
-    return PathSample(x + width[:, None] * z, rate, z, width[:, None], slope[:, None])
+    return PathSample(x + width[:, None] * z, rate, z, width[:, None])
 
 
 def noise_of(interpolant: Interpolant, times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return gamma ``(n,)`` and ``gamma gamma'`` of a Brownian bridge over each gap.
 
-    ``gamma^2 = sigma^2 (t - t0) (t1 - t) / (t1 - t0)``: no noise at the snapshots.
+    ``gamma^2 = sigma^2 (t - t0) (t1 - t) / (t1 - t0)``: no noise at the snapshots. The product is
+    bounded where ``gamma'`` is not.
 
     Raises
     ------

@@ -37,5 +37,16 @@ def check_parameters(family: Reference, names: Sequence[str], positive: Sequence
         raise ValueError(f"pass all of {', '.join(names)}, or none to have them fitted")
     if n_given and any(not given[name] >= 0 for name in positive):
         raise ValueError(f"{', '.join(positive)} must not be negative; found {given}")
+    check_sigma(family)
+
+
+def check_sigma(family: Reference) -> None:
+    """Raise unless sigma is unknown, or positive and finite.
+
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
     if family.sigma is not None and not 0 < family.sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {family.sigma}")

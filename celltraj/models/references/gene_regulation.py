@@ -12,6 +12,7 @@ from torch import Tensor
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
+from celltraj.models.references._parameters import check_sigma
 from celltraj.models.references._regression import stack_points
 from celltraj.models.references._soft_logic import Logic, LogicProblem, fit_logic
 
@@ -108,8 +109,7 @@ class GeneRegulation:
                 "l1 and ridge must not be negative and hill positive; "
                 f"found {self.l1}, {self.ridge}, {self.hill}"
             )
-        if self.sigma is not None and not 0 < self.sigma < float("inf"):
-            raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
+        check_sigma(self)
 
     @property
     def dim(self) -> int | None:

@@ -13,6 +13,7 @@ from celltraj._typing import Cells
 from celltraj.models._consensus import minimise_by_consensus
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
+from celltraj.models.references._parameters import check_sigma
 from celltraj.models.references._regression import stack_points
 
 _MOST_POINTS, _MOST_TIMES = 2_000, 24  # of paths that a simulation is compared with
@@ -86,8 +87,7 @@ class Simulator:
                 f"parameters {sorted(self.parameters)} are not those of bounds, "
                 f"{sorted(self.bounds)}"
             )
-        if self.sigma is not None and not 0 < self.sigma < float("inf"):
-            raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
+        check_sigma(self)
 
     @property
     def is_fitted(self) -> bool:
