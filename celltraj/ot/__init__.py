@@ -3,7 +3,8 @@
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Effort
-from celltraj.ot._exact import Exact, ExactCoupling, exact_matching, wasserstein
+from celltraj.ot._exact import Exact, ExactCoupling, PlanCoupling, exact_matching, wasserstein
+from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
 from celltraj.ot._solve import Solver, Unbalanced, solve
@@ -17,7 +18,9 @@ __all__ = [
     "Exact",
     "ExactCoupling",
     "GaussianCost",
+    "Minibatch",
     "Multiscale",
+    "PlanCoupling",
     "ReferenceCost",
     "Sinkhorn",
     "Solver",

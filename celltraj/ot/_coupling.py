@@ -178,7 +178,7 @@ class Coupling:
         one, which removes most of the noise of independent draws and leaves the law of each pair
         unchanged.
         """
-        i = _systematic(self.row_mass, n, generator)
+        i = systematic(self.row_mass, n, generator)
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         j = torch.cat([_columns(block, rows, i, uniform) for rows, block in self._plan_blocks()])
         order = torch.randperm(n, generator=generator)
@@ -207,7 +207,8 @@ def _largest(block: Tensor, mass: float) -> csr_array:
     return csr_array(np.where(stays.numpy(), block.numpy(), 0.0))
 
 
-def _systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw ``n`` sorted indices, each ``n w_i`` times to within one."""
     positions = torch.arange(n, dtype=torch.float64)
     positions = (positions + torch.rand(1, dtype=torch.float64, generator=generator)) / n
     cumulative = weights.cumsum(0)

@@ -15,8 +15,10 @@ from celltraj.ot._cost import Cost
 from celltraj.ot._problem import Problem
 
 
-def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
-    """Return the exact Wasserstein distance of two uniformly weighted samples.
+def wasserstein(
+    x: np.ndarray, y: np.ndarray, *, order: int = 1, weights: np.ndarray | None = None
+) -> float:
+    """Return the exact Wasserstein distance of two samples.
 
     ``W_p = (min_P sum P_ij |x_i - y_j|^p)^(1/p)`` for ``p`` = 1 or 2.
 
@@ -26,6 +28,9 @@ def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
         ``(n, d)`` and ``(m, d)`` samples.
     order
         1 or 2.
+    weights
+        ``(n,)`` weights of ``x``, whose sum does not matter; uniform by default. Those of ``y`` are
+        uniform.
 
     Returns
     -------
@@ -34,7 +39,7 @@ def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
     Raises
     ------
     ValueError
-        An order other than 1 or 2.
+        An order other than 1 or 2; weights of another length, negative or not finite.
     RuntimeError
         The simplex did not reach an optimum.
 
@@ -47,10 +52,21 @@ def wasserstein(x: np.ndarray, y: np.ndarray, *, order: int = 1) -> float:
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2; found {order}")
+    a = pot.unif(len(x)) if weights is None else _probabilities(weights, len(x))
     cost = pot.dist(np.asarray(x, float), np.asarray(y, float)).clip(min=0) ** (order / 2)
-    value, log = pot.emd2(pot.unif(len(x)), pot.unif(len(y)), cost, numItermax=10**7, log=True)
+    value, log = pot.emd2(a, pot.unif(len(y)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return float(value) ** (1 / order)
+
+
+def _probabilities(weights: np.ndarray, n: int) -> np.ndarray:
+    w = np.asarray(weights, float)
+    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
+        raise ValueError(
+            f"weights must be {n} finite numbers, none of them negative and not all zero; found "
+            f"shape {w.shape}, minimum {w.min(initial=np.inf):g}"
+        )
+    return w / w.sum()
 
 
 def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -89,15 +105,13 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
 
 
 @dataclass(frozen=True)
-class ExactCoupling:
-    """Hold an optimal plan without entropy; it has at most ``n + m - 1`` entries.
+class PlanCoupling:
+    """Hold a coupling as the few entries of its plan.
 
     Parameters
     ----------
     cost
         ``(n, m)`` ground cost.
-    f, g
-        ``(n,)`` and ``(m,)`` dual potentials: ``f_i + g_j <= C_ij``, equal where mass moves.
     a, b
         ``(n,)`` and ``(m,)`` marginals.
     plan
@@ -108,24 +122,20 @@ class ExactCoupling:
     Examples
     --------
     >>> import torch
-    >>> from celltraj.ot import Exact, SquaredEuclidean
+    >>> from scipy.sparse import csr_array
+    >>> from celltraj.ot import PlanCoupling, SquaredEuclidean
     >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
-    >>> Exact()(SquaredEuclidean(x, x), half, half).pull(x) / half[:, None]
+    >>> stay = csr_array([[0.5, 0.0], [0.0, 0.5]])
+    >>> PlanCoupling(SquaredEuclidean(x, x), half, half, stay, 0.0).pull(x) / half[:, None]
     tensor([[0.],
             [9.]], dtype=torch.float64)
     """
 
     cost: Cost
-    f: Earlier
-    g: Later
     a: Earlier
     b: Later
     plan: csr_array
     marginal_error: float
-
-    def value(self) -> float:
-        """Return ``<C, P>``, in units of the cost."""
-        return float(self.f @ self.a + self.g @ self.b)
 
     def push(self, v: Tensor) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
@@ -148,9 +158,43 @@ class ExactCoupling:
         """Return the full ``(n, m)`` plan."""
         return torch.from_numpy(self.plan.toarray())
 
-    def to_sparse(self) -> csr_array:
-        """Return the plan as a ``(n, m)`` CSR array."""
+    def to_sparse(self, *, mass: float = 0.0) -> csr_array:
+        """Return the plan as a ``(n, m)`` CSR array; it has few entries, and none is dropped."""
         return self.plan
+
+
+@dataclass(frozen=True)
+class ExactCoupling(PlanCoupling):
+    """Hold an optimal plan without entropy; it has at most ``n + m - 1`` entries.
+
+    Parameters
+    ----------
+    cost
+        ``(n, m)`` ground cost.
+    a, b
+        ``(n,)`` and ``(m,)`` marginals.
+    plan
+        ``(n, m)`` sparse plan.
+    marginal_error
+        L1 distance of both marginals of the plan from ``a`` and ``b``.
+    f, g
+        ``(n,)`` and ``(m,)`` dual potentials: ``f_i + g_j <= C_ij``, equal where mass moves.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.ot import Exact, SquaredEuclidean
+    >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
+    >>> Exact()(SquaredEuclidean(x, x + 1), half, half).value()
+    0.5
+    """
+
+    f: Earlier
+    g: Later
+
+    def value(self) -> float:
+        """Return ``<C, P>``, in units of the cost."""
+        return float(self.f @ self.a + self.g @ self.b)
 
 
 @dataclass(frozen=True)
@@ -200,7 +244,7 @@ class Exact:
         sparse = csr_array(plan)
         error = np.abs(plan.sum(1) - a.numpy()).sum() + np.abs(plan.sum(0) - b.numpy()).sum()
         f, g = torch.from_numpy(log["u"]), torch.from_numpy(log["v"])
-        return ExactCoupling(cost, f, g, a, b, sparse, float(error))
+        return ExactCoupling(cost, a, b, sparse, float(error), f, g)
 
 
 def _check_optimal(log: dict) -> None:
