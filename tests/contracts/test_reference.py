@@ -12,7 +12,9 @@ from celltraj.models import (
     Affine,
     Brownian,
     GeneRegulation,
+    KernelReference,
     LotkaVolterra,
+    Midpoint,
     ModuleReference,
     NeuralReference,
     OrnsteinUhlenbeck,
@@ -73,6 +75,7 @@ FAMILIES = {
     "Vortex": (Vortex(0.2, 2.0, 1.0, 1.5, 0.1, 0.0, 0.1), Vortex(sigma=0.1), 2),
     "PotentialLandscape": (None, PotentialLandscape(width=8, sigma=0.3, decay=1e-5), 2),
     "NeuralReference": (None, NeuralReference(width=8, sigma=0.3, decay=1e-5), 2),
+    "KernelReference": (None, KernelReference(n_centres=30, sigma=0.3), 2),
     "GeneRegulation": (
         replace(
             CIRCUIT,
@@ -108,7 +111,7 @@ def paths_of(process, d, noise=0.0, offset=0.0):
         process,
         cells(N_PATHS, d) + offset,
         [2 * k / N_STEPS for k in range(N_STEPS + 1)],
-        n_steps=N_STEPS,
+        solver=Midpoint(n_steps=N_STEPS),
         generator=generator(1),
     )
     times = torch.tensor(x.times, dtype=torch.float64)
@@ -155,7 +158,11 @@ def test_simulated_transitions_agree_with_the_flow(family):
     n = 2000
     flow = flow_of(member, x, uniform_grid(0.0, 1.0, 12))
     ends = simulate(
-        member, x.repeat_interleave(n, 0), (0.0, 1.0), n_steps=400, generator=generator()
+        member,
+        x.repeat_interleave(n, 0),
+        (0.0, 1.0),
+        solver=Midpoint(n_steps=400),
+        generator=generator(),
     ).x[-1]
     ends = ends.reshape(3, n, d)
     covariance = flow.covariance[-1].expand(3, d, d)
@@ -195,7 +202,7 @@ def test_hours_for_days_change_only_the_unit(family):
 def test_the_order_of_paths_does_not_matter(family):
     member, start, d = family
     (paths,) = paths_of(member, d)
-    if isinstance(start, PotentialLandscape | NeuralReference | Simulator):
+    if isinstance(start, PotentialLandscape | NeuralReference | KernelReference | Simulator):
         pytest.skip("learns from a random choice of points")
     order = torch.randperm(N_PATHS, generator=generator())
     mixed = replace(paths, x=paths.x[:, order], velocity=paths.velocity[:, order])
@@ -229,7 +236,7 @@ def test_a_bridge_of_its_own_snapshots_meets_them(family):
     member, _, d = family
     x = cells(60, d)
     times = (0.0, 0.5, 1.2)
-    clouds = simulate(member, x, times, n_steps=100, generator=generator(3)).x
+    clouds = simulate(member, x, times, solver=Midpoint(n_steps=100), generator=generator(3)).x
     snapshots = Snapshots(times, tuple(clouds))
     bridge = fit_bridge(
         snapshots, member, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False

@@ -4,6 +4,7 @@ from celltraj.models.references._pack import pack_reference, unpack_reference
 from celltraj.models.references._regression import stack_points
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.gene_regulation import GeneRegulation, allowed_edges
+from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.module import ModuleReference
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -15,6 +16,7 @@ from celltraj.models.references.vortex import Vortex
 __all__ = [
     "Brownian",
     "GeneRegulation",
+    "KernelReference",
     "LotkaVolterra",
     "ModuleReference",
     "NeuralReference",

@@ -11,6 +11,7 @@ from torch import Tensor
 from celltraj.models._process import Reference
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.gene_regulation import GeneRegulation
+from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from celltraj.models.references.potential_landscape import (
@@ -26,6 +27,7 @@ _FAMILIES = {
     for family in (
         Brownian,
         GeneRegulation,
+        KernelReference,
         LotkaVolterra,
         NeuralReference,
         OrnsteinUhlenbeck,

@@ -1,0 +1,167 @@
+"""One smooth law of motion for all times, by kernel ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from celltraj._typing import Cells
+from celltraj.models._paths import Paths
+from celltraj.models._process import sigma_of
+from celltraj.models.references._regression import stack_points
+
+_JITTER = 1e-8  # eigenvalues of the kernel matrix below that carry no direction of their own
+_AFFINE = 10.0  # ridge of the affine part in units of that of the kernel
+_REACH = 0.3  # of the width of the data, beyond which a state moves as at the edge
+
+
+@dataclass(frozen=True, eq=False)
+class KernelReference:
+    r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` affine plus a smooth correction.
+
+    ``b(x) = c + A z + sum_m w_m exp(-|z - z_m|^2 / (2 l^2 d))`` with ``z`` the standardised state
+    and ``z_m`` points of the paths; ``fit`` is ridge regression in closed form, in the norm of the
+    kernel. The same law at all times, so that what cells do in one gap says what others do where
+    they come by later. Beyond the data the drift is that at their edge.
+
+    Parameters
+    ----------
+    n_centres
+        Points ``z_m``.
+    scale
+        Length ``l`` over which the drift may change, in standard deviations.
+    ridge
+        Weight of the squared norm, against 1 for the squared velocity.
+    sigma
+        Diffusion, in [x]/sqrt([t]); None takes that of the call that fits.
+    frame
+        ``(4, d)`` centre, unit, least and greatest value of each variable, in [x]; None before a
+        fit.
+    centres
+        ``(M, d)`` points ``z_m``, without unit.
+    weights
+        ``(1 + d + M, d)`` constant, affine and kernel weights, in [x]/[t].
+
+    Raises
+    ------
+    ValueError
+        A number is not positive.
+
+    References
+    ----------
+    Williams & Seeger, *Using the Nystroem method to speed up kernel machines* (2001); Heinonen et
+    al., *Learning unknown ODE models with Gaussian processes* (2018).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=40, seed=0)
+    >>> bridge = ct.tl.fit_bridge(
+    ...     adata, reference=ct.models.KernelReference(n_centres=20), max_refinements=1,
+    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ... )
+    >>> bridge.reference.is_fitted
+    True
+    """
+
+    n_centres: int = 60
+    scale: float = 1.0
+    ridge: float = 1e-3
+    sigma: float | None = None
+    frame: Tensor | None = None
+    centres: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_centres < 1 or not self.scale > 0 or not self.ridge > 0:
+            raise ValueError(
+                f"n_centres, scale and ridge must be positive; found {self.n_centres}, "
+                f"{self.scale} and {self.ridge}"
+            )
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the weights are known."""
+        return self.weights is not None
+
+    def drift(self, t: float, x: Cells) -> Cells:
+        """Return ``b(x)``, ``(n, d)``, in [x]/[t].
+
+        Raises
+        ------
+        ValueError
+            There is no fit yet.
+        """
+        if self.weights is None or self.centres is None:
+            raise ValueError("KernelReference has no weights yet; fit it first")
+        z = self._standardised(x.double())
+        n_affine = 1 + z.shape[1]
+        affine = self.weights[0] + z @ self.weights[1:n_affine]
+        return (affine + self._kernel(z, self.centres) @ self.weights[n_affine:]).to(x.dtype)
+
+    def diffusion(self, t: float, x: Cells) -> Cells:
+        """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
+        return torch.full_like(x, sigma_of(self))
+
+    def estimates(self) -> dict[str, float]:
+        """Return nothing: the weights have no meaning of their own."""
+        return {}
+
+    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> KernelReference:
+        """Return the member nearest to ``paths``; ``generator`` chooses the centres."""
+        _, x, v, w = stack_points(paths)
+        start = self if self.is_fitted else self._framed(paths, generator)
+        centres = start.centres
+        if centres is None:
+            raise ValueError("KernelReference has weights but no centres; pass both or neither")
+        z = start._standardised(x)
+        to_unit = _inverse_root(self._kernel(centres, centres))
+        features = torch.cat(
+            [torch.ones(len(z), 1, dtype=z.dtype), z, self._kernel(z, centres) @ to_unit], 1
+        )
+        speed = (w @ v.square()).mean().sqrt().clamp(min=torch.finfo(v.dtype).tiny)
+        weighted = features * w[:, None]
+        gram = weighted.T @ features
+        penalty = torch.full((len(gram),), self.ridge, dtype=z.dtype)
+        penalty[0], penalty[1 : 1 + z.shape[1]] = self.ridge**2, _AFFINE * self.ridge
+        solved = torch.linalg.solve(gram + torch.diag(penalty), weighted.T @ (v / speed)) * speed
+        n_affine = 1 + z.shape[1]
+        weights = torch.cat([solved[:n_affine], to_unit @ solved[n_affine:]])
+        return replace(start, weights=weights)
+
+    def _framed(self, paths: Sequence[Paths], generator: torch.Generator) -> KernelReference:
+        """Return the family with units and centres taken from where paths begin and end.
+
+        Cells were seen there: a centre half way would let the law follow the guess of a path.
+        """
+        x = torch.cat([end for part in paths for end in (part.x[0], part.x[-1])])
+        unit = x.std(0)
+        unit = torch.where(unit > 0, unit, torch.ones_like(unit))  # a constant variable
+        low, high = x.amin(0), x.amax(0)
+        reach = _REACH * (high - low)
+        framed = replace(self, frame=torch.stack([x.mean(0), unit, low - reach, high + reach]))
+        chosen = torch.randperm(len(x), generator=generator)[: self.n_centres]
+        return replace(framed, centres=framed._standardised(x[chosen]))
+
+    def _standardised(self, x: Cells) -> Cells:
+        if self.frame is None:
+            raise ValueError("KernelReference has no frame yet; fit it first")
+        centre, unit, low, high = self.frame
+        return (torch.clamp(x, low, high) - centre) / unit
+
+    def _kernel(self, z: Cells, centres: Tensor) -> Tensor:
+        width = self.scale**2 * z.shape[1]
+        # |z - c|^2 by one product; what rounding takes below zero is no distance
+        squares = z.square().sum(1, keepdim=True) + centres.square().sum(1)
+        distances = torch.addmm(squares, z, centres.T, alpha=-2).clamp_(min=0)
+        return distances.div_(-2 * width).exp_()
+
+
+def _inverse_root(matrix: Tensor) -> Tensor:
+    """Return ``R`` with ``R R' = matrix^-1`` on the directions that the matrix has."""
+    values, vectors = torch.linalg.eigh(matrix)
+    values = values.clamp(min=_JITTER)
+    return vectors * values.rsqrt()
