@@ -1,55 +1,48 @@
-"""Straight lines from snapshot to snapshot."""
+"""Straight lines from snapshot to snapshot, without noise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from celltraj._typing import Cells
-from celltraj.models.interpolants._interpolant import check_sigma, gap_of
+from celltraj.models.interpolants._curves import HermiteCurves, straight_lines
+from celltraj.models.interpolants._interpolant import ends_of
 
 
 @dataclass(frozen=True)
 class LinearInterpolant:
-    r"""Join neighbouring cells of a chain by straight lines, with the noise of a Brownian bridge.
+    r"""Join neighbouring cells of a chain by straight lines.
 
-    ``x_t = (1 - s) x0 + s x1 + sigma sqrt((t1 - t0) s (1 - s)) z`` with ``s = (t - t0)/(t1 - t0)``.
-    Under an entropic coupling with epsilon ``sigma^2 (t1 - t0)`` the flow is that of the
-    Schroedinger bridge; with ``sigma=0`` and an exact one that of optimal transport.
-
-    Parameters
-    ----------
-    sigma
-        Noise, in [x]/sqrt([t]); None takes that of the fit.
-
-    Raises
-    ------
-    ValueError
-        ``sigma`` is negative.
+    ``x_t = (1 - s) x0 + s x1`` with ``s = (t - t0)/(t1 - t0)``. There is no noise, hence no score:
+    the flow is an ODE only, that of optimal transport under an exact coupling.
 
     References
     ----------
-    Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* (2023).
+    Lipman et al., *Flow matching for generative modeling* (2022); Liu et al., *Flow straight and
+    fast* (2022).
 
     Examples
     --------
     >>> import torch
     >>> from celltraj.models import LinearInterpolant
     >>> chain = torch.tensor([[[0.0]], [[4.0]]])  # one path of one variable at two times
-    >>> LinearInterpolant().mean(torch.tensor([0.0, 2.0]), chain, torch.tensor([0.5]))
+    >>> curves = LinearInterpolant().curves(torch.tensor([0.0, 2.0]), chain, torch.tensor([0]))
+    >>> curves.at(torch.tensor([0]), torch.tensor([0.5]))
     (tensor([[1.]]), tensor([[2.]]))
     """
 
-    sigma: float | None = None
+    sigma = 0.0
 
-    def __post_init__(self) -> None:
-        check_sigma(self)
+    def fit(self, times: Tensor, chain: Tensor, gap: Tensor, *, sigma: float) -> LinearInterpolant:
+        """Return the interpolant itself: it takes nothing from the data."""
+        return self
 
-    def mean(self, times: Tensor, chain: Tensor, t: Tensor) -> tuple[Cells, Cells]:
-        """Return position and velocity ``(n, d)`` on the line of the gap of each ``t (n,)``."""
-        k, path = gap_of(times, t), range(len(t))
-        x0, x1 = chain[k, path], chain[k + 1, path]
-        length = (times[k + 1] - times[k])[:, None]
-        rate = (x1 - x0) / length
-        return x0 + (t - times[k])[:, None] * rate, rate
+    def curves(self, times: Tensor, chain: Tensor, gap: Tensor) -> HermiteCurves:
+        """Return the line of each chain ``(T, n, d)`` over its gap ``(n,)``."""
+        return straight_lines(times[gap], times[gap + 1] - times[gap], *ends_of(chain, gap))
+
+    def noise(self, times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return zeros."""
+        return torch.zeros_like(t), torch.zeros_like(t)

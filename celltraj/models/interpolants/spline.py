@@ -8,8 +8,13 @@ import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor
 
-from celltraj._typing import Cells
-from celltraj.models.interpolants._interpolant import check_sigma, gap_of
+from celltraj.models.interpolants._curves import HermiteCurves
+from celltraj.models.interpolants._interpolant import (
+    bridge_noise,
+    check_sigma,
+    ends_of,
+    with_noise_of,
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ class SplineInterpolant:
     >>> from celltraj.models import SplineInterpolant
     >>> chain = torch.tensor([0.0, 1.0, 4.0]).reshape(3, 1, 1).double()
     >>> times = torch.tensor([0.0, 1.0, 2.0]).double()
-    >>> x, rate = SplineInterpolant(smoothness=1.0).mean(times, chain, times[1:2])
+    >>> second = torch.tensor([1])
+    >>> curves = SplineInterpolant(smoothness=1.0).curves(times, chain, second)
+    >>> x, rate = curves.at(torch.tensor([0]), times[1:2])
     >>> float(x), float(rate)  # at the middle cell, half way between the two speeds
     (1.0, 2.0)
     """
@@ -57,24 +64,19 @@ class SplineInterpolant:
         if not 0 <= self.smoothness <= 1:
             raise ValueError(f"smoothness must lie in [0, 1]; found {self.smoothness}")
 
-    def mean(self, times: Tensor, chain: Tensor, t: Tensor) -> tuple[Cells, Cells]:
-        """Return position and velocity ``(n, d)`` on the curve at each ``t (n,)``."""
-        velocity = self._velocities(times, chain)
-        k, path = gap_of(times, t), range(len(t))
-        (x0, v0), (x1, v1) = ((chain[at, path], velocity[at, path]) for at in (k, k + 1))
-        length = (times[k + 1] - times[k])[:, None]
-        s = (t - times[k])[:, None] / length
-        # Hermite's basis and its derivative
-        x = (
-            (1 + 2 * s) * (1 - s) ** 2 * x0
-            + s * (1 - s) ** 2 * length * v0
-            + s**2 * (3 - 2 * s) * x1
-            + s**2 * (s - 1) * length * v1
-        )
-        rate = (
-            6 * s * (1 - s) * (x1 - x0) / length + (1 - s) * (1 - 3 * s) * v0 + s * (3 * s - 2) * v1
-        )
-        return x, rate
+    def fit(self, times: Tensor, chain: Tensor, gap: Tensor, *, sigma: float) -> SplineInterpolant:
+        """Return the interpolant with ``sigma`` where it has none of its own."""
+        return with_noise_of(self, sigma)
+
+    def curves(self, times: Tensor, chain: Tensor, gap: Tensor) -> HermiteCurves:
+        """Return the curve of each chain ``(T, n, d)`` over its gap ``(n,)``."""
+        x = torch.stack(ends_of(chain, gap))
+        v = torch.stack(ends_of(self._velocities(times, chain), gap))
+        return HermiteCurves(times[gap], times[gap + 1] - times[gap], x, v)
+
+    def noise(self, times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gamma ``(n,)`` and ``gamma gamma'`` of a Brownian bridge over each gap."""
+        return bridge_noise(self, times, t)
 
     def _velocities(self, times: Tensor, chain: Tensor) -> Tensor:
         """Return the ``(T, n, d)`` velocities at the snapshots."""
