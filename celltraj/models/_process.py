@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
-from celltraj._typing import Cells
+from celltraj._typing import Cells, Earlier
 
 if TYPE_CHECKING:
     from celltraj.models._paths import Paths
@@ -34,6 +34,18 @@ class ReversibleProcess(Process, Protocol):
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
+        ...
+
+
+@runtime_checkable
+class GrowingProcess(Process, Protocol):
+    """A process whose cells also multiply and die.
+
+    A process that knows only in an instance whether it grows says so in ``has_growth``.
+    """
+
+    def growth(self, t: float, x: Cells) -> Earlier:
+        """Return the net rate at which the mass at ``x`` grows, ``(n,)``, in 1/[t]."""
         ...
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import is_dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +16,14 @@ from celltraj import models
 from celltraj._anndata import (
     cells_at,
     check_dimension,
+    options_record,
     read_representation,
     read_times,
     sample_record,
 )
-from celltraj.models import FlowMatching, Process
+from celltraj.models import Bridge, FlowMatching, Midpoint, Process, SdeSolver, Trajectories
+
+logger = logging.getLogger("celltraj")
 
 
 def simulate(
@@ -32,7 +38,7 @@ def simulate(
     use_rep: str | None = None,
     ode: bool = False,
     noise: float | None = None,
-    n_steps: int = 50,
+    solver: SdeSolver | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
@@ -41,7 +47,7 @@ def simulate(
     ``dX = b(t, X) dt + sigma dW``; backwards the reversed SDE; ``ode=True`` the probability flow.
     Beyond the snapshots of a bridge its reference goes on: forwards after the last one a forecast,
     backwards before the first a hindcast, under which all earlier states are equally likely a
-    priori.
+    priori. A flow is extrapolated there, which is logged as a warning.
 
     Parameters
     ----------
@@ -68,9 +74,10 @@ def simulate(
     noise
         Diffusion of a flow, in [x]/sqrt([t]): 0 for its ODE, any other value for an SDE of the same
         marginals; by default that of ``process``.
-    n_steps
-        Solver steps between neighbouring snapshots of a bridge, or over the whole span of a process
-        without snapshots; the times of the result are added to them.
+    solver
+        How the equation is integrated: ``ct.models.Midpoint()`` (default) with 50 steps between
+        neighbouring snapshots, or over the whole span of a process without snapshots; the others
+        are listed at :func:`celltraj.models.simulate`. The times of the result are stepped onto.
     seed
         Seed of the choice of cells and of the noise.
     progress
@@ -80,8 +87,10 @@ def simulate(
     -------
     AnnData with a row per (trajectory, time), ordered by time: ``X`` the states, also in
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["trajectory"]`` (int), ``obs["time"]`` ([t]),
-    ``obs["source"]`` (obs name of the cell that the trajectory starts from);
-    ``uns["celltraj"]["simulate"]`` (params, version, seed).
+    ``obs["source"]`` (obs name of the cell that the trajectory starts from),
+    ``obs["extrapolated"]`` (bool: the time lies outside those that ``process`` was fitted to),
+    ``obs["mass"]`` (1 at ``start``, only where ``process`` has growth);
+    ``uns["celltraj"]["simulate"]`` (params, version, seed, n_evaluations).
 
     Raises
     ------
@@ -89,11 +98,11 @@ def simulate(
         A named column or representation does not exist.
     TypeError
         A backward or ODE simulation of a process without a score; ``noise`` for one that is not a
-        flow.
+        flow; a solver that is a class and not an instance.
     ValueError
         No cell was observed at ``start``, ``start == stop``, several stops that are not in order,
-        ``n_cells`` or ``n_times`` too small, negative ``noise``, or a process of another dimension
-        than ``use_rep``.
+        ``n_cells`` or ``n_times`` too small, negative ``noise``, a process of another dimension
+        than ``use_rep``, or an equation that does not suit the solver.
 
     Examples
     --------
@@ -117,22 +126,18 @@ def simulate(
     rows = rng.choice(candidates, n, replace=n > len(candidates))
     if noise is not None:
         process = _with_noise(process, noise)
+    solver = Midpoint() if solver is None else solver
     path = models.simulate(
         process,
         torch.from_numpy(x[rows]),
         grid,
-        n_steps=n_steps,
+        solver=solver,
         ode=ode,
         generator=torch.Generator().manual_seed(seed),
         progress=progress,
     )
-    obs = pd.DataFrame(
-        {
-            "trajectory": np.tile(np.arange(n), len(grid)),
-            "time": np.repeat(path.times, n),
-            "source": np.tile(adata.obs_names[rows].to_numpy(dtype=str).astype(object), len(grid)),
-        }
-    )
+    sources = adata.obs_names[rows].to_numpy()
+    obs = _observations(path, sources, _outside(process, path.times))
     params = {
         "process": type(process).__name__,
         "start": float(start),
@@ -143,10 +148,57 @@ def simulate(
         "use_rep": name,
         "ode": ode,
         "noise": noise,
-        "n_steps": n_steps,
+        "solver": _solver_record(solver),
     }
+    record = sample_record(params, seed) | {"n_evaluations": path.n_evaluations}
     states = path.x.reshape(-1, x.shape[1]).numpy()
-    return cells_at(adata.var_names, name, states, obs, ("simulate", sample_record(params, seed)))
+    return cells_at(adata.var_names, name, states, obs, ("simulate", record))
+
+
+def _observations(
+    path: Trajectories, sources: np.ndarray, extrapolated: np.ndarray
+) -> pd.DataFrame:
+    """Return a row for each (time, trajectory), as the states are ordered."""
+    n, n_times = len(sources), len(path.times)
+    obs = pd.DataFrame(
+        {
+            "trajectory": np.tile(np.arange(n), n_times),
+            "time": np.repeat(path.times, n),
+            "source": np.tile(sources.astype(str).astype(object), n_times),
+            "extrapolated": np.repeat(extrapolated, n),
+        }
+    )
+    if path.log_mass is not None:
+        obs["mass"] = path.log_mass.exp().reshape(-1).numpy()
+    return obs
+
+
+def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
+    """Return which times lie outside those that ``process`` was fitted to, and warn of a flow."""
+    snapshots = getattr(process, "snapshots", None)
+    fitted = getattr(process, "times", None) if snapshots is None else snapshots.times
+    if fitted is None:
+        return np.zeros(len(times), dtype=bool)
+    outside = (np.asarray(times) < min(fitted)) | (np.asarray(times) > max(fitted))
+    # beyond its snapshots a bridge is its reference, which was fitted to describe any time
+    if outside.any() and not isinstance(process, Bridge):
+        logger.warning(
+            "%d of %d times lie outside [%g, %g], which the %s was fitted to: it is extrapolated "
+            "there; see obs['extrapolated']",
+            outside.sum(),
+            len(times),
+            min(fitted),
+            max(fitted),
+            type(process).__name__,
+        )
+    return outside
+
+
+def _solver_record(solver: SdeSolver) -> dict[str, Any]:
+    """Return the name and the options of a solver, also of one of the user's that has none."""
+    if is_dataclass(solver):
+        return options_record(solver)
+    return {"name": getattr(solver, "__name__", type(solver).__name__)}
 
 
 def _with_noise(process: Process, noise: float) -> FlowMatching:

@@ -8,6 +8,7 @@ from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     FlowTraining,
+    Midpoint,
     NeuralDrift,
     PlugInDrift,
     Process,
@@ -93,7 +94,7 @@ def test_simulation_lands_on_every_time_without_a_gradient(process):
         process,
         normal(5, 2, seed=0),
         (0.0, 0.3, 1.0, 2.5),
-        n_steps=5,
+        solver=Midpoint(n_steps=5),
         generator=torch.Generator().manual_seed(0),
     )
     assert path.times == (0.0, 0.3, 1.0, 2.5)

@@ -1,12 +1,21 @@
 """Simulation between AnnData and AnnData."""
 
+import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scanpy as sc
+import torch
 
 import celltraj as ct
-from celltraj.models import Brownian, PlugInDrift
+from celltraj.models import (
+    Brownian,
+    DormandPrince,
+    ExponentialEuler,
+    Midpoint,
+    OrnsteinUhlenbeck,
+    PlugInDrift,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +29,9 @@ def bridge(adata):
 
 
 def simulate(adata, process, **options):
-    return ct.tl.simulate(adata, process, **{"n_steps": 5, "progress": False} | options)
+    return ct.tl.simulate(
+        adata, process, **{"solver": Midpoint(n_steps=5), "progress": False} | options
+    )
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 4.0), (4.0, 0.0)])
@@ -67,7 +78,15 @@ def test_several_stops(adata, bridge):
 
 def test_params_say_what_was_asked(adata, bridge):
     path = simulate(
-        adata, bridge, start=0, stop=1, n_cells=2, n_times=2, ode=True, n_steps=9, seed=4
+        adata,
+        bridge,
+        start=0,
+        stop=1,
+        n_cells=2,
+        n_times=2,
+        ode=True,
+        solver=Midpoint(n_steps=9),
+        seed=4,
     )
     record = path.uns["celltraj"]["simulate"]
     assert record["params"] == {
@@ -79,7 +98,7 @@ def test_params_say_what_was_asked(adata, bridge):
         "time_key": "time",
         "use_rep": "X",
         "ode": True,
-        "n_steps": 9,
+        "solver": {"name": "Midpoint", "n_steps": 9},
     }
     assert record["seed"] == 4
 
@@ -112,6 +131,7 @@ def test_scanpy_draws_the_result_as_it_is(adata, use_rep):
         ({"stop": []}, r"start is 0, stop is \[\]; choose another stop="),
         ({"stop": [0.0, 1.0]}, r"start is 0, stop is \[0.0, 1.0\]; choose another stop="),
         ({"stop": [1.0, 0.5, 2.0]}, "strictly monotone"),
+        ({"solver": DormandPrince()}, "the equation has noise: pass ode=True"),
         ({"use_rep": "X_one"}, "the bridge has 2 variables, X_one has 1; pass the use_rep="),
     ],
 )
@@ -130,3 +150,78 @@ def test_no_cells_to_start_from(adata, bridge):
 def test_backwards_needs_a_score(adata):
     with pytest.raises(TypeError, match="can only be simulated forwards"):
         simulate(adata, Brownian(0.1), start=1.0, stop=0.0)
+
+
+@pytest.fixture(scope="module")
+def flow(adata):
+    return ct.tl.fit_flow(
+        adata.copy(), training=ct.models.FlowTraining(max_steps=20), progress=False
+    )
+
+
+def test_noise_must_not_be_negative(adata, flow):
+    with pytest.raises(ValueError, match=r"noise must not be negative; found -0\.1"):
+        simulate(adata, flow, start=0.0, stop=1.0, noise=-0.1)
+
+
+def test_states_beyond_the_fit_are_marked(adata, bridge, flow, caplog):
+    path = simulate(adata, flow, start=3.0, stop=[3.5, 4.0, 4.5, 5.0], n_cells=2)
+    assert path.obs["extrapolated"].dtype == bool
+    outside = [t > 4 for t in path.obs["time"]]
+    assert path.obs["extrapolated"].tolist() == outside
+    (record,) = caplog.records
+    assert "2 of 5 times lie outside [0, 4], which the FlowMatching" in record.getMessage()
+    caplog.clear()
+    # its reference goes on beyond a bridge: marked, and no cause for a warning
+    path = simulate(adata, bridge, start=4.0, stop=5.0, n_cells=2, n_times=2)
+    assert path.obs["extrapolated"].tolist() == [False, False, True, True]
+    path = simulate(adata, Brownian(0.1), start=4.0, stop=9.0, n_cells=2, n_times=2)
+    assert not path.obs["extrapolated"].any()
+    assert not caplog.records
+
+
+class Growing(Brownian):
+    """Double in each unit of time."""
+
+    def growth(self, t, x):
+        return torch.full_like(x[:, 0], np.log(2))
+
+
+def test_mass_of_a_growing_population(adata):
+    path = simulate(adata, Growing(0.1), start=0.0, stop=3.0, n_cells=2, n_times=4)
+    np.testing.assert_allclose(path.obs["mass"], np.repeat([1, 2, 4, 8], 2), rtol=1e-5)
+    assert "mass" not in simulate(adata, Brownian(0.1), start=0.0, stop=1.0, n_cells=2).obs
+
+
+def leap(equation, x0, times, *, generator, progress):
+    return torch.stack([x0 + (t - times[0]) * equation.velocity(t, x0) for t in times])
+
+
+class Leap:
+    """A solver that is no dataclass."""
+
+    __call__ = staticmethod(leap)
+
+
+PULL = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=0.2)
+
+
+@pytest.mark.parametrize(
+    ("solver", "names", "n_evaluations"),
+    [
+        (Midpoint(n_steps=4), {"name", "n_steps"}, 8),
+        (ExponentialEuler(PULL, n_steps=4), {"name", "n_steps", "reference"}, 4),
+        (leap, {"name"}, 2),
+        (Leap(), {"name"}, 2),
+    ],
+    ids=["midpoint", "exponential", "function", "object"],
+)
+def test_every_solver_is_recorded_in_a_file(adata, tmp_path, solver, names, n_evaluations):
+    path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, solver=solver)
+    path.write_h5ad(tmp_path / "path.h5ad")
+    record = ad.read_h5ad(tmp_path / "path.h5ad").uns["celltraj"]["simulate"]
+    assert set(record["params"]["solver"]) == names
+    assert record["params"]["solver"]["name"] in ("Midpoint", "ExponentialEuler", "leap", "Leap")
+    assert record["n_evaluations"] == n_evaluations
+    if "reference" in names:
+        assert record["params"]["solver"]["reference"]["name"] == "OrnsteinUhlenbeck"
