@@ -1,13 +1,14 @@
 """Single-cell dynamics from snapshots: AnnData in, AnnData out."""
 
 from celltraj import datasets, metrics, models, ot, pl, pp, tl
-from celltraj._errors import ConvergenceError, DataWarning, RefinementError
+from celltraj._errors import ConvergenceError, DataWarning, RefinementError, TrainingError
 from celltraj.models import load
 
 __all__ = [
     "ConvergenceError",
     "DataWarning",
     "RefinementError",
+    "TrainingError",
     "datasets",
     "load",
     "metrics",

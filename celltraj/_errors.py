@@ -37,5 +37,21 @@ class RefinementError(RuntimeError):
         self.result = result
 
 
+class TrainingError(RuntimeError):
+    """Report a training whose loss is no longer finite.
+
+    Parameters
+    ----------
+    message
+        At which step, on what batch, and what mends it.
+    result
+        The averaged network of the steps before.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class DataWarning(UserWarning):
     """Point to data that can be fitted but deserve a look: few, constant or duplicate cells."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -17,14 +18,26 @@ import anndata as ad
 import numpy as np
 
 import celltraj as ct
-from celltraj.models import Bridge, NeuralDrift
+from celltraj._anndata import read_representation
+from celltraj.models import (
+    Bridge,
+    FlowMatching,
+    FlowTraining,
+    NeuralDrift,
+    TrainerOptions,
+    remove_checkpoint,
+)
+
+_SCRATCH = ".part-"
+_CHECKPOINT = "checkpoint"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
     Results go to the folder ``--out``, the table of scores to stdout, everything else to stderr.
-    A failure ends with status 2, one line that says what mends it, and no file written.
+    A failure ends with status 2, one line that says what mends it, and no file written; once a
+    training was under way, its checkpoint stays in ``--out`` for ``--resume``.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -34,10 +47,18 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             arguments.run(arguments)
-    except (KeyError, ValueError, OSError, ct.ConvergenceError) as error:
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+        ct.ConvergenceError,
+        ct.TrainingError,
+    ) as error:
         # a KeyError shows its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else str(error)
         parser.exit(2, f"celltraj: {' '.join(str(message).split())}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "celltraj: interrupted; fit goes on from its checkpoint with --resume\n")
     return 0
 
 
@@ -56,10 +77,15 @@ def _show_warning(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="celltraj", description=ct.__doc__)
     commands = parser.add_subparsers(required=True)
-    demo = commands.add_parser("demo", help="fit a bridge to a simulated, branching population")
-    demo.set_defaults(run=_demo)
-    fit = commands.add_parser("fit", help="fit a bridge to an h5ad file, draw and score it")
+    demo = commands.add_parser("demo", help="fit a model to a simulated, branching population")
+    demo.set_defaults(run=_demo, resume=False)
+    fit = commands.add_parser("fit", help="fit a model to an h5ad file, draw and score it")
     fit.set_defaults(run=_fit)
+    fit.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint that an interrupted fit of the same options left in --out",
+    )
     evaluate = commands.add_parser("evaluate", help="score held-out snapshots")
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument(
@@ -74,14 +100,21 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("data", type=Path, help="h5ad file")
         command.add_argument("--time-key", default="time", help="obs column with the times")
         command.add_argument("--use-rep", help="X or a key of obsm (X_pca where there is one)")
+    for command in (demo, fit):
+        command.add_argument(
+            "--checkpoint-every",
+            type=int,
+            default=TrainerOptions.checkpoint_every,
+            metavar="STEPS",
+            help="training steps between checkpoints",
+        )
     for command, out in ((demo, "demo"), (fit, "run"), (evaluate, "run")):
         command.add_argument("--out", type=Path, default=Path(out), help="folder of the results")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument(
-            "--max-steps",
-            type=int,
-            help="training steps of each fit",
+            "--model", choices=("bridge", "flow"), default="bridge", help="what is fitted"
         )
+        command.add_argument("--max-steps", type=int, help="training steps of each fit")
         command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return parser
 
@@ -134,7 +167,7 @@ def _staged(out: Path) -> Iterator[Path]:
     is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as scratch:
+        with tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH) as scratch:
             yield Path(scratch)
             for file in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
                 target = out / file.relative_to(scratch)
@@ -145,30 +178,59 @@ def _staged(out: Path) -> Iterator[Path]:
             out.rmdir()
 
 
-def _fitter(arguments: argparse.Namespace) -> partial:
-    drift = NeuralDrift(max_steps=arguments.max_steps)
-    return partial(ct.tl.fit_bridge, drift=drift, progress=not arguments.quiet)
+def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial:
+    progress = not arguments.quiet
+    if arguments.model == "flow":
+        training = FlowTraining(max_steps=arguments.max_steps)
+        return partial(ct.tl.fit_flow, training=training, trainer=trainer, progress=progress)
+    drift = NeuralDrift(max_steps=arguments.max_steps, trainer=trainer)
+    return partial(ct.tl.fit_bridge, drift=drift, progress=progress)
+
+
+def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions:
+    """Return the options of a training that can be resumed."""
+    name, x = read_representation(adata, arguments.use_rep)
+    names = adata.var_names if name == "X" else [f"{name}_{k}" for k in range(x.shape[1])]
+    return TrainerOptions(
+        checkpoint=arguments.out / _CHECKPOINT,
+        checkpoint_every=arguments.checkpoint_every,
+        resume=arguments.resume,
+        variables=tuple(map(str, names)),
+    )
 
 
 def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace) -> None:
     time_key, seed = arguments.time_key, arguments.seed
+    fit = _fitter(arguments, _trainer(adata, arguments))
     with _staged(arguments.out) as folder:
-        bridge = _fitter(arguments)(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
-        bridge.save(folder / "model")
+        if arguments.resume:
+            _remove_scratch(arguments.out, but=folder)
+        model = fit(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
+        model.save(folder / "model")
         adata.write_h5ad(folder / "fitted.h5ad")
-        _draw(adata, bridge, arguments, folder)
-        if interior := bridge.snapshots.times[1:-1]:
+        _draw(adata, model, arguments, folder)
+        if interior := model.breakpoints[1:-1]:
             _score(adata, [(time,) for time in interior], arguments, folder)
+    remove_checkpoint(arguments.out / _CHECKPOINT)
 
 
-def _draw(adata: ad.AnnData, bridge: Bridge, arguments: argparse.Namespace, folder: Path) -> None:
-    use_rep = adata.uns["celltraj"]["bridge"]["params"]["use_rep"]
-    time_key, times = arguments.time_key, bridge.snapshots.times
+def _remove_scratch(out: Path, *, but: Path) -> None:
+    """Remove what a killed fit left; who resumes says that it is dead."""
+    for scratch in out.glob(f"{_SCRATCH}*"):
+        if scratch != but:
+            shutil.rmtree(scratch)
+
+
+def _draw(
+    adata: ad.AnnData, model: Bridge | FlowMatching, arguments: argparse.Namespace, folder: Path
+) -> None:
+    use_rep = adata.uns["celltraj"][arguments.model]["params"]["use_rep"]
+    time_key, times = arguments.time_key, model.breakpoints
     # a grid that holds every observed time, so that marginals can be compared there
     grid = np.unique([np.linspace(a, b, 11) for a, b in pairwise(times)]).tolist()
     path = ct.tl.simulate(
         adata,
-        bridge,
+        model,
         start=grid[0],
         stop=grid[1:],
         time_key=time_key,
@@ -180,7 +242,7 @@ def _draw(adata: ad.AnnData, bridge: Bridge, arguments: argparse.Namespace, fold
     ct.pl.snapshots(adata, basis=use_rep, save=folder / "snapshots.png", **view)
     ct.pl.trajectories(adata, path, basis=use_rep, save=folder / "trajectories.png", **view)
     ct.pl.marginals(adata, path, use_rep=use_rep, save=folder / "marginals.png", **view)
-    ct.pl.history(adata, show=False, save=folder / "history.png")
+    ct.pl.history(adata, key=arguments.model, show=False, save=folder / "history.png")
 
 
 def _score(
@@ -193,7 +255,8 @@ def _score(
         adata,
         time_key=arguments.time_key,
         use_rep=arguments.use_rep,
-        fit=_fitter(arguments),
+        # each fold is another training, too short to resume
+        fit={arguments.model: _fitter(arguments, TrainerOptions())},
         hold_out=hold_out,
         seed=arguments.seed,
         progress=not arguments.quiet,

@@ -1,15 +1,23 @@
 """The shell: what it writes, and how it fails."""
 
+import os
+import subprocess
+import sys
+import time
+
 import anndata as ad
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
 
 import celltraj as ct
+from celltraj import cli
 from celltraj.cli import main
 
 QUICK = ["--quiet", "--max-steps", "3"]
+CHECKPOINT = "checkpoint/training.safetensors"
 PICTURES = {"snapshots.png", "trajectories.png", "marginals.png", "history.png", "scores.png"}
 
 
@@ -138,7 +146,8 @@ def test_a_failure_keeps_what_an_earlier_run_left(data, tmp_path, monkeypatch):
     monkeypatch.setattr(ct.tl, "cross_validate", fail)
     with pytest.raises(SystemExit):
         main(["fit", str(data), "--time-key", "day", "--out", str(out), *QUICK])
-    assert files(out) == {"scores.csv"}
+    # the training itself was complete, and can be taken up once the scores are mended
+    assert files(out) == {"scores.csv", CHECKPOINT}
     assert (out / "scores.csv").read_text() == "earlier"
 
 
@@ -147,3 +156,97 @@ def test_a_mistyped_time_is_refused_by_the_parser(data, capsys):
         main(["evaluate", str(data), "--hold-out", "one"])
     assert stopped.value.code == 2
     assert "invalid" in capsys.readouterr().err
+
+
+def test_a_flow_is_fitted_drawn_and_scored(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    call = ["fit", str(data), "--time-key", "day", "--model", "flow", "--out", str(out), *QUICK]
+    assert main(call) == 0
+    assert files(out) == PICTURES | {
+        "fitted.h5ad",
+        "scores.csv",
+        "model/flow.json",
+        "model/tensors.safetensors",
+    }
+    assert isinstance(ct.load(out / "model"), ct.models.FlowMatching)
+    assert "flow" in set(pd.read_csv(out / "scores.csv")["method"])
+
+
+def test_a_training_that_diverges_is_one_line(data, tmp_path, capsys, monkeypatch):
+    def diverge(*args, **kwargs):
+        raise ct.TrainingError("the loss became nan at step 2. Lower learning_rate", None)
+
+    monkeypatch.setattr(ct.tl, "fit_bridge", diverge)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(data), "--time-key", "day", "--out", str(tmp_path / "run"), *QUICK])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        "celltraj: the loss became nan at step 2. Lower learning_rate\n"
+    )
+
+
+def test_an_interrupt_is_one_line(data, tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ct.tl, "fit_bridge", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(data), "--time-key", "day", "--out", str(tmp_path / "run"), *QUICK])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def killed_at_the_first_checkpoint(call, file):
+    """Run the shell in a process of its own until ``file`` exists, and return the steps it took."""
+    command = "from celltraj.cli import main; raise SystemExit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, *call],
+        env=os.environ | {"MPLBACKEND": "agg"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 120
+    while not file.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    with safe_open(file, framework="pt") as checkpoint:
+        return len(checkpoint.get_tensor("losses"))
+
+
+@pytest.mark.parametrize("model", ["bridge", "flow"])
+def test_a_killed_fit_resumes_to_the_same_model(tmp_path, model, monkeypatch):
+    # pictures and scores are made of the model, and have tests of their own
+    monkeypatch.setattr(cli, "_draw", lambda *args: None)
+    monkeypatch.setattr(cli, "_score", lambda *args: None)
+    data = tmp_path / "data.h5ad"
+    adata = ct.datasets.branching(n_cells=60, seed=0)
+    adata[adata.obs["time"] < 4].copy().write_h5ad(data)
+    call = ["fit", str(data), "--model", model, "--quiet", "--max-steps", "300"]
+    call += ["--checkpoint-every", "50", "--out"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main([*call, str(whole)]) == 0
+    assert killed_at_the_first_checkpoint([*call, str(parts)], parts / CHECKPOINT) < 300
+    assert list(parts.glob(".part-*"))
+    assert main([*call, str(parts), "--resume"]) == 0
+    assert files(parts) == files(whole)
+    assert not list(parts.glob(".part-*"))
+    for name in (f"model/{model}.json", "model/tensors.safetensors"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_resuming_with_other_options_or_variables_says_which(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    call = ["fit", str(data), "--time-key", "day", "--out", str(out), *QUICK]
+    monkeypatch.setattr(ct.tl, "cross_validate", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(call)
+    other = ad.read_h5ad(data)
+    other.var_names = ["gata1", *other.var_names[1:]]
+    other.write_h5ad(data)
+    with pytest.raises(SystemExit):
+        main([*call[:-1], "4", "--resume"])
+    message = capsys.readouterr().err
+    assert "variables ['x'] are missing, ['gata1'] are new" in message
+    assert "training.max_steps was 3, is 4" in message
+    assert message.count("\n") == 1

@@ -17,21 +17,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells
+from celltraj.models._checkpoint import fingerprint
+from celltraj.models._fit import TrainerOptions
 from celltraj.models._flow import flow_of, gap_flow
 from celltraj.models._paths import apply, pinned_points
 from celltraj.models._process import Reference, sigma_of
-from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions, train_heads
+from celltraj.models._training import (
+    DRAWN_AT_ONCE,
+    Points,
+    TrainingOptions,
+    Validation,
+    train_heads,
+    two_heads_loss,
+)
 from celltraj.models.networks import TwoHeads
 from celltraj.ot import Coupling
 
 _TOUCHING = 1e-9  # share of a gap within which a path is at the snapshot
+_CHECKED = 8  # batches of a check of an early stop
 _NODES = 32  # times in a gap that these points share, drawn afresh each time
 
 
@@ -52,6 +62,12 @@ class NeuralDrift(TrainingOptions):
         Peak of AdamW's one-cycle schedule (Smith & Topin, *Super-convergence*, 2019).
     ema_decay
         Decay per step of the averaged weights that are used for prediction.
+    patience
+        Checks without improvement, one every 250 steps on bridge points that are not trained on,
+        after which the training stops; the best averaged weights are kept. None for all steps.
+    trainer
+        Where it is trained, and what is written meanwhile, see
+        :class:`celltraj.models.TrainerOptions`.
 
     Raises
     ------
@@ -67,6 +83,8 @@ class NeuralDrift(TrainingOptions):
     20
     """
 
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+
     def fit(
         self,
         snapshots: Snapshots,
@@ -76,13 +94,42 @@ class NeuralDrift(TrainingOptions):
         generator: torch.Generator,
         progress: bool = True,
     ) -> NeuralField:
-        """Return the trained field; its ``history`` holds the loss at each step."""
-        field = NeuralField(snapshots, reference, width=self.width, generator=generator)
+        """Return the trained field; its ``history`` holds the loss at each step.
+
+        Raises
+        ------
+        TrainingError
+            The loss is not finite.
+        ValueError
+            The checkpoint to go on from is of another training.
+        """
+        network = NeuralField(snapshots, reference, width=self.width, generator=generator)
         n_steps = self.n_steps(snapshots)
         batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
-        averaged, losses = train_heads(field, self, n_steps, batches, progress=progress)
+        averaged, losses = train_heads(
+            network,
+            self,
+            n_steps,
+            batches,
+            loss=two_heads_loss,
+            trainer=self.trainer,
+            progress=progress,
+            validation=None if self.patience is None else batches.validation(),
+            facts=fingerprint(snapshots) | _reference_facts(reference, snapshots),
+        )
         averaged.history = losses
         return averaged
+
+
+def _reference_facts(reference: Reference, snapshots: Snapshots) -> dict[str, str | float]:
+    """Return what tells a reference from others, for a checkpoint."""
+    drift = reference.drift(snapshots.times[0], snapshots.x[0])
+    return {
+        "reference": type(reference).__name__,
+        "sigma": sigma_of(reference),
+        # rounded: a checkpoint may go on another machine, whose last digits differ
+        "size of the reference's drift": f"{float(drift.square().mean().sqrt()):.4g}",
+    }
 
 
 class NeuralField(TwoHeads):
@@ -164,7 +211,7 @@ def _confined(tilt: Cells, origin: Cells, lever: Tensor, box: tuple[Tensor, Tens
 class _Batches:
     """Draw bridge points uniformly over the whole duration, from plans solved once per gap.
 
-    Iterates over lists of steps, each a tuple of time, state, displacement rate, noise and width.
+    Iterates over lists of steps, from the draw ``first`` on.
     """
 
     def __init__(
@@ -178,7 +225,8 @@ class _Batches:
     ) -> None:
         self.snapshots, self.reference, self.generator = snapshots, reference, generator
         self.sigma = sigma_of(reference)
-        self.n_steps, self.batch_size = n_steps, batch_size
+        self.couplings, self.n_steps, self.batch_size = couplings, n_steps, batch_size
+        self.first = 0
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
         n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
@@ -189,12 +237,27 @@ class _Batches:
             self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
 
     def __len__(self) -> int:
-        return math.ceil(self.n_steps / DRAWN_AT_ONCE)
+        return math.ceil(self.n_steps / DRAWN_AT_ONCE) - self.first
 
-    def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
+    def __iter__(self) -> Iterator[list[Points]]:
         size = self.batch_size
-        for rows in torch.arange(len(self.i)).split(DRAWN_AT_ONCE * size):
-            yield list(zip(*(v.split(size) for v in self._bridge_points(rows)), strict=True))
+        draws = torch.arange(len(self.i)).split(DRAWN_AT_ONCE * size)
+        for rows in draws[self.first :]:
+            parts = (v.split(size) for v in self._bridge_points(rows))
+            yield [Points(*step) for step in zip(*parts, strict=True)]
+
+    def validation(self) -> Validation:
+        """Return the mean loss of a field on points of the same bridges drawn aside, once."""
+        seed = int(torch.randint(2**31 - 1, (1,), generator=self.generator))
+        aside = torch.Generator().manual_seed(seed)
+        size = self.batch_size
+        drawn = _Batches(self.snapshots, self.reference, self.couplings, aside, _CHECKED, size)
+        steps = [points for draw in drawn for points in draw]
+
+        def mean_loss(field: TwoHeads) -> float:
+            return sum(float(two_heads_loss(field, points)) for points in steps) / len(steps)
+
+        return mean_loss
 
     def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Return time, state, rate, noise and width of the points ``rows``."""
