@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Midpoint, NeuralDrift, PlugInDrift
 
 DRIFTS = {"plug-in": PlugInDrift(), "neural": NeuralDrift(max_steps=20, width=16)}
 STORES = {
@@ -31,7 +31,14 @@ def results(request):
     adata = ct.datasets.branching(n_cells=20, seed=0)
     bridge = ct.tl.fit_bridge(adata, drift=DRIFTS[request.param], seed=2, progress=False)
     path = ct.tl.simulate(
-        adata, bridge, start=0.0, stop=4.0, n_cells=10, n_times=5, n_steps=5, progress=False
+        adata,
+        bridge,
+        start=0.0,
+        stop=4.0,
+        n_cells=10,
+        n_times=5,
+        solver=Midpoint(n_steps=5),
+        progress=False,
     )
     return adata, path, ct.tl.interpolate(adata, bridge, time=1.5, n_cells=10)
 

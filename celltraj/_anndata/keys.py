@@ -101,7 +101,8 @@ FIT_FLOW = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
-            "(given or estimated), coupling, training and weights_key (if given)",
+            "(given or estimated), coupling, training and weights_key (if given); what a fit "
+            "filled in belongs to the flow",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
@@ -128,8 +129,26 @@ SIMULATE = (
     Key("obs", ("trajectory",), "number of the trajectory", "-", _SIMULATE),
     Key("obs", ("time",), "time of the state", "[t]", _SIMULATE),
     Key("obs", ("source",), "obs name of the cell that the trajectory starts from", "-", _SIMULATE),
+    Key(
+        "obs",
+        ("extrapolated",),
+        "whether the time lies outside those that the process was fitted to",
+        "-",
+        _SIMULATE,
+    ),
+    Key(
+        "obs",
+        ("mass",),
+        "mass of the trajectory, 1 at its start; only where the process has growth",
+        "-",
+        _SIMULATE,
+    ),
     Key("obsm", ("{use_rep}",), "the states, unless use_rep is `X`", "[x]", _SIMULATE),
-    *_record("simulate", _SAMPLE_FIELDS, _SIMULATE),
+    *_record(
+        "simulate",
+        _SAMPLE_FIELDS | {"n_evaluations": "calls of the velocity that the solver took"},
+        _SIMULATE,
+    ),
 )
 INTERPOLATE = (
     Key("obs", ("time",), "time of the drawn cells", "[t]", _INTERPOLATE),

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
+from torch import Tensor
 
 from celltraj._anndata.keys import ROOT, VELOCITY
 from celltraj._snapshots import Snapshots
-from celltraj.models import Bridge, FlowMatching
+from celltraj.models import Bridge, FlowMatching, TrainerOptions
 
 logger = logging.getLogger("celltraj")
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def options_record(options: Any) -> dict[str, Any]:
@@ -31,8 +33,21 @@ def options_record(options: Any) -> dict[str, Any]:
     {'name': 'PlugInDrift'}
     """
     if not is_dataclass(options) or isinstance(options, type):
-        return {"name": options.__name__}
-    return {"name": type(options).__name__} | _given(asdict(options))
+        return {"name": getattr(options, "__name__", type(options).__name__)}
+    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    return {"name": type(options).__name__} | _given(
+        {name: _recorded(value) for name, value in values.items()}
+    )
+
+
+def _recorded(value: Any) -> Any:
+    """Return a number or text as it is, options as their record, anything else as its kind."""
+    # what a fit filled in belongs to the model, and where it ran says nothing of it
+    if isinstance(value, Tensor | TrainerOptions):
+        return None
+    if is_dataclass(value):
+        return options_record(value)
+    return value if isinstance(value, _PLAIN) else type(value).__name__
 
 
 def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -10,65 +10,28 @@ so that ``velocity = m - gamma gamma' score`` carries the marginals of the inter
 and ``velocity + noise^2/2 score`` with diffusion ``noise`` carries the same ones as an SDE, for
 any noise, chosen after the training. Albergo, Boffi & Vanden-Eijnden, *Stochastic interpolants*
 (2023), theorems 2.6 and 2.8.
+
+Where the couplings let cells grow and die, paths carry mass, all averages are weighted by it, and a
+third regression gives ``growth(t, x) = E[d/dt log mass_t | x_t = x]``, which completes the equation
+``dp/dt + div(p velocity) = growth p``.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells
-from celltraj.models._bridge import couple
-from celltraj.models._chains import sample_chains
-from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions, train_heads
-from celltraj.models.interpolants import Interpolant, gap_of, noise_of, sample_path
+from celltraj._typing import Cells, Column, Earlier
+from celltraj.models._chains import Growth
+from celltraj.models._flow_losses import Motion
+from celltraj.models.interpolants import Interpolant, gap_of
 from celltraj.models.networks import TwoHeads
-from celltraj.models.references import Brownian
-from celltraj.ot import Solver
 
 _MARGIN = 0.1  # of the width of a box
-_DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
-
-
-@dataclass(frozen=True)
-class FlowTraining(TrainingOptions):
-    """Say how the network of a flow is trained.
-
-    Parameters
-    ----------
-    max_steps
-        Optimiser steps; by default one for every two cells, between 4,000 and 20,000.
-    batch_size
-        Points of paths per step.
-    width
-        Width of the three hidden layers.
-    learning_rate
-        Peak of AdamW's one-cycle schedule (Smith & Topin, *Super-convergence*, 2019).
-    ema_decay
-        Decay per step of the averaged weights that are used for prediction.
-
-    Raises
-    ------
-    ValueError
-        A number is not positive, or the decay not in [0, 1).
-
-    Examples
-    --------
-    >>> from celltraj.models import FlowTraining
-    >>> FlowTraining(max_steps=500).batch_size
-    512
-    """
-
-    fewest_steps: ClassVar[int] = 4_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +41,7 @@ class FlowMatching:
     Parameters
     ----------
     heads
-        Network of rate and score.
+        Network of rate, score and growth.
     times
         ``(T,)`` sampling times that it was trained on, in the user's unit.
     interpolant
@@ -91,6 +54,9 @@ class FlowMatching:
         Diffusion of the process, in [x]/sqrt([t]); 0 for the ODE. The marginals are the same.
     history
         Training loss at each step.
+    mass
+        How growth follows from what cells send and meet; None where the couplings keep the mass of
+        every cell.
 
     Examples
     --------
@@ -109,11 +75,17 @@ class FlowMatching:
     box: Tensor
     noise: float = 0.0
     history: tuple[float, ...] = ()
+    mass: Growth | None = None
 
     @property
     def dim(self) -> int:
         """Number of state variables d."""
         return len(self.heads.centre)
+
+    @property
+    def has_growth(self) -> bool:
+        """Whether cells grow and die along the flow."""
+        return self.mass is not None
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -127,12 +99,22 @@ class FlowMatching:
     def _velocity_and_score(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         inside, length = self._inside(t, x)
         rate, score = self.heads.predict(t, inside)
-        _, slope = noise_of(self.interpolant, torch.tensor(self.times), torch.tensor([t]))
+        _, slope = self.interpolant.noise(torch.tensor(self.times), torch.tensor([t]))
         return rate - slope.to(x.dtype) * score + (inside - x) / length, score
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
         return self._velocity_and_score(t, x)[1]
+
+    def growth(self, t: float, x: Cells) -> Earlier:
+        """Return the rate of growth ``(n,)`` relative to the mean of the population, in 1/[t].
+
+        Zero where the couplings keep the mass of every cell.
+        """
+        if self.mass is None:
+            return torch.zeros_like(x[:, 0])
+        inside, _ = self._inside(t, x)
+        return self.mass.rate(t, *self.heads.predict_mass(t, inside).unbind(1))
 
     def _inside(self, t: float, x: Cells) -> tuple[Cells, float]:
         """Return the nearest states within the box of the gap of ``t``, and its length."""
@@ -151,6 +133,22 @@ class FlowMatching:
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``noise`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
         return torch.full_like(x, self.noise)
+
+    def differentiable_velocity(self, t: Column, x: Cells) -> Cells:
+        """Return the velocity ``(n, d)`` at a time for each state, differentiable in both."""
+        return self._motion.velocity(t.float(), x.float()).to(x.dtype)
+
+    def differentiable_score(self, t: Column, x: Cells) -> Cells:
+        """Return the score ``(n, d)`` at a time for each state, differentiable in both."""
+        return self._motion.score(t.float(), x.float()).to(x.dtype)
+
+    def differentiable_growth(self, t: Column, x: Cells) -> Earlier:
+        """Return the growth ``(n,)`` at a time for each state, up to a function of time."""
+        return self._motion.growth(t.float(), x.float()).to(x.dtype)
+
+    @property
+    def _motion(self) -> Motion:
+        return Motion(self.heads, self.interpolant)
 
     def with_noise(self, noise: float) -> FlowMatching:
         """Return the same flow with another diffusion and the same marginals.
@@ -173,114 +171,3 @@ class FlowMatching:
         from celltraj.models._save import save_flow
 
         save_flow(self, directory)
-
-
-def fit_flow(
-    snapshots: Snapshots,
-    interpolant: Interpolant,
-    *,
-    sigma: float,
-    solver: Solver,
-    training: FlowTraining,
-    generator: torch.Generator,
-    progress: bool = True,
-) -> FlowMatching:
-    """Couple neighbouring snapshots once, and learn the flow along chains of cells.
-
-    Parameters
-    ----------
-    snapshots
-        Observed clouds.
-    interpolant
-        Paths through a chain; its sigma is filled in where it has none.
-    sigma
-        Noise of the coupling, in [x]/sqrt([t]): epsilon is ``sigma^2`` times the gap.
-    solver
-        Coupling solver, such as ``ct.ot.solve``.
-    training
-        How the network is trained.
-    generator
-        Source of randomness.
-    progress
-        Whether couplings and training show progress bars.
-
-    Raises
-    ------
-    TypeError
-        ``interpolant`` is a class and not an instance.
-    ConvergenceError
-        A gap's coupling did not reach the solver's tolerance.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from celltraj import ot
-    >>> from celltraj._snapshots import Snapshots
-    >>> from celltraj.models import FlowTraining, SplineInterpolant, fit_flow
-    >>> x = torch.randn(50, 1, generator=torch.Generator().manual_seed(0))
-    >>> flow = fit_flow(
-    ...     Snapshots((0.0, 1.0), (x, x + 2)), SplineInterpolant(), sigma=0.2, solver=ot.solve,
-    ...     training=FlowTraining(max_steps=300), generator=torch.Generator().manual_seed(0),
-    ...     progress=False,
-    ... )
-    >>> bool((flow.drift(0.5, x + 1) - 2).abs().mean() < 0.2)
-    True
-    """
-    if isinstance(interpolant, type):
-        raise TypeError(f"pass an instance, {interpolant.__name__}(...), in place of the class")
-    if interpolant.sigma is None:
-        interpolant = cast("Interpolant", replace(cast("Any", interpolant), sigma=sigma))
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    plans = [
-        couple(snapshots, Brownian(sigma), k, solver)[1].to_sparse(mass=_DROPPED) for k, _ in gaps
-    ]
-    n_steps = training.n_steps(snapshots)
-    batches = _Batches(snapshots, plans, interpolant, generator, n_steps, training.batch_size)
-    heads = TwoHeads(snapshots, width=training.width, generator=generator)
-    trained, history = train_heads(heads, training, n_steps, batches, progress=progress)
-    box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
-    return FlowMatching(trained, snapshots.times, interpolant, box, history=history)
-
-
-class _Batches:
-    """Draw points of paths, with times uniform over the whole duration.
-
-    Iterates over lists of steps, each a tuple of time, state, rate, noise and width.
-    """
-
-    def __init__(
-        self,
-        snapshots: Snapshots,
-        plans: list[csr_array],
-        interpolant: Interpolant,
-        generator: torch.Generator,
-        n_steps: int,
-        batch_size: int,
-    ) -> None:
-        self.snapshots, self.plans, self.interpolant = snapshots, plans, interpolant
-        self.generator, self.n_steps, self.batch_size = generator, n_steps, batch_size
-
-    def __len__(self) -> int:
-        return math.ceil(self.n_steps / DRAWN_AT_ONCE)
-
-    def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
-        size = self.batch_size
-        left = self.n_steps
-        while left > 0:
-            n = min(left, DRAWN_AT_ONCE)
-            yield list(zip(*(part.split(size) for part in self._points(n * size)), strict=True))
-            left -= n
-
-    def _points(self, n: int) -> tuple[Tensor, ...]:
-        """Return time, state, rate, noise and width of ``n`` points."""
-        times = torch.tensor(self.snapshots.times, dtype=torch.float64)
-        rows = sample_chains(self.snapshots, self.plans, n, generator=self.generator)
-        chain = torch.stack([x[i] for x, i in zip(self.snapshots.x, rows, strict=True)])
-        # stratified: the times of a batch of draws cover the duration evenly
-        jitter = torch.rand(n, dtype=torch.float64, generator=self.generator)
-        share = (torch.arange(n) + jitter) / n
-        share = share[torch.randperm(n, generator=self.generator)]
-        t = times[0] + (times[-1] - times[0]) * share
-        path = sample_path(self.interpolant, times, chain, t, generator=self.generator)
-        parts = (t[:, None], path.x, path.rate, path.z, path.width)
-        return tuple(part.float() for part in parts)

@@ -157,7 +157,9 @@ def _mixture(
     return np.concatenate([cells[rng.permutation(len(cells))[:size]] for cells, size in parts])
 
 
-def predict(process: Process, train: Snapshots, time: float, *, seed: int) -> np.ndarray:
+def predict(
+    process: Process, train: Snapshots, time: float, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Push each cell of the last training snapshot before ``time`` to that time once.
 
     Parameters
@@ -173,7 +175,8 @@ def predict(process: Process, train: Snapshots, time: float, *, seed: int) -> np
 
     Returns
     -------
-    The predicted cells ``(n, d)``.
+    The predicted cells ``(n, d)``, and their weights ``(n,)``, which sum to one: those of the
+    cells that they started from, times the mass gathered on the way where the process has growth.
 
     Examples
     --------
@@ -182,11 +185,15 @@ def predict(process: Process, train: Snapshots, time: float, *, seed: int) -> np
     >>> from celltraj._snapshots import Snapshots
     >>> from celltraj.models._holdout import predict
     >>> train = Snapshots((0.0, 2.0), (torch.zeros(5, 3), torch.ones(5, 3)))
-    >>> predict(ct.models.Brownian(0.1), train, 1.0, seed=0).shape
-    (5, 3)
+    >>> cells, weights = predict(ct.models.Brownian(0.1), train, 1.0, seed=0)
+    >>> cells.shape, weights.shape
+    ((5, 3), (5,))
     """
     k = train.gap_of(time)
     path = simulate(
         process, train.x[k], (train.times[k], time), generator=torch.Generator().manual_seed(seed)
     )
-    return path.x[-1].numpy()
+    weights = train.weights[k]
+    if path.log_mass is not None:
+        weights = torch.softmax(weights.log() + path.log_mass[-1], 0)
+    return path.x[-1].numpy(), weights.numpy()

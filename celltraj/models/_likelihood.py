@@ -1,9 +1,9 @@
 r"""Density of cells under a flow, by the change of variables along its ODE.
 
-``log p_t(x_t) = log p_0(x_0) - int_0^t div v(s, x_s) ds`` with ``x_s`` the path of the ODE that
-ends in ``x_t``. The divergence is exact in few variables; in many it is Hutchinson's estimate
-``z' (dv/dx) z`` with random signs ``z``, the same along a path. Grathwohl et al., *FFJORD* (2019),
-eq. 4 and 7.
+``log p_t(x_t) = log p_0(x_0) + int_0^t (g - div v)(s, x_s) ds`` with ``x_s`` the path of the ODE
+that ends in ``x_t`` and ``g`` the rate of growth relative to the population's mean. The divergence
+is exact in few variables; in many it is Hutchinson's estimate ``z' (dv/dx) z`` with random signs
+``z``, the same along a path. Grathwohl et al., *FFJORD* (2019), eq. 4 and 7.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class DeterministicFlow(Protocol):
 
     def velocity(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` velocity, differentiable in ``x``."""
+        ...
+
+    def growth(self, t: float, x: Cells) -> Earlier:
+        """Return the ``(n,)`` rate of growth relative to the population's mean, in 1/[t]."""
         ...
 
 
@@ -84,11 +88,12 @@ def log_density(
 
     def rates(s: float, state: Tensor) -> Tensor:
         velocity, divergence = velocity_and_divergence(flow, s, state[:, :-1], probes)
-        return torch.cat([velocity, divergence[:, None]], 1)
+        thinning = divergence - flow.growth(s, state[:, :-1])
+        return torch.cat([velocity, thinning[:, None]], 1)
 
     start = torch.cat([x, torch.zeros(len(x), 1, dtype=torch.float64)], 1)
     end = integrate(rates, start, (t, first), breakpoints=flow.breakpoints, rtol=rtol).x[-1]
-    # integrated backwards, the last column is minus the integral of the divergence
+    # integrated backwards, the last column is minus the integral of divergence less growth
     return base(end[:, :-1]) + end[:, -1]
 
 

@@ -316,7 +316,8 @@ def _held_out(
     field = PlugInField(train, state.reference, state.couplings)
     bridge = Bridge(train, state.reference, state.couplings, field)
     truth = snapshots.x[snapshots.times.index(held)].numpy()
-    return wasserstein(predict(bridge, train, held, seed=seed), truth)
+    cells, weights = predict(bridge, train, held, seed=seed)
+    return wasserstein(cells, truth, weights=weights)
 
 
 def _diverged(

@@ -16,20 +16,18 @@ from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj.models._bridge import Bridge, Round
+from celltraj.models._chains import Growth
 from celltraj.models._flow import gap_flow
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models._process import Reference
-from celltraj.models.interpolants import LinearInterpolant, SplineInterpolant
+from celltraj.models.interpolants._pack import pack_interpolant, unpack_interpolant
 from celltraj.models.networks import TwoHeads
 from celltraj.models.references import pack_reference, unpack_reference
 from celltraj.ot import Cost, Coupling, Effort
 
-_FORMAT = 3
-_INTERPOLANTS: dict[str, Any] = {
-    kind.__name__: kind for kind in (LinearInterpolant, SplineInterpolant)
-}
+_FORMAT = 4
 _POTENTIALS = ("f", "g", "row_mass", "column_mass")
 _FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
@@ -66,24 +64,20 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
 
 def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
     """Write ``flow`` to ``directory``: ``tensors.safetensors`` and ``flow.json``."""
-    interpolant = type(flow.interpolant)
-    if _INTERPOLANTS.get(interpolant.__name__) is not interpolant:
-        raise TypeError(
-            f"a flow on {interpolant.__name__} cannot be saved, since its code is yours"
-        )
+    interpolant, tensors = pack_interpolant(flow.interpolant)
     facts = {
         "format": _FORMAT,
         "times": flow.times,
-        "interpolant": {
-            "name": interpolant.__name__,
-            "options": vars(flow.interpolant),
-        },
+        "interpolant": interpolant,
         "width": flow.heads.net[0].out_features,
         "noise": flow.noise,
         "history": flow.history,
     }
-    heads = {f"heads.{name}": value for name, value in flow.heads.state_dict().items()}
-    _write(Path(directory), heads | {"box": flow.box}, "flow.json", facts)
+    parts = {"heads": flow.heads.state_dict(), "interpolant": tensors}
+    if flow.mass is not None:
+        parts["mass"] = vars(flow.mass)
+    named = {f"{part}.{k}": v.contiguous() for part, of in parts.items() for k, v in of.items()}
+    _write(Path(directory), named | {"box": flow.box}, "flow.json", facts)
 
 
 def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str, Any]) -> None:
@@ -140,12 +134,18 @@ def _flow_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> FlowMatching:
     # scales and weights are those of the file; two cells stand in for the data
     blank = Snapshots(times, tuple(torch.zeros(2, dim) for _ in times))
     generator = torch.Generator().manual_seed(0)
-    heads = TwoHeads(blank, width=facts["width"], generator=generator)
+    mass = _below("mass.", tensors)
+    heads = TwoHeads(blank, width=facts["width"], generator=generator, has_mass=bool(mass))
     heads.load_state_dict(_below("heads.", tensors))
-    kind = facts["interpolant"]
-    interpolant = _INTERPOLANTS[kind["name"]](**kind["options"])
+    interpolant = unpack_interpolant(facts["interpolant"], _below("interpolant.", tensors))
     return FlowMatching(
-        heads, times, interpolant, tensors["box"], facts["noise"], tuple(facts["history"])
+        heads,
+        times,
+        interpolant,
+        tensors["box"],
+        facts["noise"],
+        tuple(facts["history"]),
+        Growth(**mass) if mass else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -21,7 +22,9 @@ from celltraj.models._holdout import TRIVIAL, exact_plans, predict, trivial_pred
 
 Time = float | np.number
 Entry = Time | tuple[Time, ...]
-_ALWAYS = {"floor", *TRIVIAL}
+Prediction = tuple[np.ndarray, np.ndarray]  # cells (n, d) and their weights (n,)
+_SELECTED = "selected"
+_ALWAYS = {"floor", _SELECTED, *TRIVIAL}
 
 
 def cross_validate(
@@ -31,13 +34,15 @@ def cross_validate(
     use_rep: str | None = None,
     fit: Callable[..., Process] | Mapping[str, Callable[..., Process]],
     hold_out: Sequence[Entry],
+    select: Sequence[str] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Leave snapshots out, predict them from the rest, and measure the distance.
 
-    A model pushes each cell of the last training snapshot before a held-out time to that time once.
-    The distance is the exact ``W1(predicted cells, held-out cells)``, in units of ``use_rep``.
+    A model pushes each cell of the last training snapshot before a held-out time to that time once;
+    where its cells grow and die they arrive with the mass they gathered. The distance is the exact
+    ``W1(predicted cells, held-out cells)``, in units of ``use_rep``.
 
     Parameters
     ----------
@@ -53,6 +58,11 @@ def cross_validate(
         ``progress=False``, which leaves one bar over the folds instead of one more for each fit.
     hold_out
         Interior times left out in turn, as numbers; those in a tuple are left out together.
+    select
+        Names of models in ``fit`` among which a further row, ``selected``, chooses anew for each
+        entry of ``hold_out``: each inner time of the snapshots that are left is left out as well,
+        and the model with the least mean distance there is taken. What is reported takes no part
+        in the choice. Each candidate is fitted once more for every inner time.
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
@@ -63,7 +73,8 @@ def cross_validate(
     Columns method, time, metric (``"W1"``), value, seed. Besides the models: ``floor`` (random
     halves of the held-out cells); the trivial ``previous``, ``next``, their ``mixture`` and
     ``displacement`` (linear along exact transport); ``chain_cubic`` and ``chain_pchip``, smooth
-    curves through cells chained along exact transport over all training snapshots.
+    curves through cells chained along exact transport over all training snapshots. With ``select``
+    also a column ``chosen``, the name of the model that the row ``selected`` took, else empty.
 
     Raises
     ------
@@ -91,27 +102,84 @@ def cross_validate(
     ['chain_cubic', 'chain_pchip', 'bridge']
     """
     fits = fit if isinstance(fit, Mapping) else {"bridge": fit}
-    if taken := _ALWAYS & set(fits):
-        raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
+    _check_names(fits, select)
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    times = read_times(adata, time_key)
+    folds = _Folds(adata, whole, fits, time_key, use_rep, seed)
     rows = []
     for held in tqdm(_folds(hold_out, whole.times), desc="held out", disable=not progress):
-        train = whole.without(held)
-        plans = exact_plans(train)
-        predictions = {time: trivial_predictions(train, plans, time, seed=seed) for time in held}
-        kept = ~np.isin(times, held)
-        for name, call in fits.items():
-            with _quiet_and_named(name, held):
-                process = call(adata[kept].copy(), time_key=time_key, use_rep=use_rep, seed=seed)
-                for time in held:
-                    predictions[time][name] = _predict(process, train, time, seed)
-        for time, cells in predictions.items():
+        plans = exact_plans(whole.without(held))
+        fitted = folds.predictions(held, list(fits))
+        best = folds.choose(held, select) if select else ""
+        for time in held:
             truth = whole.x[whole.times.index(time)].numpy()
+            trivial = trivial_predictions(whole.without(held), plans, time, seed=seed)
             scores = {"floor": split_half_floor(truth, seed=seed)}
-            scores |= {name: wasserstein(x, truth) for name, x in cells.items()}
-            rows += [(name, time, "W1", value, seed) for name, value in scores.items()]
-    return pd.DataFrame(rows, columns=["method", "time", "metric", "value", "seed"])
+            scores |= {name: wasserstein(x, truth) for name, x in trivial.items()}
+            scores |= {name: folds.score(fitted[name][time], time) for name in fits}
+            if select:
+                scores[_SELECTED] = scores[best]
+            for name, value in scores.items():
+                rows.append((name, time, "W1", value, seed, best if name == _SELECTED else ""))
+    table = pd.DataFrame(rows, columns=["method", "time", "metric", "value", "seed", "chosen"])
+    return table if select else table.drop(columns="chosen")
+
+
+def _check_names(fits: Mapping[str, object], select: Sequence[str] | None) -> None:
+    """Raise unless rows have names of their own, and the candidates are among the models."""
+    if taken := _ALWAYS & set(fits):
+        raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
+    if select is not None and (isinstance(select, str) or not set(select) <= set(fits)):
+        raise ValueError(f"select must list names among {list(fits)}; found {select!r}")
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """Fit models to what is left when times are held out, and predict those."""
+
+    adata: AnnData
+    whole: Snapshots
+    fits: Mapping[str, Callable[..., Process]]
+    time_key: str
+    use_rep: str
+    seed: int
+
+    def predictions(
+        self, held: tuple[float, ...], names: Sequence[str], without: tuple[float, ...] = ()
+    ) -> dict[str, dict[float, Prediction]]:
+        """Return cells and weights by model and held-out time; ``without`` is left out too."""
+        train = self.whole.without((*held, *without))
+        kept = ~np.isin(read_times(self.adata, self.time_key), (*held, *without))
+        found: dict[str, dict[float, Prediction]] = {}
+        for name in names:
+            with _quiet_and_named(name, held):
+                process = self.fits[name](
+                    self.adata[kept].copy(),
+                    time_key=self.time_key,
+                    use_rep=self.use_rep,
+                    seed=self.seed,
+                )
+                found[name] = {t: _predict(process, train, t, self.seed) for t in held}
+        return found
+
+    def score(self, prediction: Prediction, time: float) -> float:
+        """Return W1 to the cells observed at ``time``."""
+        cells, weights = prediction
+        truth = self.whole.x[self.whole.times.index(time)].numpy()
+        return wasserstein(cells, truth, weights=weights)
+
+    def choose(self, held: tuple[float, ...], names: Sequence[str]) -> str:
+        """Return the model that predicts the inner times of what is left best, in the mean."""
+        inner = self.whole.without(held).times[1:-1]
+        if not inner:
+            raise ValueError(
+                f"with times {held} held out two snapshots are left and no inner one to choose a "
+                "model by; hold out fewer together, or leave select= out"
+            )
+        totals = dict.fromkeys(names, 0.0)
+        for time in inner:
+            for name, found in self.predictions((time,), names, without=held).items():
+                totals[name] += self.score(found[time], time)
+        return min(names, key=lambda name: totals[name])
 
 
 def _folds(hold_out: Sequence[Entry], observed: Sequence[float]) -> list[tuple[float, ...]]:
@@ -136,7 +204,7 @@ def _observed(time: Time, observed: Sequence[float]) -> float:
     return near[0]
 
 
-def _predict(process: object, train: Snapshots, time: float, seed: int) -> np.ndarray:
+def _predict(process: object, train: Snapshots, time: float, seed: int) -> Prediction:
     if not isinstance(process, Process):
         raise TypeError(f"fit must return a process with drift and diffusion; found {process!r}")
     return predict(process, train, time, seed=seed)

@@ -56,6 +56,11 @@ def test_fit_flow_writes_exactly_its_keys():
     assert places(adata) - before == expected(keys.FIT_FLOW, key="flow")
 
 
+class Doubling(ct.models.Brownian):
+    def growth(self, t, x):
+        return 0 * x[:, 0] + 0.7
+
+
 def test_simulate_and_interpolate_write_exactly_their_keys():
     adata, bridge, _ = fitted()
     path = ct.tl.simulate(
@@ -66,10 +71,17 @@ def test_simulate_and_interpolate_write_exactly_their_keys():
         n_cells=3,
         n_times=2,
         use_rep="X_two",
-        n_steps=5,
+        solver=ct.models.Midpoint(n_steps=5),
         progress=False,
     )
-    assert places(path) == expected(keys.SIMULATE, use_rep="X_two")
+    mass = ("obs", ("mass",))
+    plain = [key for key in keys.SIMULATE if (key.slot, key.path) != mass]
+    assert len(plain) == len(keys.SIMULATE) - 1
+    assert places(path) == expected(plain, use_rep="X_two")
+    grown = ct.tl.simulate(
+        adata, Doubling(0.1), start=0.0, stop=1.0, use_rep="X_two", progress=False
+    )
+    assert places(grown) == expected(keys.SIMULATE, use_rep="X_two")
     cells = ct.tl.interpolate(adata, bridge, time=0.5, n_cells=3, use_rep="X_two")
     assert places(cells) == expected(keys.INTERPOLATE, use_rep="X_two")
 

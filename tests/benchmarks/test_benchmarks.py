@@ -1,7 +1,9 @@
 """The benchmarks run on small data and leave readable results."""
 
+import importlib
 import json
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,43 +13,97 @@ import celltraj as ct
 from benchmarks import data, gaussian, held_out, ot_plugin
 from benchmarks import ot as transport
 from benchmarks._report import mean_and_error, report
-from celltraj.models import NeuralDrift
+from benchmarks._timed import Timed
+from benchmarks.peers_moscot import Displacement, fit_moscot
+from celltraj._anndata import read_snapshots
+from celltraj.models import FlowTraining, NeuralDrift
+
+# torch itself, when OTP-FM first asks it for a forward derivative
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning")
 
 
 def test_gaussian_benchmark_writes_every_quantity(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(gaussian.DRIFTS, "neural", NeuralDrift(max_steps=20))
+    short = {**gaussian.FLOWS["brownian"], "training": FlowTraining(max_steps=20)}
+    monkeypatch.setitem(gaussian.FLOWS, "brownian", short)
     gaussian.main(["--dims", "2", "--cells", "100", "--seeds", "0", "--out", str(tmp_path)])
     content = json.loads((tmp_path / "gaussian.json").read_text())
     values = {row["quantity"]: row["value"] for row in content["records"]}
-    drifts = {"drift_error_neural", "drift_error_plug_in"}
+    drifts = {"drift_error_neural", "drift_error_plug_in", "drift_error_flow_brownian"}
     assert set(values) == {"kl", "kl_many", "kl_exact"} | drifts
     assert all(value > 0 for value in values.values())
     assert all(row["error"] is None for row in content["table"])  # one seed has no error
     assert "drift_error_plug_in" in capsys.readouterr().out
 
 
-def test_held_out_benchmark_writes_table_and_picture(tmp_path, monkeypatch):
+@pytest.fixture
+def run_held_out(tmp_path, monkeypatch):
     adata = ct.datasets.lotka_volterra_simulation(n_cells=20, seed=0)
     monkeypatch.setattr(held_out, "load_present", lambda names: dict.fromkeys(names, adata))
     monkeypatch.setitem(held_out.FOLDS, "eb_pca5", [(2.0,)])
-    held_out.main(
-        [
-            "--data",
-            "eb_pca5",
-            "--methods",
-            "bridge_plug_in",
-            "--seeds",
-            "0",
-            "1",
-            "--out",
-            str(tmp_path),
-        ]
-    )
-    content = json.loads((tmp_path / "held_out_eb_pca5.json").read_text())
+    arguments = ["--data", "eb_pca5", "--methods", "bridge_plug_in", "--out", str(tmp_path)]
+
+    def run(*more):
+        held_out.main([*arguments, *more])
+        return tmp_path
+
+    return run
+
+
+def test_held_out_benchmark_writes_table_and_picture(run_held_out):
+    folder = run_held_out("--seeds", "0", "1")
+    content = json.loads((folder / "held_out_eb_pca5.json").read_text())
     methods = {row["method"] for row in content["table"]}
     assert {"floor", "displacement", "chain_cubic", "bridge_plug_in"} <= methods
-    assert (tmp_path / "held_out_eb_pca5.png").stat().st_size > 0
-    assert (tmp_path / "held_out.json").is_file()
+    assert (folder / "held_out_eb_pca5.png").stat().st_size > 0
+    assert (folder / "held_out.json").is_file()
+
+
+def test_held_out_benchmark_records_what_a_fit_costs(run_held_out):
+    content = json.loads((run_held_out("--seeds", "0") / "held_out_eb_pca5.json").read_text())
+    for part in ("records", "table"):
+        seconds = {row["method"]: row["cpu_s"] for row in content[part]}
+        assert seconds["bridge_plug_in"] > 0
+        assert seconds["displacement"] is None  # trivial rows are not fitted
+
+
+def test_thinning_is_in_the_title_and_replaces_no_whole_result(run_held_out, capsys):
+    folder = run_held_out("--seeds", "0", "--thin", "12")
+    assert "held_out_eb_pca5_at_most_12_cells" in capsys.readouterr().out
+    assert (folder / "held_out_relative_at_most_12_cells.json").is_file()
+    assert not (folder / "held_out_eb_pca5.json").exists()
+
+
+def test_thinning_keeps_some_cells_of_each_time_in_their_order():
+    adata = ct.datasets.branching(n_cells=30, seed=0)
+    few = data.thin(adata, 10)
+    assert (few.obs["time"].value_counts() == 10).all()
+    assert list(few.obs_names) == [name for name in adata.obs_names if name in set(few.obs_names)]
+    assert list(data.thin(adata, 10).obs_names) == list(few.obs_names)
+    assert data.thin(adata, 1000).n_obs == adata.n_obs
+
+
+def test_the_best_peer_is_neither_ours_nor_the_floor():
+    means = pd.DataFrame(
+        {"first": [1.0, 2.0, 3.0, 1.5], "second": [0.0, 4.0, 2.0, 1.0]},
+        index=["floor", "displacement", "ot_cfm", "flow_spline"],
+    )
+    shares = held_out.relative(means)
+    assert "floor" not in shares.index
+    # the best peer is the displacement of the first data set and OT-CFM on the second
+    assert dict(shares.loc["flow_spline"]) == {"first": 0.5, "second": 0.5, "mean": 0.5}
+    assert dict(shares.loc["ot_cfm"]) == {"first": 2.0, "second": 1.0, "mean": 1.5}
+    assert list(shares.index) == ["flow_spline", "displacement", "ot_cfm"]
+
+
+def test_a_timed_fit_keeps_every_cost():
+    def work(adata, **options):
+        return sum(k * k for k in range(100_000))
+
+    timed = Timed(work)
+    assert timed(None) == timed(None, seed=1)
+    assert len(timed.seconds) == 2
+    assert min(timed.seconds) > 0
 
 
 def test_absent_data_are_named_and_an_empty_benchmark_is_an_error(monkeypatch, capsys):
@@ -71,9 +127,11 @@ def test_summary_averages_times_before_seeds():
             "seed": [0, 0, 1, 1],
             "time": [1.0, 2.0, 1.0, 2.0],
             "value": [1.0, 3.0, 3.0, 5.0],
+            "cpu_s": [2.0, 2.0, 4.0, 4.0],
         }
     )
     row = held_out.summarise(records).loc["a"]
+    assert row["cpu_s"] == 3.0
     assert row["mean"] == 3.0
     assert row["error"] == pytest.approx(np.std([2.0, 4.0], ddof=1) / np.sqrt(2))
 
@@ -99,36 +157,105 @@ def two_points(gap):
     return adata
 
 
-def test_ot_cfm_is_reproducible_and_leaves_global_randomness_alone(peers):
+PEERS = {
+    "i_cfm": ("torchcfm", "peers", "fit_i_cfm"),
+    "ot_cfm": ("torchcfm", "peers", "fit_ot_cfm"),
+    "sf2m": ("torchcfm", "peers", "fit_sf2m"),
+    "otp_fm": ("otpfm", "peers_otpfm", "fit_otp_fm"),
+}
+
+
+@pytest.fixture(params=PEERS)
+def fit_peer(request):
+    package, module, name = PEERS[request.param]
+    pytest.importorskip(package)
+    return getattr(importlib.import_module(f"benchmarks.{module}"), name)
+
+
+def test_a_peer_is_reproducible_and_leaves_global_randomness_alone(fit_peer):
     adata = two_points(1.0)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     x = torch.zeros(3, 2, dtype=torch.float64)
-    one, two, other = (
-        peers.fit_ot_cfm(adata, seed=seed, max_steps=3).drift(0.3, x) for seed in (0, 0, 1)
-    )
+    one, two, other = (fit_peer(adata, seed=seed, max_steps=3).drift(0.3, x) for seed in (0, 0, 1))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
     assert not torch.equal(one, other)
     torch.testing.assert_close(torch.get_rng_state(), torch_state, rtol=0, atol=0)
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
 
 
-def test_ot_cfm_is_the_same_motion_in_days_and_hours(peers):
-    days, hours = (peers.fit_ot_cfm(two_points(u), max_steps=3) for u in (1.0, 24.0))
+def test_a_peer_is_the_same_motion_in_days_and_hours(fit_peer):
+    days, hours = (fit_peer(two_points(u), max_steps=3) for u in (1.0, 24.0))
     x = torch.ones(3, 2, dtype=torch.float64)
     torch.testing.assert_close(days.drift(0.25, x), 24 * hours.drift(6.0, x))
     assert (days.diffusion(0.25, x) == 0).all()
 
 
-def test_ot_cfm_carries_one_cloud_to_the_other(peers):
-    adata = two_points(1.0)
-    flow = peers.fit_ot_cfm(adata, max_steps=300)
+def way_left(process, adata):
     start, end = (np.asarray(adata.X[adata.obs["time"] == t], float) for t in (0.0, 1.0))
     path = ct.models.simulate(
-        flow, torch.from_numpy(start), (0.0, 1.0), generator=torch.Generator().manual_seed(0)
+        process, torch.from_numpy(start), (0.0, 1.0), generator=torch.Generator().manual_seed(0)
     )
-    # a fifth of the way may be left: a network trained for 300 steps is no exact map
     moved = ct.metrics.wasserstein(path.x[-1].numpy(), end)
-    assert moved < 0.2 * ct.metrics.wasserstein(start, end)
+    return moved / ct.metrics.wasserstein(start, end)
+
+
+def test_a_peer_carries_one_cloud_to_the_other(fit_peer):
+    adata = two_points(1.0)
+    # a fifth of the way may be left: a network trained for 300 steps is no exact map
+    assert way_left(fit_peer(adata, max_steps=300), adata) < 0.2
+
+
+def test_the_sde_of_sf2m_carries_one_cloud_to_the_other(peers):
+    adata = two_points(1.0)
+    process = peers.fit_sf2m(adata, ode=False, max_steps=300)
+    assert way_left(process, adata) < 0.2
+    day, hours = process, peers.fit_sf2m(two_points(24.0), ode=False, max_steps=1)
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    assert float(day.diffusion(0.5, x)[0, 0]) == pytest.approx(peers.SIGMA)
+    # as much noise over the gap, whatever the unit
+    assert float(hours.diffusion(9.0, x)[0, 0]) == pytest.approx(peers.SIGMA / 24**0.5)
+
+
+def test_otp_fm_bends_towards_the_snapshot_between():
+    pytest.importorskip("otpfm")
+    from benchmarks.peers_otpfm import fit_otp_fm
+
+    rng = np.random.default_rng(0)
+    times = np.repeat([0.0, 3.0, 4.0], 100)
+    cells = rng.normal(scale=0.1, size=(300, 2))
+    cells[:, 0] += times
+    cells[100:200, 1] += 2.0  # up and down again
+    adata = ad.AnnData(cells, obs=pd.DataFrame({"time": times}, index=map(str, range(300))))
+    process = fit_otp_fm(adata, max_steps=400)
+    path = ct.models.simulate(
+        process,
+        torch.from_numpy(cells[:100]),
+        (0.0, 3.0, 4.0),
+        generator=torch.Generator().manual_seed(0),
+    )
+    _, middle, end = path.x[..., 1].mean(1).tolist()
+    assert middle > 1.0
+    assert abs(end) < 0.5
+
+
+def test_a_displacement_carries_each_cell_to_its_partner():
+    adata = two_points(4.0)
+    snapshots, _ = read_snapshots(adata, time_key="time", use_rep=None)
+    process = Displacement(snapshots, (snapshots.x[1],))
+    path = ct.models.simulate(
+        process, snapshots.x[0], (0.0, 1.0), generator=torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(path.x[-1], 0.75 * snapshots.x[0] + 0.25 * snapshots.x[1])
+    with pytest.raises(ValueError, match="in their order"):
+        process.drift(0.0, snapshots.x[0][:5])
+
+
+def test_moscot_pairs_the_cells_of_neighbouring_snapshots():
+    pytest.importorskip("moscot")
+    adata = ct.datasets.lotka_volterra_simulation(n_cells=20, seed=0)
+    process = fit_moscot(adata)
+    for partners, after in zip(process.partners, process.snapshots.x[1:], strict=True):
+        assert (torch.cdist(partners, after).amin(1) < 1e-12).all()
 
 
 def test_transport_benchmark_times_every_solver(tmp_path, capsys):

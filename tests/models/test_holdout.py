@@ -130,9 +130,10 @@ def test_a_model_starts_from_the_last_snapshot_before_the_held_out_time():
     clouds = tuple(cloud(500, d=1) + 10 * k for k in range(3))
     train = Snapshots((0.0, 1.0, 3.0), clouds)
     brownian = ct.models.Brownian(0.5)
-    cells = predict(brownian, train, 2.0, seed=0)
+    cells, weights = predict(brownian, train, 2.0, seed=0)
+    np.testing.assert_allclose(weights, 1 / len(cells))
     step = cells - clouds[1].numpy()  # N(0, sigma^2 x 1)
     assert step.mean() == pytest.approx(0.0, abs=4 * 0.5 / np.sqrt(500))
     assert step.std() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(1000))
-    np.testing.assert_array_equal(cells, predict(brownian, train, 2.0, seed=0))
-    assert wasserstein(cells, predict(brownian, train, 2.0, seed=1)) > 0
+    np.testing.assert_array_equal(cells, predict(brownian, train, 2.0, seed=0)[0])
+    assert wasserstein(cells, predict(brownian, train, 2.0, seed=1)[0]) > 0

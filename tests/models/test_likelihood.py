@@ -20,11 +20,15 @@ class Pulled:
 
     times = breakpoints = (0.0, 1.0, 2.0)
 
-    def __init__(self, matrix):
+    def __init__(self, matrix, growth=None):
         self.matrix = matrix
+        self.slope = torch.zeros(len(matrix)).double() if growth is None else growth
 
     def velocity(self, t, x):
         return x @ self.matrix.T
+
+    def growth(self, t, x):
+        return x @ self.slope
 
 
 def generator(seed=0):
@@ -46,6 +50,15 @@ def test_a_linear_flow_of_a_gaussian_is_gaussian(t):
     truth = torch.distributions.MultivariateNormal(torch.zeros(2).double(), covariance).log_prob(x)
     found = log_density(Pulled(TURN), t, x, standard, generator=generator(), rtol=1e-8)
     torch.testing.assert_close(found, truth, rtol=1e-5, atol=1e-5)
+
+
+def test_growth_along_the_flow_changes_the_density():
+    # where nothing moves, mass grows by exp(g t) and the density with it
+    slope = torch.tensor([0.5, -0.2]).double()
+    x = normal(20, 2, seed=0)
+    still = Pulled(torch.zeros(2, 2).double(), slope)
+    found = log_density(still, 1.5, x, standard, generator=generator(), rtol=1e-8)
+    torch.testing.assert_close(found, standard(x) + 1.5 * (x @ slope), rtol=1e-6, atol=1e-6)
 
 
 def test_hutchinson_is_exact_on_average():

@@ -13,6 +13,7 @@ from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import (
     LotkaVolterra,
+    Midpoint,
     ModuleReference,
     OrnsteinUhlenbeck,
     PlugInDrift,
@@ -168,7 +169,9 @@ def test_a_refined_bridge_meets_every_snapshot_both_ways(prey):
     )
     for order in ([0, 1, 2], [2, 1, 0]):
         times = [prey.times[k] for k in order]
-        path = simulate(bridge, prey.x[order[0]], times, n_steps=20, generator=generator())
+        path = simulate(
+            bridge, prey.x[order[0]], times, solver=Midpoint(n_steps=20), generator=generator()
+        )
         for k, states in zip(order, path.x, strict=True):
             cells = prey.x[k].numpy()
             assert wasserstein(states.numpy(), cells) < 1.5 * split_half_floor(cells, seed=0)

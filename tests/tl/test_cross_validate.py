@@ -7,6 +7,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celltraj as ct
 from celltraj._errors import DataWarning
@@ -140,3 +141,80 @@ def test_the_bar_counts_folds(adata, capsys):
     assert "2/2" in capsys.readouterr().err
     judge(adata, hold_out=[1.0, 2.0], progress=False)
     assert capsys.readouterr().err == ""
+
+
+class Moving(Brownian):
+    """Move all cells at one velocity, exactly."""
+
+    def drift(self, t, x):
+        return torch.ones_like(x) * self.speed
+
+    @classmethod
+    def at(cls, speed):
+        process = cls(1e-12)
+        object.__setattr__(process, "speed", speed)
+        return process
+
+
+def moving(adata, *, speed, time_key, use_rep, seed):
+    return Moving.at(speed)
+
+
+@pytest.fixture
+def drifting():
+    """Five snapshots that move by one a day, but stand still over the fourth."""
+    rng = np.random.default_rng(0)
+    where = [0.0, 1.0, 2.0, 2.0, 4.0]
+    x = np.concatenate([rng.normal(at, 0.1, (30, 1)) for at in where])
+    obs = pd.DataFrame({"time": np.repeat(np.arange(5.0), 30)}, index=[str(i) for i in range(150)])
+    return ad.AnnData(x.astype(np.float32), obs=obs)
+
+
+def test_selection_sees_inner_times_only(drifting):
+    fits = {"still": still, "moving": partial(moving, speed=1.0)}
+    scores = judge(drifting, fit=fits, hold_out=[3.0], select=["still", "moving"])
+    rows = scores.set_index("method")
+    # at the held-out time staying is right, at all inner ones moving is
+    assert rows.loc["still", "value"] < rows.loc["moving", "value"]
+    assert rows.loc["selected", "chosen"] == "moving"
+    assert rows.loc["selected", "value"] == rows.loc["moving", "value"]
+    assert set(scores.loc[scores.method != "selected", "chosen"]) == {""}
+
+
+def test_without_selection_nothing_is_chosen(adata):
+    assert "chosen" not in judge(adata)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"select": ["other"]}, r"select must list names among \['bridge'\]"),
+        ({"select": "bridge"}, "select must list names"),
+        ({"select": ["bridge"], "hold_out": [(1.0, 2.0, 3.0)]}, "no inner one to choose"),
+        ({"fit": {"selected": still}}, "are always there"),
+    ],
+)
+def test_what_cannot_be_selected_is_told(adata, options, message):
+    with pytest.raises(ValueError, match=message):
+        judge(adata, **options)
+
+
+def test_mass_weighs_the_prediction(adata):
+    times = tuple(np.unique(adata.obs["time"]).tolist())
+
+    class Dying(Brownian):
+        """Leave nothing but the first cell."""
+
+        has_growth = True
+
+        def growth(self, t, x):
+            return torch.where(torch.arange(len(x)) == 0, 0.0, -1e3).to(x.dtype)
+
+    def dying(adata, *, time_key, use_rep, seed):
+        return Dying(1e-12)
+
+    scores = judge(adata, fit=dying).set_index("method")
+    x, t = np.asarray(adata.X, float), adata.obs["time"].to_numpy()
+    first, held = x[t == times[1]][:1], x[t == 2.0]
+    expected = np.linalg.norm(held - first, axis=1).mean()
+    assert scores.loc["bridge", "value"] == pytest.approx(expected, rel=1e-6)

@@ -22,7 +22,11 @@ def test_record_and_velocity_survive_a_file(adata, tmp_path):
     again = ad.read_h5ad(tmp_path / "cells.h5ad")
     record = again.uns["celltraj"]["flow"]
     assert record["seed"] == 3
-    assert record["params"]["interpolant"]["name"] == "SplineInterpolant"
+    params = record["params"]
+    assert params["interpolant"]["name"] == "ReferenceInterpolant"
+    assert params["interpolant"]["reference"]["name"] == "KernelReference"
+    assert params["coupling"] == {"name": "Unbalanced", **vars(ct.ot.Unbalanced(tau_a=0.97))}
+    assert params["training"]["penalties"]["kinetic"] == 0.0
     assert record["params"]["sigma_source"] == "estimated"
     assert len(record["history"]) == 30
     np.testing.assert_array_equal(record["time_points"], flow.times)
@@ -41,6 +45,59 @@ def test_noise_is_chosen_after_the_fit(adata):
     assert not np.allclose(simulate(noise=0.3).X, still.X)
     back = ct.tl.simulate(adata, flow, start=2.0, stop=0.0, n_cells=5, progress=False)
     assert np.isfinite(back.X).all()
+
+
+def test_two_snapshots_tell_no_law_and_are_joined_by_lines(adata):
+    two = adata[adata.obs["time"] < 2].copy()
+    flow = fit(two)
+    assert isinstance(flow.interpolant, ct.models.BrownianBridgeInterpolant)
+    assert flow.interpolant.sigma > 0
+
+
+def test_epochs_and_trainer_stand_beside_the_training(adata):
+    trainer = ct.models.TrainerOptions(precision="bf16-mixed")
+    flow = ct.tl.fit_flow(adata, max_epochs=3, trainer=trainer, progress=False)
+    assert len(flow.history) == 3 * -(-adata.n_obs // 512)
+    training = adata.uns["celltraj"]["flow"]["params"]["training"]
+    assert training["max_epochs"] == 3
+    assert "max_steps" not in training
+
+
+@pytest.mark.parametrize("coupling", [ct.ot.solve, ct.ot.Minibatch(size=10, rounds=3)])
+def test_couplings_that_keep_the_mass_of_cells_give_no_growth(adata, coupling):
+    flow = fit(adata, coupling=coupling)
+    assert not flow.has_growth
+    path = ct.tl.simulate(adata, flow, start=0.0, stop=1.0, n_cells=5, progress=False)
+    assert "mass" not in path.obs
+
+
+def test_cells_that_grow_carry_their_mass(adata):
+    flow = fit(adata)
+    assert flow.has_growth
+    path = ct.tl.simulate(adata, flow, start=0.0, stop=2.0, n_cells=5, n_times=3, progress=False)
+    assert (path.obs["mass"][path.obs["time"] == 0] == 1).all()
+    assert (path.obs["mass"] > 0).all()
+
+
+def test_a_coupling_that_does_not_converge_is_told(adata):
+    hard = ct.ot.Unbalanced(max_steps=1, tol=1e-14)
+    before = adata.copy()
+    with pytest.raises(ct.ConvergenceError, match="pass a larger sigma="):
+        fit(adata, coupling=hard, sigma=0.02)
+    assert set(adata.obsm) == set(before.obsm)
+
+
+def test_a_loss_that_becomes_nan_is_told_and_the_last_network_kept(adata):
+    wild = ct.models.FlowTraining(max_steps=200, learning_rate=1e12)
+    with pytest.raises(ct.TrainingError, match="step") as error:
+        ct.tl.fit_flow(adata, training=wild, progress=False)
+    assert all(value.isfinite().all() for value in error.value.result.parameters())
+    assert "celltraj" not in adata.uns
+
+
+def test_a_class_in_place_of_paths_is_told(adata):
+    with pytest.raises(TypeError, match="pass an instance"):
+        fit(adata, interpolant=ct.models.SplineInterpolant)
 
 
 def test_cross_validation_takes_flows(adata):

@@ -1,4 +1,4 @@
-"""Rate and score of a law of motion as one network of state and time."""
+"""Rate, score and mass of a law of motion as one network of state and time."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class TwoHeads(torch.nn.Module):
         Width of the three hidden layers.
     generator
         Draws the first weights.
+    n_conditions
+        Further inputs, such as an embedding of a treatment; none by default.
+    has_mass
+        Whether a third head predicts what cells send and meet, from which growth follows.
     """
 
     centre: Tensor
@@ -28,8 +32,17 @@ class TwoHeads(torch.nn.Module):
     speed: Tensor
     times: Tensor
 
-    def __init__(self, snapshots: Snapshots, *, width: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        *,
+        width: int,
+        generator: torch.Generator,
+        n_conditions: int = 0,
+        has_mass: bool = False,
+    ) -> None:
         super().__init__()
+        self.n_conditions, self.has_mass = n_conditions, has_mass
         cells = torch.cat(snapshots.x)
         scale = cells.std(0)
         # a constant variable carries no scale of its own; one keeps it where it is
@@ -39,13 +52,35 @@ class TwoHeads(torch.nn.Module):
         self.register_buffer("scale", scale.float())
         self.register_buffer("speed", (scale / duration).float() * len(snapshots.gaps))
         self.register_buffer("times", torch.tensor(snapshots.times, dtype=torch.float32))
-        n_inputs = snapshots.dim + 1 + len(snapshots.times)
-        self.net = mlp(n_inputs, 2 * snapshots.dim, width=width, generator=generator)
+        n_inputs = snapshots.dim + 1 + len(snapshots.times) + n_conditions
+        n_outputs = 2 * snapshots.dim + 2 * has_mass
+        self.net = mlp(n_inputs, n_outputs, width=width, generator=generator)
 
-    def heads(self, t: Column, x: Cells) -> tuple[Cells, Cells]:
+    def heads(self, t: Column, x: Cells, c: Tensor | None = None) -> tuple[Cells, Cells]:
         """Return mean displacement rate in ``speed`` units and score in ``1 / scale`` units."""
+        return self.all_heads(t, x, c)[:2]
+
+    def all_heads(
+        self, t: Column, x: Cells, c: Tensor | None = None
+    ) -> tuple[Cells, Cells, Tensor]:
+        """Return rate and score as :meth:`heads`, and logarithms of the masses sent and met.
+
+        ``c (n, n_conditions)`` are the further inputs, where the network has some; the masses are
+        ``(n, 2)``, or ``(n, 0)`` where it has no head for them.
+        """
         inputs = [(x - self.centre) / self.scale, *self._time_features(t)]
-        return self.net(torch.cat(inputs, 1)).chunk(2, 1)
+        if self.n_conditions:
+            if c is None:
+                raise ValueError(f"this network asks for {self.n_conditions} conditions; pass c=")
+            inputs.append(c)
+        outputs = self.net(torch.cat(inputs, 1))
+        d = x.shape[1]
+        return outputs[:, :d], outputs[:, d : 2 * d], outputs[:, 2 * d :]
+
+    @property
+    def mean_gap(self) -> Tensor:
+        """Mean length of a gap, in [t]."""
+        return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
     def _time_features(self, t: Column) -> tuple[Tensor, Tensor]:
         """Return time as a share of the duration, and hat functions centred at the snapshots.
@@ -55,7 +90,7 @@ class TwoHeads(torch.nn.Module):
         position = torch.searchsorted(self.times, t, right=True).clamp_(1, len(self.times) - 1)
         before, after = self.times[position - 1], self.times[position]
         s = (t - before) / (after - before)
-        hats = torch.zeros(len(t), len(self.times), dtype=t.dtype)
+        hats = torch.zeros(len(t), len(self.times), dtype=t.dtype, device=t.device)
         hats.scatter_(1, position - 1, 1 - s).scatter_(1, position, s)
         return (t - self.times[0]) / (self.times[-1] - self.times[0]), hats
 
@@ -64,3 +99,8 @@ class TwoHeads(torch.nn.Module):
         with torch.set_grad_enabled(x.requires_grad):
             rate, score = self.heads(torch.full((len(x), 1), t), x.float())
             return (rate * self.speed).to(x.dtype), (score / self.scale).to(x.dtype)
+
+    def predict_mass(self, t: float, x: Cells) -> Tensor:
+        """Return logarithms of the masses sent and met, ``(n, 2)``, at one time."""
+        with torch.set_grad_enabled(x.requires_grad):
+            return self.all_heads(torch.full((len(x), 1), t), x.float())[2].to(x.dtype)
