@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from anndata import AnnData
 
 import celltraj as ct
@@ -18,6 +19,7 @@ LOADERS = {
         ct.datasets.emt_a549,
         ct.datasets.hematopoiesis_2d,
         ct.datasets.eb_phate2d,
+        ct.datasets.pbmc_programs,
     )
 }
 
@@ -32,6 +34,7 @@ FOLDS: dict[str, list[tuple[float, ...]]] = {
     "emt_a549": [(1.0,), (2.0,)],
     "hematopoiesis_2d": [(1.0,)],
     "eb_phate2d": [(1.0,), (2.0,), (3.0,)],
+    "pbmc_programs": [tuple(float(hour) for hour in range(1, 20, 2))],
 }
 
 
@@ -46,3 +49,11 @@ def load_present(names: list[str]) -> dict[str, AnnData]:
     if not present:
         raise SystemExit("no data set at hand; set CELLTRAJ_DATA_DIR")
     return present
+
+
+def thin(adata: AnnData, n_cells: int, *, seed: int = 0) -> AnnData:
+    """Return at most ``n_cells`` cells of each time, drawn at random, in their order."""
+    rng = np.random.default_rng(seed)
+    times = adata.obs["time"].to_numpy()
+    keep = [rng.permutation(np.flatnonzero(times == t))[:n_cells] for t in np.unique(times)]
+    return adata[np.sort(np.concatenate(keep))].copy()

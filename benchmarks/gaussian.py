@@ -3,7 +3,9 @@
 ``kl``: mean over s = .1, ..., .9 of KL(moments of 2,000 cells of the bridge | closed form);
 ``kl_exact`` the same with exact samples: what that many cells cost. ``kl_many`` with ten times as
 many draws from the same bridge: what remains of the snapshots' own sampling error. ``drift_error``:
-mean |b_hat - b|^2 / mean |b|^2 on points of the closed-form marginals at those times.
+mean |b_hat - b|^2 / mean |b|^2 on points of the closed-form marginals at those times, for bridges
+and for flows that are run with the noise of the reference: with Brownian bridges as paths they are
+the same process.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 import torch
+from anndata import AnnData
 
 import celltraj as ct
 from benchmarks._report import add_seeds, mean_and_error, parser, report
 from benchmarks.closed_form import GaussianBridge, gaussian_kl
-from celltraj.models import Bridge, NeuralDrift, PlugInDrift
+from celltraj.models import BrownianBridgeInterpolant, NeuralDrift, PlugInDrift, Process
 
 FRACTIONS = tuple(k / 10 for k in range(1, 10))
+SIGMA = 1.0
 DRIFTS = {"neural": NeuralDrift(), "plug_in": PlugInDrift()}
+FLOWS: dict[str, dict] = {"brownian": {"interpolant": BrownianBridgeInterpolant()}}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,12 +47,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def compare(dim: int, n_cells: int, seed: int) -> Iterator[dict]:
     """Yield every quantity for one draw of snapshots."""
-    adata = ct.datasets.gaussian_snapshots(n_cells, dim, sigma=1.0, seed=seed)
+    adata = ct.datasets.gaussian_snapshots(n_cells, dim, sigma=SIGMA, seed=seed)
     truth = GaussianBridge(*(adata.uns[key] for key in ("m0", "S0", "m1", "S1", "sigma")))
     bridges = {
-        name: ct.tl.fit_bridge(adata, sigma=1.0, drift=drift, seed=seed, progress=False)
+        name: ct.tl.fit_bridge(adata, sigma=SIGMA, drift=drift, seed=seed, progress=False)
         for name, drift in DRIFTS.items()
     }
+    flows = {name: fit_flow(adata, seed, options) for name, options in FLOWS.items()}
     # the snapshots were drawn from this seed; points that judge the fit must be others
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
@@ -62,12 +68,21 @@ def compare(dim: int, n_cells: int, seed: int) -> Iterator[dict]:
         "kl_exact": mean_kl(truth, lambda s: truth.sample(s, n_cells, rng)),
     }
     points = {s: truth.sample(s, n_cells, rng) for s in FRACTIONS}
+    processes = bridges | {f"flow_{name}": flow for name, flow in flows.items()}
     values |= {
-        f"drift_error_{name}": drift_error(bridge, truth, points)
-        for name, bridge in bridges.items()
+        f"drift_error_{name}": drift_error(process, truth, points)
+        for name, process in processes.items()
     }
     for quantity, value in values.items():
         yield {"dim": dim, "quantity": quantity, "seed": seed, "value": value}
+
+
+def fit_flow(adata: AnnData, seed: int, options: dict) -> Process:
+    """Return the flow as an SDE with the noise of the reference, under the balanced coupling."""
+    flow = ct.tl.fit_flow(
+        adata, sigma=SIGMA, coupling=ct.ot.solve, seed=seed, progress=False, **options
+    )
+    return flow.with_noise(SIGMA)
 
 
 def mean_kl(truth: GaussianBridge, sample: Callable[[float], np.ndarray]) -> float:
@@ -80,12 +95,12 @@ def mean_kl(truth: GaussianBridge, sample: Callable[[float], np.ndarray]) -> flo
     return float(np.mean(divergences))
 
 
-def drift_error(bridge: Bridge, truth: GaussianBridge, points: dict[float, np.ndarray]) -> float:
+def drift_error(process: Process, truth: GaussianBridge, points: dict[float, np.ndarray]) -> float:
     """Return mean |b_hat - b|^2 / mean |b|^2 over all ``points``."""
     wrong = true = 0.0
     for s, x in points.items():
         expected = truth.drift(s, x)
-        wrong += ((bridge.drift(s, torch.from_numpy(x)).numpy() - expected) ** 2).sum()
+        wrong += ((process.drift(s, torch.from_numpy(x)).numpy() - expected) ** 2).sum()
         true += (expected**2).sum()
     return float(wrong / true)
 

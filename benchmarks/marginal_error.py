@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
 
 import celltraj as ct
 from benchmarks._report import add_seeds, mean_and_error, parser, report
-from benchmarks.data import load_present
+from benchmarks.data import load_present, thin
 from celltraj.models import NeuralDrift, PlugInDrift
 
 DATA = ["eb_pca5", "hesc_pca5", "lotka_volterra", "eb_phate2d"]
@@ -34,18 +33,10 @@ def main(argv: list[str] | None = None) -> None:
             {"drift": drift, "seed": seed} | record
             for seed in chosen.seeds
             for drift in DRIFTS
-            for record in marginal_errors(thin(adata, seed), drift, seed)
+            for record in marginal_errors(thin(adata, MAX_CELLS, seed=seed), drift, seed)
         )
         table = records.groupby(["drift", "time"])["ratio"].apply(mean_and_error).unstack()
         report(f"marginal_error_{name}", records, table, chosen.out)
-
-
-def thin(adata: AnnData, seed: int) -> AnnData:
-    """Return at most ``MAX_CELLS`` cells of each time."""
-    rng = np.random.default_rng(seed)
-    times = adata.obs["time"].to_numpy()
-    keep = [rng.permutation(np.flatnonzero(times == t))[:MAX_CELLS] for t in np.unique(times)]
-    return adata[np.sort(np.concatenate(keep))].copy()
 
 
 def marginal_errors(adata: AnnData, drift: str, seed: int) -> Iterator[dict]:

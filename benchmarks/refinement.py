@@ -9,9 +9,7 @@ torchcfm is installed. Every row is written as soon as it is ready.
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,6 +19,7 @@ from anndata import AnnData
 
 import celltraj as ct
 from benchmarks._report import add_seeds, parser, report
+from benchmarks._timed import Timed
 from benchmarks.data import FOLDS, load_present
 from celltraj.models import (
     Bridge,
@@ -67,26 +66,6 @@ TRUTH = {
 }
 
 
-@dataclass
-class Timed:
-    """Fit, and keep the CPU seconds and the estimates of the last fit."""
-
-    fit: Callable
-    seconds: float = 0.0
-    estimates: str = ""
-
-    def __call__(self, adata: AnnData, **options: object) -> Process:
-        """Return what ``fit`` returns."""
-        start = time.process_time()
-        process = self.fit(adata, **options)
-        self.seconds = time.process_time() - start
-        reference = getattr(process, "reference", None)
-        found = {} if reference is None else reference.estimates()
-        if 0 < len(found) <= 8:
-            self.estimates = " ".join(f"{name} {value:.3f}" for name, value in found.items())
-        return process
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
@@ -117,7 +96,7 @@ def score(name: str, adata: AnnData, seed: int) -> pd.DataFrame:
     parts = []
     for fold in FOLDS[name]:
         part = ct.tl.cross_validate(adata, fit=timed, hold_out=[fold], seed=seed, progress=False)
-        part["cpu_s"] = part["method"].map({m: t.seconds for m, t in timed.items()})
+        part["cpu_s"] = part["method"].map({m: t.seconds[-1] for m, t in timed.items()})
         part["estimates"] = part["method"].map({m: t.estimates for m, t in timed.items()})
         print(part.groupby("method")["value"].mean().round(3).to_dict(), flush=True)
         parts.append(part)

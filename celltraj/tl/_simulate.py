@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import is_dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +22,7 @@ from celltraj._anndata import (
 from celltraj.models import Bridge, FlowMatching, Midpoint, Process, SdeSolver, Trajectories
 
 logger = logging.getLogger("celltraj")
+_FEW = 0.1  # effective share of trajectories below which their mass deserves a warning
 
 
 def simulate(
@@ -136,6 +135,7 @@ def simulate(
         generator=torch.Generator().manual_seed(seed),
         progress=progress,
     )
+    _warn_of_few(path)
     sources = adata.obs_names[rows].to_numpy()
     obs = _observations(path, sources, _outside(process, path.times))
     params = {
@@ -148,7 +148,7 @@ def simulate(
         "use_rep": name,
         "ode": ode,
         "noise": noise,
-        "solver": _solver_record(solver),
+        "solver": options_record(solver),
     }
     record = sample_record(params, seed) | {"n_evaluations": path.n_evaluations}
     states = path.x.reshape(-1, x.shape[1]).numpy()
@@ -173,6 +173,23 @@ def _observations(
     return obs
 
 
+def _warn_of_few(path: Trajectories) -> None:
+    """Say where most of the mass has come to sit on few trajectories."""
+    if path.log_mass is None:
+        return
+    shares = torch.softmax(path.log_mass[-1], 0)
+    n, effective = len(shares), float(1 / shares.square().sum())
+    if effective < _FEW * n:
+        logger.warning(
+            "at time %g the mass of %d trajectories is that of %.0f equal ones, and what is read "
+            "off them is as uncertain; start nearer to it, or fit with coupling=ct.ot.solve, which "
+            "keeps the mass of every cell",
+            path.times[-1],
+            n,
+            effective,
+        )
+
+
 def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
     """Return which times lie outside those that ``process`` was fitted to, and warn of a flow."""
     snapshots = getattr(process, "snapshots", None)
@@ -192,13 +209,6 @@ def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
             type(process).__name__,
         )
     return outside
-
-
-def _solver_record(solver: SdeSolver) -> dict[str, Any]:
-    """Return the name and the options of a solver, also of one of the user's that has none."""
-    if is_dataclass(solver):
-        return options_record(solver)
-    return {"name": getattr(solver, "__name__", type(solver).__name__)}
 
 
 def _with_noise(process: Process, noise: float) -> FlowMatching:

@@ -96,6 +96,16 @@ def test_the_best_peer_is_neither_ours_nor_the_floor():
     assert list(shares.index) == ["flow_spline", "displacement", "ot_cfm"]
 
 
+def test_a_best_peer_below_the_floor_is_no_unit():
+    means = pd.DataFrame(
+        {"usable": [1.0, 2.0, 3.0], "many_dimensions": [1.0, 0.8, 0.9]},
+        index=["floor", "displacement", "flow_spline"],
+    )
+    shares = held_out.relative(means)
+    assert shares["many_dimensions"].isna().all()
+    assert dict(shares["mean"]) == {"displacement": 1.0, "flow_spline": 2.0}
+
+
 def test_a_timed_fit_keeps_every_cost():
     def work(adata, **options):
         return sum(k * k for k in range(100_000))

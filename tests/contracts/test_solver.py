@@ -8,6 +8,7 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
+from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -16,11 +17,16 @@ from celltraj.models import (
     ExponentialMidpoint,
     Heun,
     Midpoint,
+    PlugInDrift,
     PredictorCorrector,
     SdeSolver,
+    fit_bridge,
     simulate,
 )
 from celltraj.models import OrnsteinUhlenbeck as Pull
+from celltraj.ot import Sinkhorn
+
+TWO = torch.tensor([[-1.0], [1.0]]).double()  # cells of a snapshot, far from each other
 
 
 def pull(rate, d=1):
@@ -105,6 +111,26 @@ def test_every_time_and_every_breakpoint_is_stepped_onto(name, ode, order):
     assert not set(process.asked) & {0.0, 1.0, 2.5}
     assert min(process.asked) > 0
     assert max(process.asked) < 2.5
+
+
+@all_solvers
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_bridge_arrives_at_its_snapshots(name, order):
+    times = (0.0, 1.0, 3.0)[::order]
+    bridge = fit_bridge(
+        Snapshots((0, 1, 3), (TWO, TWO + 1, TWO - 1)),
+        Brownian(0.3),
+        solver=Sinkhorn(),
+        drift=PlugInDrift(),
+        generator=torch.Generator(),
+        progress=False,
+    )
+    x0 = bridge.snapshots.x[0 if order == 1 else 2].repeat_interleave(20, 0)
+    path = run(bridge, x0, times, name, 20, ode=name not in SOLVERS)
+    for t, x in zip(times, path.x, strict=True):
+        cells = bridge.snapshots.x[bridge.snapshots.times.index(t)]
+        # within four widths of the noise of the last, shortest step, a 400th of its gap
+        assert (torch.cdist(x, cells).amin(1) < 4 * 0.3 * (2 / 400) ** 0.5).all()
 
 
 class Swing(Ode):

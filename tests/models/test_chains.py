@@ -48,7 +48,7 @@ def relaxed():
     x, y = normal(60, 2, seed=0), 1.5 * normal(80, 2, seed=1) + 1
     cells = Snapshots((0.0, 4.0), (x, y))
     plan = Unbalanced(tau_a=0.9, tau_b=0.95)(SquaredEuclidean(x, y), *cells.weights, epsilon=0.3)
-    return cells, GapPlans.of(cells, [plan.to_sparse(mass=0.0)]), plan
+    return cells, GapPlans.of(cells, [plan.to_sparse(mass=0.0)], neighbours=1), plan
 
 
 def mean_of(plans, chains, values, s):
@@ -96,6 +96,20 @@ def test_the_rate_is_the_derivative_of_the_mass(relaxed):
         torch.testing.assert_close(rate, (after - before) / (2 * step) / 4, rtol=1e-3, atol=1e-3)
 
 
+def test_neighbours_share_what_they_send(relaxed):
+    cells, plans, plan = relaxed
+    smooth = GapPlans.of(cells, [plan.to_sparse(mass=0.0)], neighbours=3)
+    nearest = torch.cdist(cells.x[0], cells.x[0]).argsort(1)[:, :3].numpy()
+    expected = np.log(np.exp(plans.sent[0])[nearest].mean(1))  # all weigh the same
+    np.testing.assert_allclose(smooth.sent[0], expected)
+    n = 60_000
+    chains = smooth.draw(torch.zeros(n, dtype=torch.long), generator=generator())
+    for s in (0.0, 0.4, 1.0):
+        mass = smooth.mass(chains, torch.arange(n), torch.full((n,), s).double())
+        error = float(mass.std()) / n**0.5
+        assert float(mass.mean()) == pytest.approx(1.0, abs=4 * error + 1e-9)
+
+
 def test_growth_stays_within_what_paths_do(relaxed):
     _, plans, _ = relaxed
     growth = plans.growth()
@@ -109,7 +123,7 @@ def test_growth_stays_within_what_paths_do(relaxed):
 def test_a_cell_that_sends_nothing_starts_no_chain():
     cells = Snapshots((0, 1), (normal(3, 1, seed=0), normal(3, 1, seed=1)))
     plan = csr_array(np.array([[0.0, 0, 0], [0.5, 0, 0], [0, 0.25, 0.25]]))
-    plans = GapPlans.of(cells, [plan])
+    plans = GapPlans.of(cells, [plan], neighbours=1)
     chains = plans.draw(torch.zeros(100, dtype=torch.long), generator=generator())
     assert set(chains.cells[0].tolist()) == {1, 2}
     assert (chains.cells[1][chains.cells[0] == 1] == 0).all()
@@ -121,7 +135,7 @@ def test_a_cell_that_sends_nothing_starts_no_chain():
 def test_rows_of_tiny_mass_keep_their_law():
     # sums over all rows would swallow a row of mass 1e-20 and always draw its first column
     cells = Snapshots((0, 1), (normal(2, 1, seed=0), normal(2, 1, seed=1)))
-    plans = GapPlans.of(cells, [csr_array(np.array([[0.5, 0.5], [1e-20, 3e-20]]))])
+    plans = GapPlans.of(cells, [csr_array(np.array([[0.5, 0.5], [1e-20, 3e-20]]))], neighbours=1)
     n = 20_000
     chains = plans.draw(torch.zeros(n, dtype=torch.long), generator=generator())
     columns = chains.cells[1][chains.cells[0] == 1]

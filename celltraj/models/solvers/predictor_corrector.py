@@ -29,8 +29,9 @@ class PredictorCorrector:
     at one time, ``x' = x + e score + sqrt(2 e) z`` with ``e = 2 (step |z| / |score|)^2``, the norms
     over all cells. It undoes errors of the predictor and of a learned velocity, at the price of
     noise: trajectories of an ODE are no longer smooth. Where the score is zero nothing is known,
-    and nothing corrected. The steps are not exactly reversible, and raise the variance of a
-    Gaussian by the share ``e / 2 sd^2``, about ``step^2``.
+    and nothing corrected; nor at a breakpoint, since the marginal of a bridge is there the observed
+    cells alone, which have no score. A Langevin step is not exactly reversible, and raises the
+    variance of a Gaussian by the share ``e / 2 sd^2``, about ``step^2``.
 
     Parameters
     ----------
@@ -92,6 +93,8 @@ class PredictorCorrector:
 
         def step(start: float, stop: float, x: Cells) -> Cells:
             x = _predict(equation, start, stop, x, generator)
+            if stop in equation.breakpoints:
+                return x
             for _ in range(self.n_corrections):
                 x = self._correct(score, after(stop, start), x, equation.dim(x), generator)
             return x
