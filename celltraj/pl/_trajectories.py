@@ -28,6 +28,8 @@ def trajectories(
 ) -> object:
     """Draw trajectories over the cells of two components.
 
+    Where trajectories carry mass, lines and their ends are as heavy as what they end with.
+
     Parameters
     ----------
     adata
@@ -78,8 +80,11 @@ def trajectories(
     ax = axes_of(ax)
     ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.6, rasterized=True)
     lines = [line[:, list(components)] for line in lines_of(path, n_trajectories)]
-    ax.add_collection(LineCollection(lines, colors="black", linewidths=0.6, alpha=0.45))
-    ax.scatter(*np.array([line[-1] for line in lines]).T, color="black", s=5, lw=0, zorder=3)
+    share = _final_mass(path, n_trajectories)
+    widths = 0.6 * np.sqrt(share)
+    ax.add_collection(LineCollection(lines, colors="black", linewidths=widths, alpha=0.45))
+    ends = np.array([line[-1] for line in lines])
+    ax.scatter(*ends.T, color="black", s=5 * share, lw=0, zorder=3)
     ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
     label, ticks = color_label(adata, times, time_key, color)
     explain(ax, legend, scale, label, ticks=ticks)
@@ -90,3 +95,17 @@ def lines_of(path: AnnData, n: int) -> list[np.ndarray]:
     """Return the ``(T, d)`` states of the first ``n`` trajectories, in the order of the rows."""
     labels, states = path.obs["trajectory"].to_numpy(), np.asarray(path.X)
     return [states[labels == label] for label in np.unique(labels)[:n]]
+
+
+def _final_mass(path: AnnData, n: int) -> np.ndarray:
+    """Return the mass of the first ``n`` trajectories at their end, of mean 1; 1 without growth.
+
+    Bounded, so that one that stands for much does not cover the rest.
+    """
+    labels = path.obs["trajectory"].to_numpy()
+    shown = np.unique(labels)[:n]
+    if "mass" not in path.obs:
+        return np.ones(len(shown))
+    mass = path.obs["mass"].to_numpy(float)
+    last = np.array([mass[labels == label][-1] for label in shown])
+    return np.clip(last / last.mean(), 0.05, 10.0)

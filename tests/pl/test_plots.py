@@ -122,6 +122,20 @@ def test_a_basis_is_named_as_in_scanpy(adata):
         ct.pl.snapshots(adata, components=(0, 7), show=False)
 
 
+def test_mass_makes_lines_heavy_and_weighs_marginals(adata, path):
+    # the last trajectory comes to stand for nine times as much as each of the others
+    is_last = path.obs["trajectory"] == path.obs["trajectory"].max()
+    path.obs["mass"] = np.where(is_last & (path.obs["time"] == path.obs["time"].max()), 9.0, 1.0)
+    lines = ct.pl.trajectories(adata, path, show=False).collections[1]
+    widths = np.asarray(lines.get_linewidths())
+    assert widths[-1] / widths[0] == pytest.approx(3.0)
+    panels = ct.pl.marginals(adata, path, show=False)
+    steps = panels[0, -1].patches[-1].get_xy()
+    # the tallest step of the predicted outline holds 9 of 13 parts
+    heights = np.unique(steps[:, 1].round(9))
+    assert heights[-1] / heights[1] == pytest.approx(9.0)
+
+
 def test_trajectories_draw_the_paths(adata, path):
     ax = ct.pl.trajectories(adata, path, n_trajectories=3, show=False)
     lines = next(c for c in ax.collections if isinstance(c, mpl.collections.LineCollection))
