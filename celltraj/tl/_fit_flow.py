@@ -149,7 +149,8 @@ def fit_flow(
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
     interpolant = _default_paths(snapshots) if interpolant is None else interpolant
     coupling = Unbalanced(tau_a=TAU_A, tau_b=TAU_B) if coupling is None else coupling
-    training = _training(training, max_epochs, trainer)
+    names = adata.var_names if use_rep == "X" else [f"{use_rep}_{i}" for i in range(snapshots.dim)]
+    training = _training(training, max_epochs, trainer, tuple(names))
     try:
         flow = models.fit_flow(
             snapshots,
@@ -192,10 +193,14 @@ def _default_paths(snapshots: Snapshots) -> Interpolant:
 
 
 def _training(
-    training: FlowTraining | None, max_epochs: int | None, trainer: TrainerOptions | None
+    training: FlowTraining | None,
+    max_epochs: int | None,
+    trainer: TrainerOptions | None,
+    names: tuple[str, ...],
 ) -> FlowTraining:
-    """Return the training with what was given beside it."""
+    """Return the training with what was given beside it, and the variables for a checkpoint."""
     training = FlowTraining() if training is None else training
     if max_epochs is not None:
         training = replace(training, max_steps=None, max_epochs=max_epochs)
-    return training if trainer is None else replace(training, trainer=trainer)
+    trainer = training.trainer if trainer is None else trainer
+    return replace(training, trainer=replace(trainer, variables=trainer.variables or names))

@@ -95,6 +95,17 @@ def test_a_loss_that_becomes_nan_is_told_and_the_last_network_kept(adata):
     assert "celltraj" not in adata.uns
 
 
+def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
+    trainer = ct.models.TrainerOptions(checkpoint=tmp_path, checkpoint_every=10, resume=True)
+    flow = fit(adata, trainer=trainer)
+    again = fit(adata, trainer=trainer)  # all steps are done: nothing is left to train
+    np.testing.assert_array_equal(again.history, flow.history)
+    other = adata.copy()
+    other.var_names = ["gata1", *adata.var_names[1:]]
+    with pytest.raises(ValueError, match=rf"\['{adata.var_names[0]}'\] are missing.*gata1"):
+        fit(other, trainer=trainer)
+
+
 def test_a_class_in_place_of_paths_is_told(adata):
     with pytest.raises(TypeError, match="pass an instance"):
         fit(adata, interpolant=ct.models.SplineInterpolant)
