@@ -21,7 +21,7 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2  # two processes of one thread: threads of both would wait
 
 # needs the embryoid bodies: CELLTRAJ_DATA_DIR=folder with eb_pca5.h5ad
 tutorials: .venv/tested
