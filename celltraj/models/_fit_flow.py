@@ -139,8 +139,6 @@ def fit_flow(
 
     Raises
     ------
-    TypeError
-        ``interpolant`` is a class and not an instance.
     ValueError
         The interpolant does not suit the data.
     ConvergenceError
@@ -163,8 +161,6 @@ def fit_flow(
     >>> bool((flow.drift(0.5, x + 1) - 2).abs().mean() < 0.2)
     True
     """
-    if isinstance(interpolant, type):
-        raise TypeError(f"pass an instance, {interpolant.__name__}(...), in place of the class")
     kept, watched = _split(snapshots, training.validation, generator)
     plans = _plans(kept, sigma, solver, progress=progress)
     interpolant = _fitted(interpolant, kept, plans, sigma, generator)

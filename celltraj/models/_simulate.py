@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._errors import check_option
 from celltraj._typing import Cells, States
 from celltraj.models._process import GrowingProcess, Process, ReversibleProcess
 from celltraj.models.solvers import Equation, Midpoint, SdeSolver
@@ -87,8 +88,8 @@ def simulate(
         Fewer than two times, times not monotone, states that become non-finite, or an equation
         that does not suit the solver.
     TypeError
-        A backward or ODE simulation of a process without a score, or a solver that is a class and
-        not an instance.
+        A backward or ODE simulation of a process without a score, or a solver that is a class or a
+        text and not such an object.
 
     References
     ----------
@@ -109,8 +110,7 @@ def simulate(
     steps = [b - a for a, b in itertools.pairwise(times)]
     if not steps or not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):
         raise ValueError(f"times must hold two or more strictly monotone values; found {times}")
-    if isinstance(solver, type):
-        raise TypeError(f"pass an instance, {solver.__name__}(...), in place of the class")
+    check_option(solver, SdeSolver, "solver", "Midpoint(n_steps=50)")
     velocity = _Counted(_velocity(process, 0.5 if ode else float(steps[0] < 0)))
     equation = Equation(
         velocity,

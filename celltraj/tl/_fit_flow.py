@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -19,7 +20,7 @@ from celltraj._anndata import (
     read_times,
     write_fit,
 )
-from celltraj._errors import ConvergenceError
+from celltraj._errors import ConvergenceError, check_option
 from celltraj._snapshots import Snapshots
 from celltraj.models import (
     BrownianBridgeInterpolant,
@@ -113,7 +114,8 @@ def fit_flow(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData, or ``interpolant`` a class and not an instance.
+        ``adata`` is not an AnnData, or ``interpolant``, ``coupling``, ``training`` or ``trainer`` a
+        class or a text and not such an object.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -149,6 +151,8 @@ def fit_flow(
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
     interpolant = _default_paths(snapshots) if interpolant is None else interpolant
     coupling = Unbalanced(tau_a=TAU_A, tau_b=TAU_B) if coupling is None else coupling
+    check_option(interpolant, Interpolant, "interpolant", "ct.models.SplineInterpolant()")
+    check_option(coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
     names = adata.var_names if use_rep == "X" else [f"{use_rep}_{i}" for i in range(snapshots.dim)]
     training = _training(training, max_epochs, trainer, tuple(names))
     try:
@@ -200,7 +204,9 @@ def _training(
 ) -> FlowTraining:
     """Return the training with what was given beside it, and the variables for a checkpoint."""
     training = FlowTraining() if training is None else training
+    check_option(training, FlowTraining, "training", "ct.models.FlowTraining(max_steps=2000)")
     if max_epochs is not None:
         training = replace(training, max_steps=None, max_epochs=max_epochs)
     trainer = training.trainer if trainer is None else trainer
+    check_option(trainer, TrainerOptions, "trainer", "ct.models.TrainerOptions()")
     return replace(training, trainer=replace(trainer, variables=trainer.variables or names))

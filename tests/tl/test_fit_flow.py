@@ -106,9 +106,20 @@ def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
         fit(other, trainer=trainer)
 
 
-def test_a_class_in_place_of_paths_is_told(adata):
-    with pytest.raises(TypeError, match="pass an instance"):
-        fit(adata, interpolant=ct.models.SplineInterpolant)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interpolant": ct.models.SplineInterpolant}, r"SplineInterpolant\(\.\.\.\), in place of"),
+        ({"interpolant": "spline"}, "interpolant must be an object such as"),
+        ({"coupling": "exact"}, "coupling must be an object such as"),
+        ({"coupling": ct.ot.Unbalanced}, r"Unbalanced\(\.\.\.\), in place of the class"),
+        ({"training": 500}, "training must be an object such as"),
+        ({"trainer": "gpu"}, "trainer must be an object such as"),
+    ],
+)
+def test_texts_and_classes_in_place_of_objects_are_told(adata, options, message):
+    with pytest.raises(TypeError, match=message):
+        fit(adata, **options)
 
 
 def test_cross_validation_takes_flows(adata):
