@@ -10,10 +10,10 @@ Weighted by the mass ``w`` of each path, with ``m`` the mean rate of paths throu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.integrate import RK45
 from torch import Tensor
@@ -212,6 +212,6 @@ class Motion:
         return _sum(RK45.E, slopes)
 
 
-def _sum(weights: Sequence[float], slopes: Sequence[Cells]) -> Cells:
+def _sum(weights: np.ndarray, slopes: list[Cells]) -> Cells:
     """Return the weighted sum of as many slopes as there are, from the first weight on."""
     return torch.stack([float(w) * k for w, k in zip(weights, slopes, strict=False)]).sum(0)
