@@ -30,6 +30,7 @@ from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Earlier
+from celltraj.models.interpolants import gap_of
 
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets
 _NODES = 33  # of s at which Z is computed
@@ -84,7 +85,7 @@ class Growth:
 
     def rate(self, t: float, sent: Earlier, met: Earlier) -> Earlier:
         """Return the rate ``(n,)``, in 1/[t], from mean ``log r`` and ``log q`` at one time."""
-        k = int((torch.searchsorted(self.times, t, right=True) - 1).clamp(0, len(self.drift) - 1))
+        k = int(gap_of(self.times, torch.tensor(t, dtype=self.times.dtype)))
         length = float(self.times[k + 1] - self.times[k])
         s = min(max((t - float(self.times[k])) / length, 0.0), 1.0)
         node = min(int(s * (_NODES - 1)), _NODES - 2)

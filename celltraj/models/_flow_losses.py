@@ -21,7 +21,7 @@ from torch import Tensor
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
 from celltraj.models._chains import EARLY
-from celltraj.models.interpolants import Interpolant, share_of
+from celltraj.models.interpolants import Interpolant, gap_of, share_of
 from celltraj.models.networks import TwoHeads
 
 _MASSES = 0.1  # weight of the loss of the masses: the trunk serves the motion first
@@ -126,7 +126,7 @@ class FlowLoss:
     def _waiting(self, field: TwoHeads, t: Earlier, errors: Earlier) -> Earlier:
         """Return the causal weight of each point, from the losses of the gaps in this batch."""
         n_gaps = len(field.times) - 1
-        gap = (torch.searchsorted(field.times, t, right=True) - 1).clamp(0, n_gaps - 1)
+        gap = gap_of(field.times, t)
         sums = torch.zeros(2, n_gaps, dtype=errors.dtype, device=errors.device)
         sums[0].index_add_(0, gap, errors)
         sums[1].index_add_(0, gap, torch.ones_like(errors))
