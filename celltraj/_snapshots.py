@@ -57,6 +57,11 @@ class Snapshots:
         return self.x[0].shape[1]
 
     @property
+    def n_cells(self) -> int:
+        """Number of cells of all snapshots together."""
+        return sum(len(x) for x in self.x)
+
+    @property
     def gaps(self) -> tuple[float, ...]:
         """Lengths of the T - 1 intervals, in the user's unit."""
         return tuple(b - a for a, b in zip(self.times[:-1], self.times[1:], strict=True))

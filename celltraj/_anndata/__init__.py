@@ -1,5 +1,21 @@
 """Read and write AnnData: the only place that knows its slots."""
 
+from celltraj._anndata.new_cells import Untreated, read_untreated, source_of
+from celltraj._anndata.populations import (
+    ResponseKeys,
+    Sample,
+    read_populations,
+    read_rows,
+    read_samples,
+)
+from celltraj._anndata.projection import (
+    Projected,
+    genes_in_order,
+    projection_of,
+    projection_record,
+    read_projection,
+    write_projection,
+)
 from celltraj._anndata.read import (
     check_bridge,
     check_dimension,
@@ -9,6 +25,7 @@ from celltraj._anndata.read import (
     read_snapshots,
 )
 from celltraj._anndata.record import read_record
+from celltraj._anndata.response import embedded_populations, predicted_cells
 from celltraj._anndata.times import read_times
 from celltraj._anndata.write import (
     bridge_record,
@@ -17,11 +34,17 @@ from celltraj._anndata.write import (
     check_writable,
     flow_record,
     options_record,
+    response_record,
     sample_record,
     write_fit,
+    write_record,
 )
 
 __all__ = [
+    "Projected",
+    "ResponseKeys",
+    "Sample",
+    "Untreated",
     "bridge_record",
     "cell_velocity",
     "cells_at",
@@ -29,13 +52,27 @@ __all__ = [
     "check_dimension",
     "check_writable",
     "dimension_of",
+    "embedded_populations",
     "find_representation",
     "flow_record",
+    "genes_in_order",
     "options_record",
+    "predicted_cells",
+    "projection_of",
+    "projection_record",
+    "read_populations",
+    "read_projection",
     "read_record",
     "read_representation",
+    "read_rows",
+    "read_samples",
     "read_snapshots",
     "read_times",
+    "read_untreated",
+    "response_record",
     "sample_record",
+    "source_of",
     "write_fit",
+    "write_projection",
+    "write_record",
 ]

@@ -16,7 +16,7 @@ class Key:
     Parameters
     ----------
     slot
-        ``"obs"``, ``"obsm"`` or ``"uns"``.
+        ``"obs"``, ``"obsm"``, ``"layers"`` or ``"uns"``.
     path
         The key, or the keys from the outermost dict inwards.
     content
@@ -46,6 +46,7 @@ class Key:
 
 
 ROOT = "celltraj"  # everything in uns is below this key
+PROJECTION = "projection"  # the record of the way from genes to components and back
 _FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
 _SIMULATE, _INTERPOLATE = "tl.simulate", "tl.interpolate"
 
@@ -68,6 +69,8 @@ READ = (
     Key("obs", ("{time_key}",), "sampling time of each cell", "[t], yours", "you"),
     Key("obs", ("{weights_key}",), "non-negative weight of each cell", "-", "you"),
     Key("obsm", ("{use_rep}",), "representation to work in", "[x], yours", "you"),
+    Key("obs", ("{fit_on}",), "whether a cell is one to learn components from", "-", "you"),
+    Key("layers", ("{layer}",), "expression to take components of, in place of `X`", "[x]", "you"),
     Key("uns", ("time_unit",), "name of the unit of time, for axis labels", "-", "you"),
     Key("uns", ("{color}_colors",), "colours of the categories of `obs[{color}]`", "-", "you"),
 )
@@ -155,4 +158,44 @@ INTERPOLATE = (
     Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
     *_record("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
 )
-KEYS = (*READ, *FIT_BRIDGE, *FIT_FLOW, *LOG_DENSITY, *SIMULATE, *INTERPOLATE)
+_PROJECTION_FIELDS = {
+    "params": "arguments as used: use_rep (key_added), layer (if given), n_comps, fit_on (column, "
+    "or `mask`; if given) and n_fitted (cells); of a model only the first two are known",
+    "version": "version of celltraj",
+    "seed": "seed of the fit; absent where the projection is that of a model",
+    "mean": "mean expression of the cells learnt from, `(g,)`, float64",
+    "loadings": "orthonormal columns, `(g, k)`, float64",
+    "genes": "names of the genes, `(g,)`",
+}
+PCA_MODEL = (
+    Key(
+        "obsm",
+        ("{key}",),
+        "principal components of each cell, `(n_obs, k)`, float32 (`X_pca` by default)",
+        "[x]",
+        "pp.pca_model",
+    ),
+    *_record(PROJECTION, _PROJECTION_FIELDS, "pp.pca_model"),
+)
+PROJECT = (
+    Key(
+        "obsm",
+        ("{use_rep}",),
+        "principal components of each cell, `(n_obs, k)`, float32",
+        "[x]",
+        "pp.project",
+    ),
+    *_record(PROJECTION, _PROJECTION_FIELDS, "pp.project"),
+)
+DECODE = _record("decode", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, "tl.decode")
+KEYS = (
+    *READ,
+    *FIT_BRIDGE,
+    *FIT_FLOW,
+    *LOG_DENSITY,
+    *SIMULATE,
+    *INTERPOLATE,
+    *PCA_MODEL,
+    *PROJECT,
+    *DECODE,
+)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from celltraj._anndata.keys import ROOT, VELOCITY
 from celltraj._snapshots import Snapshots
-from celltraj.models import Bridge, FlowMatching, TrainerOptions
+from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 
 logger = logging.getLogger("celltraj")
 _PLAIN = (bool, int, float, str, type(None))
@@ -175,3 +175,20 @@ def cells_at(
         result.obsm[use_rep] = x.copy()
     result.uns[ROOT] = {record[0]: record[1]}
     return result
+
+
+def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return the record of a fitted response: params, version, seed, populations and history."""
+    return sample_record(params, seed) | {
+        "populations": np.asarray(model.support.names, dtype=object),
+        "history": _losses(model.history),
+    }
+
+
+def write_record(adata: AnnData, record: dict[str, Any], key: str) -> None:
+    """Write the record of a fit to ``uns["celltraj"][key]``."""
+    with warnings.catch_warnings():
+        # a view becomes an AnnData of its own, as anndata has it for every write
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        adata.uns[ROOT] = {**adata.uns.get(ROOT, {}), key: record}
+    logger.info("wrote adata.uns[%r][%r]: %s", ROOT, key, ", ".join(record))

@@ -57,4 +57,16 @@ FILES: dict[str, tuple[str, str]] = {
         "9058694ec6c3756b3413b0d8a5b378782fe0aaacccb16c4ae6c7151431262a7a",
         "simulated populations with known growth (gaussian_10d.csv), from the DeepRUOT benchmark",
     ),
+    "kang_pca5": (
+        "6ccde743eecb13bc6a2b557da2b661a04cd50a04d3c0437062d7de11bdc3a722",
+        "Kang et al. 2018, GSE96583, PBMC of 8 donors, control and 6 h interferon beta; 5 PCs",
+    ),
+    "kang_counts": (
+        "a6988033ed5b95e0478349909c37b46ca7c32a5fc248eb74e8b709fb5cc4025b",
+        "Kang et al. 2018, GSE96583, raw counts of 2,000 cells",
+    ),
+    "glioblastoma": (
+        "0e0698251ef92d5af2972093665b18de09e914a631a8f0b55aaa0334239843c9",
+        "Zhao et al. 2021, glioblastoma slices of 5 patients, control and panobinostat, raw counts",
+    ),
 }

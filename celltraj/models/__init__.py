@@ -2,14 +2,23 @@
 
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._checkpoint import remove_checkpoint
+from celltraj.models._condition import Condition, ConditionCoder, Covariate
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._fit_flow import FlowTraining, fit_flow
+from celltraj.models._fit_response import MetaFlow, fit_response
 from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._likelihood import log_density
+from celltraj.models._meta_flow_matching import (
+    MetaFlowMatching,
+    Response,
+    ResponseProcess,
+    ResponseSource,
+)
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
+from celltraj.models._populations import Group, Populations, Treated
 from celltraj.models._process import (
     Affine,
     GrowingProcess,
@@ -18,9 +27,18 @@ from celltraj.models._process import (
     Reference,
     ReversibleProcess,
 )
+from celltraj.models._projection import Projection
 from celltraj.models._refine import Refinement, refine
+from celltraj.models._response_training import ResponseTraining
 from celltraj.models._save import load
 from celltraj.models._simulate import Trajectories, simulate
+from celltraj.models.encoders import (
+    DeepSets,
+    GraphEncoder,
+    Moments,
+    PopulationEncoder,
+    SetAttention,
+)
 from celltraj.models.interpolants import (
     BrownianBridgeInterpolant,
     EncodingDecodingInterpolant,
@@ -63,6 +81,10 @@ __all__ = [
     "Bridge",
     "Brownian",
     "BrownianBridgeInterpolant",
+    "Condition",
+    "ConditionCoder",
+    "Covariate",
+    "DeepSets",
     "DormandPrince",
     "EncodingDecodingInterpolant",
     "Equation",
@@ -72,6 +94,8 @@ __all__ = [
     "FlowMatching",
     "FlowTraining",
     "GeneRegulation",
+    "GraphEncoder",
+    "Group",
     "GrowingProcess",
     "Heun",
     "Interpolant",
@@ -79,8 +103,11 @@ __all__ = [
     "KineticInterpolant",
     "LinearInterpolant",
     "LotkaVolterra",
+    "MetaFlow",
+    "MetaFlowMatching",
     "Midpoint",
     "ModuleReference",
+    "Moments",
     "NeuralDrift",
     "NeuralReference",
     "OneSidedInterpolant",
@@ -89,25 +116,35 @@ __all__ = [
     "Paths",
     "Penalties",
     "PlugInDrift",
+    "PopulationEncoder",
+    "Populations",
     "PotentialLandscape",
     "PredictorCorrector",
     "Process",
+    "Projection",
     "Reference",
     "ReferenceInterpolant",
     "Refinement",
     "Repressilator",
+    "Response",
+    "ResponseProcess",
+    "ResponseSource",
+    "ResponseTraining",
     "ReversibleProcess",
     "Round",
     "SdeSolver",
+    "SetAttention",
     "Simulator",
     "SplineInterpolant",
     "TrainerOptions",
     "Trajectories",
+    "Treated",
     "TrigonometricInterpolant",
     "Vortex",
     "default_sigma",
     "fit_bridge",
     "fit_flow",
+    "fit_response",
     "load",
     "log_density",
     "refine",

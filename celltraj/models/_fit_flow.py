@@ -100,11 +100,10 @@ class FlowTraining(TrainingOptions):
                 "patience needs cells to watch: pass validation=0.1, a share kept from the training"
             )
 
-    def n_steps(self, snapshots: Snapshots) -> int:
+    def n_steps(self, n_cells: int) -> int:
         """Return the steps to take."""
         if self.max_epochs is None:
-            return super().n_steps(snapshots)
-        n_cells = sum(len(cells) for cells in snapshots.x)
+            return super().n_steps(n_cells)
         return self.max_epochs * math.ceil(n_cells / self.batch_size)
 
 
@@ -164,7 +163,7 @@ def fit_flow(
     kept, watched = _split(snapshots, training.validation, generator)
     plans = _plans(kept, sigma, solver, progress=progress)
     interpolant = _fitted(interpolant, kept, plans, sigma, generator)
-    n_steps = training.n_steps(snapshots)
+    n_steps = training.n_steps(snapshots.n_cells)
     batches = PathBatches(kept, plans, interpolant, generator, n_steps, training.batch_size)
     growth = plans.growth()
     heads = TwoHeads(kept, width=training.width, generator=generator, has_mass=growth is not None)

@@ -104,7 +104,7 @@ class NeuralDrift(TrainingOptions):
             The checkpoint to go on from is of another training.
         """
         network = NeuralField(snapshots, reference, width=self.width, generator=generator)
-        n_steps = self.n_steps(snapshots)
+        n_steps = self.n_steps(snapshots.n_cells)
         batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
         averaged, losses = train_heads(
             network,

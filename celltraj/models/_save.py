@@ -1,11 +1,11 @@
-"""Write and read bridges and flows as safetensors and JSON; no pickle."""
+"""Write and read fitted models as safetensors and JSON; no pickle."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,18 @@ from torch import Tensor
 from celltraj._snapshots import Snapshots
 from celltraj.models._bridge import Bridge, Round
 from celltraj.models._chains import Growth
+from celltraj.models._condition import ConditionCoder, Covariate
 from celltraj.models._flow import gap_flow
 from celltraj.models._flow_matching import FlowMatching
+from celltraj.models._meta_flow_matching import MetaFlowMatching, ResponseSource, Support
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models._process import Reference
+from celltraj.models._projection import Projection
+from celltraj.models._response_training import MetaNetwork
+from celltraj.models.encoders import pack_encoder, unpack_encoder
 from celltraj.models.interpolants._pack import pack_interpolant, unpack_interpolant
-from celltraj.models.networks import TwoHeads
+from celltraj.models.networks import FieldSizes, ResponseField, TwoHeads
 from celltraj.models.references import pack_reference, unpack_reference
 from celltraj.ot import Cost, Coupling, Effort
 
@@ -73,11 +78,52 @@ def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
         "noise": flow.noise,
         "history": flow.history,
     }
-    parts = {"heads": flow.heads.state_dict(), "interpolant": tensors}
+    parts: dict[str, Mapping[str, Tensor]] = {
+        "heads": flow.heads.state_dict(),
+        "interpolant": tensors,
+    }
     if flow.mass is not None:
         parts["mass"] = vars(flow.mass)
-    named = {f"{part}.{k}": v.contiguous() for part, of in parts.items() for k, v in of.items()}
-    _write(Path(directory), named | {"box": flow.box}, "flow.json", facts)
+    _write(Path(directory), _named(parts) | {"box": flow.box}, "flow.json", facts)
+
+
+def save_response(model: MetaFlowMatching, directory: str | os.PathLike) -> None:
+    """Write ``model`` to ``directory``: ``tensors.safetensors`` and ``response.json``."""
+    interpolant, tensors = pack_interpolant(model.interpolant)
+    coder, support, projection = model.coder, model.support, model.projection
+    facts = {
+        "format": _FORMAT,
+        "sizes": asdict(model.network.field.sizes),
+        "encoder": None if model.encoder is None else pack_encoder(model.encoder),
+        "interpolant": interpolant,
+        "coder": {
+            "drugs": coder.drugs,
+            "has_own_features": coder.has_own_features,
+            "log_dose": coder.log_dose,
+            "covariates": [asdict(one) for one in coder.covariates],
+        },
+        "populations": support.names,
+        "history": model.history,
+        "source": None if model.source is None else asdict(model.source),
+        "projection": None
+        if projection is None
+        else {key: getattr(projection, key) for key in ("names", "layer", "use_rep")},
+    }
+    parts: dict[str, Mapping[str, Tensor]] = {
+        "network": model.network.state_dict(),
+        "interpolant": tensors,
+        "coder": {"features": coder.features},
+        "support": {key: getattr(support, key) for key in ("embeddings", "cells", "owner")},
+    }
+    if projection is not None:
+        parts["projection"] = {
+            key: torch.from_numpy(getattr(projection, key)) for key in ("mean", "loadings")
+        }
+    _write(Path(directory), _named(parts), "response.json", facts)
+
+
+def _named(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{part}.{k}": v.contiguous() for part, of in parts.items() for k, v in of.items()}
 
 
 def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str, Any]) -> None:
@@ -92,8 +138,8 @@ def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str,
         (folder / other).unlink(missing_ok=True)
 
 
-def load(directory: str | os.PathLike) -> Bridge | FlowMatching:
-    """Read a bridge or a flow that its ``save`` wrote.
+def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatching:
+    """Read a bridge, a flow or a response that its ``save`` wrote.
 
     Raises
     ------
@@ -117,7 +163,7 @@ def load(directory: str | os.PathLike) -> Bridge | FlowMatching:
     found = [name for name in _READERS if (folder / name).exists()]
     if not found:
         raise FileNotFoundError(
-            f"{folder} holds no bridge.json or flow.json; write one with bridge.save(...)"
+            f"{folder} holds none of {', '.join(_READERS)}; write one with model.save(...)"
         )
     facts = json.loads((folder / found[0]).read_text())
     if facts["format"] != _FORMAT:
@@ -147,6 +193,44 @@ def _flow_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> FlowMatching:
         tuple(facts["history"]),
         Growth(**mass) if mass else None,
     )
+
+
+def _response_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> MetaFlowMatching:
+    sizes = FieldSizes(**facts["sizes"])
+    generator = torch.Generator().manual_seed(0)  # weights are those of the file
+    encoder = None if facts["encoder"] is None else unpack_encoder(facts["encoder"])
+    built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
+    blank = torch.ones(sizes.dim)
+    field = ResponseField(sizes, blank, blank, generator=generator)
+    network = MetaNetwork(field, built, generator=generator)
+    network.load_state_dict(_below("network.", tensors))
+    record = facts["coder"]
+    coder = ConditionCoder(
+        tuple(record["drugs"]),
+        tensors["coder.features"],
+        record["has_own_features"],
+        None if record["log_dose"] is None else tuple(record["log_dose"]),
+        tuple(Covariate(**_tuples(one)) for one in record["covariates"]),
+    )
+    plane = None
+    if facts["projection"] is not None:
+        mean, loadings = (tensors[f"projection.{key}"].numpy() for key in ("mean", "loadings"))
+        plane = Projection(mean, loadings, **_tuples(facts["projection"]))
+    return MetaFlowMatching(
+        network,
+        encoder,
+        unpack_interpolant(facts["interpolant"], _below("interpolant.", tensors)),
+        coder,
+        Support(tuple(facts["populations"]), **_below("support.", tensors)),
+        tuple(facts["history"]),
+        None if facts["source"] is None else ResponseSource(**_tuples(facts["source"])),
+        plane,
+    )
+
+
+def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with tuples in place of JSON's lists."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
 
 
 def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
@@ -191,7 +275,9 @@ def _cost(snapshots: Snapshots, reference: Reference, k: int) -> Cost:
     return flow.problem(snapshots.x[k + 1])[0]
 
 
-_READERS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Bridge | FlowMatching]] = {
+_Reader = Callable[[dict[str, Any], dict[str, Tensor]], Bridge | FlowMatching | MetaFlowMatching]
+_READERS: dict[str, _Reader] = {
     "bridge.json": _bridge_of,
     "flow.json": _flow_of,
+    "response.json": _response_of,
 }

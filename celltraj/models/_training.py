@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._errors import TrainingError
-from celltraj._snapshots import Snapshots
 from celltraj.models._checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -78,10 +77,13 @@ class TrainingOptions:
                 f"ema_decay in [0, 1); found {self}"
             )
 
-    def n_steps(self, snapshots: Snapshots) -> int:
+    def n_steps(self, n_cells: int) -> int:
         """Return the steps to take: by default one for every two cells, within bounds."""
-        n_cells = sum(len(cells) for cells in snapshots.x)
         return self.max_steps or min(max(n_cells // 2, self.fewest_steps), _MOST_STEPS)
+
+    def parameter_groups(self, field: torch.nn.Module) -> list[dict[str, Any]]:
+        """Return the parameters, in groups that the optimiser treats alike."""
+        return [{"params": list(field.parameters()), "weight_decay": 0.0}]
 
 
 class Points(NamedTuple):
@@ -357,9 +359,8 @@ class HeadsTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         peak, n = self.options.learning_rate, self.n_steps
-        optimizer = torch.optim.AdamW(
-            self.field.parameters(), lr=peak, weight_decay=0.0, fused=True
-        )
+        groups = self.options.parameter_groups(self.field)
+        optimizer = torch.optim.AdamW(groups, lr=peak, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, peak, total_steps=n, pct_start=0.1
         )

@@ -1,6 +1,17 @@
 """Networks, one per file."""
 
-from celltraj.models.networks.mlp import mlp
+from celltraj.models.networks.crowd import CrowdKernels
+from celltraj.models.networks.mlp import linear, mlp
+from celltraj.models.networks.response_field import Crowd, FieldSizes, ResponseField, Situation
 from celltraj.models.networks.two_heads import TwoHeads
 
-__all__ = ["TwoHeads", "mlp"]
+__all__ = [
+    "Crowd",
+    "CrowdKernels",
+    "FieldSizes",
+    "ResponseField",
+    "Situation",
+    "TwoHeads",
+    "linear",
+    "mlp",
+]

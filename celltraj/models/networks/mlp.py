@@ -8,8 +8,10 @@ import math
 import torch
 
 
-def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> torch.nn.Sequential:
-    """Return a perceptron of three SiLU layers, initialised from ``generator`` alone.
+def mlp(
+    n_in: int, n_out: int, *, width: int, generator: torch.Generator, n_hidden: int = 3
+) -> torch.nn.Sequential:
+    """Return a perceptron of ``n_hidden`` SiLU layers, initialised from ``generator`` alone.
 
     Examples
     --------
@@ -18,14 +20,19 @@ def mlp(n_in: int, n_out: int, *, width: int, generator: torch.Generator) -> tor
     >>> net(torch.zeros(5, 3)).shape
     torch.Size([5, 2])
     """
-    sizes = [n_in, width, width, width, n_out]
+    sizes = [n_in, *[width] * n_hidden, n_out]
     layers: list[torch.nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
-        # skip_init leaves the global random state alone, which Linear's own reset does not
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out)
-        bound = 1 / math.sqrt(fan_in)
-        with torch.no_grad():
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
-        layers += [layer, torch.nn.SiLU()]
+        layers += [linear(fan_in, fan_out, generator), torch.nn.SiLU()]
     return torch.nn.Sequential(*layers[:-1])
+
+
+def linear(n_in: int, n_out: int, generator: torch.Generator) -> torch.nn.Linear:
+    """Return a linear layer, initialised from ``generator`` alone."""
+    # skip_init leaves the global random state alone, which Linear's own reset does not
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out)
+    bound = 1 / math.sqrt(max(n_in, 1))  # a layer that reads nothing has a bias alone
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer

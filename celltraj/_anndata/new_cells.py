@@ -1,0 +1,189 @@
+"""Read untreated cells that a fitted response has not seen."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from celltraj._anndata.populations import read_rows
+from celltraj._anndata.projection import genes_in_order
+from celltraj._errors import DataWarning
+from celltraj._typing import Cells
+from celltraj.models import MetaFlowMatching, ResponseSource
+
+logger = logging.getLogger("celltraj")
+_NEW = "new"  # name of the population of cells that come without one
+_FEW = 10
+_FAR = 3.0  # times the range of the training
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Untreated:
+    """Hold the untreated cells of one population.
+
+    Parameters
+    ----------
+    name
+        Name of the population.
+    rows
+        ``(n,)`` their rows in the AnnData.
+    x
+        ``(n, d)`` states in the space of the model, float64.
+    """
+
+    name: str
+    rows: np.ndarray
+    x: Cells
+
+
+def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
+    """Return the untreated cells of every population, in the space of the model.
+
+    Where the column of the conditions is there, treated cells are left out; without it all cells
+    count as untreated. Without the column of the populations they are one population, ``"new"``.
+
+    Raises
+    ------
+    TypeError
+        ``adata`` is not an AnnData, or ``model`` not a response.
+    ValueError
+        No untreated cells, variables that differ from those of the training, or values that are
+        not finite.
+    """
+    source = source_of(model)
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"adata must be an AnnData; found {type(adata).__name__}")
+    kept = np.flatnonzero(_untreated(adata, source))
+    x = _states(adata[kept] if len(kept) < adata.n_obs else adata, model, source)
+    _warn_of_range(x, source)
+    names = _names(adata, source)[kept]
+    found = []
+    for name in pd.unique(names):
+        at = np.flatnonzero(names == name)
+        found.append(Untreated(name, kept[at], torch.from_numpy(x[at])))
+    few = {one.name: len(one.rows) for one in found if len(one.rows) < _FEW}
+    if few:
+        warnings.warn(
+            f"fewer than {_FEW} untreated cells in {few}: what they tell of their population is "
+            "mostly noise, and so are predictions from it",
+            DataWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def source_of(model: object) -> ResponseSource:
+    """Return what of an AnnData a model was fitted to.
+
+    Raises
+    ------
+    TypeError
+        It is not a response, or was fitted to tensors.
+    """
+    if not isinstance(model, MetaFlowMatching):
+        raise TypeError(
+            f"expected a response, from ct.tl.fit_response(adata); found {type(model).__name__}"
+        )
+    if model.source is None:
+        raise TypeError("the response was fitted to tensors; use its respond() on tensors")
+    return model.source
+
+
+def _untreated(adata: AnnData, source: ResponseSource) -> np.ndarray:
+    """Return which cells have no drug."""
+    columns = [key for key in source.condition_keys if key in adata.obs]
+    if adata.n_obs == 0:
+        raise ValueError("there are no cells to predict from (n_obs is 0)")
+    if not columns:
+        return np.ones(adata.n_obs, dtype=bool)
+    labels = adata.obs[columns].astype(object)
+    free = (labels.isna() | labels.astype(str).isin(source.controls)).all(axis=1).to_numpy()
+    if not free.any():
+        raise ValueError(
+            f"no untreated cells: obs[{columns[0]!r}] holds "
+            f"{sorted(map(str, labels[columns[0]].unique()))[:10]} and not {source.controls}; "
+            "predictions start from untreated cells. Drop the column if they are"
+        )
+    if not free.all():
+        logger.info("left out %d treated cells of %d", (~free).sum(), len(free))
+    return free
+
+
+def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
+    key = source.population_key
+    if key not in adata.obs:
+        return np.full(adata.n_obs, _NEW, dtype=object)
+    labels = adata.obs[key].astype(object)
+    if labels.isna().any():
+        cell = adata.obs_names[labels.isna()][0]
+        raise ValueError(f"cell {cell!r} has no population in obs[{key!r}]; name it or drop it")
+    return labels.astype(str).to_numpy(dtype=object)
+
+
+def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> np.ndarray:
+    """Return the cells in the space of the model."""
+    plane = model.projection
+    if plane is not None and set(plane.names) <= set(map(str, adata.var_names)):
+        # components of the cells themselves may be those of a PCA of their own
+        return plane.encode(genes_in_order(adata, plane.names, plane.layer))
+    use_rep, rows = source.use_rep, np.arange(adata.n_obs)
+    if use_rep == "X":
+        order = _positions([str(name) for name in adata.var_names], source.variables)
+        return read_rows(adata, "X", rows)[:, order]
+    if use_rep not in adata.obsm:
+        hint = (
+            ""
+            if plane is None
+            else f", and the genes it is computed from are not all there: "
+            f"{_shown(sorted(set(plane.names) - set(map(str, adata.var_names))))}"
+        )
+        raise ValueError(
+            f"the response was fitted in obsm[{use_rep!r}]; found {list(adata.obsm)}{hint}. "
+            "Compute it as for the training, or run ct.pp.pca_model before the fit, which then "
+            "needs genes only"
+        )
+    x = read_rows(adata, use_rep, rows)
+    if x.shape[1] != len(source.variables):
+        raise ValueError(
+            f"obsm[{use_rep!r}] has {x.shape[1]} variables, the response {len(source.variables)}"
+        )
+    return x
+
+
+def _positions(found: list[str], names: tuple[str, ...]) -> list[int]:
+    """Return where each variable of the training stands, once both are the same set."""
+    missing, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
+    if missing or extra:
+        parts = [f"missing are {_shown(missing)}"] * bool(missing)
+        parts += [f"not in the training were {_shown(extra)}"] * bool(extra)
+        raise ValueError(
+            f"the variables differ from those of the training: {'; '.join(parts)}. Subset with "
+            "adata[:, names]"
+        )
+    position = {name: k for k, name in enumerate(found)}
+    return [position[name] for name in names]
+
+
+def _shown(names: list[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{names[:_SHOWN]}{rest}"
+
+
+def _warn_of_range(x: np.ndarray, source: ResponseSource) -> None:
+    """Warn where values lie far outside those of the training, as counts among logarithms do."""
+    centre, reach = (source.low + source.high) / 2, _FAR * (source.high - source.low) / 2
+    if np.abs(x - centre).max() > reach:
+        warnings.warn(
+            f"values from {x.min():.3g} to {x.max():.3g} lie far outside those of the training, "
+            f"{source.low:.3g} to {source.high:.3g}: raw counts given to a model of logarithms, or "
+            "another normalisation",
+            DataWarning,
+            stacklevel=4,
+        )

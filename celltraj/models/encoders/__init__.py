@@ -1,0 +1,18 @@
+"""Encoders of populations, one per file."""
+
+from celltraj.models.encoders._encoder import PopulationEncoder
+from celltraj.models.encoders._pack import pack_encoder, unpack_encoder
+from celltraj.models.encoders.deep_sets import DeepSets
+from celltraj.models.encoders.graph import GraphEncoder
+from celltraj.models.encoders.moments import Moments
+from celltraj.models.encoders.set_attention import SetAttention
+
+__all__ = [
+    "DeepSets",
+    "GraphEncoder",
+    "Moments",
+    "PopulationEncoder",
+    "SetAttention",
+    "pack_encoder",
+    "unpack_encoder",
+]

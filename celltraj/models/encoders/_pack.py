@@ -1,0 +1,53 @@
+"""Take an encoder apart into numbers, and put it together again; no pickle."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, cast
+
+from celltraj.models.encoders._encoder import PopulationEncoder
+from celltraj.models.encoders.deep_sets import DeepSets
+from celltraj.models.encoders.graph import GraphEncoder
+from celltraj.models.encoders.moments import Moments
+from celltraj.models.encoders.set_attention import SetAttention
+
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (DeepSets, GraphEncoder, Moments, SetAttention)
+}
+
+
+def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
+    """Return name and numbers of an encoder; the weights are the state of the network it builds.
+
+    Raises
+    ------
+    TypeError
+        It is code of the user's, which no file can hold without pickle.
+
+    Examples
+    --------
+    >>> from celltraj.models.encoders import Moments
+    >>> pack_encoder(Moments(n_features=4))
+    {'name': 'Moments', 'options': {'n_features': 4, 'width': 64}}
+    """
+    name = type(encoder).__name__
+    kind: Any = _KINDS.get(name)
+    if type(encoder) is not kind:
+        raise TypeError(
+            f"a flow on {name} cannot be saved, since its code is yours; save the state_dict "
+            f"of its network, or fit with one of {', '.join(_KINDS)}"
+        )
+    options = {one.name: getattr(encoder, one.name) for one in fields(cast("Any", kind))}
+    return {"name": name, "options": options}
+
+
+def unpack_encoder(facts: dict[str, Any]) -> PopulationEncoder:
+    """Return the encoder that :func:`pack_encoder` took apart.
+
+    Examples
+    --------
+    >>> from celltraj.models.encoders import Moments
+    >>> unpack_encoder(pack_encoder(Moments(n_features=4)))
+    Moments(n_features=4, width=64)
+    """
+    return _KINDS[facts["name"]](**facts["options"])

@@ -1,0 +1,189 @@
+"""Velocity and score of cells under a condition, in the light of their population."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from celltraj.models.networks.crowd import CrowdKernels
+from celltraj.models.networks.mlp import linear, mlp
+
+_FREQUENCIES = 2  # of the time in [0, 1]
+_MODULATION = 0.1  # of the first modulations, relative to those of a plain layer
+
+
+@dataclass(frozen=True)
+class FieldSizes:
+    """Say how large the parts of a :class:`ResponseField` are.
+
+    Parameters
+    ----------
+    dim
+        State variables d.
+    embedding
+        Features of the embedding of a population; 0 for none.
+    token
+        Length of the token of a drug.
+    covariates
+        Length of the vector of covariates; 0 for none.
+    heads
+        Kernels over the crowd; 0 for none.
+    width
+        Width of the layers.
+    has_survival
+        Whether there is a head for the mass of a cell after the treatment.
+    """
+
+    dim: int
+    embedding: int
+    token: int
+    covariates: int = 0
+    heads: int = 0
+    width: int = 128
+    has_survival: bool = False
+
+
+class Situation(NamedTuple):
+    """What the field knows of ``p`` populations and their treatments.
+
+    Parameters
+    ----------
+    phi
+        ``(p, e)`` embeddings of the populations.
+    tokens, token_mask
+        ``(p, k, f)`` tokens of the drugs, and which of them are there ``(p, k)``.
+    covariates
+        ``(p, q)`` covariates.
+    keeps
+        ``(p, 2)`` whether the population and the condition are known, 1 or 0.
+    """
+
+    phi: Float[Tensor, "p e"]
+    tokens: Float[Tensor, "p k f"]
+    token_mask: Bool[Tensor, "p k"]
+    covariates: Float[Tensor, "p q"]
+    keeps: Float[Tensor, "p 2"]
+
+
+class Crowd(NamedTuple):
+    """Cells of ``p`` populations at one time of each: ``(p, m, d)`` states and their mask."""
+
+    x: Float[Tensor, "p m d"]
+    mask: Bool[Tensor, "p m"]
+
+
+class ResponseField(torch.nn.Module):
+    r"""Predict the rate, the score and the survival of cells of many populations at once.
+
+    ``v(t, x | phi, c)``: every layer is scaled and shifted by what is known of population and
+    condition (FiLM: Perez et al. 2018), ``h <- silu((1 + a(phi, c)) * (W h) + b(phi, c))``, beside
+    a linear map of state, embedding and condition. The drugs of a condition enter as the sum of
+    what their tokens become, so that a combination is composed of its parts.
+
+    Parameters
+    ----------
+    sizes
+        How large its parts are.
+    centre
+        ``(d,)`` mean state of the training.
+    scale
+        ``(d,)`` unit that states and rates are measured in.
+    generator
+        Draws the first weights.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, sizes: FieldSizes, centre: Tensor, scale: Tensor, *, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.register_buffer("centre", centre.float().clone())
+        self.register_buffer("scale", scale.float().clone())
+        width, dim = sizes.width, sizes.dim
+        self.token = mlp(sizes.token, width, width=width, n_hidden=1, generator=generator)
+        self.covariate = linear(sizes.covariates, width, generator) if sizes.covariates else None
+        self.no_phi = torch.nn.Parameter(torch.zeros(sizes.embedding))
+        self.no_condition = torch.nn.Parameter(torch.zeros(width))
+        self.kernels = CrowdKernels(dim, sizes.heads) if sizes.heads else None
+        n_seen = dim + (self.kernels.size if self.kernels else 0)
+        n_known = dim + sizes.embedding + width
+        # what reads the state or the population is kept apart from what reads time and condition
+        self.reads_state = linear(n_seen, width, generator)
+        self.reads_time = linear(1 + 2 * _FREQUENCIES, width, generator)
+        self.layers = torch.nn.ModuleList([linear(width, width, generator) for _ in range(2)])
+        self.by_population = linear(sizes.embedding, 3 * 2 * width, generator)
+        self.by_condition = linear(width, 3 * 2 * width, generator)
+        self.head = linear(width, 2 * dim, generator)
+        self.straight = linear(dim + sizes.embedding, dim, generator)
+        self.shift = linear(width, dim, generator)
+        self.survival = (
+            mlp(n_known, 1, width=width, n_hidden=2, generator=generator)
+            if sizes.has_survival
+            else None
+        )
+        with torch.no_grad():
+            self.head.weight.zero_()
+            for layer in (self.straight, self.shift, self.by_population, self.by_condition):
+                layer.weight.mul_(_MODULATION)
+                layer.bias.zero_()
+
+    def known(self, situation: Situation) -> Float[Tensor, "p g"]:
+        """Return embedding and condition as one vector for each population."""
+        tokens = self.token(situation.tokens)
+        condition = torch.where(situation.token_mask[..., None], tokens, 0.0).sum(1)
+        if self.covariate is not None:
+            condition = condition + self.covariate(situation.covariates)
+        population, treatment = situation.keeps[:, :1], situation.keeps[:, 1:]
+        phi = torch.lerp(self.no_phi.expand_as(situation.phi), situation.phi, population)
+        condition = torch.lerp(self.no_condition.expand_as(condition), condition, treatment)
+        return torch.cat([phi, condition], 1)
+
+    def heads(
+        self,
+        t: Float[Tensor, "p n 1"],
+        x: Float[Tensor, "p n d"],
+        known: Float[Tensor, "p g"],
+        crowd: Crowd | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return rate in units of ``scale`` and score in units of its inverse, ``(p, n, d)``.
+
+        ``crowd`` are cells of each population at the same times, for a field with kernels.
+        """
+        z = (x - self.centre) / self.scale
+        seen = [z]
+        if self.kernels is not None:
+            if crowd is None:
+                raise ValueError("this field sees the cells around a cell; pass crowd=")
+            seen.append(self.kernels(z, (crowd.x - self.centre) / self.scale, crowd.mask))
+        phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
+        modulations = (self.by_population(phi) + self.by_condition(condition))[:, None].chunk(6, -1)
+        h = self.reads_state(torch.cat(seen, -1)) + self.reads_time(_time_features(t))
+        for k, layer in enumerate((None, *self.layers)):
+            a, b = modulations[2 * k : 2 * k + 2]
+            h = torch.nn.functional.silu((1 + a) * (h if layer is None else layer(h)) + b)
+        rate, score = self.head(h).chunk(2, -1)
+        beside = torch.cat([z, phi[:, None].expand(-1, z.shape[1], -1)], -1)
+        return rate + self.straight(beside) + self.shift(condition)[:, None], score
+
+    def log_survival(
+        self, x: Float[Tensor, "p n d"], known: Float[Tensor, "p g"]
+    ) -> Float[Tensor, "p n"]:
+        """Return the log of the mass that untreated cells keep, relative to their population."""
+        if self.survival is None:
+            return torch.zeros_like(x[..., 0])
+        z = (x - self.centre) / self.scale
+        return self.survival(torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1))[..., 0]
+
+
+def _time_features(t: Tensor) -> Tensor:
+    """Return ``t`` in [0, 1] and its first harmonics, of half a turn and of a whole one."""
+    turns = [k * math.pi * t for k in range(1, _FREQUENCIES + 1)]
+    return torch.cat([t, *(f(turn) for turn in turns for f in (torch.sin, torch.cos))], -1)

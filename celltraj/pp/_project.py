@@ -1,0 +1,78 @@
+"""Place new cells in components that were fitted before."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from anndata import AnnData
+
+from celltraj._anndata import (
+    Projected,
+    check_writable,
+    genes_in_order,
+    projection_of,
+    projection_record,
+    write_projection,
+)
+from celltraj._anndata.keys import PROJECTION
+from celltraj._anndata.record import read_record
+
+
+def project(
+    adata: AnnData, *, reference: AnnData | Projected, copy: bool = False
+) -> AnnData | None:
+    """Place new cells in the principal components of others.
+
+    ``z = (x - mean) W`` with the mean and the loadings of ``reference``: nothing is fitted.
+
+    Parameters
+    ----------
+    adata
+        New cells, normalised as those of the fit. Their genes must be the same set, in any order.
+    reference
+        Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``, fitted on such
+        data. It also says which layer is read and which key is written.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
+
+    Returns
+    -------
+    Nothing, with ``copy=True`` the annotated copy. Written: ``obsm`` at the key of the fit
+    (``(n_obs, k)``, float32) and ``uns["celltraj"]["projection"]``, that of ``reference``.
+
+    Warns
+    -----
+    DataWarning
+        The matrix looks like raw counts.
+    ImplicitModificationWarning
+        ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
+
+    Raises
+    ------
+    TypeError
+        ``reference`` is neither data nor such a model.
+    KeyError
+        ``reference`` has no projection, or ``adata`` lacks the layer.
+    ValueError
+        Genes are missing, too many or not unique, or values are not finite.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata, new = (ct.datasets.branching(n_cells=50, seed=seed) for seed in (0, 1))
+    >>> ct.pp.pca_model(adata, n_comps=1)
+    >>> ct.pp.project(new, reference=adata)
+    >>> new.obsm["X_pca"].shape == (new.n_obs, 1)
+    True
+    """
+    projection = projection_of(reference)
+    check_writable(adata, projection.use_rep)
+    components = projection.encode(genes_in_order(adata, projection.names, projection.layer))
+    if isinstance(reference, AnnData):
+        record = deepcopy(read_record(reference, PROJECTION))
+    else:
+        record = projection_record(projection)
+    if copy:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    write_projection(adata, projection, components=components, record=record)
+    return adata if copy else None

@@ -1,0 +1,229 @@
+"""Fit the response of populations to treatments."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from celltraj import models
+from celltraj._anndata import (
+    ResponseKeys,
+    check_writable,
+    genes_in_order,
+    options_record,
+    read_populations,
+    read_projection,
+    response_record,
+    write_record,
+)
+from celltraj._errors import ConvergenceError, DataWarning, check_option
+from celltraj.models import MetaFlow, MetaFlowMatching, Projection, ResponseTraining
+
+logger = logging.getLogger("celltraj")
+_COMPARED = 100  # cells whose components are computed again
+
+
+def fit_response(
+    adata: AnnData,
+    *,
+    population_key: str,
+    condition_key: str | Sequence[str],
+    control: str | Sequence[str],
+    use_rep: str | None = None,
+    cell_type_key: str | None = None,
+    dose_key: str | Sequence[str] | None = None,
+    covariate_keys: Sequence[str] = (),
+    condition_features: pd.DataFrame | None = None,
+    flow: MetaFlow | None = None,
+    training: ResponseTraining | None = None,
+    key_added: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> MetaFlowMatching:
+    """Learn how populations respond to treatments, for populations that were never treated.
+
+    ``dX = v(t, X | phi(p0), p_t, c) dt`` carries the untreated cells of a population to its cells
+    under condition ``c``; one field serves all populations. ``phi(p0)`` embeds the untreated cells,
+    ``p_t`` are the cells of the population around X at the same time. Cells are coupled within
+    population, condition and cell type. Time is the share of the response that is gone, in [0, 1].
+
+    Parameters
+    ----------
+    adata
+        Cells of all populations before and after.
+    population_key
+        Column of ``obs`` with the populations: patients, donors, cultures, wells.
+    condition_key
+        Column with the treatment; several columns where drugs are given together, one of them in
+        each. A missing value, or the control in one of several columns, is no drug.
+    control
+        Label of untreated cells, or labels, whose cells are pooled within a population.
+    use_rep
+        ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
+    cell_type_key
+        Column with cell types; cells are then coupled within a type.
+    dose_key
+        Column with the dose of each condition column, positive, in your unit.
+    covariate_keys
+        Columns with covariates of the treated cells, such as age or batch: text is categorical.
+    condition_features
+        A row of numbers for each drug, such as a fingerprint, under its name in the index: drugs
+        that were never given can then be predicted. By default drugs are known by name.
+    flow
+        How populations enter and cells are coupled, see :class:`celltraj.models.MetaFlow`.
+    training
+        How the network is trained, see :class:`celltraj.models.ResponseTraining`.
+    key_added
+        Name of the record, ``"response"`` by default.
+    seed
+        Seed of everything random.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
+    ``uns["celltraj"][key]`` (params, version, seed, populations, history).
+
+    Warns
+    -----
+    DataWarning
+        Few cells of a population under a condition; components that are not those of the projection
+        that ``adata`` carries.
+
+    Raises
+    ------
+    TypeError
+        ``adata`` is not an AnnData, or ``flow`` or ``training`` not such an object.
+    KeyError
+        A named column or representation, or the control, does not exist.
+    ValueError
+        A treated population without a control, missing doses or features, or values that are not
+        finite.
+    ConvergenceError
+        ``sigma`` is too small for the solver to couple a population.
+    TrainingError
+        The loss became NaN; its ``result`` holds the last good network. ``adata`` is unchanged by
+        any of these.
+
+    References
+    ----------
+    Atanackovic et al., *Meta Flow Matching* (2024), arXiv 2408.14608; Perez et al., *FiLM* (2018).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
+    >>> model = ct.tl.fit_response(
+    ...     adata, population_key="population", condition_key="condition", control="before",
+    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ... )
+    >>> new = adata[adata.obs["population"] == adata.obs["population"].iloc[0]].copy()
+    >>> ct.tl.predict_response(model, new, condition="after", progress=False).n_obs
+    40
+    """
+    start, key = time.perf_counter(), key_added or "response"
+    keys = ResponseKeys.of(
+        population_key,
+        condition_key,
+        control,
+        dose_key=dose_key,
+        covariate_keys=covariate_keys,
+        cell_type_key=cell_type_key,
+    )
+    populations, source = read_populations(adata, keys, use_rep)
+    check_writable(adata, key)
+    flow, training = _options(flow, training, source.variables)
+    try:
+        model = models.fit_response(
+            populations,
+            flow,
+            training=training,
+            features=_features(condition_features),
+            covariate_names=keys.covariates,
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress,
+        )
+    except ConvergenceError as error:
+        raise ConvergenceError(
+            f"cells could not be coupled; pass flow=ct.models.MetaFlow(sigma=...) with a larger "
+            f"sigma. {error}",
+            error.result,
+        ) from error
+    model = replace(model, source=source, projection=_projection(adata, source.use_rep))
+    params = {
+        "population_key": population_key,
+        "condition_key": list(keys.conditions),
+        "control": list(keys.controls),
+        "use_rep": source.use_rep,
+        "cell_type_key": cell_type_key,
+        "dose_key": list(keys.doses) or None,
+        "covariate_keys": list(keys.covariates) or None,
+        "flow": options_record(flow),
+        "training": options_record(training),
+    }
+    write_record(adata, response_record(model, params, seed), key)
+    logger.info(
+        "response of %d populations to %d treatments: %d steps, %.1f s",
+        len(populations.names),
+        len(populations.treated),
+        len(model.history),
+        time.perf_counter() - start,
+    )
+    return model
+
+
+def _options(
+    flow: MetaFlow | None, training: ResponseTraining | None, variables: tuple[str, ...]
+) -> tuple[MetaFlow, ResponseTraining]:
+    """Return the options, with the variables for a checkpoint."""
+    flow = MetaFlow() if flow is None else flow
+    training = ResponseTraining() if training is None else training
+    check_option(flow, MetaFlow, "flow", "ct.models.MetaFlow()")
+    check_option(training, ResponseTraining, "training", "ct.models.ResponseTraining()")
+    trainer = training.trainer
+    named = replace(trainer, variables=trainer.variables or variables)
+    return flow, replace(training, trainer=named)
+
+
+def _features(table: pd.DataFrame | None) -> dict[str, list[float]] | None:
+    """Return the features of each drug by its name."""
+    if table is None:
+        return None
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            "condition_features must be a DataFrame with a row for each drug; found "
+            f"{type(table).__name__}"
+        )
+    return {
+        str(name): list(map(float, row))
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    }
+
+
+def _projection(adata: AnnData, use_rep: str) -> Projection | None:
+    """Return the projection that the representation was computed by, where there is one."""
+    found = read_projection(adata)
+    if found is None or found.use_rep != use_rep:
+        return None
+    cells = adata[:_COMPARED]
+    if not set(found.names) <= set(map(str, adata.var_names)):
+        return found
+    again = found.encode(genes_in_order(cells, found.names, found.layer))
+    if np.allclose(again, np.asarray(cells.obsm[use_rep]), rtol=1e-3, atol=1e-3):
+        return found
+    warnings.warn(
+        f"obsm[{use_rep!r}] is not what the projection in uns gives, so that the model goes "
+        "without it and predictions are not decoded; run ct.pp.pca_model(adata) again",
+        DataWarning,
+        stacklevel=3,
+    )
+    return None

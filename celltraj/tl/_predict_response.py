@@ -1,0 +1,223 @@
+"""Predict what a treatment makes of untreated cells."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import (
+    Untreated,
+    predicted_cells,
+    read_untreated,
+    sample_record,
+    source_of,
+)
+from celltraj._errors import DataWarning
+from celltraj.models import Condition, MetaFlowMatching, Response, SdeSolver
+from celltraj.tl._fit_response import _features
+
+logger = logging.getLogger("celltraj")
+_FAR_SHARE = 0.1  # of cells outside: ten times what a training population has
+_FAR_RATIO = 2.0  # of embedding distances
+
+
+def predict_response(
+    model: MetaFlowMatching,
+    adata: AnnData,
+    *,
+    condition: str | Sequence[str],
+    dose: float | Sequence[float] | None = None,
+    covariates: Mapping[str, str | float] | None = None,
+    condition_features: pd.DataFrame | None = None,
+    guidance: float = 1.0,
+    noise: float = 0.0,
+    solver: SdeSolver | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> AnnData:
+    """Predict the cells of a population under a treatment from its own untreated cells.
+
+    Each untreated cell is carried along ``dX = v(t, X | phi(p0), p_t, c) dt`` from 0 to 1, where
+    the population is known by all its untreated cells.
+
+    Parameters
+    ----------
+    model
+        Result of :func:`celltraj.tl.fit_response`.
+    adata
+        Untreated cells of one population or of several. Where it has the columns of the training,
+        treated cells are left out and populations are told apart; else all cells are untreated
+        cells of one population. A model fitted in the components of ``ct.pp.pca_model`` computes
+        those from genes.
+    condition
+        The drug, or the drugs given together.
+    dose
+        Dose of each drug, in the unit of the training.
+    covariates
+        Value of each covariate by its name; by default what ``obs`` holds for the population.
+    condition_features
+        A row of numbers for each drug that was never given, as in the training.
+    guidance
+        Weight of the condition: 1 as trained, above it more of what sets it apart from the mean of
+        all conditions.
+    noise
+        Diffusion of an SDE of the same law, in [x] per square root of the duration of the response;
+        0 for the ODE.
+    solver
+        How the equation is integrated, 20 steps of ``ct.models.Midpoint`` by default.
+    seed
+        Seed of everything random.
+    progress
+        Whether to show a bar over the populations.
+
+    Returns
+    -------
+    AnnData of predicted cells under the names of their sources: ``X`` the states, also in
+    ``obsm[use_rep]`` unless that is ``"X"``; ``obs["population"]``, ``obs["condition"]``,
+    ``obs["outside"]`` (the source is farther from all untreated cells of the training than all but
+    one in a hundred of these are from those of other populations), ``obs["survival"]`` (mass that a
+    cell keeps, mean 1; only with an unbalanced coupling), the cell type of the source;
+    ``uns["celltraj"]["response"]`` (params, version, seed, support), and the projection for
+    ``ct.tl.decode``.
+
+    Warns
+    -----
+    DataWarning
+        A population unlike those of the training, with few cells, or with values far outside
+        theirs.
+
+    Raises
+    ------
+    TypeError
+        ``model`` is not a response, ``adata`` not an AnnData.
+    ValueError
+        No untreated cells; a drug without a name or features that the model knows; doses or
+        covariates that do not fit; variables that differ from those of the training; values that
+        are not finite.
+
+    References
+    ----------
+    Atanackovic et al., *Meta Flow Matching* (2024), arXiv 2408.14608; Ho & Salimans,
+    *Classifier-free diffusion guidance* (2022).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
+    >>> model = ct.tl.fit_response(
+    ...     adata, population_key="population", condition_key="condition", control="before",
+    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ... )
+    >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
+    >>> predicted.obs["condition"].unique().tolist()
+    ['after']
+    """
+    source = source_of(model)
+    if condition_features is not None:
+        model = model.with_features(_features(condition_features) or {})
+    populations = read_untreated(adata, model)
+    given = {} if covariates is None else dict(covariates)
+    conditions = [
+        _condition(model, condition, dose, _covariates(model, adata, one, given))
+        for one in populations
+    ]
+    for one in conditions:  # all are refused before any is computed
+        model.coder.tokens(one)
+        model.coder.covariate_vector(one)
+    generator = torch.Generator().manual_seed(seed)
+    responses: list[Response] = []
+    bar = tqdm(populations, desc="predicting", unit="population", disable=not progress)
+    for one, what in zip(bar, conditions, strict=True):
+        responses.append(
+            model.respond(
+                one.x, what, guidance=guidance, noise=noise, solver=solver, generator=generator
+            )
+        )
+    support = support_table(model, populations)
+    _warn_of_support(support)
+    params = {
+        "condition": list(conditions[0].drugs),
+        "dose": list(conditions[0].doses) or None,
+        "use_rep": source.use_rep,
+        "guidance": guidance,
+        "noise": noise,
+    }
+    record = sample_record(params, seed) | {"support": support.rename(index=str)}
+    names = [one.name for one in conditions]
+    outside = [outside_cells(model, one) for one in populations]
+    return predicted_cells(adata, model, populations, responses, names, outside, record)
+
+
+def _condition(
+    model: MetaFlowMatching,
+    condition: str | Sequence[str],
+    dose: float | Sequence[float] | None,
+    covariates: tuple[str | float, ...],
+) -> Condition:
+    drugs = (condition,) if isinstance(condition, str) else tuple(condition)
+    doses = () if dose is None else tuple(float(d) for d in np.atleast_1d(dose))
+    return Condition(drugs, doses, covariates)
+
+
+def _covariates(
+    model: MetaFlowMatching,
+    adata: AnnData,
+    population: Untreated,
+    given: Mapping[str, str | float],
+) -> tuple[str | float, ...]:
+    """Return the covariates of a population, as given or as its cells have them."""
+    names = [one.name for one in model.coder.covariates]
+    if extra := sorted(set(given) - set(names)):
+        raise ValueError(f"the response has no covariates {extra}; it has {names}")
+    return tuple(given.get(name, _shared(adata, population, name)) for name in names)
+
+
+def _shared(adata: AnnData, population: Untreated, name: str) -> str | float:
+    """Return the value of a column that all cells of a population share; NaN where they do not."""
+    if name not in adata.obs:
+        return float("nan")
+    values = adata.obs[name].iloc[population.rows].astype(object).unique()
+    if len(values) != 1:
+        return float("nan")
+    return values[0] if isinstance(values[0], str) else float(values[0])
+
+
+def outside_cells(model: MetaFlowMatching, population: Untreated) -> np.ndarray:
+    """Return which untreated cells lie farther from the training than is usual there."""
+    distance = model.support.distance(model.standardised(population.x))
+    return (distance > model.support.usual).numpy()
+
+
+def support_table(model: MetaFlowMatching, populations: Sequence[Untreated]) -> pd.DataFrame:
+    """Return how far each population is from those of the training."""
+    return pd.DataFrame(
+        {
+            "population": [one.name for one in populations],
+            "n_cells": [len(one.rows) for one in populations],
+            "outside_share": [outside_cells(model, one).mean() for one in populations],
+            "embedding_ratio": [
+                model.support.embedding_ratio(model.embed(one.x)) for one in populations
+            ],
+        }
+    )
+
+
+def _warn_of_support(table: pd.DataFrame) -> None:
+    """Warn of populations unlike those of the training."""
+    far = (table["outside_share"] > _FAR_SHARE) | (table["embedding_ratio"] > _FAR_RATIO)
+    for row in table[far].itertuples():
+        warnings.warn(
+            f"population {row.population!r} is unlike those of the training: "
+            f"{row.outside_share:.0%} of its cells lie outside (usual: 1%), and its embedding is "
+            f"{row.embedding_ratio:.1f} times as far from the nearest one as theirs; what is "
+            "predicted for it is extrapolated",
+            DataWarning,
+            stacklevel=3,
+        )
