@@ -1,6 +1,6 @@
 """Single-cell dynamics from snapshots: AnnData in, AnnData out."""
 
-from celltraj import datasets, metrics, models, ot, pl, pp, tl
+from celltraj import datasets, get, metrics, models, ot, pl, pp, tl
 from celltraj._errors import ConvergenceError, DataWarning, RefinementError, TrainingError
 from celltraj.models import load
 
@@ -10,6 +10,7 @@ __all__ = [
     "RefinementError",
     "TrainingError",
     "datasets",
+    "get",
     "load",
     "metrics",
     "models",

@@ -1,24 +1,21 @@
-"""The shell: ``celltraj demo | fit | evaluate``."""
+"""The shell: ``celltraj demo | fit | evaluate | fit-response | predict``."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
 
 import anndata as ad
 import numpy as np
 
 import celltraj as ct
 from celltraj._anndata import read_representation
+from celltraj._cli_files import CHECKPOINT, check_column, read_h5ad, remove_scratch, staged
+from celltraj._cli_response import add_commands
 from celltraj.models import (
     Bridge,
     FlowMatching,
@@ -28,24 +25,23 @@ from celltraj.models import (
     remove_checkpoint,
 )
 
-_SCRATCH = ".part-"
-_CHECKPOINT = "checkpoint"
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
-    Results go to the folder ``--out``, the table of scores to stdout, everything else to stderr.
-    A failure ends with status 2, one line that says what mends it, and no file written; once a
-    training was under way, its checkpoint stays in ``--out`` for ``--resume``.
+    Results go to ``--out``, the table of scores or the summary to stdout, everything else to
+    stderr. A failure ends with status 2, one line that says what mends it, and no file written;
+    once a training was under way, its checkpoint stays in ``--out`` for ``--resume``.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
+    arguments.warnings = []
     logging.basicConfig(format="%(name)s: %(message)s")
     logging.getLogger("celltraj").setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.simplefilter("always", ct.DataWarning)
+            warnings.showwarning = partial(_show_warning, arguments.warnings)
             arguments.run(arguments)
     except (
         KeyError,
@@ -56,22 +52,29 @@ def main(argv: list[str] | None = None) -> int:
     ) as error:
         # a KeyError shows its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else str(error)
-        parser.exit(2, f"celltraj: {' '.join(str(message).split())}\n")
+        parser.exit(2, f"celltraj: {_in_one_line(message)}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "celltraj: interrupted; fit goes on from its checkpoint with --resume\n")
+        hint = "; fit goes on from its checkpoint with --resume"
+        is_fit = hasattr(arguments, "checkpoint_every")
+        parser.exit(130, f"celltraj: interrupted{hint if is_fit else ''}\n")
     return 0
 
 
 def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
+    noted: list[str], message: Warning | str, category: type[Warning], *place: object
 ) -> None:
-    """Show a warning as one line: the place in the code means nothing in a shell."""
-    logging.getLogger("celltraj").warning("%s", message)
+    """Show a warning as one line, and note one about data for a summary.
+
+    The place in the code means nothing in a shell.
+    """
+    text = _in_one_line(message)
+    logging.getLogger("celltraj").warning("%s", text)
+    if issubclass(category, ct.DataWarning):
+        noted.append(text)
+
+
+def _in_one_line(message: object) -> str:
+    return " ".join(str(message).split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--max-steps", type=int, help="training steps of each fit")
         command.add_argument("--quiet", action="store_true", help="show no progress bars")
+    add_commands(commands)
     return parser
 
 
@@ -134,48 +138,14 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     adata = _read(arguments)
-    with _staged(arguments.out) as folder:
+    with staged(arguments.out) as folder:
         _score(adata, arguments.hold_out, arguments, folder)
 
 
 def _read(arguments: argparse.Namespace) -> ad.AnnData:
-    path, time_key = arguments.data, arguments.time_key
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; give the path of an h5ad file")
-    try:
-        with warnings.catch_warnings():
-            # an old or foreign file is read, or refused below
-            warnings.simplefilter("ignore", ad.OldFormatWarning)
-            adata = ad.read_h5ad(path)
-    except (OSError, TypeError, AttributeError, KeyError, ValueError) as error:
-        # what anndata raises depends on what the file holds in place of an AnnData
-        raise ValueError(
-            f"cannot read {path} as h5ad ({error}); it is truncated or of another format, "
-            "write it again with adata.write_h5ad"
-        ) from error
-    if time_key not in adata.obs:
-        raise KeyError(
-            f"{path} has no obs column {time_key!r}; pass --time-key with one of "
-            f"{list(adata.obs.columns)}"
-        )
+    adata = read_h5ad(arguments.data)
+    check_column(adata, arguments.data, arguments.time_key, "--time-key")
     return adata
-
-
-@contextmanager
-def _staged(out: Path) -> Iterator[Path]:
-    """Yield a scratch folder inside ``out`` whose files move to ``out`` once all are complete."""
-    is_new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH) as scratch:
-            yield Path(scratch)
-            for file in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
-                target = out / file.relative_to(scratch)
-                target.parent.mkdir(exist_ok=True)
-                file.replace(target)
-    finally:
-        if is_new and not any(out.iterdir()):
-            out.rmdir()
 
 
 def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial:
@@ -192,7 +162,7 @@ def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions
     name, x = read_representation(adata, arguments.use_rep)
     names = adata.var_names if name == "X" else [f"{name}_{k}" for k in range(x.shape[1])]
     return TrainerOptions(
-        checkpoint=arguments.out / _CHECKPOINT,
+        checkpoint=arguments.out / CHECKPOINT,
         checkpoint_every=arguments.checkpoint_every,
         resume=arguments.resume,
         variables=tuple(map(str, names)),
@@ -202,23 +172,16 @@ def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions
 def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace) -> None:
     time_key, seed = arguments.time_key, arguments.seed
     fit = _fitter(arguments, _trainer(adata, arguments))
-    with _staged(arguments.out) as folder:
+    with staged(arguments.out) as folder:
         if arguments.resume:
-            _remove_scratch(arguments.out, but=folder)
+            remove_scratch(arguments.out, but=folder)
         model = fit(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
         model.save(folder / "model")
         adata.write_h5ad(folder / "fitted.h5ad")
         _draw(adata, model, arguments, folder)
         if interior := model.breakpoints[1:-1]:
             _score(adata, [(time,) for time in interior], arguments, folder)
-    remove_checkpoint(arguments.out / _CHECKPOINT)
-
-
-def _remove_scratch(out: Path, *, but: Path) -> None:
-    """Remove what a killed fit left; who resumes says that it is dead."""
-    for scratch in out.glob(f"{_SCRATCH}*"):
-        if scratch != but:
-            shutil.rmtree(scratch)
+    remove_checkpoint(arguments.out / CHECKPOINT)
 
 
 def _draw(

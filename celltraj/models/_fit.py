@@ -132,7 +132,7 @@ def run_training(
     KeyboardInterrupt
         The user stopped it.
     """
-    with _quiet(), _one_thread(is_on=not options.is_on_gpu):
+    with _quiet(), one_thread(is_on=not options.is_on_gpu):
         try:
             _trainer(options).fit(module, batches)
         except SystemExit as stopped:
@@ -181,7 +181,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread(*, is_on: bool) -> Iterator[None]:
+def one_thread(*, is_on: bool = True) -> Iterator[None]:
     """Run torch on one thread: with networks this small, more of them wait for each other."""
     n_threads = torch.get_num_threads()
     if is_on:

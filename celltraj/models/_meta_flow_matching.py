@@ -16,8 +16,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from celltraj._typing import Cells, Earlier
+from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._condition import Condition, ConditionCoder
+from celltraj.models._fit import one_thread
 from celltraj.models._projection import Projection
 from celltraj.models._response_training import MetaNetwork
 from celltraj.models._simulate import simulate
@@ -358,7 +359,7 @@ class MetaFlowMatching:
         cells: Cells,
         condition: Condition,
         *,
-        population: Cells | None = None,
+        population: Targets | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
         solver: SdeSolver | None = None,
@@ -395,31 +396,31 @@ class MetaFlowMatching:
         solver = Midpoint(n_steps=_STEPS) if solver is None else solver
         moved = torch.empty_like(cells, dtype=torch.float64)
         everyone = cells if population is None else population
-        process = self.process(
-            everyone, condition, guidance=guidance, noise=noise, generator=generator
-        )
-        rows = self._halves(len(cells), population, generator=generator)
-        for these, others in rows:
-            midst = process
-            if others is not None:
-                crowd = self.process(
-                    cells[others], condition, guidance=guidance, generator=generator
-                )
-                midst = replace(process, crowd=crowd.crowd)
-            path = simulate(
-                midst,
-                cells[these].double(),
-                (0.0, 1.0),
-                solver=solver,
-                ode=noise == 0,
-                generator=generator,
-                progress=progress,
+        with one_thread():
+            process = self.process(
+                everyone, condition, guidance=guidance, noise=noise, generator=generator
             )
-            moved[these] = path.x[-1]
+            for these, others in self._halves(len(cells), population, generator=generator):
+                midst = process
+                if others is not None:
+                    crowd = self.process(
+                        cells[others], condition, guidance=guidance, generator=generator
+                    ).crowd
+                    midst = replace(process, crowd=crowd)
+                path = simulate(
+                    midst,
+                    cells[these].double(),
+                    (0.0, 1.0),
+                    solver=solver,
+                    ode=noise == 0,
+                    generator=generator,
+                    progress=progress,
+                )
+                moved[these] = path.x[-1]
         return Response(moved, self._survival(cells, process.known))
 
     def _halves(
-        self, n: int, population: Cells | None, *, generator: torch.Generator
+        self, n: int, population: Targets | None, *, generator: torch.Generator
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Return rows that are moved together, and those in whose midst."""
         if population is not None or self.network.field.kernels is None or n < 2:

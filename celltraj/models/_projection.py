@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.linalg import eigh, qr
 from scipy.sparse import issparse, sparray, spmatrix
-from scipy.sparse.linalg import LinearOperator, svds
+from sklearn.decomposition import PCA
 
-_SMALL = 4096  # rows or columns of a dense matrix whose Gram matrix is decomposed directly
+_SMALL = 4096  # genes whose covariance matrix is decomposed directly
 _NOTHING = 1e-6  # share of the norm of a matrix; singular values below are rounding of float32
 _ORTHONORMAL = 1e-6
-_TIE = 1e-6  # loadings that differ by less count as equally large
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +108,8 @@ def fit_projection(
 ) -> Projection:
     """Return the projection onto the plane of largest variance, widest direction first.
 
-    The sign of each component makes its largest loading positive. A sparse matrix is not made
-    dense: Lanczos iterations act on it and its mean. Of a dense one a float64 copy is made.
+    scikit-learn's PCA by an exact solver; the sign of each component makes its largest loading
+    positive. A sparse matrix is not made dense, of a dense one a float64 copy is made.
 
     Parameters
     ----------
@@ -152,74 +150,36 @@ def fit_projection(
             f"{x.shape[0]} cells with {x.shape[1]} genes have 1 to {most} components; "
             f"found n_comps={n_comps}"
         )
-    mean = np.asarray(x.mean(0, dtype=np.float64)).ravel()
-    size = _norm(x)
-    # asked beforehand, because ARPACK fails where there is no variance at all
-    n_spanned = int(size**2 - x.shape[0] * mean @ mean > (_NOTHING * size) ** 2)
-    if n_spanned > 0:
-        sizes, axes = _principal_axes(x, mean, n_comps, generator)
-        n_spanned = int((sizes > _NOTHING * size).sum())
+    if _is_constant(x):
+        raise ValueError("the cells to learn from do not vary: they span 0 directions")
+    start = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    solver = PCA(n_comps, svd_solver=_solver(x, n_comps), random_state=start)
+    found = solver.fit(x.astype(np.float64))
+    sizes = found.singular_values_
+    n_spanned = int((sizes > _NOTHING * _norm(x)).sum())
     if n_spanned < n_comps:
         raise ValueError(
             f"the cells to learn from span {n_spanned} directions; pass n_comps= of at most that"
         )
-    return Projection(mean, axes * _signs(axes), names, layer, use_rep)
+    return Projection(found.mean_, found.components_.T, names, layer, use_rep)
+
+
+def _solver(x: np.ndarray | spmatrix | sparray, k: int) -> str:
+    """Return the solver that is exact and neither makes dense nor squares what is large."""
+    if k == min(x.shape):
+        return "covariance_eigh" if issparse(x) else "full"
+    return "covariance_eigh" if x.shape[1] <= _SMALL and not issparse(x) else "arpack"
+
+
+def _is_constant(x: np.ndarray | spmatrix | sparray) -> bool:
+    """Return whether all cells are the same, which ARPACK cannot work on."""
+    if issparse(x):
+        top, low = x.max(0).toarray(), x.min(0).toarray()
+        return bool((top == low).all())
+    return bool((x == x[:1]).all())
 
 
 def _norm(x: np.ndarray | spmatrix | sparray) -> float:
     """Return the Frobenius norm, without an array of squares."""
     values = x if isinstance(x, np.ndarray) else x.data[None]
     return float(np.sqrt(np.einsum("ij,ij->", values, values, dtype=np.float64)))
-
-
-def _principal_axes(
-    x: np.ndarray | spmatrix | sparray, mean: np.ndarray, k: int, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ``k`` largest singular values of ``x - mean`` and their right vectors."""
-    if issparse(x) and k < min(x.shape):
-        return _lanczos(_centred(x.astype(np.float64), mean), k, generator)
-    dense = (x if isinstance(x, np.ndarray) else x.toarray()) - mean
-    if min(dense.shape) > max(_SMALL, k):
-        return _lanczos(dense, k, generator)
-    return _gram(dense, k)
-
-
-def _centred(x: spmatrix | sparray, mean: np.ndarray) -> LinearOperator:
-    """Return ``x - 1 mean'`` as an operator."""
-
-    def forth(v: np.ndarray) -> np.ndarray:
-        return x @ v - mean @ v
-
-    def back(u: np.ndarray) -> np.ndarray:
-        return x.T @ u - np.multiply.outer(mean, u.sum(0))
-
-    return LinearOperator(
-        x.shape, matvec=forth, rmatvec=back, matmat=forth, rmatmat=back, dtype=np.float64
-    )
-
-
-def _lanczos(
-    a: np.ndarray | LinearOperator, k: int, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return them by iteration on products with vectors alone, from a random start."""
-    start = torch.rand(min(a.shape), dtype=torch.float64, generator=generator).numpy()
-    _, sizes, rows = svds(a, k, v0=start, solver="arpack")
-    return sizes[::-1], rows[::-1].T
-
-
-def _gram(a: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return them from the smaller Gram matrix, the faster way for a dense matrix."""
-    n, g = a.shape
-    m = min(n, g)
-    gram = a.T @ a if g <= n else a @ a.T
-    squares, vectors = eigh(gram, subset_by_index=(m - k, m - 1))
-    sizes, vectors = np.sqrt(squares[::-1].clip(min=0)), vectors[:, ::-1]
-    # the columns of a'u are orthogonal up to rounding, which is large where they are short
-    return sizes, vectors if g <= n else qr(a.T @ vectors, mode="economic")[0]
-
-
-def _signs(axes: np.ndarray) -> np.ndarray:
-    """Return the sign ``(k,)`` of the largest loading of each component, the first among equals."""
-    height = np.abs(axes)
-    first = (height >= (1 - _TIE) * height.max(0)).argmax(0)
-    return np.where(np.take_along_axis(axes, first[None], 0)[0] < 0, -1.0, 1.0)

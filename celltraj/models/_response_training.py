@@ -69,9 +69,9 @@ class ResponseTraining(TrainingOptions):
     """
 
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     n_populations: int = 8
-    n_context: int = 256
+    n_context: int = 128
     cell_dropout: float = 0.1
     kl: float = 0.0
     weight_decay: float = 1.0
@@ -95,6 +95,11 @@ class ResponseTraining(TrainingOptions):
             raise ValueError(
                 f"kl and weight_decay must not be negative; found {self.kl} and {self.weight_decay}"
             )
+        if self.weight_decay * self.learning_rate >= 1:
+            raise ValueError(
+                "weight_decay x learning_rate must stay below 1, the whole of a weight per step; "
+                f"found {self.weight_decay:g} x {self.learning_rate:g}"
+            )
         if self.patience is not None:
             raise ValueError("a response keeps no cells aside to watch; leave patience=None")
 
@@ -102,7 +107,7 @@ class ResponseTraining(TrainingOptions):
         """Return what reads the state and the population, which decays, and the rest."""
         network = cast("MetaNetwork", field).field
         readers = (network.reads_state, network.straight, network.by_population)
-        decaying = [layer.weight for layer in readers]
+        decaying = [layer.weight for layer in readers if layer is not None]
         rest = [v for v in field.parameters() if all(v is not one for one in decaying)]
         return [
             {"params": decaying, "weight_decay": self.weight_decay},

@@ -154,7 +154,10 @@ def _velocity(process: Process, weight: float) -> Law:
         )
 
     def velocity(t: float, x: Cells) -> Cells:
-        variance = process.diffusion(t, x).square()
-        return process.drift(t, x) - weight * variance * process.score(t, x)
+        variance, drift = process.diffusion(t, x).square(), process.drift(t, x)
+        # without noise the score counts for nothing, and may cost as much as the drift
+        if not bool(variance.any()):
+            return drift
+        return drift - weight * variance * process.score(t, x)
 
     return velocity

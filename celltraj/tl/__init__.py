@@ -2,6 +2,7 @@
 
 from celltraj.tl._bootstrap import bootstrap
 from celltraj.tl._cross_validate import cross_validate
+from celltraj.tl._cross_validate_response import cross_validate_response
 from celltraj.tl._decode import decode
 from celltraj.tl._embed_populations import embed_populations
 from celltraj.tl._fit_bridge import fit_bridge
@@ -16,6 +17,7 @@ from celltraj.tl._simulate import simulate
 __all__ = [
     "bootstrap",
     "cross_validate",
+    "cross_validate_response",
     "decode",
     "embed_populations",
     "fit_bridge",

@@ -146,6 +146,9 @@ def predict_response(
         "condition": list(conditions[0].drugs),
         "dose": list(conditions[0].doses) or None,
         "use_rep": source.use_rep,
+        "population_key": source.population_key,
+        "condition_key": list(source.condition_keys),
+        "dose_key": list(source.dose_keys) or None,
         "guidance": guidance,
         "noise": noise,
     }

@@ -31,7 +31,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator) -> torch.nn.Linear
     """Return a linear layer, initialised from ``generator`` alone."""
     # skip_init leaves the global random state alone, which Linear's own reset does not
     layer = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out)
-    bound = 1 / math.sqrt(max(n_in, 1))  # a layer that reads nothing has a bias alone
+    bound = 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)

@@ -119,7 +119,9 @@ class ResponseField(torch.nn.Module):
         self.reads_state = linear(n_seen, width, generator)
         self.reads_time = linear(1 + 2 * _FREQUENCIES, width, generator)
         self.layers = torch.nn.ModuleList([linear(width, width, generator) for _ in range(2)])
-        self.by_population = linear(sizes.embedding, 3 * 2 * width, generator)
+        self.by_population = (
+            linear(sizes.embedding, 3 * 2 * width, generator) if sizes.embedding else None
+        )
         self.by_condition = linear(width, 3 * 2 * width, generator)
         self.head = linear(width, 2 * dim, generator)
         self.straight = linear(dim + sizes.embedding, dim, generator)
@@ -131,9 +133,10 @@ class ResponseField(torch.nn.Module):
         )
         with torch.no_grad():
             self.head.weight.zero_()
-            for layer in (self.straight, self.shift, self.by_population, self.by_condition):
-                layer.weight.mul_(_MODULATION)
-                layer.bias.zero_()
+            for gentle in (self.straight, self.shift, self.by_population, self.by_condition):
+                if gentle is not None:
+                    gentle.weight.mul_(_MODULATION)
+                    gentle.bias.zero_()
 
     def known(self, situation: Situation) -> Float[Tensor, "p g"]:
         """Return embedding and condition as one vector for each population."""
@@ -164,7 +167,10 @@ class ResponseField(torch.nn.Module):
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
             seen.append(self.kernels(z, (crowd.x - self.centre) / self.scale, crowd.mask))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
-        modulations = (self.by_population(phi) + self.by_condition(condition))[:, None].chunk(6, -1)
+        modulation = self.by_condition(condition)
+        if self.by_population is not None:
+            modulation = modulation + self.by_population(phi)
+        modulations = modulation[:, None].chunk(6, -1)
         h = self.reads_state(torch.cat(seen, -1)) + self.reads_time(_time_features(t))
         for k, layer in enumerate((None, *self.layers)):
             a, b = modulations[2 * k : 2 * k + 2]

@@ -1,0 +1,200 @@
+"""Draw predicted responses over the cells that they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from celltraj._anndata import ResponseKeys
+from celltraj.pl._cells import colors_of, size_of
+from celltraj.pl._finish import Save, finish
+from celltraj.pl._response_cells import ResponseCells, params_of, response_cells
+
+_MOST_PANELS = 6
+_MOST_COLUMNS = 3
+_UNTREATED, _OBSERVED, _PREDICTED = "0.84", "C0", "black"
+_LARGEST = 4.0  # times the usual area, so that one cell that stands for much covers no others
+
+
+def response(
+    adata: AnnData,
+    predicted: AnnData,
+    *,
+    basis: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    population: str | Sequence[str] | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw untreated, observed and predicted cells, each population in a panel of its own.
+
+    Untreated cells, which predictions start from, are light grey; observed treated cells, where
+    ``adata`` has some in the columns of the training, in colour (that of their condition in
+    ``uns[f"{condition_key}_colors"]``); predicted ones black, crosses where the cell that they
+    start from lies outside the training, and as large as the mass that they keep.
+
+    Parameters
+    ----------
+    adata
+        The cells that were given to :func:`celltraj.tl.predict_response`, and treated ones of the
+        same populations where they are known; not changed.
+    predicted
+        Result of :func:`celltraj.tl.predict_response`.
+    basis
+        ``"X"``, a key of ``obsm`` of both, or a name such as ``"umap"``; by default the
+        representation of the model, computed from genes where the prediction was.
+    components
+        Two variables of it.
+    population
+        The population or populations to draw; by default all, at most the six with most cells.
+    ax
+        Axes for a single population.
+    show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The array of panels, ``ax`` where it was given, the figure with ``return_fig``, nothing once
+    shown.
+
+    Raises
+    ------
+    KeyError
+        ``predicted`` is something else, or a column or representation does not exist.
+    ValueError
+        ``adata`` lacks cells that ``predicted`` starts from, no such population, or ``ax`` is given
+        for more than one population.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
+    >>> model = ct.tl.fit_response(
+    ...     adata, population_key="population", condition_key="condition", control="before",
+    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ... )
+    >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
+    >>> len(ct.pl.response(adata, predicted, show=False))
+    5
+    """
+    params = params_of(predicted)
+    names, of_all = _chosen(predicted, population)
+    if ax is not None and len(names) > 1:
+        raise ValueError(f"ax= holds one population; pass population= with one of {names}")
+    keys = ResponseKeys.of(
+        str(params["population_key"]),
+        [str(key) for key in params["condition_key"]],
+        (),
+        dose_key=[str(key) for key in params.get("dose_key", [])] or None,
+    )
+    basis = basis or str(params["use_rep"])
+    rep, cells = response_cells(adata, predicted, names, keys, basis, components)
+    shade = _shade(adata, keys.conditions, [str(drug) for drug in params["condition"]])
+    panels = _panels(len(names)) if ax is None else np.array([ax])
+    for panel, one, its in zip(panels, names, cells, strict=True):
+        _draw(panel, its, shade)
+        panel.set_title(f"{one}  ({len(its.untreated):,} cells)", fontsize="medium")
+    _label(panels, rep, components)
+    figure = panels[0].figure
+    if len(names) < of_all:
+        figure.suptitle(f"the {len(names)} populations with most cells, of {of_all}")
+    _explain(panels, ax, cells, shade, title=str(predicted.obs["condition"].iloc[0]))
+    shown = panels if ax is None else ax
+    return finish("response", figure, shown, show=show, save=save, return_fig=return_fig)
+
+
+def _chosen(predicted: AnnData, population: str | Sequence[str] | None) -> tuple[list[str], int]:
+    """Return the populations to draw, and of how many they are the largest."""
+    counts = predicted.obs["population"].astype(str).value_counts(sort=False)
+    if population is None:
+        largest = counts.sort_values(ascending=False, kind="stable").index[:_MOST_PANELS]
+        return [name for name in counts.index if name in largest], len(counts)
+    names = [population] if isinstance(population, str) else list(population)
+    if unknown := [name for name in names if name not in counts]:
+        raise ValueError(f"no predicted cells of {unknown}; found {list(counts.index)[:20]}")
+    return names, len(names)
+
+
+def _shade(adata: AnnData, columns: tuple[str, ...], drugs: list[str]) -> str:
+    """Return the colour of the treatment in ``uns``, where there is one."""
+    column = columns[0]
+    if len(columns) > 1 or len(drugs) > 1 or f"{column}_colors" not in adata.uns:
+        return _OBSERVED
+    if column not in adata.obs:
+        return _OBSERVED
+    legend = colors_of(adata, np.zeros(adata.n_obs), column)[1]
+    return legend.get(drugs[0], _OBSERVED)
+
+
+def _panels(n: int) -> np.ndarray:
+    """Return ``n`` axes of a new figure that share their limits."""
+    n_columns = min(n, _MOST_COLUMNS)
+    n_rows = -(-n // n_columns)
+    _, panels = plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(2.8 * n_columns + 2.0, 2.8 * n_rows + 0.5),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel in panels.flat[n:]:
+        panel.remove()
+    drawn = panels.flatten()[:n]
+    for panel in drawn[-n_columns:]:
+        panel.xaxis.set_tick_params(labelbottom=True)  # also above a place left empty
+    return drawn
+
+
+def _draw(ax: Axes, cells: ResponseCells, shade: str) -> None:
+    n_dots = max(len(cells.untreated), len(cells.observed))
+    dots = {"s": 2 * size_of(n_dots), "lw": 0, "rasterized": True}
+    ax.scatter(*cells.untreated.T, color=_UNTREATED, **dots)
+    ax.scatter(*cells.observed.T, color=shade, alpha=0.5, **dots)
+    # small dots on large ones: where both are dense, both are seen
+    area = dots["s"] / 5 * np.clip(cells.mass, 0.0, _LARGEST)
+    known, outside = ~cells.outside, cells.outside
+    style = {"color": _PREDICTED, "rasterized": True}
+    ax.scatter(*cells.predicted[known].T, s=area[known], lw=0, **style)
+    ax.scatter(*cells.predicted[outside].T, s=4 * area[outside], marker="x", lw=0.8, **style)
+
+
+def _label(panels: np.ndarray, rep: str, components: tuple[int, int]) -> None:
+    for k, panel in enumerate(panels):
+        if k + _MOST_COLUMNS >= len(panels):
+            panel.set_xlabel(f"{rep} {components[0]}")
+        if k % _MOST_COLUMNS == 0:
+            panel.set_ylabel(f"{rep} {components[1]}")
+
+
+def _explain(
+    panels: np.ndarray, ax: Axes | None, cells: list[ResponseCells], shade: str, *, title: str
+) -> None:
+    """Add the legend, beside all panels or beside the user's axes."""
+    handles = [_dot(_UNTREATED, "untreated", 6)]
+    if any(len(one.observed) for one in cells):
+        handles.append(_dot(shade, "observed", 6))
+    handles.append(_dot(_PREDICTED, "predicted", 3))
+    if any(one.outside.any() for one in cells):
+        label = "predicted, source\noutside the training"
+        handles.append(Line2D([], [], ls="", marker="x", ms=5, color=_PREDICTED, label=label))
+    style = {"handles": handles, "title": title, "frameon": False, "alignment": "left"}
+    if ax is None:
+        panels[0].figure.legend(loc="outside right center", **style)
+    else:
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), **style)
+
+
+def _dot(color: str, label: str, size: float) -> Line2D:
+    return Line2D([], [], ls="", marker="o", ms=size, color=color, label=label)

@@ -1,0 +1,178 @@
+"""Judge responses on populations, cell types, combinations and doses they have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import ResponseKeys, read_populations, read_samples
+from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUTH
+from celltraj.tl._fit_response import fit_response
+from celltraj.tl._response_folds import LEAVE_OUT, response_folds
+from celltraj.tl._response_judge import Fit, Judge, Row
+
+_COLUMNS = ("left_out", "population", "condition", "method", "metric", "value")
+
+
+def cross_validate_response(
+    adata: AnnData,
+    *,
+    population_key: str,
+    condition_key: str | Sequence[str],
+    control: str | Sequence[str],
+    use_rep: str | None = None,
+    leave_out: str = "population",
+    cell_type_key: str | None = None,
+    dose_key: str | Sequence[str] | None = None,
+    fit: Fit | Mapping[str, Fit] | None = None,
+    prepare: Callable[..., None] | None = None,
+    n_cells: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Leave out what a response shall predict, and measure how it does next to trivial answers.
+
+    Every population, cell type, combination or dose is left out in turn. The untreated cells of a
+    population, all of which the model knows it by, are carried to the treated ones; predicted and
+    true cells are compared by distances, by the shift of their mean, and by shares of cell types.
+
+    Parameters
+    ----------
+    adata
+        Cells of all populations before and after; not changed.
+    population_key, condition_key, control
+        As in :func:`celltraj.tl.fit_response`.
+    use_rep
+        ``"X"`` or a key of ``obsm``, which must not have been learned with what is left out: see
+        ``prepare``.
+    leave_out
+        ``"population"``: all cells of a population; ``"cell_type"``: the treated cells of a type in
+        all populations, and only its cells are judged; ``"condition"``: a combination of drugs, at
+        all doses; ``"dose"``: a dose of a drug that is given alone at three or more, also where it
+        stands in a combination, and the drug alone is judged.
+    cell_type_key
+        Column with cell types.
+    dose_key
+        As in :func:`celltraj.tl.fit_response`.
+    fit
+        ``fit(adata, population_key=, condition_key=, control=, use_rep=, seed=)`` that returns a
+        response, or a dict of such callables by name; where they are given, ``cell_type_key=`` and
+        ``dose_key=`` are passed as well. By default :func:`celltraj.tl.fit_response`. Bind further
+        options with :func:`functools.partial`, ``progress=False`` among them.
+    prepare
+        ``prepare(adata, fit_on=)``, called in every fold with a copy of all cells, which it
+        changes, and a boolean array of those it may learn from, such as
+        ``functools.partial(ct.pp.pca_model, n_comps=20)``. Components, scaling or graphs fitted to
+        all cells have seen what is left out, and make predictions look better than they are.
+    n_cells
+        Most cells on either side of a distance. They are drawn at random: files are often sorted,
+        and their first cells are of few types.
+    seed
+        Seed of the fits and of every draw. What is drawn for one prediction does not depend on what
+        else is judged.
+    progress
+        Whether to show a bar over the folds.
+
+    Returns
+    -------
+    Columns left_out, population, condition, method, metric, value, seed, which
+    ``ct.get.response_summary`` sums up. What is not defined has no row.
+
+    Methods: ``no_change``; ``shift``, the mean shift in the training populations under the
+    condition, or in the population itself where it was trained on; for a combination the sum over
+    its drugs; for a dose the line through the nearest two in the logarithm;
+    ``shift_by_type``, the same for each cell type; ``pooled``, the treated cells of the training
+    populations; ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
+    of the treated cells; each model, and where it has an encoder or sees the crowd also the same
+    model ``"..., shuffled phi"``, which is told untreated cells of another population, drawn among
+    those of the training: what does not get worse by that makes no use of the population.
+
+    Metrics: ``W1``, ``W2``, ``MMD`` and ``energy`` (roots, see :mod:`celltraj.metrics`);
+    ``shift_cosine`` and ``shift_r2`` of the mean shift, and its length ``size``, of which the
+    method ``truth`` has the true one; with cell types ``type_error``, the share of cells of a wrong
+    type, when predicted and true cells both take the type of the nearest treated cell of the
+    training.
+
+    Raises
+    ------
+    KeyError
+        A named column or representation, or the control, does not exist.
+    ValueError
+        An unknown ``leave_out``, ``n_cells`` below 2, fewer than three populations, nothing that
+        could be left out, or a model with the name of a row that is always there.
+    TypeError
+        ``fit`` did not return a response, or ``prepare`` returned something.
+
+    Notes
+    -----
+    Populations with fewer than ten cells before or after are not judged under that condition, and
+    neither are drugs that the training has nowhere. Cells are weighted by the mass they keep where
+    the model predicts it.
+
+    References
+    ----------
+    Atanackovic et al., *Meta Flow Matching* (2024), arXiv 2408.14608; Székely & Rizzo (2013);
+    Gretton et al. (2012).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> from functools import partial
+    >>> adata = ct.datasets.interacting_populations(n_populations=3, n_cells=20, seed=0)
+    >>> short = ct.models.ResponseTraining(max_steps=5)
+    >>> scores = ct.tl.cross_validate_response(
+    ...     adata, population_key="population", condition_key="condition", control="before",
+    ...     fit=partial(ct.tl.fit_response, training=short, progress=False), progress=False,
+    ... )
+    >>> scores["method"].unique().tolist()[-3:]
+    ['response', 'response, shuffled phi', 'truth']
+    """
+    if leave_out not in LEAVE_OUT:
+        raise ValueError(f"leave_out must be one of {list(LEAVE_OUT)}; found {leave_out!r}")
+    if n_cells < 2:
+        raise ValueError(f"n_cells must be at least 2; found {n_cells}")
+    fits = _named_fits(fit)
+    keys = ResponseKeys.of(
+        population_key, condition_key, control, dose_key=dose_key, cell_type_key=cell_type_key
+    )
+    samples = read_samples(adata, keys)
+    types = None if cell_type_key is None else _labels(adata.obs[cell_type_key])
+    folds = response_folds(leave_out, samples, types, adata.n_obs)
+    if prepare is None:
+        read_populations(adata, keys, use_rep)  # says once of all cells what is odd about them
+    arguments = {
+        "population_key": population_key,
+        "condition_key": condition_key,
+        "control": control,
+        "cell_type_key": cell_type_key,
+        "dose_key": dose_key,
+    }
+    given = {name: value for name, value in arguments.items() if value is not None}
+    judge = Judge(adata, samples, types, fits, given, prepare, use_rep, n_cells, seed)
+    rows: list[Row] = []
+    for fold in tqdm(folds, desc="left out", disable=not progress):
+        rows += judge.rows(fold)
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).assign(seed=seed)
+
+
+def _named_fits(fit: Fit | Mapping[str, Fit] | None) -> Mapping[str, Fit]:
+    """Return the fits by name, once no name is that of another row."""
+    fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
+    always = {FLOOR, TRUTH, *BASELINES}
+    if taken := [name for name in fits if name in always or name.endswith(SHUFFLED)]:
+        raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
+    return fits
+
+
+_quiet_fit = partial(fit_response, progress=False)
+
+
+def _labels(column: pd.Series) -> np.ndarray:
+    """Return the labels of all cells as text, None where there is none."""
+    labels = column.astype(object)
+    return labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)

@@ -1,0 +1,465 @@
+"""The shell for treatment responses: what it writes and prints, and how it fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anndata as ad
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import celltraj as ct
+from celltraj.cli import main
+
+MODEL = {"model/response.json", "model/tensors.safetensors"}
+RESULTS = MODEL | {"fitted.h5ad", "history.png", "populations.png", "summary.json"}
+CHECKPOINT = "checkpoint/training.safetensors"
+COLUMNS = ["--population", "donor", "--condition", "treatment", "--control", "CTRL"]
+QUICK = ["--quiet", "--max-steps", "3"]
+
+
+@pytest.fixture(autouse=True)
+def _without_a_screen():
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    yield
+    plt.close("all")
+
+
+def make_cohort():
+    """Return three donors before and after, with an age and a site."""
+    adata = ct.datasets.interacting_populations(n_populations=3, n_cells=20, seed=0)
+    donors = adata.obs.pop("population").cat.codes.to_numpy()
+    adata.obs["donor"] = [f"donor {k}" for k in donors]
+    labels = {"before": "CTRL", "after": "STIM"}
+    adata.obs["treatment"] = adata.obs.pop("condition").map(labels).astype(str)
+    adata.obs["age"], adata.obs["site"] = 30.0 + donors, np.array(["A", "B"])[donors % 2]
+    return adata
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    file = tmp_path_factory.mktemp("cohort") / "cohort.h5ad"
+    make_cohort().write_h5ad(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(cohort):
+    """Return the folder of a fit with two covariates."""
+    out = cohort.parent / "deep" / "run"
+    call = ["fit-response", str(cohort), *COLUMNS, "--covariate", "age", "site", *QUICK]
+    assert main([*call, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """Return the path of the untreated cells of a new patient, without a column of treatments."""
+    adata = make_cohort()
+    new = adata[(adata.obs["donor"] == "donor 2") & (adata.obs["treatment"] == "CTRL")].copy()
+    new.obs = new.obs[["age", "site"]]
+    new.write_h5ad(tmp_path / "patient.h5ad")
+    return tmp_path / "patient.h5ad"
+
+
+@pytest.fixture(scope="module")
+def prediction(run):
+    adata = make_cohort()
+    new = adata[(adata.obs["donor"] == "donor 2") & (adata.obs["treatment"] == "CTRL")].copy()
+    return ct.tl.predict_response(ct.load(run / "model"), new, condition="STIM", progress=False)
+
+
+@pytest.fixture
+def predicted(prediction):
+    """Return a prediction for donor 2, to change."""
+    return prediction.copy()
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def failed(call, capsys):
+    """Return the line that a call failed with."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(map(str, call)))
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.out == ""
+    *logs, message = printed.err.splitlines()
+    assert message.startswith("celltraj: ")
+    assert all(line.startswith("celltraj: ") for line in logs)
+    return message
+
+
+class TestFit:
+    def test_model_data_pictures_and_summary(self, run, cohort):
+        assert files(run) == RESULTS
+        model = ct.load(run / "model")
+        assert model.conditions == ("STIM",)
+        assert [one.name for one in model.coder.covariates] == ["age", "site"]
+        params = ad.read_h5ad(run / "fitted.h5ad").uns["celltraj"]["response"]["params"]
+        assert params["training"]["max_steps"] == 3
+        summary = json.loads((run / "summary.json").read_text())
+        assert set(summary["files"]) == {str(run / name) for name in RESULTS}
+        assert summary["populations"] == [f"donor {k}" for k in range(3)]
+        assert summary["conditions"] == ["STIM"]
+        assert (summary["n_cells"], summary["steps"], summary["use_rep"]) == (120, 3, "X")
+        assert (summary["warnings"], summary["version"]) == ([], ct.__version__)
+
+    def test_the_shell_fits_what_the_function_fits(self, cohort, tmp_path, capsys):
+        call = ["fit-response", str(cohort), *COLUMNS, *QUICK, "--seed", "3", "--json"]
+        main([*call, "--out", str(tmp_path / "run")])
+        printed = capsys.readouterr().out
+        assert json.loads(printed) == json.loads((tmp_path / "run/summary.json").read_text())
+        model = ct.tl.fit_response(
+            ad.read_h5ad(cohort),
+            population_key="donor",
+            condition_key="treatment",
+            control="CTRL",
+            training=ct.models.ResponseTraining(max_steps=3),
+            seed=3,
+            progress=False,
+        )
+        assert ct.load(tmp_path / "run/model").history == model.history
+
+    def test_drugs_given_together_with_doses_and_two_controls(self, tmp_path, capsys):
+        adata = ct.datasets.drug_screen(n_lines=2, n_drugs=3, n_cells=25, n_vars=2, seed=0)
+        adata.obs["drug_1"] = adata.obs["drug_1"].astype(str)
+        line = (adata.obs["population"] == "line 0") & (adata.obs["drug_1"] == "control")
+        adata.obs.loc[line, "drug_1"] = "DMSO"
+        adata.write_h5ad(tmp_path / "screen.h5ad")
+        call = ["fit-response", str(tmp_path / "screen.h5ad"), "--population", "population"]
+        call += ["--condition", "drug_1", "drug_2", "--dose", "dose_1", "dose_2", *QUICK]
+        main([*call, "--control", "control", "DMSO", "--out", str(tmp_path / "run")])
+        capsys.readouterr()
+        call = ["predict", str(tmp_path / "run/model"), str(tmp_path / "screen.h5ad"), "--quiet"]
+        call += ["--condition", "drug 1", "drug 0", "--dose", "1", "10", "--guidance", "2"]
+        main([*call, "--noise", "0.1", "--out", str(tmp_path / "p.h5ad"), "--json"])
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["condition"] == "drug 0 10 + drug 1 1"
+        assert [row["n_cells"] for row in summary["support"]] == [25, 25]
+        params = ad.read_h5ad(tmp_path / "p.h5ad").uns["celltraj"]["response"]["params"]
+        assert (params["guidance"], params["noise"]) == (2.0, 0.1)
+
+    def test_a_bridge_that_stood_there_is_gone(self, cohort, tmp_path, capsys):
+        adata = ct.datasets.branching(n_cells=10, seed=0)
+        bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+        bridge.save(tmp_path / "model")
+        (tmp_path / "model" / "notes.txt").write_text("mine")
+        main(["fit-response", str(cohort), *COLUMNS, *QUICK, "--out", str(tmp_path)])
+        assert isinstance(ct.load(tmp_path / "model"), ct.models.MetaFlowMatching)
+        assert files(tmp_path) == RESULTS | {"model/notes.txt"}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--population", "patient"], "no obs column 'patient'; pass --population with one of"),
+            (["--condition", "treatment", "drug_2"], "pass --condition with one of ['split',"),
+            (["--cell-type", "type"], "pass --cell-type with one of"),
+            (["--dose", "dose"], "pass --dose with one of"),
+            (["--covariate", "sex"], "pass --covariate with one of"),
+            (["--control", "DMSO"], "control=['DMSO'] is not among ['CTRL', 'STIM']"),
+            (["--use-rep", "X_pca"], "no obsm['X_pca']"),
+            (["--max-steps", "0"], "must be positive"),
+        ],
+    )
+    def test_a_failure_is_one_line_and_leaves_nothing(
+        self, cohort, tmp_path, capsys, options, message
+    ):
+        out = tmp_path / "new" / "run"
+        call = ["fit-response", cohort, *COLUMNS, *QUICK, *options, "--out", out]
+        assert message in failed(call, capsys)
+        assert not out.parent.exists()
+
+    def test_a_truncated_file_is_one_line(self, cohort, tmp_path, capsys):
+        file = tmp_path / "short.h5ad"
+        file.write_bytes(cohort.read_bytes()[:5000])
+        call = ["fit-response", file, *COLUMNS, *QUICK, "--out", tmp_path / "run"]
+        assert "it is truncated or of another format" in failed(call, capsys)
+        assert not (tmp_path / "run").exists()
+
+
+def in_a_process(*call):
+    command = "from celltraj.cli import main; raise SystemExit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", command, *map(str, call)],
+        env=os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_an_interrupted_fit_resumes_to_the_same_model(cohort, tmp_path, capsys):
+    call = ["fit-response", str(cohort), *COLUMNS, "--quiet", "--max-steps", "101"]
+    call += ["--checkpoint-every", "50", "--out"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    main([*call, str(whole)])
+    process = in_a_process(*call, parts)
+    end = time.monotonic() + 120
+    while not (parts / CHECKPOINT).exists() and time.monotonic() < end:
+        time.sleep(0.002)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == (
+        "celltraj: interrupted; fit goes on from its checkpoint with --resume"
+    )
+    assert files(parts) == {CHECKPOINT}
+    main([*call, str(parts), "--resume"])
+    assert files(parts) == files(whole) == RESULTS
+    for name in MODEL:
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+class TestPredict:
+    def test_a_new_process_predicts_the_same(self, run, patient, tmp_path):
+        """The shell as such: exit status, a JSON object on stdout, logs on stderr."""
+        out = tmp_path / "new" / "deep" / "predicted.h5ad"
+        ad.read_h5ad(patient)[:8].copy().write_h5ad(patient)
+        process = in_a_process(
+            "predict", run / "model", patient, "--condition", "STIM", "--seed", "5", "--json",
+            "--out", out,
+        )  # fmt: skip
+        stdout, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0
+        summary = json.loads(stdout)
+        assert summary["files"] == [str(out)]
+        assert (summary["n_cells"], summary["populations"]) == (8, ["new"])
+        assert (summary["condition"], summary["version"]) == ("STIM", ct.__version__)
+        assert summary["seconds"] > 0
+        (row,) = summary["support"]
+        assert set(row) == {"population", "n_cells", "outside_share", "embedding_ratio"}
+        assert "celltraj: wrote 8 cells under STIM" in stderr
+        (warning,) = summary["warnings"]
+        assert "fewer than 10 untreated cells" in warning
+        assert f"celltraj: {warning}" in stderr.splitlines()
+        assert "predicting" in stderr  # the bar
+        assert files(out.parent) == {"predicted.h5ad"}
+        found = ad.read_h5ad(out)
+        with pytest.warns(ct.DataWarning, match="fewer than 10"):
+            expected = ct.tl.predict_response(
+                ct.load(run / "model"),
+                ad.read_h5ad(patient),
+                condition="STIM",
+                seed=5,
+                progress=False,
+            )
+        np.testing.assert_allclose(found.X, expected.X, atol=1e-6)
+        assert list(found.obs_names) == list(expected.obs_names)
+
+    def test_without_json_the_support_is_printed(self, run, cohort, tmp_path, capsys):
+        out = tmp_path / "p.h5ad"
+        call = ["predict", str(run / "model"), str(cohort), "--condition", "STIM", "--quiet"]
+        assert main([*call, "--out", str(out)]) == 0
+        header, *rows = capsys.readouterr().out.splitlines()
+        assert header.split() == ["population", "n_cells", "outside_share", "embedding_ratio"]
+        assert [row.split()[2] for row in rows] == ["20"] * 3
+        # treated cells are left out, and every donor has its covariates
+        assert ad.read_h5ad(out).n_obs == 60
+
+    def test_covariates_are_those_of_obs_unless_given(self, predicted, run, patient, tmp_path):
+        model, adata = ct.load(run / "model"), ad.read_h5ad(patient)
+        out = tmp_path / "p.h5ad"
+        call = ["predict", str(run / "model"), str(patient), "--condition", "STIM", "--quiet"]
+        main([*call, "--covariate", "age=80", "site=A", "--out", str(out)])
+        expected = ct.tl.predict_response(
+            model, adata, condition="STIM", covariates={"age": 80.0, "site": "A"}, progress=False
+        )
+        np.testing.assert_allclose(ad.read_h5ad(out).X, expected.X, atol=1e-6)
+        assert np.abs(predicted.X - expected.X).max() > 1e-4
+
+    def test_every_warning_is_a_line_and_in_the_summary(
+        self, run, patient, tmp_path, capsys, caplog
+    ):
+        adata = ad.read_h5ad(patient)
+        adata.X = adata.X + 100
+        adata.write_h5ad(patient)
+        call = ["predict", str(run / "model"), str(patient), "--condition", "STIM", "--quiet"]
+        assert main([*call, "--out", str(tmp_path / "p.h5ad"), "--json"]) == 0
+        summary = json.loads(capsys.readouterr().out)
+        far, unlike = summary["warnings"]
+        assert "far outside those of the training" in far
+        assert "population 'new' is unlike those of the training" in unlike
+        assert caplog.messages[:2] == [far, unlike]
+        assert summary["support"][0]["outside_share"] == 1.0
+
+    def test_what_json_cannot_say_is_null(
+        self, predicted, run, patient, tmp_path, capsys, monkeypatch
+    ):
+        predicted.uns["celltraj"]["response"]["support"]["embedding_ratio"] = np.nan
+        monkeypatch.setattr(ct.tl, "predict_response", lambda *args, **kwargs: predicted)
+        call = ["predict", str(run / "model"), str(patient), "--condition", "STIM"]
+        main([*call, "--json", "--out", str(tmp_path / "p.h5ad")])
+        assert json.loads(capsys.readouterr().out)["support"][0]["embedding_ratio"] is None
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--condition", "IL6"], "unknown drug 'IL6'; known are ['STIM']"),
+            (["--dose", "1"], "the model has no doses"),
+            (["--covariate", "sex=F"], "has no covariates ['sex']; it has ['age', 'site']"),
+            (["--covariate", "age=old"], "the training had numbers there"),
+            (["--covariate", "site=C"], "covariate 'site' is 'C'; the model knows ('A', 'B')"),
+            (["--noise", "-1"], "noise must not be negative"),
+        ],
+    )
+    def test_a_failure_keeps_what_stood_there(
+        self, run, patient, tmp_path, capsys, options, message
+    ):
+        out = tmp_path / "predicted.h5ad"
+        out.write_text("earlier")
+        call = ["predict", run / "model", patient, "--condition", "STIM", *options]
+        assert message in failed([*call, "--json", "--quiet", "--out", out], capsys)
+        assert out.read_text() == "earlier"
+        assert files(tmp_path) == {"patient.h5ad", "predicted.h5ad"}
+
+    def test_a_file_is_only_replaced_by_a_whole_one(
+        self, predicted, run, patient, tmp_path, capsys, monkeypatch
+    ):
+        out = tmp_path / "new" / "predicted.h5ad"
+        call = ["predict", run / "model", patient, "--condition", "STIM", "--quiet", "--out", out]
+        monkeypatch.setattr(ct.tl, "predict_response", lambda *args, **kwargs: predicted)
+
+        def half(adata, path):
+            Path(path).write_text("half")
+            raise OSError("no space left on device")
+
+        def fail():
+            with monkeypatch.context() as patch:
+                patch.setattr(ad.AnnData, "write_h5ad", half)
+                assert failed(call, capsys) == "celltraj: no space left on device"
+
+        fail()
+        assert not out.parent.exists()
+        main(list(map(str, call)))
+        capsys.readouterr()
+        first = out.read_bytes()
+        fail()
+        assert out.read_bytes() == first
+        predicted.uns["celltraj"]["response"]["seed"] = 7
+        main(list(map(str, call)))
+        assert ad.read_h5ad(out).uns["celltraj"]["response"]["seed"] == 7
+        assert files(out.parent) == {"predicted.h5ad"}
+
+    def test_an_interrupt_is_one_line(self, run, patient, tmp_path, capsys, monkeypatch):
+        def interrupt(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(ct.tl, "predict_response", interrupt)
+        call = ["predict", run / "model", patient, "--condition", "STIM", "--json"]
+        with pytest.raises(SystemExit) as stopped:
+            main(list(map(str, [*call, "--out", tmp_path / "p.h5ad"])))
+        assert stopped.value.code == 130
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == "celltraj: interrupted\n"
+        assert files(tmp_path) == {"patient.h5ad"}
+
+    def test_the_file_to_write_is_checked_first(self, run, patient, tmp_path, capsys):
+        call = ["predict", run / "model", patient, "--condition", "STIM", "--out"]
+        assert "is a folder; pass the path of a file" in failed([*call, tmp_path], capsys)
+        message = failed([*call, tmp_path / ".." / tmp_path.name / "patient.h5ad"], capsys)
+        assert "is the file of the untreated cells" in message
+
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--covariate", "age", "'age' is not name=value"),
+            ("--dose", "nan", "nan is not a finite number"),
+            ("--guidance", "inf", "inf is not a finite number"),
+            ("--noise", "much", "invalid"),
+        ],
+    )
+    def test_what_is_mistyped_is_refused_by_the_parser(self, capsys, option, value, message):
+        with pytest.raises(SystemExit) as stopped:
+            main(["predict", "model", "new.h5ad", "--condition", "STIM", option, value])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+class TestUnusableInput:
+    """A model or a file that cannot be read is one line that says so."""
+
+    @pytest.fixture
+    def copy(self, run, tmp_path):
+        """Return a copy of the model that may be spoilt."""
+        model = tmp_path / "model"
+        ct.load(run / "model").save(model)
+        return model
+
+    def predict(self, model, data, tmp_path, capsys):
+        call = ["predict", model, data, "--condition", "STIM", "--out", tmp_path / "new/p.h5ad"]
+        message = failed(call, capsys)
+        assert not (tmp_path / "new").exists()
+        return message
+
+    def test_no_model(self, run, patient, tmp_path, capsys):
+        for path in (tmp_path, tmp_path / "nowhere", patient):
+            message = self.predict(path, patient, tmp_path, capsys)
+            assert f"{path} holds none of bridge.json, flow.json, response.json" in message
+        message = self.predict(run, patient, tmp_path, capsys)
+        assert message.endswith(f"the model of a fit is in {run / 'model'}")
+
+    @pytest.mark.parametrize("name", ["response.json", "tensors.safetensors"])
+    @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+    def test_part_of_a_model(self, copy, patient, tmp_path, capsys, name, share):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[: int(share * len(content))])
+        message = self.predict(copy, patient, tmp_path, capsys)
+        assert f"cannot read the model in {copy}" in message
+        assert "it is incomplete or of another version" in message
+
+    def test_parts_of_two_models(self, copy, patient, tmp_path, capsys):
+        facts = json.loads((copy / "response.json").read_text())
+        facts["sizes"]["width"] = 7
+        (copy / "response.json").write_text(json.dumps(facts))
+        assert "cannot read the model in" in self.predict(copy, patient, tmp_path, capsys)
+        (copy / "response.json").write_text(json.dumps({"format": facts["format"]}))
+        assert "cannot read the model in" in self.predict(copy, patient, tmp_path, capsys)
+        (copy / "response.json").write_text(json.dumps(facts | {"format": 1}))
+        assert "format 1 found" in self.predict(copy, patient, tmp_path, capsys)
+        (copy / "tensors.safetensors").unlink()
+        (copy / "response.json").write_text(json.dumps(facts))
+        assert "tensors.safetensors" in self.predict(copy, patient, tmp_path, capsys)
+
+    def test_another_model(self, patient, tmp_path, capsys):
+        adata = ct.datasets.branching(n_cells=10, seed=0)
+        bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+        bridge.save(tmp_path / "bridge")
+        message = self.predict(tmp_path / "bridge", patient, tmp_path, capsys)
+        assert "(Bridge); fit one with celltraj fit-response" in message
+
+    def test_files(self, run, patient, tmp_path, capsys):
+        model = run / "model"
+        content = patient.read_bytes()
+        patient.write_bytes(content[: len(content) // 2])
+        message = self.predict(model, patient, tmp_path, capsys)
+        assert "it is truncated or of another format" in message
+        patient.unlink()
+        assert f"no file {patient}" in self.predict(model, patient, tmp_path, capsys)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda a: a.obs.pop("age"), "there is no such obs column; pass --covariate age=..."),
+            (lambda a: setattr(a, "var_names", ["x", "z"]), "missing are ['y']"),
+            (lambda a: a.obs.insert(0, "treatment", "STIM"), "no untreated cells"),
+            (lambda a: a.X.fill(np.nan), "NaN or infinite values"),
+        ],
+    )
+    def test_columns_and_cells(self, run, patient, tmp_path, capsys, change, message):
+        adata = ad.read_h5ad(patient)
+        change(adata)
+        adata.write_h5ad(patient)
+        assert message in self.predict(run / "model", patient, tmp_path, capsys)
