@@ -1,13 +1,7 @@
 """Read and write AnnData: the only place that knows its slots."""
 
 from celltraj._anndata.new_cells import Untreated, read_untreated, source_of
-from celltraj._anndata.populations import (
-    ResponseKeys,
-    Sample,
-    read_populations,
-    read_rows,
-    read_samples,
-)
+from celltraj._anndata.populations import read_populations, read_rows
 from celltraj._anndata.projection import (
     Projected,
     genes_in_order,
@@ -26,6 +20,7 @@ from celltraj._anndata.read import (
 )
 from celltraj._anndata.record import read_record
 from celltraj._anndata.response import embedded_populations, predicted_cells
+from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
 from celltraj._anndata.times import read_times
 from celltraj._anndata.write import (
     bridge_record,

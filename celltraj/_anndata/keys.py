@@ -1,7 +1,7 @@
 """Every key that the package reads from or writes to AnnData, in one table.
 
-``{key}`` stands for ``key_added`` (``"bridge"`` or ``"flow"`` by default), other braces for an
-argument's value. docs/keys.md shows the same table.
+``{key}`` stands for ``key_added`` (``"bridge"``, ``"flow"`` or ``"response"`` by default), other
+braces for an argument's value. docs/keys.md shows the same table.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ ROOT = "celltraj"  # everything in uns is below this key
 PROJECTION = "projection"  # the record of the way from genes to components and back
 _FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
 _SIMULATE, _INTERPOLATE = "tl.simulate", "tl.interpolate"
+_RESPOND, _EMBED = "tl.predict_response", "tl.embed_populations"
 
 
 def _record(name: str, fields: dict[str, str], written_by: str) -> tuple[Key, ...]:
@@ -68,6 +69,23 @@ VELOCITY = Key(
 READ = (
     Key("obs", ("{time_key}",), "sampling time of each cell", "[t], yours", "you"),
     Key("obs", ("{weights_key}",), "non-negative weight of each cell", "-", "you"),
+    Key("obs", ("{population_key}",), "population of each cell: patient, donor, well", "-", "you"),
+    Key(
+        "obs",
+        ("{condition_key}",),
+        "drug of each cell, or label of the control; missing for none; one column or several",
+        "-",
+        "you",
+    ),
+    Key("obs", ("{dose_key}",), "dose of the drug, one column for each of those", "yours", "you"),
+    Key(
+        "obs",
+        ("{covariate}",),
+        "covariate of the cells, one column for each of covariate_keys; text is categorical",
+        "yours",
+        "you",
+    ),
+    Key("obs", ("{cell_type_key}",), "cell type of each cell", "-", "you"),
     Key("obsm", ("{use_rep}",), "representation to work in", "[x], yours", "you"),
     Key("obs", ("{fit_on}",), "whether a cell is one to learn components from", "-", "you"),
     Key("layers", ("{layer}",), "expression to take components of, in place of `X`", "[x]", "you"),
@@ -113,6 +131,18 @@ FIT_FLOW = (
         },
         _FLOW,
     ),
+)
+FIT_RESPONSE = _record(
+    "{key}",
+    {
+        "params": "arguments as used: population_key, condition_key, control, use_rep, flow, "
+        "training, and cell_type_key, dose_key and covariate_keys (if given)",
+        "version": "version of celltraj",
+        "seed": "seed of the fit",
+        "populations": "names of the populations with treated cells, `(p,)`",
+        "history": "training loss at each step",
+    },
+    "tl.fit_response",
 )
 LOG_DENSITY = (
     Key(
@@ -187,14 +217,84 @@ PROJECT = (
     ),
     *_record(PROJECTION, _PROJECTION_FIELDS, "pp.project"),
 )
+PREDICT_RESPONSE = (
+    Key("obs", ("population",), "population of the untreated cell", "-", _RESPOND),
+    Key("obs", ("condition",), "drugs, with their doses, joined by ` + `", "-", _RESPOND),
+    Key(
+        "obs",
+        ("outside",),
+        "whether the untreated cell lies farther from those of the training than is usual there",
+        "-",
+        _RESPOND,
+    ),
+    Key(
+        "obs",
+        ("survival",),
+        "mass that the cell keeps, mean 1, float32; only with an unbalanced coupling",
+        "-",
+        _RESPOND,
+    ),
+    Key("obs", ("{cell_type_key}",), "cell type of the untreated cell, if known", "-", _RESPOND),
+    Key("obsm", ("{use_rep}",), "the predicted states, unless use_rep is `X`", "[x]", _RESPOND),
+    *_record(
+        "response",
+        _SAMPLE_FIELDS
+        | {
+            "params": "arguments as used: condition, dose (if given), guidance, noise; and of the "
+            "model use_rep, population_key, condition_key and dose_key (if it has doses)",
+            "support": "one row per population: population, n_cells, outside_share, "
+            "embedding_ratio",
+        },
+        _RESPOND,
+    ),
+    *_record(
+        PROJECTION,
+        {
+            name: f"{content}; that of the model, if it has one"
+            for name, content in (
+                ("params", "use_rep and layer (if given) of the projection"),
+                ("version", "version of celltraj"),
+                ("mean", _PROJECTION_FIELDS["mean"]),
+                ("loadings", _PROJECTION_FIELDS["loadings"]),
+                ("genes", _PROJECTION_FIELDS["genes"]),
+            )
+        },
+        _RESPOND,
+    ),
+)
+EMBED_POPULATIONS = (
+    Key("obs", ("population",), "name of the population", "-", _EMBED),
+    Key("obs", ("n_cells",), "number of its untreated cells", "-", _EMBED),
+    Key(
+        "obs",
+        ("in_training",),
+        "whether the model was fitted to a population so named",
+        "-",
+        _EMBED,
+    ),
+    Key("obs", ("outside_share",), "share of its cells outside the training", "-", _EMBED),
+    Key(
+        "obs",
+        ("embedding_ratio",),
+        "distance to the nearest embedding of the training, over the greatest that one of these "
+        "has to its nearest neighbour; NaN with fewer than three",
+        "-",
+        _EMBED,
+    ),
+    Key("obs", ("{column}",), "every column that is constant in all populations", "yours", _EMBED),
+    *_record("embedding", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, _EMBED),
+)
 DECODE = _record("decode", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, "tl.decode")
 KEYS = (
     *READ,
     *FIT_BRIDGE,
     *FIT_FLOW,
+    *FIT_RESPONSE,
     *LOG_DENSITY,
     *SIMULATE,
     *INTERPOLATE,
+    *PREDICT_RESPONSE,
+    *EMBED_POPULATIONS,
     *PCA_MODEL,
     *PROJECT,
     *DECODE,

@@ -159,13 +159,15 @@ def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> 
 
 def _positions(found: list[str], names: tuple[str, ...]) -> list[int]:
     """Return where each variable of the training stands, once both are the same set."""
+    if len(set(found)) < len(found):
+        raise ValueError("names of variables are not unique; call adata.var_names_make_unique()")
     missing, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
     if missing or extra:
         parts = [f"missing are {_shown(missing)}"] * bool(missing)
         parts += [f"not in the training were {_shown(extra)}"] * bool(extra)
         raise ValueError(
-            f"the variables differ from those of the training: {'; '.join(parts)}. Subset with "
-            "adata[:, names]"
+            f"the variables differ from those of the training: {'; '.join(parts)}. All of "
+            "model.source.variables are needed, and no others: adata[:, list(names)]"
         )
     position = {name: k for k, name in enumerate(found)}
     return [position[name] for name in names]

@@ -9,12 +9,7 @@ from celltraj.models._fit_response import MetaFlow, fit_response
 from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._likelihood import log_density
-from celltraj.models._meta_flow_matching import (
-    MetaFlowMatching,
-    Response,
-    ResponseProcess,
-    ResponseSource,
-)
+from celltraj.models._meta_flow_matching import MetaFlowMatching, Response
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
@@ -29,6 +24,8 @@ from celltraj.models._process import (
 )
 from celltraj.models._projection import Projection
 from celltraj.models._refine import Refinement, refine
+from celltraj.models._response_process import ResponseProcess
+from celltraj.models._response_support import ResponseSource
 from celltraj.models._response_training import ResponseTraining
 from celltraj.models._save import load
 from celltraj.models._simulate import Trajectories, simulate

@@ -199,7 +199,8 @@ class ConditionCoder:
         Raises
         ------
         ValueError
-            The model was fitted without features, so that it can read none.
+            The model was fitted without features, so that it can read none, or with another number
+            of them.
         """
         if not self.has_own_features:
             raise ValueError(
@@ -207,8 +208,12 @@ class ConditionCoder:
                 "alone; fit it with condition_features="
             )
         new = tuple(sorted(set(features) - set(self.drugs)))
-        rows = torch.cat([self.features, _rows(features, new)])
-        return replace(self, drugs=self.drugs + new, features=rows)
+        added, size = _rows(features, new), self.features.shape[1]
+        if added.shape[1] != size:
+            raise ValueError(
+                f"the model was fitted with {size} features of each drug; found {added.shape[1]}"
+            )
+        return replace(self, drugs=self.drugs + new, features=torch.cat([self.features, added]))
 
     def tokens(self, condition: Condition) -> Tensor:
         """Return a token ``(k, f + 1)`` for each drug: its features and its standardised log dose.
@@ -228,9 +233,10 @@ class ConditionCoder:
                 f"unknown drug {unknown[0]!r}; known are {list(self.drugs)}, and {hint}"
             )
         if bool(condition.doses) != (self.log_dose is not None):
-            has = "has no doses" if self.log_dose is None else "was fitted with doses"
             raise ValueError(
-                f"the model {has}; found doses {condition.doses} of {condition.name!r}"
+                f"the model has no doses; leave those of {condition.name!r} out"
+                if self.log_dose is None
+                else f"the model was fitted with doses; {condition.name!r} needs one for each drug"
             )
         rows = self.features[[self.drugs.index(drug) for drug in condition.drugs]]
         dose = torch.zeros(len(rows), 1)
@@ -261,6 +267,9 @@ def _rows(features: Mapping[str, Sequence[float]], drugs: Sequence[str]) -> Tens
     if not drugs:
         size = len(next(iter(features.values())))
         return torch.empty(0, size)
+    lengths = {len(features[drug]) for drug in drugs}
+    if len(lengths) > 1:
+        raise ValueError(f"every row of condition_features must be as long; found {lengths}")
     rows = torch.tensor([list(features[drug]) for drug in drugs], dtype=torch.float32)
     if not torch.isfinite(rows).all():
         raise ValueError("condition_features holds NaN or infinite values; impute them")

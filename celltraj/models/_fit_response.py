@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._errors import check_option
 from celltraj.models._checkpoint import digest
-from celltraj.models._condition import ConditionCoder
-from celltraj.models._meta_flow_matching import MetaFlowMatching, Support
+from celltraj.models._condition import Condition, ConditionCoder
+from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._populations import Populations
-from celltraj.models._response_pairs import Pairs, couple, default_response_sigma
+from celltraj.models._response_pairs import Pairs, couple_treated, default_response_sigma
+from celltraj.models._response_support import Support
 from celltraj.models._response_training import (
     MetaNetwork,
     ResponseBatches,
@@ -54,6 +57,8 @@ class MetaFlow:
 
     Raises
     ------
+    TypeError
+        A class or a text in place of an encoder, a solver or an interpolant.
     ValueError
         ``n_kernels`` is negative or ``sigma`` not positive and finite.
 
@@ -71,6 +76,15 @@ class MetaFlow:
     sigma: float | None = None
 
     def __post_init__(self) -> None:
+        if self.encoder is not None:
+            check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
+        check_option(self.coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
+        check_option(
+            self.interpolant,
+            Interpolant,
+            "interpolant",
+            "ct.models.BrownianBridgeInterpolant()",
+        )
         if self.n_kernels < 0:
             raise ValueError(f"n_kernels must not be negative; found {self.n_kernels}")
         if self.sigma is not None and not 0 < self.sigma < float("inf"):
@@ -145,8 +159,8 @@ def fit_response(
     coder = ConditionCoder.of(
         populations.conditions, features=features, covariate_names=covariate_names
     )
-    bar = tqdm(groups, desc="coupling", unit="treatment", disable=not progress)
-    pairs = [couple(before, after, flow.coupling, sigma=sigma) for before, after in bar]
+    bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
+    pairs = [couple_treated(populations, one, flow.coupling, sigma=sigma) for one in bar]
     network = _network(populations, flow, coder, training.width, generator)
     tasks = _tasks(populations, flow.encoder, coder, network.field, pairs)
     interpolant = _with_sigma(flow.interpolant, pairs, sigma)
@@ -168,7 +182,7 @@ def fit_response(
         loss=ResponseLoss(training.kl),
         trainer=training.trainer,
         progress=progress,
-        facts=_facts(populations, flow, sigma),
+        facts=_facts(populations, flow, coder, sigma),
     )
     model = MetaFlowMatching(trained, flow.encoder, interpolant, coder, _NOWHERE, history)
     return _with_support(model, populations, generator)
@@ -195,14 +209,16 @@ def _network(
         has_survival=isinstance(flow.coupling, Unbalanced),
     )
     centre, scale = _units(populations)
-    network = ResponseField(sizes, centre, scale, generator=generator)
+    cells = torch.cat([group.x for group in populations.groups])
+    box = torch.stack(list(cells.double().aminmax(dim=0)))
+    network = ResponseField(sizes, centre, scale, box, generator=generator)
     built = None if encoder is None else encoder.build(populations.dim, generator=generator)
     return MetaNetwork(network, built, generator=generator)
 
 
 def _units(populations: Populations) -> tuple[Tensor, Tensor]:
     """Return mean and spread of every variable, with all populations and conditions alike."""
-    groups = [*populations.controls, *(one.cells for one in populations.treated)]
+    groups = populations.groups
     means = torch.stack([group.x.double().mean(0) for group in groups])
     squares = torch.stack([group.x.double().square().mean(0) for group in groups])
     centre = means.mean(0)
@@ -227,14 +243,14 @@ def _tasks(
 
     controls = [features(group.x) for group in populations.controls]
     return [
-        Task(
-            pair,
-            controls[one.population],
-            coder.tokens(one.condition),
-            coder.covariate_vector(one.condition),
-        )
+        Task(pair, controls[one.population], *_numbers(one.condition, coder))
         for one, pair in zip(populations.treated, pairs, strict=True)
     ]
+
+
+def _numbers(condition: Condition, coder: ConditionCoder) -> tuple[Tensor, Tensor]:
+    """Return tokens and covariates of a condition."""
+    return coder.tokens(condition), coder.covariate_vector(condition)
 
 
 def _with_sigma(interpolant: Interpolant, pairs: Sequence[Pairs], sigma: float) -> Interpolant:
@@ -259,14 +275,19 @@ def _with_support(
     return replace(model, support=support)
 
 
-def _facts(populations: Populations, flow: MetaFlow, sigma: float) -> dict[str, object]:
+def _facts(
+    populations: Populations, flow: MetaFlow, coder: ConditionCoder, sigma: float
+) -> dict[str, object]:
     """Return what tells this training from others, for a checkpoint."""
-    cells = [group.x for group in populations.controls]
-    cells += [one.cells.x for one in populations.treated]
-    labels = "|".join([*populations.names, *(one.name for one in populations.conditions)])
+    groups = [*populations.controls, *(one.cells for one in populations.treated)]
+    told = [v for one in populations.conditions for v in _numbers(one, coder)]
+    owners = [populations.names[one.population] for one in populations.treated]
+    labels = json.dumps([owners, [one.name for one in populations.conditions]])
     return {
-        "n_cells": [len(x) for x in cells],
-        "digest of the cells": digest(cells),
+        "n_cells": [len(group.x) for group in groups],
+        "digest of the cells": digest([group.x for group in groups]),
+        "digest of the cell types": digest([g.types for g in groups if g.types is not None]),
+        "digest of the conditions": digest(told),
         "digest of the labels": hashlib.sha256(labels.encode()).hexdigest()[:16],
         "encoder": repr(flow.encoder),
         "n_kernels": flow.n_kernels,

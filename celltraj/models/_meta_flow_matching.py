@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,99 +19,17 @@ from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._condition import Condition, ConditionCoder
 from celltraj.models._fit import one_thread
 from celltraj.models._projection import Projection
+from celltraj.models._response_process import ResponseProcess
+from celltraj.models._response_support import ResponseSource, Support
 from celltraj.models._response_training import MetaNetwork
 from celltraj.models._simulate import simulate
 from celltraj.models.encoders import PopulationEncoder
 from celltraj.models.interpolants import Interpolant
-from celltraj.models.networks import Crowd, Situation
+from celltraj.models.networks import Situation
 from celltraj.models.solvers import Midpoint, SdeSolver
 
 _STEPS = 20
 _CROWD = 512  # cells that stand for a population
-
-
-@dataclass(frozen=True)
-class ResponseSource:
-    """Say what of an AnnData a model was fitted to, so that it can read another one.
-
-    Parameters
-    ----------
-    use_rep
-        ``"X"`` or a key of ``obsm``.
-    variables
-        Names of the ``d`` variables.
-    population_key
-        Column of ``obs`` with the populations.
-    condition_keys, dose_keys, covariate_keys
-        Columns with drugs, doses and covariates.
-    controls
-        Labels of untreated cells.
-    cell_type_key
-        Column with cell types; None where there was none.
-    low, high
-        Least and greatest value of the training.
-    """
-
-    use_rep: str
-    variables: tuple[str, ...]
-    population_key: str
-    condition_keys: tuple[str, ...]
-    controls: tuple[str, ...]
-    dose_keys: tuple[str, ...] = ()
-    covariate_keys: tuple[str, ...] = ()
-    cell_type_key: str | None = None
-    low: float = 0.0
-    high: float = 0.0
-
-
-@dataclass(frozen=True)
-class Support:
-    """Remember where the training populations lie, to say how far away a new one is.
-
-    Parameters
-    ----------
-    names
-        Names of the ``p`` populations.
-    embeddings
-        ``(p, e)`` embedding of each.
-    cells
-        ``(k, d)`` some untreated cells of each, in units of the field.
-    owner
-        ``(k,)`` index of the population of each.
-    """
-
-    names: tuple[str, ...]
-    embeddings: Tensor
-    cells: Tensor
-    owner: Tensor
-
-    def distance(self, cells: Tensor, *, without: int | None = None) -> Tensor:
-        """Return the distance ``(n,)`` of each cell to the nearest one of the training."""
-        kept = self.cells if without is None else self.cells[self.owner != without]
-        return torch.cat([torch.cdist(part, kept).amin(1) for part in cells.split(1000)])
-
-    @cached_property
-    def usual(self) -> float:
-        """The distance that one cell in a hundred of a training population has to all others."""
-        if len(self.names) < 2:
-            return math.inf
-        parts = [
-            self.distance(self.cells[self.owner == k], without=k) for k in range(len(self.names))
-        ]
-        return float(torch.cat(parts).quantile(0.99))
-
-    def embedding_ratio(self, phi: Tensor) -> float:
-        """Return how far an embedding ``(e,)`` is from the nearest one, in units of the usual.
-
-        The usual is the greatest distance of a training population to its nearest neighbour; NaN
-        with fewer than three populations or without an embedding.
-        """
-        if len(self.names) < 3 or self.embeddings.shape[1] == 0:
-            return math.nan
-        among = torch.cdist(self.embeddings, self.embeddings)
-        among.fill_diagonal_(math.inf)
-        nearest = torch.cdist(phi[None], self.embeddings).amin()
-        return float(nearest / among.amin(1).amax())
 
 
 @dataclass(frozen=True)
@@ -130,89 +47,6 @@ class Response:
 
     x: Cells
     survival: Earlier | None
-
-
-@dataclass(frozen=True, eq=False)
-class ResponseProcess:
-    """Move cells of one population under one condition; a reversible ``Process`` on [0, 1].
-
-    Parameters
-    ----------
-    network
-        The trained network.
-    interpolant
-        Paths that it was trained on.
-    known, unknown
-        What is known of population and condition, ``(1, g)``, and the same without the condition.
-    guidance
-        Weight of the condition: 1 as trained, above it more of what sets it apart.
-    noise
-        Diffusion, in [x] per square root of the duration; 0 for the ODE.
-    crowd
-        ``(T, m, d)`` cells of the population at ``T`` equally spaced times; None for a field that
-        does not see them, and while the crowd itself is moved.
-    """
-
-    network: MetaNetwork
-    interpolant: Interpolant
-    known: Tensor
-    unknown: Tensor
-    guidance: float = 1.0
-    noise: float = 0.0
-    crowd: Tensor | None = None
-
-    @property
-    def dim(self) -> int:
-        """Number of state variables d."""
-        return self.network.field.sizes.dim
-
-    def velocity(self, t: float, x: Cells) -> Cells:
-        """Return the ``(n, d)`` velocity of the probability flow, per duration of the response."""
-        return self._velocity_and_score(t, x)[0]
-
-    def score(self, t: float, x: Cells) -> Cells:
-        """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
-        return self._velocity_and_score(t, x)[1]
-
-    def drift(self, t: float, x: Cells) -> Cells:
-        """Return ``velocity + noise^2/2 score``, ``(n, d)``."""
-        velocity, score = self._velocity_and_score(t, x)
-        return velocity + self.noise**2 / 2 * score if self.noise else velocity
-
-    def diffusion(self, t: float, x: Cells) -> Cells:
-        """Return ``noise`` everywhere, ``(n, d)``."""
-        return torch.full_like(x, self.noise)
-
-    def _velocity_and_score(self, t: float, x: Cells) -> tuple[Cells, Cells]:
-        rate, score = self._heads(t, x, self.known)
-        if self.guidance != 1:
-            plain = self._heads(t, x, self.unknown)
-            rate, score = (
-                torch.lerp(a, b, self.guidance) for a, b in zip(plain, (rate, score), strict=True)
-            )
-        scale = self.network.field.scale
-        score = (score / scale).to(x.dtype)
-        _, slope = self.interpolant.noise(torch.tensor([0.0, 1.0]), torch.tensor([t]))
-        return (rate * scale).to(x.dtype) - slope.to(x.dtype) * score, score
-
-    @torch.no_grad()
-    def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
-        z = x.float()[None]
-        time = torch.full((1, len(x), 1), t)
-        rate, score = self.network.field.heads(time, z, known, self._crowd_at(t, z))
-        return rate[0], score[0]
-
-    def _crowd_at(self, t: float, x: Tensor) -> Crowd | None:
-        """Return the cells of the population at one time, by a line between two of its times."""
-        if self.network.field.kernels is None:
-            return None
-        if self.crowd is None:
-            cells = x
-        else:
-            at = min(max(t, 0.0), 1.0) * (len(self.crowd) - 1)
-            k = min(int(at), len(self.crowd) - 2)
-            cells = torch.lerp(self.crowd[k], self.crowd[k + 1], at - k)[None]
-        return Crowd(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,8 +148,18 @@ class MetaFlowMatching:
         Raises
         ------
         ValueError
-            An unknown drug, negative noise, or noise where the paths had none.
+            An unknown drug, guidance that is not finite, negative noise, or noise where the paths
+            had none.
         """
+        process = self._alone(population, condition, guidance=guidance, noise=noise)
+        return self._among(process, population, generator=generator)
+
+    def _alone(
+        self, population: Cells, condition: Condition, *, guidance: float, noise: float
+    ) -> ResponseProcess:
+        """Return the law of motion, without the crowd."""
+        if not math.isfinite(guidance):
+            raise ValueError(f"guidance must be finite; found {guidance}")
         if not 0 <= noise < math.inf:
             raise ValueError(f"noise must not be negative; found {noise}")
         if noise > 0 and self.interpolant.sigma == 0:
@@ -324,9 +168,12 @@ class MetaFlowMatching:
             )
         known = self._known(population, condition, has_condition=True)
         unknown = self._known(population, condition, has_condition=False)
-        process = ResponseProcess(
-            self.network, self.interpolant, known, unknown, guidance, noise, None
-        )
+        return ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
+
+    def _among(
+        self, process: ResponseProcess, population: Cells, *, generator: torch.Generator
+    ) -> ResponseProcess:
+        """Return the law of motion in the midst of a population, where the field sees it."""
         if self.network.field.kernels is None:
             return process
         chosen = torch.randperm(len(population), generator=generator)[:_CROWD]
@@ -397,16 +244,10 @@ class MetaFlowMatching:
         moved = torch.empty_like(cells, dtype=torch.float64)
         everyone = cells if population is None else population
         with one_thread():
-            process = self.process(
-                everyone, condition, guidance=guidance, noise=noise, generator=generator
-            )
+            process = self._alone(everyone, condition, guidance=guidance, noise=noise)
             for these, others in self._halves(len(cells), population, generator=generator):
-                midst = process
-                if others is not None:
-                    crowd = self.process(
-                        cells[others], condition, guidance=guidance, generator=generator
-                    ).crowd
-                    midst = replace(process, crowd=crowd)
+                around = everyone if others is None else cells[others]
+                midst = self._among(process, around, generator=generator)
                 path = simulate(
                     midst,
                     cells[these].double(),

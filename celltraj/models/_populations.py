@@ -110,6 +110,11 @@ class Populations:
         return self.controls[0].x.shape[1]
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """All cells, by population and condition; controls first."""
+        return (*self.controls, *(one.cells for one in self.treated))
+
+    @property
     def conditions(self) -> tuple[Condition, ...]:
         """The condition of each treatment."""
         return tuple(one.condition for one in self.treated)

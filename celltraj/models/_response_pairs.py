@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from celltraj._snapshots import Snapshots
+from celltraj._errors import ConvergenceError
 from celltraj._typing import Cells, Earlier
-from celltraj.models._bridge import default_sigma
-from celltraj.models._populations import Group
-from celltraj.ot import Coupling, Solver, SquaredEuclidean, Unbalanced
+from celltraj.models._populations import Group, Populations, Treated
+from celltraj.ot import Coupling, Solver, SquaredEuclidean, Unbalanced, wasserstein
 
+_SAMPLE = 500  # cells whose displacement tells that of all
 _DROPPED = 1e-3  # share of the mass of a row of a plan that pairs do without
 
 
@@ -51,10 +51,11 @@ class Pairs:
 
 
 def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pairs:
-    """Couple the cells of a population, with squared distance as cost and epsilon ``sigma^2``.
+    """Couple the cells of a population within their types, at epsilon ``sigma^2``.
 
-    With cell types mass moves within a type only. Balanced plans take the share of each type from
-    before; unbalanced ones are told both shares, so that a type that became rare has died.
+    The cost is half the squared distance. With cell types mass moves within a type only. Balanced
+    plans take the share of each type from before; unbalanced ones are told both shares, so that a
+    type that became rare has died.
 
     Parameters
     ----------
@@ -100,6 +101,20 @@ def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pair
     )
 
 
+def couple_treated(
+    populations: Populations, treated: Treated, solver: Solver, *, sigma: float
+) -> Pairs:
+    """Couple the cells of one treatment, see :func:`couple`; an error says which it is."""
+    control = populations.controls[treated.population]
+    what = f"{populations.names[treated.population]!r} under {treated.condition.name!r}"
+    try:
+        return couple(control, treated.cells, solver, sigma=sigma)
+    except ConvergenceError as error:
+        raise ConvergenceError(f"population {what}: {error}", error.result) from error
+    except ValueError as error:
+        raise ValueError(f"population {what}: {error}") from error
+
+
 def _blocks(before: Group, after: Group) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the indices of the cells that may be coupled with each other."""
     if before.types is None or after.types is None:
@@ -120,8 +135,11 @@ def _entries(coupling: Coupling) -> tuple[Tensor, Tensor, Tensor]:
 
 def mean_square_shift(before: Group, after: Group, *, generator: torch.Generator) -> float:
     """Return the mean squared displacement of cells under exact transport of a sample."""
-    snapshots = Snapshots((0.0, 1.0), (before.x, after.x))
-    return default_sigma(snapshots, generator=generator, fraction=1.0, max_cells=500) ** 2
+    x, y = (
+        group.x[torch.randperm(len(group.x), generator=generator)[:_SAMPLE]].numpy()
+        for group in (before, after)
+    )
+    return wasserstein(x, y, order=2) ** 2
 
 
 def default_response_sigma(
@@ -137,7 +155,17 @@ def default_response_sigma(
         Chooses them, and their cells.
     fraction
         Share of the squared displacement that is noise.
+
+    Raises
+    ------
+    ValueError
+        No treatment moved anything.
     """
     order = torch.randperm(len(groups), generator=generator)[:20].tolist()
     squares = [mean_square_shift(*groups[k], generator=generator) for k in order]
+    if sum(squares) <= 0:
+        raise ValueError(
+            "treated cells are where the untreated ones are: nothing sets the scale of sigma; pass "
+            "flow=ct.models.MetaFlow(sigma=...)"
+        )
     return math.sqrt(fraction * sum(squares) / len(squares))

@@ -20,11 +20,12 @@ from celltraj.models._chains import Growth
 from celltraj.models._condition import ConditionCoder, Covariate
 from celltraj.models._flow import gap_flow
 from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._meta_flow_matching import MetaFlowMatching, ResponseSource, Support
+from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models._process import Reference
 from celltraj.models._projection import Projection
+from celltraj.models._response_support import ResponseSource, Support
 from celltraj.models._response_training import MetaNetwork
 from celltraj.models.encoders import pack_encoder, unpack_encoder
 from celltraj.models.interpolants._pack import pack_interpolant, unpack_interpolant
@@ -201,7 +202,7 @@ def _response_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> MetaFlowM
     encoder = None if facts["encoder"] is None else unpack_encoder(facts["encoder"])
     built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
     blank = torch.ones(sizes.dim)
-    field = ResponseField(sizes, blank, blank, generator=generator)
+    field = ResponseField(sizes, blank, blank, torch.stack([blank, blank]), generator=generator)
     network = MetaNetwork(field, built, generator=generator)
     network.load_state_dict(_below("network.", tensors))
     record = facts["coder"]

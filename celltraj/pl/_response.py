@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -13,6 +12,7 @@ from matplotlib.lines import Line2D
 from celltraj._anndata import ResponseKeys
 from celltraj.pl._cells import colors_of, size_of
 from celltraj.pl._finish import Save, finish
+from celltraj.pl._panels import panels_of
 from celltraj.pl._response_cells import ResponseCells, params_of, response_cells
 
 _MOST_PANELS = 6
@@ -100,7 +100,11 @@ def response(
     basis = basis or str(params["use_rep"])
     rep, cells = response_cells(adata, predicted, names, keys, basis, components)
     shade = _shade(adata, keys.conditions, [str(drug) for drug in params["condition"]])
-    panels = _panels(len(names)) if ax is None else np.array([ax])
+    panels = (
+        panels_of(len(names), _MOST_COLUMNS, size=(2.8, 2.8), beside=(2.0, 0.5))
+        if ax is None
+        else np.array([ax])
+    )
     for panel, one, its in zip(panels, names, cells, strict=True):
         _draw(panel, its, shade)
         panel.set_title(f"{one}  ({len(its.untreated):,} cells)", fontsize="medium")
@@ -134,27 +138,6 @@ def _shade(adata: AnnData, columns: tuple[str, ...], drugs: list[str]) -> str:
         return _OBSERVED
     legend = colors_of(adata, np.zeros(adata.n_obs), column)[1]
     return legend.get(drugs[0], _OBSERVED)
-
-
-def _panels(n: int) -> np.ndarray:
-    """Return ``n`` axes of a new figure that share their limits."""
-    n_columns = min(n, _MOST_COLUMNS)
-    n_rows = -(-n // n_columns)
-    _, panels = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(2.8 * n_columns + 2.0, 2.8 * n_rows + 0.5),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for panel in panels.flat[n:]:
-        panel.remove()
-    drawn = panels.flatten()[:n]
-    for panel in drawn[-n_columns:]:
-        panel.xaxis.set_tick_params(labelbottom=True)  # also above a place left empty
-    return drawn
 
 
 def _draw(ax: Axes, cells: ResponseCells, shade: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from celltraj._anndata import read_times
 from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of
 from celltraj.pl._finish import Save, finish
+from celltraj.pl._panels import panels_of
 
 _MOST_COLUMNS = 6
 
@@ -71,7 +71,11 @@ def snapshots(
     name, cells = plane(adata, basis, components)
     shades, legend, scale = colors_of(adata, times, color)
     observed = np.unique(times)
-    drawn = _panels(len(observed)) if ax is None else np.array([ax])
+    drawn = (
+        panels_of(len(observed), _MOST_COLUMNS, size=(2.5, 2.4), beside=(1.5, 0.6))
+        if ax is None
+        else np.array([ax])
+    )
     dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
     for k, panel in enumerate(drawn):
         here = times == observed[k] if ax is None else np.ones(len(times), dtype=bool)
@@ -88,24 +92,3 @@ def snapshots(
     explain(middle, legend, scale, label, ticks=ticks, axes=drawn)
     shown = drawn if ax is None else ax
     return finish("snapshots", drawn[0].figure, shown, show=show, save=save, return_fig=return_fig)
-
-
-def _panels(n: int) -> np.ndarray:
-    """Return ``n`` axes of a new figure, row by row, that share their limits."""
-    n_columns = min(n, _MOST_COLUMNS)
-    n_rows = -(-n // n_columns)
-    _, panels = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(2.5 * n_columns + 1.5, 2.4 * n_rows + 0.6),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for panel in panels.flat[n:]:
-        panel.remove()
-    drawn = panels.flatten()[:n]
-    for panel in drawn[-n_columns:]:
-        panel.xaxis.set_tick_params(labelbottom=True)  # also above a place left empty
-    return drawn

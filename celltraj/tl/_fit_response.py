@@ -161,12 +161,12 @@ def fit_response(
     model = replace(model, source=source, projection=_projection(adata, source.use_rep))
     params = {
         "population_key": population_key,
-        "condition_key": list(keys.conditions),
-        "control": list(keys.controls),
+        "condition_key": np.array(keys.conditions, dtype=object),
+        "control": np.array(keys.controls, dtype=object),
         "use_rep": source.use_rep,
         "cell_type_key": cell_type_key,
-        "dose_key": list(keys.doses) or None,
-        "covariate_keys": list(keys.covariates) or None,
+        "dose_key": np.array(keys.doses, dtype=object) if keys.doses else None,
+        "covariate_keys": np.array(keys.covariates, dtype=object) if keys.covariates else None,
         "flow": options_record(flow),
         "training": options_record(training),
     }
@@ -203,10 +203,10 @@ def _features(table: pd.DataFrame | None) -> dict[str, list[float]] | None:
             "condition_features must be a DataFrame with a row for each drug; found "
             f"{type(table).__name__}"
         )
-    return {
-        str(name): list(map(float, row))
-        for name, row in zip(table.index, table.to_numpy(), strict=True)
-    }
+    names = [str(name) for name in table.index]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"condition_features has several rows for {twice}; keep one of each")
+    return dict(zip(names, table.to_numpy(dtype=float).tolist(), strict=True))
 
 
 def _projection(adata: AnnData, use_rep: str) -> Projection | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from celltraj.tl._fit_response import _features
 logger = logging.getLogger("celltraj")
 _FAR_SHARE = 0.1  # of cells outside: ten times what a training population has
 _FAR_RATIO = 2.0  # of embedding distances
+_SHOWN = 5
 
 
 def predict_response(
@@ -143,12 +144,12 @@ def predict_response(
     support = support_table(model, populations)
     _warn_of_support(support)
     params = {
-        "condition": list(conditions[0].drugs),
-        "dose": list(conditions[0].doses) or None,
+        "condition": np.array(conditions[0].drugs, dtype=object),
+        "dose": np.array(conditions[0].doses) if conditions[0].doses else None,
         "use_rep": source.use_rep,
         "population_key": source.population_key,
-        "condition_key": list(source.condition_keys),
-        "dose_key": list(source.dose_keys) or None,
+        "condition_key": np.array(source.condition_keys, dtype=object),
+        "dose_key": np.array(source.dose_keys, dtype=object) if source.dose_keys else None,
         "guidance": guidance,
         "noise": noise,
     }
@@ -164,7 +165,8 @@ def _condition(
     dose: float | Sequence[float] | None,
     covariates: tuple[str | float, ...],
 ) -> Condition:
-    drugs = (condition,) if isinstance(condition, str) else tuple(condition)
+    is_one = isinstance(condition, str) or not isinstance(condition, Iterable)
+    drugs = (str(condition),) if is_one else tuple(map(str, condition))  # labels are read as text
     doses = () if dose is None else tuple(float(d) for d in np.atleast_1d(dose))
     return Condition(drugs, doses, covariates)
 
@@ -179,16 +181,25 @@ def _covariates(
     names = [one.name for one in model.coder.covariates]
     if extra := sorted(set(given) - set(names)):
         raise ValueError(f"the response has no covariates {extra}; it has {names}")
-    return tuple(given.get(name, _shared(adata, population, name)) for name in names)
+    return tuple(
+        given[name] if name in given else _shared(adata, population, name) for name in names
+    )
 
 
 def _shared(adata: AnnData, population: Untreated, name: str) -> str | float:
-    """Return the value of a column that all cells of a population share; NaN where they do not."""
+    """Return the value of a column that all cells of a population share."""
     if name not in adata.obs:
-        return float("nan")
+        raise ValueError(
+            f"the response was fitted with the covariate {name!r}, and there is no obs[{name!r}]; "
+            f"pass covariates={{{name!r}: ...}}"
+        )
     values = adata.obs[name].iloc[population.rows].astype(object).unique()
-    if len(values) != 1:
-        return float("nan")
+    if len(values) != 1 or pd.isna(values[0]):
+        raise ValueError(
+            f"the untreated cells of population {population.name!r} have "
+            f"{values[:_SHOWN].tolist()} in obs[{name!r}] in place of one value; "
+            f"pass covariates={{{name!r}: ...}}"
+        )
     return values[0] if isinstance(values[0], str) else float(values[0])
 
 

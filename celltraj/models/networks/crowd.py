@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+_FAR = 8.0  # bandwidths, or units of log density, at which what is seen saturates
 _FINEST, _COARSEST = -1.5, 0.7  # log bandwidths of the first and the last head, in standard units
 
 
@@ -17,7 +18,7 @@ class CrowdKernels(torch.nn.Module):
     ``w_j = exp(-|W_h (x - y_j)|^2 / 2)`` gives a state the way to the mean of its surroundings
     ``W_h (sum_j w_j y_j / sum_j w_j - x)`` and the log of their density ``log mean_j w_j``. A field
     that reads them depends on the population itself, as the drift of interacting cells does
-    (McKean & Vlasov), and moves with it: the kernels see differences only.
+    (McKean & Vlasov), and moves with it: the kernels see differences only. Both saturate far away.
 
     Parameters
     ----------
@@ -53,4 +54,10 @@ class CrowdKernels(torch.nn.Module):
         to_mean = logits.softmax(-1) @ far - near
         count = mask.sum(1).to(x.dtype).clamp(min=1).log()
         density = torch.logsumexp(logits, -1) - count[:, None, None]
-        return torch.cat([to_mean, density[..., None]], -1).transpose(1, 2).flatten(2)
+        seen = torch.cat([_bounded(to_mean), _bounded(density[..., None])], -1)
+        return seen.transpose(1, 2).flatten(2)
+
+
+def _bounded(v: Tensor) -> Tensor:
+    """Return vectors whose length saturates: far from a crowd it says no more than far."""
+    return v / (1 + v.square().sum(-1, keepdim=True) / _FAR**2).sqrt()

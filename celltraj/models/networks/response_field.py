@@ -14,6 +14,7 @@ from celltraj.models.networks.crowd import CrowdKernels
 from celltraj.models.networks.mlp import linear, mlp
 
 _FREQUENCIES = 2  # of the time in [0, 1]
+_MARGIN = 0.1  # of the width of the box
 _MODULATION = 0.1  # of the first modulations, relative to those of a plain layer
 
 
@@ -93,20 +94,32 @@ class ResponseField(torch.nn.Module):
         ``(d,)`` mean state of the training.
     scale
         ``(d,)`` unit that states and rates are measured in.
+    box
+        ``(2, d)`` least and greatest value of each variable in the training: a state beyond them,
+        by more than a tenth of their distance, is seen as if it were at the edge. Networks
+        extrapolate wildly, and an ODE never forgets.
     generator
         Draws the first weights.
     """
 
     centre: Tensor
     scale: Tensor
+    box: Tensor
 
     def __init__(
-        self, sizes: FieldSizes, centre: Tensor, scale: Tensor, *, generator: torch.Generator
+        self,
+        sizes: FieldSizes,
+        centre: Tensor,
+        scale: Tensor,
+        box: Tensor,
+        *,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.sizes = sizes
         self.register_buffer("centre", centre.float().clone())
         self.register_buffer("scale", scale.float().clone())
+        self.register_buffer("box", ((box - centre) / scale).float())
         width, dim = sizes.width, sizes.dim
         self.token = mlp(sizes.token, width, width=width, n_hidden=1, generator=generator)
         self.covariate = linear(sizes.covariates, width, generator) if sizes.covariates else None
@@ -160,12 +173,13 @@ class ResponseField(torch.nn.Module):
 
         ``crowd`` are cells of each population at the same times, for a field with kernels.
         """
-        z = (x - self.centre) / self.scale
+        place = (x - self.centre) / self.scale
+        z = self._inside(place)
         seen = [z]
         if self.kernels is not None:
             if crowd is None:
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
-            seen.append(self.kernels(z, (crowd.x - self.centre) / self.scale, crowd.mask))
+            seen.append(self.kernels(place, (crowd.x - self.centre) / self.scale, crowd.mask))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:
@@ -179,13 +193,19 @@ class ResponseField(torch.nn.Module):
         beside = torch.cat([z, phi[:, None].expand(-1, z.shape[1], -1)], -1)
         return rate + self.straight(beside) + self.shift(condition)[:, None], score
 
+    def _inside(self, z: Tensor) -> Tensor:
+        """Return the nearest states within the box."""
+        low, high = self.box
+        margin = _MARGIN * (high - low)
+        return torch.clamp(z, low - margin, high + margin)
+
     def log_survival(
         self, x: Float[Tensor, "p n d"], known: Float[Tensor, "p g"]
     ) -> Float[Tensor, "p n"]:
         """Return the log of the mass that untreated cells keep, relative to their population."""
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
-        z = (x - self.centre) / self.scale
+        z = self._inside((x - self.centre) / self.scale)
         return self.survival(torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1))[..., 0]
 
 
