@@ -42,6 +42,7 @@ class TestEveryFunction:
             "tl.cross_validate_response": 13,
             "tl.fit_bridge": 15,
             "tl.fit_flow": 13,
+            "tl.fit_response": 14,
             "tl.simulate": 13,
         }
         assert len(parameters(name)) <= most.get(name, 12)

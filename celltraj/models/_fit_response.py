@@ -255,7 +255,7 @@ def _numbers(condition: Condition, coder: ConditionCoder) -> tuple[Tensor, Tenso
 
 def _with_sigma(interpolant: Interpolant, pairs: Sequence[Pairs], sigma: float) -> Interpolant:
     first = pairs[0]
-    chain = torch.stack([first.before[first.i[:100]], first.after[first.j[:100]]])
+    chain = torch.stack([first.before[first.i[:100].long()], first.after[first.j[:100].long()]])
     gap = torch.zeros(chain.shape[1], dtype=torch.long)
     return interpolant.fit(torch.tensor([0.0, 1.0]), chain, gap, sigma=sigma)
 

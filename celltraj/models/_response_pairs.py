@@ -15,7 +15,7 @@ from celltraj.models._populations import Group, Populations, Treated
 from celltraj.ot import Coupling, Solver, SquaredEuclidean, Unbalanced, wasserstein
 
 _SAMPLE = 500  # cells whose displacement tells that of all
-_DROPPED = 1e-3  # share of the mass of a row of a plan that pairs do without
+_DROPPED = 1e-2  # share of the mass of a row of a plan that pairs do without
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Pairs:
     before, after
         ``(n, d)`` and ``(m, d)`` cells, float32.
     i, j
-        ``(k,)`` indices of coupled cells.
+        ``(k,)`` indices of coupled cells, int32: a cohort has many plans.
     cumulative
         ``(k,)`` running sum of their masses, which ends at 1.
     survival
@@ -46,8 +46,8 @@ class Pairs:
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         at = torch.searchsorted(self.cumulative, uniform, right=True)
         at = at.clamp_(max=len(self.cumulative) - 1)
-        i = self.i[at]
-        return self.before[i], self.after[self.j[at]], self.survival[i]
+        i = self.i[at].long()
+        return self.before[i], self.after[self.j[at].long()], self.survival[i]
 
 
 def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pairs:
@@ -85,8 +85,8 @@ def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pair
         coupling = solver(SquaredEuclidean(x, y), a, b, epsilon=sigma**2)
         sent[these] = n * coupling.row_mass
         i, j, mass = _entries(coupling)
-        rows.append(these[i])
-        columns.append(those[j])
+        rows.append(these[i].int())
+        columns.append(those[j].int())
         masses.append(mass)
     if not rows:
         raise ValueError("no cell type is there both before and after the treatment")

@@ -14,7 +14,7 @@ from celltraj.models._fit import TrainerOptions
 from celltraj.models._response_pairs import Pairs
 from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions
 from celltraj.models.interpolants import Interpolant, sample_path
-from celltraj.models.networks import Crowd, FieldSizes, ResponseField, Situation, linear
+from celltraj.models.networks import Crowd, FieldSizes, ResponseField, Situation, linear, saturated
 
 _MANY = 8  # times the cells of a sample: beyond it drawing with replacement hardly differs
 
@@ -183,10 +183,14 @@ class MetaNetwork(torch.nn.Module):
         self.spread = linear(size, size, generator) if encoder is not None else None
 
     def embed(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return the embeddings ``(p, e)`` of populations; ``(p, 0)`` without an encoder."""
+        """Return the embeddings ``(p, e)`` of populations; ``(p, 0)`` without an encoder.
+
+        Their length saturates: they scale every layer of the field, and what is far from all that
+        was trained on must not scale them by more.
+        """
         if self.encoder is None:
             return features.new_zeros(len(features), 0)
-        return self.encoder(features, mask)
+        return saturated(self.encoder(features, mask))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from celltraj.models._fit import TrainerOptions, run_training
 from celltraj.models.networks import TwoHeads
 
 _MOST_STEPS = 20_000
+_DIVERGED = 1e6  # times the first loss: finite, and lost for good
 _CHECK_EVERY = 250  # steps between checks of an early stop
 DRAWN_AT_ONCE = 50  # steps, in one batch of Lightning's
 Field = TypeVar("Field", bound=torch.nn.Module)
@@ -181,7 +182,8 @@ def train_heads(
     Raises
     ------
     TrainingError
-        The loss is not finite; its ``result`` is the averaged network of the steps before.
+        The loss is not finite, or a million times the first; its ``result`` is the averaged network
+        of the steps before.
     ValueError
         The checkpoint is of another training, or ``patience`` has nothing to check.
     """
@@ -290,7 +292,7 @@ class HeadsTraining(lightning.LightningModule):
         self.points = points
         loss = self.loss(self.field, points)
         value = float(loss.detach())
-        if not math.isfinite(value):
+        if not math.isfinite(value) or value > _DIVERGED * max([1.0, *self.losses[:1]]):
             raise self._error("the loss became", value)
         # weights enter the average only once the loss that they give is known to be finite
         self._average()

@@ -260,6 +260,14 @@ def test_a_loss_that_is_not_finite_stops_at_the_last_good_weights():
     assert not torch.equal(good["net.0.weight"], network().state_dict()["net.0.weight"])
 
 
+def test_a_loss_that_is_lost_for_good_stops_though_it_is_finite():
+    with pytest.raises(TrainingError, match=r"the loss became \d.* at step 31 of 200") as failed:
+        trained(loss=at_step(31, lambda value, field: value * 1e9))
+    assert all(v.isfinite().all() for v in failed.value.result.state_dict().values())
+    # a single bad batch is none
+    trained(20, loss=at_step(15, lambda value, field: value * 1e3))
+
+
 def test_the_last_step_can_fail_as_well():
     with pytest.raises(TrainingError, match="the weights became nan at step 20 of 20") as failed:
         trained(20, loss=at_step(20, infinite_slope))

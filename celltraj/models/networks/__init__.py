@@ -1,6 +1,6 @@
 """Networks, one per file."""
 
-from celltraj.models.networks.crowd import CrowdKernels
+from celltraj.models.networks.crowd import CrowdKernels, saturated
 from celltraj.models.networks.mlp import linear, mlp
 from celltraj.models.networks.response_field import Crowd, FieldSizes, ResponseField, Situation
 from celltraj.models.networks.two_heads import TwoHeads
@@ -14,4 +14,5 @@ __all__ = [
     "TwoHeads",
     "linear",
     "mlp",
+    "saturated",
 ]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-_FAR = 8.0  # bandwidths, or units of log density, at which what is seen saturates
+_FAR = 8.0  # length of a vector at which it saturates, in whatever it is measured
 _FINEST, _COARSEST = -1.5, 0.7  # log bandwidths of the first and the last head, in standard units
 
 
@@ -54,10 +54,10 @@ class CrowdKernels(torch.nn.Module):
         to_mean = logits.softmax(-1) @ far - near
         count = mask.sum(1).to(x.dtype).clamp(min=1).log()
         density = torch.logsumexp(logits, -1) - count[:, None, None]
-        seen = torch.cat([_bounded(to_mean), _bounded(density[..., None])], -1)
+        seen = torch.cat([saturated(to_mean), saturated(density[..., None])], -1)
         return seen.transpose(1, 2).flatten(2)
 
 
-def _bounded(v: Tensor) -> Tensor:
-    """Return vectors whose length saturates: far from a crowd it says no more than far."""
+def saturated(v: Tensor) -> Tensor:
+    """Return vectors whose length saturates at 8: what is far is told no further."""
     return v / (1 + v.square().sum(-1, keepdim=True) / _FAR**2).sqrt()
