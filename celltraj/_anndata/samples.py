@@ -125,6 +125,7 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
             f"no untreated cells: control={list(keys.controls)} is not among {labels[:10]} of "
             f"obs[{keys.conditions[0]!r}]"
         )
+    _check_once(adata, keys, drugs)
     doses = _doses(adata, keys, drugs)
     covariates = _covariates(adata, keys, drugs)
     parts = [populations.astype(str), drugs, doses, covariates]
@@ -142,7 +143,10 @@ def _drugs(adata: AnnData, keys: ResponseKeys) -> pd.DataFrame:
     """Return the drugs of each cell as text, None where there is none."""
     drugs = adata.obs[list(keys.conditions)].astype(object)
     absent = drugs.isna() | drugs.astype(str).isin(keys.controls)
-    drugs = drugs.astype(str).astype(object).mask(absent, None)
+    return drugs.astype(str).astype(object).mask(absent, None)
+
+
+def _check_once(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> None:
     for one, other in itertools.combinations(keys.conditions, 2):
         twice = drugs[one].notna() & (drugs[one] == drugs[other])
         if twice.any():
@@ -150,7 +154,6 @@ def _drugs(adata: AnnData, keys: ResponseKeys) -> pd.DataFrame:
                 f"cell {adata.obs_names[twice][0]!r} has {drugs[one][twice].iloc[0]!r} both in "
                 f"obs[{one!r}] and in obs[{other!r}]; leave one of them empty"
             )
-    return drugs
 
 
 def _doses(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.DataFrame:

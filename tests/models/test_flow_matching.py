@@ -298,7 +298,9 @@ def test_causal_weights_wait_for_earlier_gaps():
 
 def test_an_epoch_draws_as_many_points_as_there_are_cells():
     cells = gaussians(400)
-    assert FlowTraining(max_epochs=3, batch_size=512).n_steps(cells) == 3 * math.ceil(1200 / 512)
+    assert FlowTraining(max_epochs=3, batch_size=512).n_steps(cells.n_cells) == 3 * math.ceil(
+        1200 / 512
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_reloaded_bridge_predicts_the_same(tmp_path, drift):
 
 
 def test_missing_and_future_formats_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"bridge\.save"):
+    with pytest.raises(FileNotFoundError, match=r"model\.save"):
         ct.load(tmp_path)
     (tmp_path / "bridge.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ValueError, match="update celltraj"):
