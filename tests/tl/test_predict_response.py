@@ -1,0 +1,185 @@
+"""Predictions for populations never treated: what comes back, and what is refused or told."""
+
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+import celltraj as ct
+
+KEYS = {"population_key": "donor", "condition_key": "drug", "control": "DMSO"}
+TINY = ct.models.ResponseTraining(max_steps=60, n_context=32, batch_size=32, width=32)
+SHIFT = 2.0
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """Return four donors, whose treated cells are moved by the same vector."""
+    rng = np.random.default_rng(0)
+    parts, obs = [], []
+    for donor in range(4):
+        for drug in ("DMSO", "a/b"):
+            parts.append(rng.normal(size=(40, 3)) + (drug == "a/b") * SHIFT)
+            obs += [(f"donor {donor}", drug)] * 40
+    table = pd.DataFrame(obs, columns=["donor", "drug"]).set_axis([f"c{k}" for k in range(320)])
+    var = pd.DataFrame(index=["CD4", "CD8", "CD19"])
+    return ad.AnnData(np.concatenate(parts), obs=table, var=var)
+
+
+@pytest.fixture(scope="module")
+def model(cohort):
+    return ct.tl.fit_response(cohort.copy(), training=TINY, progress=False, **KEYS)
+
+
+@pytest.fixture
+def new(cohort):
+    return cohort[(cohort.obs["donor"] == "donor 0") & (cohort.obs["drug"] == "DMSO")].copy()
+
+
+def predict(model, adata, **options):
+    options = {"condition": "a/b", "progress": False} | options
+    return ct.tl.predict_response(model, adata, **options)
+
+
+def test_one_cell_for_each_untreated_one_under_its_name(model, cohort, new):
+    predicted = predict(model, cohort)  # treated cells are left out
+    untreated = cohort[cohort.obs["drug"] == "DMSO"]
+    assert predicted.obs_names.tolist() == untreated.obs_names.tolist()
+    assert predicted.obs["population"].astype(str).tolist() == untreated.obs["donor"].tolist()
+    assert predicted.obs["condition"].unique().tolist() == ["a/b"]
+    alone = predict(model, new)
+    assert alone.obs_names.tolist() == new.obs_names.tolist()
+
+
+def test_a_shift_common_to_all_is_found(cohort, new):
+    training = ct.models.ResponseTraining(max_steps=600, n_context=32, batch_size=64, width=32)
+    model = ct.tl.fit_response(cohort.copy(), training=training, progress=False, **KEYS)
+    moved = (predict(model, new).X - new.X).mean(0)
+    # the donor was trained on: forty cells a side tell his shift to sqrt(2 / 40)
+    np.testing.assert_allclose(moved, SHIFT, atol=3.5 * np.sqrt(2 / 40))
+
+
+def test_the_same_seed_gives_the_same_cells_and_the_global_state_is_left_alone(model, new):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    one, same = predict(model, new), predict(model, new)
+    np.testing.assert_array_equal(one.X, same.X)
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])
+
+
+def test_the_order_of_variables_is_repaired_and_other_sets_are_named(model, new):
+    expected = predict(model, new).X
+    np.testing.assert_array_equal(predict(model, new[:, ::-1].copy()).X, expected)
+    sparse = new.copy()
+    sparse.X = csr_matrix(new.X)
+    np.testing.assert_array_equal(predict(model, sparse).X, expected)
+    with pytest.raises(ValueError, match=r"missing are \['CD19'\]"):
+        predict(model, new[:, :2].copy())
+    other = new.copy()
+    other.var_names = ["CD4", "CD8", "CD3"]
+    with pytest.raises(ValueError, match=r"missing are \['CD19'\]; not in the training.*\['CD3'\]"):
+        predict(model, other)
+
+
+def test_an_unknown_drug_lists_the_known_ones(model, new):
+    with pytest.raises(ValueError, match=r"unknown drug 'x'; known are \['a/b'\]"):
+        predict(model, new, condition="x")
+    with pytest.raises(ValueError, match="has no doses"):
+        predict(model, new, dose=1.0)
+    table = pd.DataFrame({"f": [1.0]}, index=["x"])
+    with pytest.raises(ValueError, match="fitted without features"):
+        predict(model, new, condition="x", condition_features=table)
+
+
+def test_a_drug_never_given_is_predicted_from_its_features(cohort, new):
+    features = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["a/b"])
+    model = ct.tl.fit_response(
+        cohort.copy(), condition_features=features, training=TINY, progress=False, **KEYS
+    )
+    same = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["x"])
+    found = predict(model, new, condition="x", condition_features=same)
+    np.testing.assert_array_equal(found.X, predict(model, new).X)
+    with pytest.raises(ValueError, match=r"known are.*pass condition_features="):
+        predict(model, new, condition="x")
+
+
+def test_bad_cells_are_named(model, new):
+    broken = new.copy()
+    broken.X[3, 1] = np.nan
+    with pytest.raises(ValueError, match=f"1 cells have NaN.*{broken.obs_names[3]!r}"):
+        predict(model, broken)
+    treated = new.copy()
+    treated.obs["drug"] = "a/b"
+    with pytest.raises(ValueError, match="no untreated cells"):
+        predict(model, treated)
+    with pytest.raises(ValueError, match="no cells to predict from"):
+        predict(model, new[:0].copy())
+    with pytest.raises(TypeError, match="expected a response"):
+        predict("model", new)
+
+
+def test_doubtful_populations_are_told(model, new):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict(model, new)
+    with pytest.warns(ct.DataWarning, match=r"fewer than 10 untreated cells in {'donor 0': 5}"):
+        assert predict(model, new[:5].copy()).n_obs == 5
+    counts = new.copy()
+    counts.X = np.random.default_rng(0).poisson(500, size=new.shape).astype(float)
+    with pytest.warns(ct.DataWarning) as told:
+        predicted = predict(model, counts)
+    texts = [str(one.message) for one in told]
+    assert any("raw counts given to a model of logarithms" in text for text in texts)
+    assert any("'donor 0' is unlike those of the training" in text for text in texts)
+    assert predicted.obs["outside"].all()
+    assert not predict(model, new).obs["outside"].mean() > 0.1
+
+
+def test_cells_without_columns_are_one_new_population(model, new):
+    bare = ad.AnnData(new.X, obs=pd.DataFrame(index=new.obs_names), var=new.var)
+    predicted = predict(model, bare)
+    assert predicted.obs["population"].unique().tolist() == ["new"]
+    np.testing.assert_array_equal(predicted.X, predict(model, new).X)
+
+
+def test_what_comes_back_survives_a_file_and_is_drawn_from_it(model, new, tmp_path):
+    predict(model, new).write_h5ad(tmp_path / "predicted.h5ad")
+    reloaded = ad.read_h5ad(tmp_path / "predicted.h5ad")
+    support = reloaded.uns["celltraj"]["response"]["support"]
+    assert support["population"].tolist() == ["donor 0"]
+    assert len(ct.pl.response(new, reloaded, show=False)) == 1
+
+
+def test_a_saved_model_predicts_the_same_cells(model, new, tmp_path):
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(
+        predict(ct.load(tmp_path / "model"), new).X, predict(model, new).X
+    )
+
+
+def test_a_population_without_control_is_named(cohort):
+    bare = (cohort.obs["donor"] == "donor 2") & (cohort.obs["drug"] == "DMSO")
+    with pytest.raises(ValueError, match="population 'donor 2' has treated cells and no control"):
+        ct.tl.fit_response(cohort[~bare].copy(), training=TINY, progress=False, **KEYS)
+
+
+def test_cells_that_die_are_predicted(cohort):
+    dying = cohort.copy()
+    # a second type far away, of which one in ten is left after the drug
+    far = dying.obs["drug"].eq("DMSO") & (np.arange(320) % 2 == 0)
+    gone = dying.obs["drug"].eq("a/b") & (np.arange(320) % 20 == 0)
+    dying.obs["type"] = np.where(far | gone, "far", "near")
+    dying.X[(far | gone).to_numpy()] += 30
+    kept = dying[~(dying.obs["drug"].eq("a/b") & (np.arange(320) % 2 == 0) & ~gone)].copy()
+    training = ct.models.ResponseTraining(max_steps=300, n_context=32, batch_size=64, width=32)
+    flow = ct.models.MetaFlow(coupling=ct.ot.Unbalanced(tau_a=0.5), n_kernels=0)
+    model = ct.tl.fit_response(
+        kept, cell_type_key="type", flow=flow, training=training, progress=False, **KEYS
+    )
+    predicted = predict(model, kept[kept.obs["drug"] == "DMSO"].copy())
+    mass = predicted.obs.groupby("type", observed=True)["survival"].mean()
+    assert mass["far"] < 0.6 < 1.2 < mass["near"]
