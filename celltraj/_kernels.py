@@ -135,6 +135,23 @@ def take_kept(plan, row, share, columns, values):
                 k += 1
 
 
+@njit(cache=True, nogil=True)
+def least_kept(first, values, mass, gone, least):
+    """Write the least value of each row that stays when its smallest, ``mass`` of it, are dropped.
+
+    Rows are compressed; ``gone`` of each row is missing already and counts as dropped.
+    """
+    for i in range(len(first) - 1):
+        ordered = np.sort(values[first[i] : first[i + 1]])
+        dropped = gone[i]
+        most = mass * (ordered.sum() + gone[i])
+        for value in ordered:
+            dropped += value
+            if dropped > most:
+                least[i] = value
+                break
+
+
 @njit(cache=True, nogil=True, fastmath=_SUMS)
 def gram_dense(plan, scale, v, out):
     """Add ``P' diag(scale) P v`` to ``out`` while each row is in the cache."""

@@ -2,12 +2,13 @@
 
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling, Effort, Transport
 from celltraj.ot._exact import Exact, ExactCoupling, PlanCoupling, exact_matching, wasserstein
 from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
 from celltraj.ot._solve import Solver, Unbalanced, solve
+from celltraj.ot._sparse_coupling import SparseCoupling
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "ReferenceCost",
     "Sinkhorn",
     "Solver",
+    "SparseCoupling",
     "SparseNewtonSinkhorn",
     "SquaredEuclidean",
+    "Transport",
     "Unbalanced",
     "exact_matching",
     "solve",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from celltraj._kernels import count_kept, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 
@@ -39,6 +41,31 @@ class Effort:
     factorisations: int = 0
     dropped_mass: float = 0.0
     fallbacks: list[str] = field(default_factory=list)
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """What carries mass over one gap: a :class:`Coupling`, or a :class:`SparseCoupling`."""
+
+    @property
+    def row_mass(self) -> Tensor:
+        """Return the ``(n,)`` row sums of the plan."""
+
+    @property
+    def column_mass(self) -> Tensor:
+        """Return the ``(m,)`` column sums of the plan."""
+
+    def push(self, v: Tensor) -> Tensor:
+        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+
+    def pull(self, v: Tensor) -> Tensor:
+        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+
+    def entropy(self) -> Tensor:
+        """Return the ``(n,)`` entropy of where each earlier cell goes, in nats."""
+
+    def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
+        """Return the plan without its smallest entries, ``mass`` of each row."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +137,15 @@ class Coupling:
         """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
         return torch.cat([block @ v for _, block in self._plan_blocks()])
 
+    def entropy(self) -> Earlier:
+        """Return the ``(n,)`` entropy of where each earlier cell goes, in nats; NaN for nowhere."""
+        parts = []
+        for rows, cost in self.cost.blocks():
+            log_plan = (self.f[rows, None] + self.g[None] - cost) / self.epsilon
+            plan = log_plan.exp()
+            parts.append((plan * log_plan.clamp(min=torch.finfo(plan.dtype).min)).sum(1))
+        return self.row_mass.log() - torch.cat(parts) / self.row_mass
+
     def growth(self) -> Earlier:
         """Return the ``(n,)`` posterior growth: mass a cell sends over the mass it was given.
 
@@ -148,7 +184,8 @@ class Coupling:
         """
         if not 0 <= mass < 1:
             raise ValueError(f"mass must lie in [0, 1); found {mass}")
-        return csr_array(vstack([_largest(block, mass) for _, block in self._plan_blocks()]))
+        blocks = (_sparse_block(block.numpy(), mass) for _, block in self._plan_blocks())
+        return csr_array(vstack(list(blocks)))
 
     def extend(self, cost: Cost) -> Tensor:
         r"""Return the ``(k,)`` potentials of ``k`` unseen earlier cells, by the c-transform.
@@ -199,12 +236,29 @@ def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum(found - local * m, torch.tensor(m - 1))
 
 
-def _largest(block: Tensor, mass: float) -> csr_array:
-    """Return the entries of each row that stay when the smallest, ``mass`` of it, are dropped."""
-    ordered, order = block.sort(1)
-    kept = ordered.cumsum(1) > mass * ordered.sum(1, keepdim=True)
-    stays = torch.zeros_like(kept).scatter_(1, order, kept)
-    return csr_array(np.where(stays.numpy(), block.numpy(), 0.0))
+def drop_smallest(plan: csr_array, mass: float, gone: np.ndarray | None = None) -> csr_array:
+    """Return a plan without the smallest entries of each row, ``mass`` of it.
+
+    ``gone (n,)`` of each row is missing already and counts as dropped.
+    """
+    least = np.full(plan.shape[0], np.inf)
+    gone = np.zeros(plan.shape[0]) if gone is None else gone
+    least_kept(plan.indptr, plan.data, mass, gone, least)
+    stays = plan.data >= np.repeat(least, np.diff(plan.indptr))
+    counts = np.concatenate([[0], np.cumsum(stays)])[plan.indptr]
+    return csr_array((plan.data[stays], plan.indices[stays], counts), shape=plan.shape)
+
+
+def _sparse_block(plan: np.ndarray, mass: float) -> csr_array:
+    """Return a dense block of rows without its smallest entries."""
+    row, counts = plan.sum(1), np.zeros(len(plan), dtype=np.int64)
+    # what is below this bound holds less than ``mass`` in all, and need not be sorted
+    count_kept(plan, row, mass, counts)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    columns, values = np.empty(first[-1], dtype=np.int32), np.empty(first[-1])
+    take_kept(plan, row, mass, columns, values)
+    kept = csr_array((values, columns, first), shape=plan.shape)
+    return drop_smallest(kept, mass, gone=np.maximum(row - kept.sum(1), 0))
 
 
 def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:

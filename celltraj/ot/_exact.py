@@ -8,11 +8,11 @@ import numpy as np
 import ot as pot
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor
 
-from celltraj._typing import Earlier, Later, Plan
+from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._problem import Problem
+from celltraj.ot._sparse_coupling import SparseCoupling
 
 
 def wasserstein(
@@ -105,17 +105,17 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
 
 
 @dataclass(frozen=True)
-class PlanCoupling:
+class PlanCoupling(SparseCoupling):
     """Hold a coupling as the few entries of its plan.
 
     Parameters
     ----------
+    plan
+        ``(n, m)`` sparse plan.
     cost
         ``(n, m)`` ground cost.
     a, b
         ``(n,)`` and ``(m,)`` marginals.
-    plan
-        ``(n, m)`` sparse plan.
     marginal_error
         L1 distance of both marginals of the plan from ``a`` and ``b``.
 
@@ -126,7 +126,7 @@ class PlanCoupling:
     >>> from celltraj.ot import PlanCoupling, SquaredEuclidean
     >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
     >>> stay = csr_array([[0.5, 0.0], [0.0, 0.5]])
-    >>> PlanCoupling(SquaredEuclidean(x, x), half, half, stay, 0.0).pull(x) / half[:, None]
+    >>> PlanCoupling(stay, SquaredEuclidean(x, x), half, half, 0.0).pull(x) / half[:, None]
     tensor([[0.],
             [9.]], dtype=torch.float64)
     """
@@ -134,33 +134,7 @@ class PlanCoupling:
     cost: Cost
     a: Earlier
     b: Later
-    plan: csr_array
     marginal_error: float
-
-    def push(self, v: Tensor) -> Tensor:
-        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
-        return torch.from_numpy(self.plan.T @ v.numpy())
-
-    def pull(self, v: Tensor) -> Tensor:
-        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
-        return torch.from_numpy(self.plan @ v.numpy())
-
-    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``."""
-        entries = self.plan.tocoo()
-        chosen = torch.multinomial(
-            torch.from_numpy(entries.data), n, replacement=True, generator=generator
-        ).numpy()
-        i, j = entries.coords
-        return torch.from_numpy(i[chosen]).long(), torch.from_numpy(j[chosen]).long()
-
-    def to_dense(self) -> Plan:
-        """Return the full ``(n, m)`` plan."""
-        return torch.from_numpy(self.plan.toarray())
-
-    def to_sparse(self, *, mass: float = 0.0) -> csr_array:
-        """Return the plan as a ``(n, m)`` CSR array; it has few entries, and none is dropped."""
-        return self.plan
 
 
 @dataclass(frozen=True)
@@ -169,12 +143,12 @@ class ExactCoupling(PlanCoupling):
 
     Parameters
     ----------
+    plan
+        ``(n, m)`` sparse plan.
     cost
         ``(n, m)`` ground cost.
     a, b
         ``(n,)`` and ``(m,)`` marginals.
-    plan
-        ``(n, m)`` sparse plan.
     marginal_error
         L1 distance of both marginals of the plan from ``a`` and ``b``.
     f, g
@@ -244,7 +218,7 @@ class Exact:
         sparse = csr_array(plan)
         error = np.abs(plan.sum(1) - a.numpy()).sum() + np.abs(plan.sum(0) - b.numpy()).sum()
         f, g = torch.from_numpy(log["u"]), torch.from_numpy(log["v"])
-        return ExactCoupling(cost, a, b, sparse, float(error), f, g)
+        return ExactCoupling(sparse, cost, a, b, float(error), f, g)
 
 
 def _check_optimal(log: dict) -> None:

@@ -115,4 +115,4 @@ def _scaled(cost: Cost, a: Earlier, b: Later, plan: csr_array) -> PlanCoupling:
         )
         if error < _EVEN:
             break
-    return PlanCoupling(cost, a, b, plan, float(error))
+    return PlanCoupling(plan, cost, a, b, float(error))

@@ -1,0 +1,92 @@
+"""A coupling given by the entries of its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from celltraj._typing import Earlier, Later, Plan
+from celltraj.ot._coupling import drop_smallest
+
+
+@dataclass(frozen=True)
+class SparseCoupling:
+    """Hold a plan of which most entries are zero; nothing is known of its cost.
+
+    Parameters
+    ----------
+    plan
+        ``(n, m)`` sparse plan, rows are the earlier cells; not negative.
+
+    Raises
+    ------
+    ValueError
+        An entry is negative or not finite, or all are zero.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from celltraj.ot import SparseCoupling
+    >>> SparseCoupling(csr_array([[0.5, 0.0], [0.25, 0.25]])).column_mass
+    tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+
+    plan: csr_array
+
+    def __post_init__(self) -> None:
+        total = float(self.plan.sum())
+        if not 0 < total < float("inf") or self.plan.data.min() < 0:
+            raise ValueError(
+                "a plan needs finite entries that are not negative and not all zero; found a sum "
+                f"of {total:g} and a least entry of {self.plan.data.min(initial=0):g}"
+            )
+
+    @cached_property
+    def row_mass(self) -> Earlier:
+        """Return the ``(n,)`` row sums of the plan."""
+        return torch.from_numpy(self.plan.sum(1)).double()
+
+    @cached_property
+    def column_mass(self) -> Later:
+        """Return the ``(m,)`` column sums of the plan."""
+        return torch.from_numpy(self.plan.sum(0)).double()
+
+    def push(self, v: Tensor) -> Tensor:
+        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+        return torch.from_numpy(self.plan.T @ v.numpy())
+
+    def pull(self, v: Tensor) -> Tensor:
+        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+        return torch.from_numpy(self.plan @ v.numpy())
+
+    def entropy(self) -> Earlier:
+        """Return the ``(n,)`` entropy of where each earlier cell goes, in nats; NaN for nowhere."""
+        mass = self.plan.copy()
+        positive = mass.data > 0
+        mass.data[positive] *= -torch.from_numpy(mass.data[positive]).log().numpy()
+        total = self.row_mass
+        return torch.from_numpy(mass.sum(1)) / total + total.log()
+
+    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``."""
+        entries = self.plan.tocoo()
+        chosen = torch.multinomial(
+            torch.from_numpy(entries.data), n, replacement=True, generator=generator
+        ).numpy()
+        i, j = entries.coords
+        return torch.from_numpy(i[chosen]).long(), torch.from_numpy(j[chosen]).long()
+
+    def to_dense(self) -> Plan:
+        """Return the full ``(n, m)`` plan."""
+        return torch.from_numpy(self.plan.toarray())
+
+    def to_sparse(self, *, mass: float = 0.0) -> csr_array:
+        """Return the plan as a ``(n, m)`` CSR array, without its smallest entries.
+
+        ``mass`` is the share of each row's mass that may be dropped, in [0, 1).
+        """
+        return drop_smallest(self.plan, mass) if mass else self.plan
