@@ -22,12 +22,19 @@ class Snapshots:
         ``T`` tensors ``(n_k, d)``; stored as float64.
     weights
         ``T`` tensors ``(n_k,)``, non-negative, normalised here to sum to one; uniform when omitted.
+    growth
+        ``T`` tensors ``(n_k,)`` of the net growth that is expected of each cell, in 1/[t]; none
+        expected when omitted.
+    sizes
+        ``(T,)`` sizes of the population in any unit, relative to the first here; all equal when
+        omitted.
 
     Raises
     ------
     ValueError
         Fewer than two times, times not increasing, unequal dimensions, an empty or non-finite
-        cloud, negative weights or weights that sum to zero.
+        cloud, negative weights or weights that sum to zero, growth that is not finite, sizes that
+        are not positive.
 
     Examples
     --------
@@ -40,6 +47,8 @@ class Snapshots:
     times: tuple[float, ...]
     x: tuple[Tensor, ...]
     weights: tuple[Tensor, ...] = ()
+    growth: tuple[Tensor, ...] = ()
+    sizes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         times = tuple(float(t) for t in self.times)
@@ -50,6 +59,8 @@ class Snapshots:
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "growth", _checked_growth(times, self.growth, x))
+        object.__setattr__(self, "sizes", _checked_sizes(times, self.sizes))
 
     @property
     def dim(self) -> int:
@@ -85,7 +96,19 @@ class Snapshots:
             tuple(self.times[k] for k in keep),
             tuple(self.x[k] for k in keep),
             tuple(self.weights[k] for k in keep),
+            tuple(self.growth[k] for k in keep) if self.growth else (),
+            tuple(self.sizes[k] for k in keep),
         )
+
+    def expected(self, k: int) -> Tensor:
+        """Return what share of the descendants over gap ``k`` each cell before it is to send.
+
+        ``a_i`` proportional to ``w_i exp(growth_i gap)``; the weights where no growth is expected.
+        """
+        if not self.growth:
+            return self.weights[k]
+        # weights of zero stay zero: log 0 is minus infinity
+        return torch.softmax(self.weights[k].log() + self.growth[k] * self.gaps[k], 0)
 
 
 def _check_clouds(times: tuple[float, ...], x: tuple[Tensor, ...]) -> None:
@@ -116,3 +139,30 @@ def _normalised(time: float, weights: Tensor, n: int) -> Tensor:
             f"found minimum {float(w.min()):g}, sum {float(w.sum()):g}"
         )
     return w / w.sum()
+
+
+def _checked_growth(
+    times: tuple[float, ...], growth: tuple[Tensor, ...], x: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    rates = tuple(torch.as_tensor(g, dtype=torch.float64) for g in growth)
+    if not rates:
+        return ()
+    if len(rates) != len(times):
+        raise ValueError(f"{len(times)} times but growth of {len(rates)}")
+    for t, rate, cloud in zip(times, rates, x, strict=True):
+        if rate.shape != (len(cloud),) or not torch.isfinite(rate).all():
+            raise ValueError(
+                f"growth at time {t:g} has shape {tuple(rate.shape)}; expected {len(cloud)} finite "
+                "rates"
+            )
+    return rates
+
+
+def _checked_sizes(times: tuple[float, ...], sizes: tuple[float, ...]) -> tuple[float, ...]:
+    values = tuple(float(size) for size in sizes) or (1.0,) * len(times)
+    if len(values) != len(times) or not all(0 < size < float("inf") for size in values):
+        raise ValueError(
+            f"sizes of the population must be a positive number for each of the {len(times)} "
+            f"times; found {values}"
+        )
+    return tuple(size / values[0] for size in values)

@@ -40,8 +40,8 @@ class TestEveryFunction:
         # where it begins and ends, how often it is seen, and with what noise
         most = {
             "tl.cross_validate_response": 13,
-            "tl.fit_bridge": 15,
-            "tl.fit_flow": 13,
+            "tl.fit_bridge": 18,
+            "tl.fit_flow": 15,
             "tl.fit_response": 14,
             "tl.simulate": 13,
         }

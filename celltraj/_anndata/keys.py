@@ -6,58 +6,12 @@ braces for an argument's value. docs/keys.md shows the same table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from celltraj._anndata.key import PROJECTION, ROOT, Key, record_keys
+from celltraj._anndata.keys_lineage import COUPLINGS, LINEAGE
 
-
-@dataclass(frozen=True)
-class Key:
-    """Describe one place in AnnData.
-
-    Parameters
-    ----------
-    slot
-        ``"obs"``, ``"obsm"``, ``"layers"`` or ``"uns"``.
-    path
-        The key, or the keys from the outermost dict inwards.
-    content
-        What is there.
-    unit
-        Its unit, ``"-"`` where there is none.
-    written_by
-        The function that writes it, ``"you"`` where the package only reads.
-    """
-
-    slot: str
-    path: tuple[str, ...]
-    content: str
-    unit: str
-    written_by: str
-
-    def at(self, **values: str) -> tuple[str, ...]:
-        """Return the path with its braces filled in.
-
-        Examples
-        --------
-        >>> from celltraj._anndata.keys import VELOCITY
-        >>> VELOCITY.at(key="bridge")
-        ('X_bridge_velocity',)
-        """
-        return tuple(part.format(**values) for part in self.path)
-
-
-ROOT = "celltraj"  # everything in uns is below this key
-PROJECTION = "projection"  # the record of the way from genes to components and back
 _FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
 _SIMULATE, _INTERPOLATE = "tl.simulate", "tl.interpolate"
 _RESPOND, _EMBED = "tl.predict_response", "tl.embed_populations"
-
-
-def _record(name: str, fields: dict[str, str], written_by: str) -> tuple[Key, ...]:
-    return tuple(
-        Key("uns", (ROOT, name, field), content, "-", written_by)
-        for field, content in fields.items()
-    )
-
 
 VELOCITY = Key(
     "obsm",
@@ -94,7 +48,7 @@ READ = (
 )
 FIT_BRIDGE = (
     VELOCITY,
-    *_record(
+    *record_keys(
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
@@ -118,7 +72,7 @@ FIT_FLOW = (
         "[x]/[t]",
         _FLOW,
     ),
-    *_record(
+    *record_keys(
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
@@ -132,7 +86,7 @@ FIT_FLOW = (
         _FLOW,
     ),
 )
-FIT_RESPONSE = _record(
+FIT_RESPONSE = record_keys(
     "{key}",
     {
         "params": "arguments as used: population_key, condition_key, control, use_rep, flow, "
@@ -177,7 +131,7 @@ SIMULATE = (
         _SIMULATE,
     ),
     Key("obsm", ("{use_rep}",), "the states, unless use_rep is `X`", "[x]", _SIMULATE),
-    *_record(
+    *record_keys(
         "simulate",
         _SAMPLE_FIELDS | {"n_evaluations": "calls of the velocity that the solver took"},
         _SIMULATE,
@@ -186,7 +140,7 @@ SIMULATE = (
 INTERPOLATE = (
     Key("obs", ("time",), "time of the drawn cells", "[t]", _INTERPOLATE),
     Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
-    *_record("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
+    *record_keys("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
 )
 _PROJECTION_FIELDS = {
     "params": "arguments as used: use_rep (key_added), layer (if given), n_comps, fit_on (column, "
@@ -205,7 +159,7 @@ PCA_MODEL = (
         "[x]",
         "pp.pca_model",
     ),
-    *_record(PROJECTION, _PROJECTION_FIELDS, "pp.pca_model"),
+    *record_keys(PROJECTION, _PROJECTION_FIELDS, "pp.pca_model"),
 )
 PROJECT = (
     Key(
@@ -215,7 +169,7 @@ PROJECT = (
         "[x]",
         "pp.project",
     ),
-    *_record(PROJECTION, _PROJECTION_FIELDS, "pp.project"),
+    *record_keys(PROJECTION, _PROJECTION_FIELDS, "pp.project"),
 )
 PREDICT_RESPONSE = (
     Key("obs", ("population",), "population of the untreated cell", "-", _RESPOND),
@@ -236,7 +190,7 @@ PREDICT_RESPONSE = (
     ),
     Key("obs", ("{cell_type_key}",), "cell type of the untreated cell, if known", "-", _RESPOND),
     Key("obsm", ("{use_rep}",), "the predicted states, unless use_rep is `X`", "[x]", _RESPOND),
-    *_record(
+    *record_keys(
         "response",
         _SAMPLE_FIELDS
         | {
@@ -247,7 +201,7 @@ PREDICT_RESPONSE = (
         },
         _RESPOND,
     ),
-    *_record(
+    *record_keys(
         PROJECTION,
         {
             name: f"{content}; that of the model, if it has one"
@@ -282,9 +236,11 @@ EMBED_POPULATIONS = (
         _EMBED,
     ),
     Key("obs", ("{column}",), "every column that is constant in all populations", "yours", _EMBED),
-    *_record("embedding", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, _EMBED),
+    *record_keys("embedding", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, _EMBED),
 )
-DECODE = _record("decode", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, "tl.decode")
+DECODE = record_keys(
+    "decode", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, "tl.decode"
+)
 KEYS = (
     *READ,
     *FIT_BRIDGE,
@@ -298,4 +254,6 @@ KEYS = (
     *PCA_MODEL,
     *PROJECT,
     *DECODE,
+    *LINEAGE,
 )
+__all__ = ["COUPLINGS", "KEYS", "PROJECTION", "ROOT", "Key"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from scipy.sparse import issparse
 from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
-from celltraj.models import Bridge, Process
+from celltraj.models import Bridge, Process, population_sizes
 
 _FEW_VARIABLES = 50
 _FEW_CELLS = 10
@@ -146,8 +147,42 @@ def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndar
     return w
 
 
+def read_rates(adata: AnnData, key: str) -> np.ndarray:
+    """Return the ``(n_obs,)`` rates of growth in ``obs``, in 1/[t].
+
+    Raises
+    ------
+    KeyError
+        ``key`` is not in ``obs``.
+    ValueError
+        Rates that are not finite numbers.
+    """
+    if key not in adata.obs:
+        raise KeyError(
+            f"no growth in adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}. Run "
+            "ct.pp.score_growth(adata), or pass growth_key= with rates of your own, or None"
+        )
+    column = adata.obs[key]
+    if column.dtype.kind not in "fiu":
+        raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
+    rates = column.to_numpy(dtype=float, na_value=np.nan)
+    bad = ~np.isfinite(rates)
+    if bad.any():
+        raise ValueError(
+            f"adata.obs[{key!r}] is missing or infinite for {int(bad.sum())} cells (first: "
+            f"{adata.obs_names[bad][0]!r}); give 0 where nothing is expected"
+        )
+    return rates
+
+
 def read_snapshots(
-    adata: AnnData, *, time_key: str, use_rep: str | None, weights_key: str | None = None
+    adata: AnnData,
+    *,
+    time_key: str,
+    use_rep: str | None,
+    weights_key: str | None = None,
+    growth_key: str | None = None,
+    counts: str | Sequence[float] = "proportions",
 ) -> tuple[Snapshots, str]:
     """Return the validated snapshots and the name of the representation that was read."""
     times = read_times(adata, time_key)
@@ -163,7 +198,13 @@ def read_snapshots(
     if weights_key is not None:
         w = read_weights(adata, weights_key, times)
         weights = tuple(torch.from_numpy(w[times == t]) for t in unique)
-    snapshots = Snapshots(tuple(unique), clouds, weights)
+    growth: tuple[torch.Tensor, ...] = ()
+    if growth_key is not None:
+        rates = read_rates(adata, growth_key)
+        growth = tuple(torch.from_numpy(rates[times == t]) for t in unique)
+    numbers = [len(cloud) for cloud in clouds]
+    sizes = population_sizes(unique.tolist(), numbers, counts)
+    snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
     for message in _doubts(snapshots, name):
         warnings.warn(message, DataWarning, stacklevel=3)
     return snapshots, name

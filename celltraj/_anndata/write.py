@@ -192,3 +192,26 @@ def write_record(adata: AnnData, record: dict[str, Any], key: str) -> None:
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.uns[ROOT] = {**adata.uns.get(ROOT, {}), key: record}
     logger.info("wrote adata.uns[%r][%r]: %s", ROOT, key, ", ".join(record))
+
+
+def annotated(adata: AnnData, copy: bool) -> AnnData:  # noqa: FBT001
+    """Return ``adata`` itself, or a copy in memory to write to."""
+    if not copy:
+        return adata
+    return adata.to_memory() if adata.isbacked else adata.copy()
+
+
+def write_columns(
+    adata: AnnData, record: dict[str, Any], key: str, columns: dict[str, np.ndarray]
+) -> None:
+    """Write columns to ``obs``, matrices to ``obsm``, and what they are to ``uns``."""
+    with warnings.catch_warnings():
+        # a view becomes an AnnData of its own, as anndata has it for every write
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        for name, values in columns.items():
+            if values.ndim == 1:
+                adata.obs[name] = values
+            else:
+                adata.obsm[name] = values
+            logger.info("wrote adata.%s[%r]", "obs" if values.ndim == 1 else "obsm", name)
+    write_record(adata, record, key)

@@ -8,7 +8,10 @@ from celltraj.models._fit_flow import FlowTraining, fit_flow
 from celltraj.models._fit_response import MetaFlow, fit_response
 from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
+from celltraj.models._growth import population_sizes
+from celltraj.models._landing import land
 from celltraj.models._likelihood import log_density
+from celltraj.models._lineage import Lineage, band_of, joint_masses
 from celltraj.models._meta_flow_matching import MetaFlowMatching, Response
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
@@ -98,6 +101,7 @@ __all__ = [
     "Interpolant",
     "KernelReference",
     "KineticInterpolant",
+    "Lineage",
     "LinearInterpolant",
     "LotkaVolterra",
     "MetaFlow",
@@ -138,12 +142,16 @@ __all__ = [
     "Treated",
     "TrigonometricInterpolant",
     "Vortex",
+    "band_of",
     "default_sigma",
     "fit_bridge",
     "fit_flow",
     "fit_response",
+    "joint_masses",
+    "land",
     "load",
     "log_density",
+    "population_sizes",
     "refine",
     "remove_checkpoint",
     "simulate",

@@ -13,16 +13,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells
+from celltraj._typing import Cells, Earlier
 from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
+from celltraj.models._lineage import Lineage
+from celltraj.models._masses import Masses, masses_of
 from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models._process import Affine, Reference, sigma_of
-from celltraj.ot import Coupling, Solver, exact_matching
+from celltraj.ot import Coupling, Solver, exact_matching, systematic
+
+_DRAWN = 4  # pairs drawn for each that is kept by its mass
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Bridge:
         Drift and score of the bridge.
     rounds
         What each round of a refinement reached; empty without one.
+    masses
+        What cells send and meet; None where the couplings keep the mass of every cell.
 
     Examples
     --------
@@ -99,6 +106,7 @@ class Bridge:
     couplings: tuple[Coupling, ...]
     field: PlugInField | NeuralField
     rounds: tuple[Round, ...] = ()
+    masses: Masses | None = None
 
     @property
     def history(self) -> pd.DataFrame:
@@ -115,6 +123,17 @@ class Bridge:
     def dim(self) -> int:
         """Number of state variables d."""
         return self.snapshots.dim
+
+    @property
+    def lineage(self) -> Lineage:
+        """Return the couplings of the bridge as what ties its snapshots together."""
+        snapshots = self.snapshots
+        return Lineage(snapshots.times, self.couplings, snapshots.weights, snapshots.sizes)
+
+    @property
+    def has_growth(self) -> bool:
+        """Whether cells divide and die along the bridge."""
+        return self.masses is not None
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -147,6 +166,18 @@ class Bridge:
         self._check_observed(t)
         return self.field.score(t, x)
 
+    def growth(self, t: float, x: Cells) -> Earlier:
+        """Return the net rate of growth ``(n,)``, in 1/[t]; zero beyond the snapshots.
+
+        Relative to the mean of the population where only proportions are known; zero where the
+        couplings keep the mass of every cell.
+        """
+        first, last = self.snapshots.times[0], self.snapshots.times[-1]
+        rate = None if self.masses is None else self.masses.rate
+        if rate is None or not first <= t <= last:
+            return torch.zeros_like(x[:, 0])
+        return rate.rate(t, *self.field.masses(t, x))
+
     def velocity(self, t: float, x: Cells) -> Cells:
         """Return the mean velocity ``(n, d)`` of the cells ``x`` of a snapshot, in [x]/[t].
 
@@ -173,7 +204,7 @@ class Bridge:
         self._check_observed(time)
         k = self.snapshots.gap_of(time)
         start, stop = self.snapshots.times[k], self.snapshots.times[k + 1]
-        i, j = self.couplings[k].sample(n, generator=generator)
+        i, j = self._pairs(k, (time - start) / (stop - start), n, generator)
         x0, x1 = self.snapshots.x[k][i], self.snapshots.x[k + 1][j]
         if time in (start, stop):
             return x0 if time == start else x1
@@ -182,6 +213,18 @@ class Bridge:
         grid = (*uniform_grid(start, time, before)[:-1], *uniform_grid(time, stop, after))
         flow, sigma = flow_of(self.reference, x0, grid), sigma_of(self.reference)
         return pinned_points(flow, before, torch.arange(n), x1, sigma, generator=generator).x
+
+    def _pairs(self, k: int, s: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` pairs of cells of gap ``k`` as the paths between them have mass at ``s``."""
+        if self.masses is None:
+            return self.couplings[k].sample(n, generator=generator)
+        sent, met = (torch.from_numpy(v) for v in (self.masses.sent[k], self.masses.met[k]))
+        rows = torch.where(torch.isfinite(sent), self.snapshots.weights[k], 0.0)
+        i, j = self.couplings[k].sample(_DRAWN * n, generator=generator, rows=rows)
+        shares = torch.full((_DRAWN * n,), s, dtype=torch.float64)
+        mass = self.masses.log_mass(k, sent[i], met[j], shares).exp()
+        kept = systematic(mass, n, generator)
+        return i[kept], j[kept]
 
     def _check_observed(self, t: float) -> None:
         first, last = self.snapshots.times[0], self.snapshots.times[-1]
@@ -266,11 +309,12 @@ def fit_bridge(
     Parameters
     ----------
     snapshots
-        Observed clouds.
+        Observed clouds, with the growth that is expected and the sizes of the population.
     reference
         Law of motion, sets cost and epsilon of every gap.
     solver
-        Coupling solver, such as ``ct.ot.solve``.
+        Coupling solver, such as ``ct.ot.solve``; one with relaxed marginals lets cells divide and
+        die otherwise than expected.
     drift
         How the drift is derived from the couplings.
     generator
@@ -302,8 +346,11 @@ def fit_bridge(
     check_family(reference, snapshots)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = tuple(couple(snapshots, reference, k, solver)[1] for k, _ in gaps)
-    field = drift.fit(snapshots, reference, couplings, generator=generator, progress=progress)
-    return Bridge(snapshots, reference, couplings, field)
+    masses = masses_of(snapshots, couplings)
+    field = drift.fit(
+        snapshots, reference, couplings, masses=masses, generator=generator, progress=progress
+    )
+    return Bridge(snapshots, reference, couplings, field, masses=masses)
 
 
 def check_family(reference: Reference, snapshots: Snapshots) -> None:
@@ -343,4 +390,4 @@ def couple(
     """Return the law of the reference over gap ``k`` and the coupling under it."""
     flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
     cost, epsilon = flow.problem(snapshots.x[k + 1])
-    return flow, solver(cost, snapshots.weights[k], snapshots.weights[k + 1], epsilon=epsilon)
+    return flow, solver(cost, snapshots.expected(k), snapshots.weights[k + 1], epsilon=epsilon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -16,9 +16,9 @@ from celltraj.models._chains import Chains, GapPlans
 from celltraj.models._checkpoint import fingerprint
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._flow import gap_flow
-from celltraj.models._flow_losses import FlowLoss, FlowPoints, Penalties
+from celltraj.models._flow_losses import FlowLoss, Penalties
 from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions, train_heads
+from celltraj.models._training import DRAWN_AT_ONCE, Points, TrainingOptions, train_heads
 from celltraj.models.interpolants import Curves, Interpolant, gap_of, sample_path, share_of
 from celltraj.models.networks import TwoHeads
 from celltraj.models.references import Brownian
@@ -165,7 +165,7 @@ def fit_flow(
     interpolant = _fitted(interpolant, kept, plans, sigma, generator)
     n_steps = training.n_steps(snapshots.n_cells)
     batches = PathBatches(kept, plans, interpolant, generator, n_steps, training.batch_size)
-    growth = plans.growth()
+    growth = plans.masses.growth()
     heads = TwoHeads(kept, width=training.width, generator=generator, has_mass=growth is not None)
     check: Callable[[TwoHeads], float] | None = None
     if watched is not None:
@@ -197,7 +197,9 @@ def _split(
     if share == 0:
         return snapshots, None
     parts: tuple[list, list] = ([], [])
-    for t, x, w in zip(snapshots.times, snapshots.x, snapshots.weights, strict=True):
+    names = ("x", "weights", "growth") if snapshots.growth else ("x", "weights")
+    for k, (t, x) in enumerate(zip(snapshots.times, snapshots.x, strict=True)):
+        columns = [getattr(snapshots, name)[k] for name in names]
         order = torch.randperm(len(x), generator=generator)
         n_watched = math.ceil(share * len(x))
         if len(x) - n_watched < 1:
@@ -205,9 +207,10 @@ def _split(
                 f"validation={share:g} leaves no cell of time {t:g} to train on; it has {len(x)}"
             )
         for part, rows in zip(parts, (order[n_watched:], order[:n_watched]), strict=True):
-            part.append((x[rows], w[rows]))
+            part.append(tuple(values[rows] for values in columns))
     kept, watched = (
-        Snapshots(snapshots.times, *(tuple(v) for v in zip(*part, strict=True))) for part in parts
+        replace(snapshots, **dict(zip(names, zip(*part, strict=True), strict=True)))
+        for part in parts
     )
     return kept, watched
 
@@ -220,7 +223,7 @@ def _plans(
     plans = []
     for k, m in gaps:
         cost, epsilon = gap_flow(Brownian(sigma), x[k], times[k], times[m]).problem(x[m])
-        coupling = solver(cost, weights[k], weights[m], epsilon=epsilon)
+        coupling = solver(cost, snapshots.expected(k), weights[m], epsilon=epsilon)
         plans.append(coupling.to_sparse(mass=_DROPPED))
     return GapPlans.of(snapshots, plans)
 
@@ -259,7 +262,7 @@ def _validation(
     def check(heads: TwoHeads) -> float:
         device = heads.centre.device
         with torch.no_grad():
-            return float(loss(heads, FlowPoints(*(part.to(device) for part in points))))
+            return float(loss(heads, Points(*(part.to(device) for part in points))))
 
     return check
 
@@ -267,7 +270,7 @@ def _validation(
 class PathBatches:
     """Draw points of paths, with times uniform over the whole duration.
 
-    Iterates over lists of steps, each a :class:`FlowPoints`. Curves of many chains are computed at
+    Iterates over lists of steps, each a :class:`Points`. Curves of many chains are computed at
     once and used for a number of draws, each with other times and other noise.
     """
 
@@ -291,7 +294,7 @@ class PathBatches:
     def __len__(self) -> int:
         return math.ceil(self.n_steps / DRAWN_AT_ONCE) - self.first
 
-    def __iter__(self) -> Iterator[list[FlowPoints]]:
+    def __iter__(self) -> Iterator[list[Points]]:
         size = self.batch_size
         for draw in range(self.first, self.first + len(self)):
             number = draw // _DRAWS_OF_POOL
@@ -299,7 +302,7 @@ class PathBatches:
                 self.pool = self._pooled(number)
             n = min(self.n_steps - draw * DRAWN_AT_ONCE, DRAWN_AT_ONCE) * size
             parts = self._points(self.pool, n)
-            yield [FlowPoints(*step) for step in zip(*(p.split(size) for p in parts), strict=True)]
+            yield [Points(*step) for step in zip(*(p.split(size) for p in parts), strict=True)]
 
     def _pooled(self, number: int) -> _Pool:
         """Return chains shared among the gaps by their lengths, and their curves."""
@@ -312,7 +315,7 @@ class PathBatches:
         curves = self.interpolant.curves(self.times, chains.states(self.snapshots), gap)
         return _Pool(number, chains, curves, counts)
 
-    def _points(self, pool: _Pool, n: int) -> FlowPoints:
+    def _points(self, pool: _Pool, n: int) -> Points:
         """Return ``n`` points, in random order."""
         # stratified: the times of a batch of draws cover the duration evenly
         jitter = torch.rand(n, dtype=torch.float64, generator=self.generator)
@@ -328,7 +331,7 @@ class PathBatches:
         mass = self.plans.mass(pool.chains, rows, share_of(self.times, t)[1])
         columns = (v[:, None] for v in (mass, pool.chains.sent[rows], pool.chains.met[rows]))
         parts = (t[:, None], path.x, path.rate, path.z, path.width, *columns)
-        return FlowPoints(*(part.float() for part in parts))
+        return Points(*(part.float() for part in parts))
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ Weighted by the mass ``w`` of each path, with ``m`` the mean rate of paths throu
 - ``w |m - rate|^2``, so that ``velocity = m - gamma gamma' score``;
 - ``w |z + gamma score|^2``, bounded where gamma vanishes;
 - ``w |masses - (log r, log q)|^2``, where paths carry mass that changes, see
-  :mod:`celltraj.models._chains`.
+  :mod:`celltraj.models._masses`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,27 +19,14 @@ from torch import Tensor
 
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
-from celltraj.models._chains import EARLY
+from celltraj.models._masses import EARLY
+from celltraj.models._training import Points, point_errors
 from celltraj.models.interpolants import Interpolant, gap_of, share_of
 from celltraj.models.networks import TwoHeads
 
-_MASSES = 0.1  # weight of the loss of the masses: the trunk serves the motion first
 _SUBSET = 64  # points of a batch that penalties with derivatives are taken on
 _TOLERANCE = 1e-3  # of the mean speed, what a step may miss
 _STEP = 0.5  # of a mean gap: the longest step whose error is penalised
-
-
-class FlowPoints(NamedTuple):
-    """Points of paths: all ``(n, 1)`` but the states, rates and noises, which are ``(n, d)``."""
-
-    t: Column
-    x: Cells
-    rate: Cells
-    z: Cells
-    width: Column
-    mass: Column
-    sent: Column
-    met: Column
 
 
 @dataclass(frozen=True)
@@ -107,15 +93,9 @@ class FlowLoss:
     causal: float
     penalties: Penalties
 
-    def __call__(self, field: TwoHeads, points: FlowPoints) -> Tensor:
+    def __call__(self, field: TwoHeads, points: Points) -> Tensor:
         """Return the loss, a scalar."""
-        rate, score, masses = field.all_heads(points.t, points.x)
-        errors = (rate - points.rate / field.speed).square().mean(1)
-        errors = errors + (points.z + points.width / field.scale * score).square().mean(1)
-        if field.has_mass:
-            wanted = torch.cat([points.sent, points.met], 1)
-            errors = errors + _MASSES * (masses - wanted).square().sum(1)
-        weighted = points.mass[:, 0] * errors
+        weighted = points.mass[:, 0] * point_errors(field, points)
         if self.causal:
             weighted = weighted * self._waiting(field, points.t[:, 0], weighted.detach())
         loss = weighted.mean()
@@ -133,7 +113,7 @@ class FlowLoss:
         losses = sums[0] / sums[1].clamp(min=1)
         return torch.exp(-self.causal * (losses.cumsum(0) - losses))[gap]
 
-    def _penalty(self, field: TwoHeads, points: FlowPoints) -> Tensor:
+    def _penalty(self, field: TwoHeads, points: Points) -> Tensor:
         # a batch is in random order, so that its first points are a sample of it
         t, x = points.t[:_SUBSET], points.x[:_SUBSET]
         motion = Motion(field, self.interpolant)

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, Column, Earlier
-from celltraj.models._chains import Growth
 from celltraj.models._flow_losses import Motion
+from celltraj.models._masses import Growth
 from celltraj.models.interpolants import Interpolant, gap_of
 from celltraj.models.networks import TwoHeads
 
@@ -107,9 +107,10 @@ class FlowMatching:
         return self._velocity_and_score(t, x)[1]
 
     def growth(self, t: float, x: Cells) -> Earlier:
-        """Return the rate of growth ``(n,)`` relative to the mean of the population, in 1/[t].
+        """Return the net rate of growth ``(n,)``, in 1/[t].
 
-        Zero where the couplings keep the mass of every cell.
+        Relative to the mean of the population where only proportions are known; zero where the
+        couplings keep the mass of every cell and the population its size.
         """
         if self.mass is None:
             return torch.zeros_like(x[:, 0])

@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells
+from celltraj._typing import Cells, Earlier
 from celltraj.models._checkpoint import fingerprint
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._flow import flow_of, gap_flow
+from celltraj.models._masses import Masses, departing
 from celltraj.models._paths import apply, pinned_points
 from celltraj.models._process import Reference, sigma_of
 from celltraj.models._training import (
@@ -91,6 +92,7 @@ class NeuralDrift(TrainingOptions):
         reference: Reference,
         couplings: tuple[Coupling, ...],
         *,
+        masses: Masses | None = None,
         generator: torch.Generator,
         progress: bool = True,
     ) -> NeuralField:
@@ -103,9 +105,16 @@ class NeuralDrift(TrainingOptions):
         ValueError
             The checkpoint to go on from is of another training.
         """
-        network = NeuralField(snapshots, reference, width=self.width, generator=generator)
+        network = NeuralField(
+            snapshots,
+            reference,
+            width=self.width,
+            generator=generator,
+            has_mass=masses is not None,
+        )
         n_steps = self.n_steps(snapshots.n_cells)
-        batches = _Batches(snapshots, reference, couplings, generator, n_steps, self.batch_size)
+        plans = _Plans(snapshots, reference, couplings, masses)
+        batches = _Batches(plans, generator, n_steps, self.batch_size)
         averaged, losses = train_heads(
             network,
             self,
@@ -136,9 +145,15 @@ class NeuralField(TwoHeads):
     """Predict drift and score; standardisation is part of the saved state."""
 
     def __init__(
-        self, snapshots: Snapshots, reference: Reference, *, width: int, generator: torch.Generator
+        self,
+        snapshots: Snapshots,
+        reference: Reference,
+        *,
+        width: int,
+        generator: torch.Generator,
+        has_mass: bool = False,
     ) -> None:
-        super().__init__(snapshots, width=width, generator=generator)
+        super().__init__(snapshots, width=width, generator=generator, has_mass=has_mass)
         self.snapshots, self.reference, self.width = snapshots, reference, width
         self.history: tuple[float, ...] = ()
         self.boxes = tuple(cloud.aminmax(dim=0) for cloud in snapshots.x)
@@ -155,6 +170,11 @@ class NeuralField(TwoHeads):
         """Return ``grad log p_t(x)``, ``(n, d)``."""
         difference = self._forward_tilt(t, x) - self._backward_tilt(t, x)
         return difference / sigma_of(self.reference) ** 2
+
+    def masses(self, t: float, x: Cells) -> tuple[Earlier, Earlier]:
+        """Return the mean logarithms ``(n,)`` of what paths through ``x`` send and meet."""
+        sent, met = self.predict_mass(t, x).unbind(1)
+        return sent, met
 
     def _place(self, t: float) -> tuple[int, float]:
         """Return the gap of ``t`` and the share of it that is gone."""
@@ -208,6 +228,32 @@ def _confined(tilt: Cells, origin: Cells, lever: Tensor, box: tuple[Tensor, Tens
     return tilt + apply(torch.linalg.inv(lever), rows, excess).to(tilt.dtype)
 
 
+@dataclass(frozen=True)
+class _Plans:
+    """What points of bridges are drawn from."""
+
+    snapshots: Snapshots
+    reference: Reference
+    couplings: tuple[Coupling, ...]
+    masses: Masses | None
+
+    def draw(self, k: int, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` pairs of gap ``k``: an earlier cell by its weight, a later one given it."""
+        rows: Tensor | None = None
+        if self.masses is not None:
+            leaving = departing(self.snapshots.weights[k].numpy(), self.masses.sent[k])
+            rows = torch.from_numpy(leaving)
+        return self.couplings[k].sample(n, generator=generator, rows=rows)
+
+    def carried(self, k: int, i: Tensor, j: Tensor, s: Tensor) -> Tensor:
+        """Return mass, and logarithms of what is sent and met, ``(n, 3)``, of paths at ``s``."""
+        if self.masses is None:
+            return torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).expand(len(i), 3)
+        sent, met = (torch.from_numpy(v) for v in (self.masses.sent[k], self.masses.met[k]))
+        mass = self.masses.log_mass(k, sent[i], met[j], s).exp()
+        return torch.stack([mass, sent[i], met[j]], 1)
+
+
 class _Batches:
     """Draw bridge points uniformly over the whole duration, from plans solved once per gap.
 
@@ -215,26 +261,21 @@ class _Batches:
     """
 
     def __init__(
-        self,
-        snapshots: Snapshots,
-        reference: Reference,
-        couplings: tuple[Coupling, ...],
-        generator: torch.Generator,
-        n_steps: int,
-        batch_size: int,
+        self, plans: _Plans, generator: torch.Generator, n_steps: int, batch_size: int
     ) -> None:
-        self.snapshots, self.reference, self.generator = snapshots, reference, generator
-        self.sigma = sigma_of(reference)
-        self.couplings, self.n_steps, self.batch_size = couplings, n_steps, batch_size
+        self.plans, self.snapshots, self.reference = plans, plans.snapshots, plans.reference
+        self.generator, self.n_steps, self.batch_size = generator, n_steps, batch_size
+        self.sigma = sigma_of(self.reference)
         self.first = 0
+        snapshots = self.snapshots
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
         n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
         # all pairs of the training at once: one pass over each plan, which is never held
         self.i, self.j = torch.empty(2, n, dtype=torch.long)
-        for k, coupling in enumerate(couplings):
+        for k in range(len(self.gaps)):
             here = self.gap_of == k
-            self.i[here], self.j[here] = coupling.sample(int(here.sum()), generator=generator)
+            self.i[here], self.j[here] = plans.draw(k, int(here.sum()), generator)
 
     def __len__(self) -> int:
         return math.ceil(self.n_steps / DRAWN_AT_ONCE) - self.first
@@ -251,7 +292,7 @@ class _Batches:
         seed = int(torch.randint(2**31 - 1, (1,), generator=self.generator))
         aside = torch.Generator().manual_seed(seed)
         size = self.batch_size
-        drawn = _Batches(self.snapshots, self.reference, self.couplings, aside, _CHECKED, size)
+        drawn = _Batches(self.plans, aside, _CHECKED, size)
         steps = [points for draw in drawn for points in draw]
 
         def mean_loss(field: TwoHeads) -> float:
@@ -260,15 +301,15 @@ class _Batches:
         return mean_loss
 
     def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return time, state, rate, noise and width of the points ``rows``."""
+        """Return the parts of :class:`Points` of the points ``rows``."""
         k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
-        columns = torch.empty(len(rows), 3 * self.snapshots.dim + 2, dtype=torch.float64)
+        columns = torch.empty(len(rows), 3 * self.snapshots.dim + 5, dtype=torch.float64)
         for gap in range(len(self.gaps)):
             here = (k == gap).nonzero().flatten()
             for part, values in self._at_random_times(gap, i[here], j[here]):
                 columns[here[part]] = values
         d = self.snapshots.dim
-        parts = columns.float().split([1, d, d, d, 1], 1)
+        parts = columns.float().split([1, d, d, d, 1, 1, 1, 1], 1)
         return tuple(part.contiguous() for part in parts)
 
     def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -286,5 +327,6 @@ class _Batches:
             drawn = pinned_points(flow, k + 1, i[part], y, self.sigma, generator=self.generator)
             width = self.sigma * math.sqrt(length * share * (1 - share))
             one = torch.ones(len(part), 1, dtype=torch.float64)
-            values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one)
+            carried = self.plans.carried(gap, i[part], j[part], share * one[:, 0])
+            values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one, carried)
             yield part, torch.cat(values, 1)

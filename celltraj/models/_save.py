@@ -10,16 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
 from celltraj.models._bridge import Bridge, Round
-from celltraj.models._chains import Growth
 from celltraj.models._condition import ConditionCoder, Covariate
 from celltraj.models._flow import gap_flow
 from celltraj.models._flow_matching import FlowMatching
+from celltraj.models._masses import Growth, Masses
 from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
@@ -33,7 +34,7 @@ from celltraj.models.networks import FieldSizes, ResponseField, TwoHeads
 from celltraj.models.references import pack_reference, unpack_reference
 from celltraj.ot import Cost, Coupling, Effort
 
-_FORMAT = 4
+_FORMAT = 5
 _POTENTIALS = ("f", "g", "row_mass", "column_mass")
 _FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
@@ -48,6 +49,8 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
         tensors |= {f"{name}.{k}": getattr(coupling, name) for name in _POTENTIALS}
     name, options, state = pack_reference(bridge.reference)
     tensors |= {f"reference.{key}": value.contiguous() for key, value in state.items()}
+    if bridge.masses is not None:
+        tensors |= _packed_masses(bridge.masses)
     width: int | None = None
     history: tuple[float, ...] = ()
     if isinstance(bridge.field, NeuralField):
@@ -56,6 +59,7 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
     facts = {
         "format": _FORMAT,
         "times": bridge.snapshots.times,
+        "sizes": bridge.snapshots.sizes,
         "reference": {"name": name, "options": options},
         "rounds": [asdict(one) for one in bridge.rounds],
         "width": width,
@@ -240,7 +244,9 @@ def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
         tuple(facts["times"]),
         tuple(tensors[f"x.{k}"] for k in range(n)),
         tuple(tensors[f"weights.{k}"] for k in range(n)),
+        sizes=tuple(facts["sizes"]),
     )
+    masses = _masses_of(snapshots, tensors)
     reference = unpack_reference(**facts["reference"], tensors=_below("reference.", tensors))
     rounds = tuple(Round(**one) for one in facts["rounds"])
     couplings = tuple(
@@ -258,13 +264,37 @@ def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
     )
     field: PlugInField | NeuralField
     if facts["width"] is None:
-        field = PlugInField(snapshots, reference, couplings)
+        field = PlugInField(snapshots, reference, couplings, masses)
     else:
         generator = torch.Generator().manual_seed(0)
-        field = NeuralField(snapshots, reference, width=facts["width"], generator=generator)
+        field = NeuralField(
+            snapshots,
+            reference,
+            width=facts["width"],
+            generator=generator,
+            has_mass=masses is not None,
+        )
         field.load_state_dict(_below("field.", tensors))
         field.history = tuple(facts["history"])
-    return Bridge(snapshots, reference, couplings, field, rounds)
+    return Bridge(snapshots, reference, couplings, field, rounds, masses)
+
+
+def _packed_masses(masses: Masses) -> dict[str, Tensor]:
+    cells = {"sent": masses.sent, "met": masses.met}
+    named = {f"{name}.{k}": v for name, of in cells.items() for k, v in enumerate(of)}
+    arrays = named | {"totals": masses.totals, "size_changes": masses.sizes}
+    return {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in arrays.items()}
+
+
+def _masses_of(snapshots: Snapshots, tensors: dict[str, Tensor]) -> Masses | None:
+    if "totals" not in tensors:
+        return None
+    sent, met = (
+        tuple(tensors[f"{name}.{k}"].numpy() for k in range(len(snapshots.gaps)))
+        for name in ("sent", "met")
+    )
+    totals, sizes = (tensors[name].numpy() for name in ("totals", "size_changes"))
+    return Masses(snapshots.times, sent, met, totals, sizes)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ _MOST_STEPS = 20_000
 _DIVERGED = 1e6  # times the first loss: finite, and lost for good
 _CHECK_EVERY = 250  # steps between checks of an early stop
 DRAWN_AT_ONCE = 50  # steps, in one batch of Lightning's
+_MASSES = 0.1  # weight of the loss of the masses: the trunk serves the motion first
 Field = TypeVar("Field", bound=torch.nn.Module)
 Loss = Callable[[Any, Any], Tensor]
 Validation = Callable[[Any], float]
@@ -102,6 +103,10 @@ class Points(NamedTuple):
         ``(n, d)`` standardised noise.
     width
         ``(n, 1)`` standard deviation of the bridge there, in [x].
+    mass
+        ``(n, 1)`` mass of the path there.
+    sent, met
+        ``(n, 1)`` logarithms of what its ends send and meet, see :mod:`celltraj.models._masses`.
     """
 
     t: Tensor
@@ -109,15 +114,25 @@ class Points(NamedTuple):
     rate: Tensor
     z: Tensor
     width: Tensor
+    mass: Tensor
+    sent: Tensor
+    met: Tensor
+
+
+def point_errors(field: TwoHeads, points: Points) -> Tensor:
+    """Return the squared errors ``(n,)`` of rate, score and masses, each in its own unit."""
+    rate, score, masses = field.all_heads(points.t, points.x)
+    errors = (rate - points.rate / field.speed).square().mean(1)
+    errors = errors + (points.z + points.width / field.scale * score).square().mean(1)
+    if field.has_mass:
+        wanted = torch.cat([points.sent, points.met], 1)
+        errors = errors + _MASSES * (masses - wanted).square().sum(1)
+    return errors
 
 
 def two_heads_loss(field: TwoHeads, points: Points) -> Tensor:
-    """Return the squared errors of rate and score, each in its own unit."""
-    t, x, rate, z, width = points
-    predicted_rate, score = field.heads(t, x)
-    rate_loss = (predicted_rate - rate / field.speed).square().mean()
-    score_loss = (z + width / field.scale * score).square().mean()
-    return rate_loss + score_loss
+    """Return the mean error of points, weighted by their mass."""
+    return (points.mass[:, 0] * point_errors(field, points)).mean()
 
 
 @runtime_checkable

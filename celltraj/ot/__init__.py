@@ -2,7 +2,7 @@
 
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
-from celltraj.ot._coupling import Coupling, Effort, Transport
+from celltraj.ot._coupling import Coupling, Effort, Transport, systematic
 from celltraj.ot._exact import Exact, ExactCoupling, PlanCoupling, exact_matching, wasserstein
 from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
@@ -33,5 +33,6 @@ __all__ = [
     "exact_matching",
     "solve",
     "solve_batch",
+    "systematic",
     "wasserstein",
 ]

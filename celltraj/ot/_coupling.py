@@ -208,14 +208,18 @@ class Coupling:
         parts = [torch.logsumexp((self.g - block) / self.epsilon, 1) for _, block in cost.blocks()]
         return -self.epsilon * torch.cat(parts)
 
-    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, n: int, *, generator: torch.Generator, rows: Earlier | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``.
+
+        ``rows (n,)`` are the shares in which earlier cells are drawn, by default those of the plan.
 
         Rows are drawn by systematic sampling: each earlier cell appears ``n a_i`` times to within
         one, which removes most of the noise of independent draws and leaves the law of each pair
         unchanged.
         """
-        i = systematic(self.row_mass, n, generator)
+        i = systematic(self.row_mass if rows is None else rows, n, generator)
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         j = torch.cat([_columns(block, rows, i, uniform) for rows, block in self._plan_blocks()])
         order = torch.randperm(n, generator=generator)

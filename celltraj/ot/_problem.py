@@ -48,6 +48,8 @@ class Problem:
     rho_b: float = math.inf
 
     def __post_init__(self) -> None:
+        # a float32 epsilon would round every potential
+        object.__setattr__(self, "epsilon", float(self.epsilon))
         if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
             raise ValueError(f"epsilon must be positive and finite; found {self.epsilon}")
         n, m = len(self.a), len(self.b)

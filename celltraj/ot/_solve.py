@@ -14,6 +14,7 @@ from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn, solve_potentials
 
 DENSE_LIMIT = 36_000_000  # entries of a cost that is held whole, once itself and once as a plan
+_WHOLE_TOL, _BLOCK_TOL = 1e-6, 1e-3  # of the mass: as SparseNewtonSinkhorn and Multiscale have it
 
 
 @runtime_checkable
@@ -96,7 +97,8 @@ class Unbalanced:
     tau_a, tau_b
         How firmly the marginals hold, in (0, 1], as in moscot and OTT.
     tol
-        L1 error of both optimality conditions together, in units of mass, at which to stop.
+        L1 error of both optimality conditions together, in units of mass, at which to stop; by
+        default as for :func:`solve`, 1e-6 where the plan is held whole, else 1e-3.
     reg_type
         ``"entropy"`` as above (OTT, moscot), or ``"kl"``: ``epsilon KL(P | a b')`` in place of the
         entropy, as POT has it by default.
@@ -123,7 +125,7 @@ class Unbalanced:
 
     tau_a: float = 0.95
     tau_b: float = 0.99
-    tol: float = 1e-6
+    tol: float | None = None
     reg_type: str = "entropy"
     max_steps: int = 60
     throw: bool = True
@@ -148,15 +150,17 @@ class Unbalanced:
         """
         # KL(P | a b') only adds log a and log b to the exponent: with potentials that take them
         # up, the conditions are those of "entropy" for weights a^(1 / tau)
-        is_kl = self.reg_type == "kl"
+        is_kl, epsilon = self.reg_type == "kl", float(epsilon)
         weights = (a ** (1 / self.tau_a), b ** (1 / self.tau_b)) if is_kl else (a, b)
         rho_a, rho_b = (
             math.inf if tau == 1 else tau * epsilon / (1 - tau) for tau in (self.tau_a, self.tau_b)
         )
         problem, effort = Problem(cost, *weights, epsilon, rho_a, rho_b), Effort()
-        if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
-            f, g = solve_potentials(problem, effort, tol=self.tol, max_steps=self.max_steps)
+        is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
+        tol = (_WHOLE_TOL if is_whole else _BLOCK_TOL) if self.tol is None else self.tol
+        if is_whole:
+            f, g = solve_potentials(problem, effort, tol=tol, max_steps=self.max_steps)
         else:
-            f, g = Multiscale(tol=self.tol, progress=False).solve_potentials(problem, effort)
-        coupling = problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
+            f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, effort)
+        coupling = problem.coupling(f, g, effort, tol=tol, throw=self.throw)
         return replace(coupling, a=a, b=b)

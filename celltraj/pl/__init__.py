@@ -1,6 +1,9 @@
 """Plots, with scanpy's grammar: ``show``, ``save``, ``return_fig``, ``ax``."""
 
+from celltraj.pl._animate import animate
+from celltraj.pl._conditions import conditions
 from celltraj.pl._cross_validation import cross_validation
+from celltraj.pl._drivers import drivers
 from celltraj.pl._history import history
 from celltraj.pl._landscape import landscape
 from celltraj.pl._marginals import marginals
@@ -9,11 +12,15 @@ from celltraj.pl._refinement import refinement
 from celltraj.pl._response import response
 from celltraj.pl._response_scores import response_scores
 from celltraj.pl._snapshots import snapshots
+from celltraj.pl._stream import stream
 from celltraj.pl._trajectories import trajectories
 from celltraj.pl._vector_field import vector_field
 
 __all__ = [
+    "animate",
+    "conditions",
     "cross_validation",
+    "drivers",
     "history",
     "landscape",
     "marginals",
@@ -22,6 +29,7 @@ __all__ = [
     "response",
     "response_scores",
     "snapshots",
+    "stream",
     "trajectories",
     "vector_field",
 ]

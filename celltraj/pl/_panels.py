@@ -7,9 +7,15 @@ import numpy as np
 
 
 def panels_of(
-    n: int, most_columns: int, *, size: tuple[float, float], beside: tuple[float, float]
+    n: int,
+    most_columns: int,
+    *,
+    size: tuple[float, float],
+    beside: tuple[float, float],
+    sharex: bool = True,
+    sharey: bool = True,
 ) -> np.ndarray:
-    """Return ``n`` axes of a new figure that share their limits.
+    """Return ``n`` axes of a new figure that share their limits, unless they are not to.
 
     ``size`` is that of a panel, ``beside`` what the figure has besides, both in inches.
     """
@@ -19,8 +25,8 @@ def panels_of(
         n_rows,
         n_columns,
         figsize=(size[0] * n_columns + beside[0], size[1] * n_rows + beside[1]),
-        sharex=True,
-        sharey=True,
+        sharex=sharex,
+        sharey=sharey,
         squeeze=False,
         layout="constrained",
     )

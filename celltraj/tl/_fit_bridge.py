@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -34,9 +35,12 @@ from celltraj.models import (
     refine,
 )
 from celltraj.models._process import sigma_of, with_sigma
-from celltraj.ot import Solver, solve
+from celltraj.ot import Solver, Unbalanced, solve
 
 logger = logging.getLogger("celltraj")
+# of 7 prices for the mass of earlier cells the best for held-out snapshots whose cells divide, and
+# next to it for others; later snapshots hold all but exactly
+_TAU = 0.91, 0.99
 
 
 def fit_bridge(
@@ -50,6 +54,9 @@ def fit_bridge(
     hold_out: float | None = None,
     drift: NeuralDrift | PlugInDrift | None = None,
     solver: Solver = solve,
+    growth_key: str | None = None,
+    growth: Literal["learn", "prior"] | None = None,
+    counts: str | Sequence[float] = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
@@ -60,6 +67,8 @@ def fit_bridge(
 
     The law nearest to a reference ``dX = b(t, X) dt + sigma dW`` whose marginals at the sampling
     times are the snapshots. The parameters of the reference are fitted in alternation with it.
+    Where cells divide and die, ``bridge.growth(t, x)`` is the net rate, and simulated trajectories
+    carry mass.
 
     Parameters
     ----------
@@ -89,6 +98,18 @@ def fit_bridge(
         ``NeuralDrift()`` (default) or ``PlugInDrift()``.
     solver
         Coupling solver; ``ct.ot.solve`` chooses one by the size of each gap.
+    growth_key
+        Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
+        as that of :func:`celltraj.pp.score_growth`; none by default.
+    growth
+        ``"learn"``: cells may have more or fewer descendants than expected, for a price, and the
+        drift comes with a growth rate of its own; short for ``solver=ct.ot.Unbalanced(0.91,
+        0.99)``, unless another one is given. ``"prior"``: they have as many as ``growth_key``
+        says, its default meaning. None: no growth beyond that.
+    counts
+        What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
+        ``"population"``: the population itself was counted, so that it grows as the numbers do; or
+        its size at each time, in any unit.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added
@@ -148,8 +169,14 @@ def fit_bridge(
     (True, False)
     """
     start, key = time.perf_counter(), key_added or "bridge"
+    solver = _solver_of(growth, growth_key, solver)
     snapshots, use_rep = read_snapshots(
-        adata, time_key=time_key, use_rep=use_rep, weights_key=weights_key
+        adata,
+        time_key=time_key,
+        use_rep=use_rep,
+        weights_key=weights_key,
+        growth_key=growth_key,
+        counts=counts,
     )
     check_writable(adata, key)
     generator = torch.Generator().manual_seed(seed)
@@ -189,6 +216,9 @@ def fit_bridge(
         "hold_out": hold_out,
         "drift": options_record(drift),
         "solver": options_record(solver),
+        "growth_key": growth_key,
+        "growth": growth,
+        "counts": counts if isinstance(counts, str) else "given",
         "weights_key": weights_key,
     }
     velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
@@ -205,6 +235,18 @@ def fit_bridge(
         time.perf_counter() - start,
     )
     return (bridge, adata) if copy else bridge
+
+
+def _solver_of(growth: str | None, growth_key: str | None, solver: Solver) -> Solver:
+    """Return the solver that lets cells divide and die as asked."""
+    if growth not in (None, "learn", "prior"):
+        raise ValueError(f'growth must be "learn", "prior" or None; found {growth!r}')
+    if growth == "prior" and growth_key is None:
+        raise ValueError(
+            'growth="prior" asks what is expected: pass growth_key= with the column that '
+            "ct.pp.score_growth(adata) writes, or with your own"
+        )
+    return Unbalanced(*_TAU) if growth == "learn" and solver is solve else solver
 
 
 def _with_sigma(

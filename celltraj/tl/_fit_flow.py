@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -50,6 +50,8 @@ def fit_flow(
     training: FlowTraining | None = None,
     max_epochs: int | None = None,
     trainer: TrainerOptions | None = None,
+    growth_key: str | None = None,
+    counts: str | Sequence[float] = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
     seed: int = 0,
@@ -89,6 +91,13 @@ def fit_flow(
         Passes over the cells, in place of the steps that ``training`` asks for.
     trainer
         Device, precision, checkpoints and logger, see :class:`celltraj.models.TrainerOptions`.
+    growth_key
+        Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
+        as that of :func:`celltraj.pp.score_growth`; none by default.
+    counts
+        What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
+        ``"population"``: the population itself was counted, so that it grows as the numbers do; or
+        its size at each time, in any unit.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added
@@ -142,7 +151,12 @@ def fit_flow(
     """
     start, key = time.perf_counter(), key_added or "flow"
     snapshots, use_rep = read_snapshots(
-        adata, time_key=time_key, use_rep=use_rep, weights_key=weights_key
+        adata,
+        time_key=time_key,
+        use_rep=use_rep,
+        weights_key=weights_key,
+        growth_key=growth_key,
+        counts=counts,
     )
     check_writable(adata, key)
     generator = torch.Generator().manual_seed(seed)
@@ -177,6 +191,8 @@ def fit_flow(
         "sigma_source": "estimated" if sigma is None else "given",
         "coupling": options_record(coupling),
         "training": options_record(training),
+        "growth_key": growth_key,
+        "counts": counts if isinstance(counts, str) else "given",
         "weights_key": weights_key,
     }
     velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))

@@ -32,7 +32,7 @@ def test_chains_entered_anywhere_meet_every_marginal(gap):
     for rows in chains.cells:
         share = torch.bincount(rows, minlength=4) / n
         assert (share - 0.25).abs().max() < 4 * (0.25 * 0.75 / n) ** 0.5
-    assert not plans.is_growing
+    assert not plans.masses.is_growing
 
 
 def test_states_are_those_of_the_cells():
@@ -60,7 +60,7 @@ def mean_of(plans, chains, values, s):
 
 def test_mass_leads_from_one_snapshot_to_the_other_exactly(relaxed):
     cells, plans, plan = relaxed
-    assert plans.is_growing
+    assert plans.masses.is_growing
     n = 60_000
     chains = plans.draw(torch.zeros(n, dtype=torch.long), generator=generator())
     x, y = (cells.x[k][chains.cells[k]] for k in (0, 1))
@@ -92,7 +92,7 @@ def test_the_rate_is_the_derivative_of_the_mass(relaxed):
             plans.mass(chains, rows, torch.full((20,), s + h).double()).log() for h in (step, -step)
         )
         # the gap is 4 units of time long; Z is interpolated between 33 nodes
-        rate = plans.growth().rate(4.0 * s, chains.sent, chains.met)
+        rate = plans.masses.growth().rate(4.0 * s, chains.sent, chains.met)
         torch.testing.assert_close(rate, (after - before) / (2 * step) / 4, rtol=1e-3, atol=1e-3)
 
 
@@ -100,7 +100,7 @@ def test_neighbours_share_what_they_send(relaxed):
     cells, plans, plan = relaxed
     smooth = GapPlans.of(cells, [plan.to_sparse(mass=0.0)], neighbours=3)
     nearest = torch.cdist(cells.x[0], cells.x[0]).argsort(1)[:, :3].numpy()
-    expected = np.log(np.exp(plans.sent[0])[nearest].mean(1))  # all weigh the same
+    expected = np.log(np.exp(plans.masses.sent[0])[nearest].mean(1))  # all weigh the same
     np.testing.assert_allclose(smooth.sent[0], expected)
     n = 60_000
     chains = smooth.draw(torch.zeros(n, dtype=torch.long), generator=generator())
@@ -112,7 +112,7 @@ def test_neighbours_share_what_they_send(relaxed):
 
 def test_growth_stays_within_what_paths_do(relaxed):
     _, plans, _ = relaxed
-    growth = plans.growth()
+    growth = plans.masses.growth()
     wild = torch.tensor([50.0, -50.0]).double()
     (low, high), _ = growth.bounds[0].tolist()
     none = torch.zeros(2).double()
@@ -129,7 +129,7 @@ def test_a_cell_that_sends_nothing_starts_no_chain():
     assert (chains.cells[1][chains.cells[0] == 1] == 0).all()
     mass = plans.mass(chains, torch.arange(100), torch.full((100,), 0.5).double())
     assert torch.isfinite(mass).all()
-    assert torch.isfinite(plans.growth().rate(0.5, chains.sent, chains.met)).all()
+    assert torch.isfinite(plans.masses.growth().rate(0.5, chains.sent, chains.met)).all()
 
 
 def test_rows_of_tiny_mass_keep_their_law():
@@ -147,5 +147,5 @@ def test_a_balanced_plan_carries_equal_mass():
     cells = Snapshots((0.0, 1.0), (x, x + 1))
     plan = solve(SquaredEuclidean(x, x + 1), *cells.weights, epsilon=0.5)
     plans = GapPlans.of(cells, [plan.to_sparse(mass=1e-3)])
-    assert not plans.is_growing
-    assert plans.growth() is None
+    assert not plans.masses.is_growing
+    assert plans.masses.growth() is None

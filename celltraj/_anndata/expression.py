@@ -1,0 +1,81 @@
+"""Read the expression of genes."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import issparse, sparray, spmatrix
+
+from celltraj._errors import DataWarning
+
+_MANY = 50  # counts above that value are met in raw data and not after a logarithm
+
+
+def read_expression(
+    adata: AnnData, layer: str | None, *, stacklevel: int = 3
+) -> np.ndarray | spmatrix | sparray:
+    """Return the ``(n_obs, n_vars)`` expression in ``X`` or a layer, as sparse as it is.
+
+    ``stacklevel`` leads a warning of raw counts to the caller's line: 3 from the function that the
+    user calls.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer.
+    ValueError
+        Values are not finite numbers.
+    """
+    place = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    x = _matrix(adata, layer, place)
+    _check_values(x, adata.obs_names, place)
+    if _looks_like_counts(x):
+        warnings.warn(
+            f"{place} looks like raw counts, in which a few genes have nearly all variance; run "
+            "sc.pp.normalize_total(adata) and sc.pp.log1p(adata) first",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
+    return x
+
+
+def _matrix(adata: AnnData, layer: str | None, place: str) -> np.ndarray | spmatrix | sparray:
+    """Return ``X`` or a layer in memory, dense or sparse as it is."""
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"no {place}; layers found: {list(adata.layers)}")
+    found = adata.X if layer is None else adata.layers[layer]
+    if found is None:
+        raise ValueError("adata.X is None; pass layer= with the one that holds the expression")
+    x = found[:]  # slicing reads a backed matrix into memory
+    return x if issparse(x) else np.asarray(x)
+
+
+def _check_values(x: np.ndarray | spmatrix | sparray, obs_names: pd.Index, place: str) -> None:
+    if x.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{place} has dtype {x.dtype}, and numbers are needed; "
+            "convert it with .astype(float) once every entry is a number"
+        )
+    if not np.isfinite(x if isinstance(x, np.ndarray) else x.data).all():
+        bad = _broken_rows(x)
+        raise ValueError(
+            f"{len(bad)} cells have NaN or infinite values in {place} "
+            f"(first: {obs_names[bad[0]]!r}); drop or impute them"
+        )
+
+
+def _broken_rows(x: np.ndarray | spmatrix | sparray) -> np.ndarray:
+    if isinstance(x, np.ndarray):
+        return np.nonzero(~np.isfinite(x).all(1))[0]
+    entries = x.tocoo()
+    return np.unique(entries.row[~np.isfinite(entries.data)])
+
+
+def _looks_like_counts(x: np.ndarray | spmatrix | sparray) -> bool:
+    values = x if isinstance(x, np.ndarray) else x.data
+    if values.size == 0 or values.max() <= _MANY or values.min() < 0:
+        return False
+    return bool(np.equal(values, np.rint(values)).all())

@@ -1,0 +1,215 @@
+"""Read and write the couplings of a time course."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy.sparse import coo_array, csr_array
+from torch import Tensor
+
+from celltraj._anndata.keys import COUPLINGS, ROOT
+from celltraj._anndata.read import read_representation, read_snapshots
+from celltraj._anndata.record import read_record
+from celltraj._anndata.times import read_times
+from celltraj.models import Bridge, Lineage, Process, land
+from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
+
+_COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")
+_SAME = 1e-4  # of the spread of a snapshot: float32 rounds a cell by less
+
+
+@dataclass(frozen=True)
+class Tied:
+    """Hold a lineage and which rows of AnnData its cells are.
+
+    Parameters
+    ----------
+    lineage
+        Couplings of the time course.
+    rows
+        ``T`` arrays ``(n_k,)`` of row numbers.
+    time_key
+        Column of ``obs`` with the times.
+    source
+        Where the lineage comes from, for a record.
+    """
+
+    lineage: Lineage
+    rows: tuple[np.ndarray, ...]
+    time_key: str
+    source: str
+
+    def column(self, n_obs: int, values: Mapping[int, Tensor], width: int | None) -> np.ndarray:
+        """Return a float32 column, or a matrix of ``width``; NaN where snapshots have no value."""
+        shape = (n_obs,) if width is None else (n_obs, width)
+        found = np.full(shape, np.nan, dtype=np.float32)
+        for k, value in values.items():
+            found[self.rows[k]] = value.numpy()
+        return found
+
+
+def read_lineage(
+    adata: AnnData,
+    model: Process | None,
+    *,
+    key: str,
+    time_key: str | None,
+    use_rep: str | None,
+    seed: int,
+    progress: bool,
+) -> Tied:
+    """Return the lineage of a model, or without one that of the couplings ``key``.
+
+    A bridge has couplings; any other law of motion is simulated from snapshot to snapshot.
+
+    Raises
+    ------
+    KeyError
+        There are no couplings of that name.
+    ValueError
+        The cells are not those that were coupled.
+    """
+    if model is None:
+        return _stored(adata, key)
+    time_key = time_key or "time"
+    if isinstance(model, Bridge):
+        return _of_bridge(adata, model, time_key, use_rep)
+    snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
+    generator = torch.Generator().manual_seed(seed)
+    lineage = land(model, snapshots, generator=generator, progress=progress)
+    return Tied(lineage, _rows(adata, time_key), time_key, type(model).__name__)
+
+
+def _rows(adata: AnnData, time_key: str) -> tuple[np.ndarray, ...]:
+    times = read_times(adata, time_key)
+    return tuple(np.flatnonzero(times == t) for t in np.unique(times))
+
+
+def _of_bridge(adata: AnnData, bridge: Bridge, time_key: str, use_rep: str | None) -> Tied:
+    name, x = read_representation(adata, use_rep)
+    rows = _rows(adata, time_key)
+    snapshots = bridge.snapshots
+    found = [x[r] for r in rows]
+    expected = [cloud.numpy() for cloud in snapshots.x]
+    is_same = [a.shape for a in found] == [b.shape for b in expected] and all(
+        np.abs(a - b).max() <= _SAME * (b.std() + 1e-12)
+        for a, b in zip(found, expected, strict=True)
+    )
+    if not is_same:
+        raise ValueError(
+            f"the bridge couples {[len(b) for b in expected]} cells at times {snapshots.times}, "
+            f"in {snapshots.dim} variables; adata holds {[len(a) for a in found]} cells in "
+            f"{x.shape[1]} variables of {name}, or other ones. Pass the data of the fit, and the "
+            "use_rep= and time_key= that it was fitted with"
+        )
+    return Tied(bridge.lineage, rows, time_key, "Bridge")
+
+
+def _stored(adata: AnnData, key: str) -> Tied:
+    records = adata.uns.get(ROOT, {})
+    if key not in records or "gaps" not in records[key]:
+        raise KeyError(
+            f"no couplings {key!r} in adata.uns[{ROOT!r}]; found {sorted(records)}. Run "
+            "ct.tl.couplings(adata) first, or pass a bridge or flow as the second argument"
+        )
+    record = read_record(adata, key)
+    params = record["params"]
+    rows = _rows(adata, params["time_key"])
+    cells = np.asarray(record["cells"]).tolist()
+    if [len(r) for r in rows] != cells:
+        raise ValueError(
+            f"the couplings {key!r} are of {cells} cells, adata has {[len(r) for r in rows]} at "
+            "its times; select cells first and run ct.tl.couplings(adata) on them"
+        )
+    numbers = tuple(np.asarray(record["numbers"], dtype=float).tolist())
+    times = tuple(np.asarray(record["time_points"], dtype=float).tolist())
+    is_plan = key in adata.obsp
+    couplings, weights = (_plans if is_plan else _potentials)(adata, key, record, rows)
+    return Tied(Lineage(times, couplings, weights, numbers), rows, params["time_key"], key)
+
+
+def _plans(
+    adata: AnnData, key: str, record: Mapping[str, Any], rows: Sequence[np.ndarray]
+) -> tuple[tuple[Transport, ...], tuple[Tensor, ...]]:
+    whole = csr_array(adata.obsp[key])
+    plans = [csr_array(whole[a][:, b]) for a, b in pairwise(rows)]
+    weights = tuple(torch.full((len(r),), 1 / len(r), dtype=torch.float64) for r in rows)
+    return tuple(SparseCoupling(plan.astype(float)) for plan in plans), weights
+
+
+def _potentials(
+    adata: AnnData, key: str, record: Mapping[str, Any], rows: Sequence[np.ndarray]
+) -> tuple[tuple[Transport, ...], tuple[Tensor, ...]]:
+    (slot,) = COUPLINGS[0].at(key=key)
+    _, x = read_representation(adata, record["params"]["use_rep"])
+    values = torch.from_numpy(np.asarray(adata.obsm[slot], dtype=float))
+    parts = [values[torch.from_numpy(r)].T for r in rows]
+    clouds = [torch.from_numpy(x[r]) for r in rows]
+    couplings = []
+    for k, gap in enumerate(record["gaps"].itertuples()):
+        f, _, _, row, _ = parts[k]
+        _, g, _, _, column = parts[k + 1]
+        cost = SquaredEuclidean(clouds[k], clouds[k + 1])
+        reached = float(gap.marginal_error), bool(gap.converged), int(gap.n_iters)
+        couplings.append(
+            Coupling(cost, f, g, row, column, float(gap.epsilon), *reached, row, column, Effort())
+        )
+    return tuple(couplings), tuple(part[2] for part in parts)
+
+
+def couplings_columns(
+    lineage: Lineage, rows: Sequence[np.ndarray], couplings: Sequence[Coupling], n_obs: int
+) -> np.ndarray:
+    """Return ``(n_obs, 5)`` potentials and masses of every cell; NaN where there is no gap."""
+    table = np.full((n_obs, len(_COLUMNS)), np.nan)
+    for r, weight in zip(rows, lineage.weights, strict=True):
+        table[r, 2] = weight.numpy()
+    for before, after, one in zip(rows[:-1], rows[1:], couplings, strict=True):
+        table[before, 0], table[before, 3] = one.f.numpy(), one.row_mass.numpy()
+        table[after, 1], table[after, 4] = one.g.numpy(), one.column_mass.numpy()
+    return table
+
+
+def couplings_record(
+    lineage: Lineage, rows: Sequence[np.ndarray], gaps: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what besides params is to be known of couplings."""
+    spans = [
+        {"t0": t0, "t1": t1} | dict(gap)
+        for t0, t1, gap in zip(lineage.times[:-1], lineage.times[1:], gaps, strict=True)
+    ]
+    return {
+        "time_points": np.asarray(lineage.times),
+        "numbers": np.asarray(lineage.numbers),
+        "cells": np.array([len(r) for r in rows]),
+        "gaps": pd.DataFrame(spans).rename(index=str),
+    }
+
+
+def transition_matrix(tied: Tied, n_obs: int, *, mass: float) -> csr_array:
+    """Return the ``(n_obs, n_obs)`` matrix that takes each cell to its descendants.
+
+    Rows sum to one; a cell of the last snapshot, or one without descendants, stays where it is.
+    ``mass`` of each row, its smallest entries, is left out.
+    """
+    rows, columns, values = [], [], []
+    for k, one in enumerate(tied.lineage.couplings):
+        plan = coo_array(one.to_sparse(mass=mass))
+        rows.append(tied.rows[k][plan.coords[0]].astype(np.int32))
+        columns.append(tied.rows[k + 1][plan.coords[1]].astype(np.int32))
+        values.append(plan.data.astype(np.float32))
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    matrix = csr_array(entries, shape=(n_obs, n_obs))
+    total = np.asarray(matrix.sum(1, dtype=float)).ravel()
+    stays = total <= 0
+    matrix.data /= np.repeat(np.where(stays, 1, total), np.diff(matrix.indptr))
+    ends = np.flatnonzero(stays)
+    ones = np.ones(len(ends), dtype=np.float32)
+    return csr_array(matrix + csr_array((ones, (ends, ends)), shape=(n_obs, n_obs)))

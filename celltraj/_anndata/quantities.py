@@ -1,0 +1,134 @@
+"""Read numbers of every cell, whichever slot holds them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from celltraj._anndata.groups import memberships, read_groups
+from celltraj._anndata.keys import ROOT
+from celltraj._anndata.record import read_result
+from celltraj._anndata.times import read_times
+from celltraj._errors import DataWarning
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """Hold ``k`` numbers of every cell.
+
+    Parameters
+    ----------
+    names
+        ``k`` names.
+    values
+        ``(n_obs, k)``; NaN in all columns for a cell that has none.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """Which cells have values, ``(n_obs,)``."""
+        return np.isfinite(self.values).all(1)
+
+    def only(self, names: list[str]) -> Quantities:
+        """Return some of them, in the order of ``names``.
+
+        Raises
+        ------
+        ValueError
+            There is none of such a name.
+        """
+        if unknown := [name for name in names if name not in self.names]:
+            raise ValueError(f"no {unknown}; found {list(self.names)[:_SHOWN]}")
+        return Quantities(tuple(names), self.values[:, [self.names.index(name) for name in names]])
+
+
+def read_fates(adata: AnnData, key: str) -> Quantities:
+    """Return the fates in ``obsm[key]``.
+
+    Raises
+    ------
+    KeyError
+        There are none, or nothing says what they are called.
+    """
+    call = "ct.tl.fates(adata, groupby=...)"
+    if key not in adata.obsm:
+        raise KeyError(f"no fates in adata.obsm[{key!r}]; found {list(adata.obsm)}. Run {call}")
+    names = tuple(str(name) for name in read_result(adata, key, "names", call))
+    return Quantities(names, np.asarray(adata.obsm[key], dtype=float))
+
+
+def read_number(adata: AnnData, key: str, *, stacklevel: int = 4) -> Quantities:
+    """Return a column of ``obs`` with numbers or booleans; infinite ones count as missing.
+
+    ``stacklevel`` leads a warning of these to the user's line.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        It holds something else.
+    """
+    if key not in adata.obs:
+        raise KeyError(f"no adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}")
+    column = adata.obs[key]
+    if column.dtype.kind not in "fiub":
+        raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}, and numbers are needed")
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    if n_endless := int(np.isinf(values).sum()):
+        warnings.warn(
+            f"{n_endless} cells have infinite values in adata.obs[{key!r}], as the growth of a "
+            "cell without descendants; they are left out. Give them a number to keep them",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
+    return Quantities((key,), np.where(np.isfinite(values), values, np.nan)[:, None])
+
+
+def read_membership(adata: AnnData, key: str) -> Quantities:
+    """Return for each category of ``obs[key]`` which cells have it; their means are shares."""
+    groups = read_groups(adata, key)
+    values = memberships(groups, np.arange(adata.n_obs)).numpy()
+    values[groups.isna().to_numpy()] = np.nan
+    return Quantities(tuple(groups.cat.categories), values)
+
+
+def time_key_of(adata: AnnData, key: str) -> str:
+    """Return the column of times that a result says it was computed with, else ``"time"``."""
+    record = adata.uns.get(ROOT, {}).get(key, {})
+    return str(record.get("params", {}).get("time_key", "time"))
+
+
+def is_at(adata: AnnData, time: float | Sequence[float] | None, time_key: str) -> np.ndarray:
+    """Return which cells are of the asked times, ``(n_obs,)``; all of them for None.
+
+    Raises
+    ------
+    ValueError
+        No cell is of such a time.
+    """
+    if time is None:
+        return np.ones(adata.n_obs, dtype=bool)
+    times = read_times(adata, time_key)
+    asked = np.atleast_1d(np.asarray(time, dtype=float))
+    if unknown := asked[~np.isin(asked, times)].tolist():
+        raise ValueError(
+            f"no cells at time {unknown} in adata.obs[{time_key!r}]; found "
+            f"{np.unique(times).tolist()}"
+        )
+    return np.isin(times, asked)
+
+
+def has_numbers(column: pd.Series) -> bool:
+    """Return whether a column of ``obs`` is one of numbers, and not of categories."""
+    return column.dtype.kind in "fiub"

@@ -1,0 +1,57 @@
+"""Read fates as a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from celltraj._anndata import read_result
+
+_ENDS = {"mean": "", "lower": "_lower", "upper": "_upper"}
+
+
+def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.DataFrame:
+    """Return the fates of all cells as a table, cells by names of fates.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.fates`, also one that was read from a file.
+    key
+        The ``key_added`` of :func:`celltraj.tl.fates`.
+    end
+        ``"mean"``, or ``"lower"`` or ``"upper"`` for an end of the interval over several models.
+
+    Returns
+    -------
+    ``(n_obs, K)`` shares of descendants; NaN for cells after the time of the fates.
+
+    Raises
+    ------
+    KeyError
+        There are no fates of that name, or no intervals.
+    ValueError
+        Another ``end``.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["CD4/CD8" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> ct.tl.fates(adata, groupby="arm", at=3.0)
+    >>> ct.get.fates(adata).columns.tolist()
+    ['CD4/CD8', 'down']
+    """
+    if end not in _ENDS:
+        raise ValueError(f"end must be one of {tuple(_ENDS)}; found {end!r}")
+    names = read_result(adata, key, "names", "ct.tl.fates(adata, groupby=...)")
+    slot = key + _ENDS[end]
+    if slot not in adata.obsm:
+        raise KeyError(
+            f"no obsm[{slot!r}]; found {list(adata.obsm)}. Intervals need several models: "
+            "ct.tl.fates(adata, [bridge_1, bridge_2, ...], groupby=...)"
+        )
+    columns = pd.Index(np.asarray(names).astype(str))
+    return pd.DataFrame(np.asarray(adata.obsm[slot]), index=adata.obs_names, columns=columns)

@@ -1,0 +1,162 @@
+"""Draw the genes that go with fates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from celltraj._anndata import read_record
+from celltraj._anndata.tables import read_drivers
+from celltraj.pl._finish import Save, finish
+from celltraj.pl._panels import panels_of
+
+_MOST_PANELS = 6
+_MOST_COLUMNS = 3
+_UP, _DOWN = "C3", "C0"
+_ROW = 0.17  # inches
+
+
+def drivers(
+    adata: AnnData,
+    *,
+    fate: str | Sequence[str] | None = None,
+    n: int = 10,
+    key: str = "drivers",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the genes most correlated with each fate, both ways, with their intervals.
+
+    Above the highest correlations, below the lowest ones, each fate in a panel of its own. A dot is
+    hollow where the gene's q value is above ``1 - confidence``.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.drivers`, also one that was read from a file; not changed.
+    fate
+        The fate or fates to draw; by default all, at most the first six.
+    n
+        Genes with positive and genes with negative correlation, up to so many of each.
+    key
+        The ``key_added`` of :func:`celltraj.tl.drivers`.
+    ax
+        Axes for a single fate.
+    show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The array of panels, ``ax`` where it was given, the figure with ``return_fig``, nothing once
+    shown.
+
+    Raises
+    ------
+    KeyError
+        There is no such record.
+    ValueError
+        No such fate, no gene that varies, ``n`` below 1, or ``ax`` is given for more than one fate.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> ct.tl.drivers(adata, key="time")
+    >>> len(ct.pl.drivers(adata, show=False))
+    1
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1; found {n}")
+    table = read_drivers(adata, key)
+    params = read_record(adata, key)["params"]
+    names, of_all = _chosen(table, fate)
+    if ax is not None and len(names) > 1:
+        raise ValueError(f"ax= holds one fate; pass fate= with one of {names}")
+    parts = [_extremes(table[table["fate"] == name], n) for name in names]
+    n_columns = 2 if len(names) == 4 else _MOST_COLUMNS
+    most = max(len(up) + len(down) for up, down in parts)
+    panels = (
+        panels_of(
+            len(names),
+            n_columns,
+            size=(2.9, _ROW * (most + 1) + 0.6),
+            beside=(0.2, 0.5),
+            sharey=False,
+        )
+        if ax is None
+        else np.array([ax])
+    )
+    level = 1 - float(params["confidence"])
+    for panel, name, (up, down) in zip(panels, names, parts, strict=True):
+        _draw(panel, up, down, level)
+        panel.set_title(name, fontsize="medium")
+    for panel in panels[-n_columns:]:
+        panel.set_xlabel(f"correlation over {int(table['n_cells'].iloc[0]):,} cells")
+    figure = panels[0].figure
+    if len(names) < of_all:
+        figure.suptitle(f"the first {len(names)} of {of_all} fates")
+    _explain(panels, ax, [part for both in parts for part in both], level)
+    shown = panels if ax is None else ax
+    return finish("drivers", figure, shown, show=show, save=save, return_fig=return_fig)
+
+
+def _chosen(table: pd.DataFrame, fate: str | Sequence[str] | None) -> tuple[list[str], int]:
+    """Return the fates to draw, and of how many they are the first."""
+    found = list(dict.fromkeys(table["fate"]))
+    if fate is None:
+        return found[:_MOST_PANELS], len(found)
+    names = [fate] if isinstance(fate, str) else list(fate)
+    if unknown := [name for name in names if name not in found]:
+        raise ValueError(f"no fate {unknown}; found {found}")
+    return names, len(names)
+
+
+def _extremes(table: pd.DataFrame, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the genes that go with a fate and those that go against it, highest first."""
+    known = table[table["correlation"].notna()]
+    if known.empty:
+        raise ValueError(
+            f"nothing correlates with {table['fate'].iloc[0]!r}: its shares or all genes are the "
+            "same in all cells; choose others with fate="
+        )
+    is_up = known["correlation"] >= 0
+    return known[is_up].head(n), known[~is_up].tail(n)
+
+
+def _draw(ax: Axes, up: pd.DataFrame, down: pd.DataFrame, level: float) -> None:
+    ax.axvline(0, color="0.6", lw=0.8, zorder=1)
+    gap = 1 if len(up) and len(down) else 0
+    heights = [np.arange(len(up)), len(up) + gap + np.arange(len(down))]
+    for part, rows, shade in zip((up, down), heights, (_UP, _DOWN), strict=True):
+        ax.hlines(rows, part["lower"], part["upper"], color=shade, lw=1.5, zorder=2)
+        face = np.where(part["q"] <= level, shade, "white")
+        ax.scatter(part["correlation"], rows, s=18, c=face, edgecolors=shade, lw=1.0, zorder=3)
+    labels = [*up["gene"], *down["gene"]]
+    ax.set_yticks(np.concatenate(heights), labels, fontsize="small")
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(labels) + gap - 0.4, -0.6)  # downwards, so that the highest is on top
+
+
+def _explain(panels: np.ndarray, ax: Axes | None, parts: list[pd.DataFrame], level: float) -> None:
+    """Say what a hollow dot is, where there is one."""
+    if not any((part["q"] > level).any() for part in parts):
+        return
+    dot = {"ls": "", "marker": "o", "ms": 4.5, "mec": "0.3"}
+    handles = [
+        Line2D([], [], mfc="0.3", label=f"q ≤ {level:.2g}", **dot),
+        Line2D([], [], mfc="white", label=f"q > {level:.2g}", **dot),
+    ]
+    if ax is None:
+        panels[0].figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=2)
+    else:
+        ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -1,0 +1,79 @@
+"""Tell how open the future of each cell is."""
+
+from __future__ import annotations
+
+from anndata import AnnData
+
+from celltraj._anndata import annotated, check_writable, read_lineage, sample_record, write_columns
+from celltraj.models import Process
+
+
+def entropy(
+    adata: AnnData,
+    model: Process | None = None,
+    *,
+    key: str = "couplings",
+    time_key: str | None = None,
+    use_rep: str | None = None,
+    key_added: str = "ct_entropy",
+    copy: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> AnnData | None:
+    """Tell how spread the descendants of each cell are at the next time.
+
+    ``H_i = -sum_j p_ij log p_ij`` with ``p_ij = P_ij / sum_j P_ij``: 0 where all descendants are
+    like one cell, ``log m`` where they are like all ``m`` cells of that time alike. It grows with
+    epsilon: compare cells, not fits.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times.
+    model
+        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
+        snapshot to snapshot. By default the couplings in ``adata``.
+    key
+        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
+    time_key, use_rep
+        Times and representation that a model was fitted with; couplings know theirs.
+    key_added
+        Name of the result.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
+    seed
+        Seed of a simulation.
+    progress
+        Whether a simulation shows a progress bar.
+
+    Returns
+    -------
+    None, or with ``copy=True`` the annotated copy. Written: ``obs[key_added]`` (nats; NaN at the
+    last time) and ``uns["celltraj"][key_added]`` (params, version, seed).
+
+    Raises
+    ------
+    KeyError
+        There are no couplings of that name.
+    ValueError
+        The cells are not those that were coupled.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> ct.tl.entropy(adata)
+    >>> int(adata.obs["ct_entropy"].isna().sum())  # the cells of the last time
+    162
+    """
+    check_writable(adata, key_added)
+    tied = read_lineage(
+        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
+    )
+    spread = {k: one.entropy() for k, one in enumerate(tied.lineage.couplings)}
+    params = {"couplings": tied.source, "time_key": tied.time_key}
+    adata = annotated(adata, copy)
+    columns = {key_added: tied.column(adata.n_obs, spread, None)}
+    write_columns(adata, sample_record(params, seed), key_added, columns)
+    return adata if copy else None

@@ -1,0 +1,191 @@
+"""Velocity of every cell under a fitted process, also in an embedding."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import (
+    check_dimension,
+    check_writable,
+    find_representation,
+    read_representation,
+    read_times,
+    sample_record,
+    write_record,
+)
+from celltraj._anndata.keys import VELOCITY
+from celltraj.models import Bridge, FlowMatching, Process
+from celltraj.models._projected_velocity import mean_velocity, projected_velocity
+
+logger = logging.getLogger("celltraj")
+_KEY = "velocity"
+
+
+def velocity(
+    adata: AnnData,
+    process: Process,
+    *,
+    time: float | None = None,
+    time_key: str = "time",
+    use_rep: str | None = None,
+    basis: str | None = None,
+    n_neighbors: int = 30,
+    key_added: str | None = None,
+    copy: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> AnnData | None:
+    """Write the mean velocity of every cell, and what it looks like in an embedding.
+
+    Of a flow the velocity of its ODE, of a bridge its drift, at the last time the backward drift:
+    where cells are going, and where the last ones came from. In an embedding such as a UMAP, the
+    cosines of ``v`` with the steps to the neighbours weigh the directions to them there, those
+    behind against those ahead; their lengths follow the speed and how far the embedding stretches
+    the surroundings of a cell. Such arrows are a picture and not a measurement: what the embedding
+    tears apart, they cannot bridge. At times outside those of the fit, a bridge is its reference
+    and a flow is extrapolated, which is logged as a warning.
+
+    Parameters
+    ----------
+    adata
+        Cells: the data of the fit, or any others in the same space.
+    process
+        A fitted bridge or flow, or any process.
+    time
+        Time at which all cells are taken, in the user's unit; by default each at its own.
+    time_key
+        Column of ``obs`` with the sampling times; not read where ``time`` is given.
+    use_rep
+        The representation that ``process`` was fitted in.
+    basis
+        Embedding to project onto, such as ``"umap"`` for ``obsm["X_umap"]``; none by default. Where
+        it is the representation of ``process``, velocities are written as they are.
+    n_neighbors
+        Neighbours in ``use_rep``, of all times, that the projection looks at.
+    key_added
+        Name of the velocity; by default ``"bridge"``, ``"flow"``, or ``"process"`` of another one.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
+    seed
+        Recorded as by every tool; nothing is random here.
+    progress
+        Whether to show bars over the times and the cells.
+
+    Returns
+    -------
+    Nothing, with ``copy=True`` the annotated copy. Written: ``obsm["X_{key}_velocity"]``
+    (``(n_obs, d)``, float32, [x]/[t]); with a ``basis`` also ``obsm["velocity_{basis}"]``
+    (``(n_obs, e)``, float32, in units of the embedding per [t]); ``uns["celltraj"]["velocity"]``
+    (params, version, seed).
+
+    Raises
+    ------
+    KeyError
+        A named column, representation or embedding does not exist.
+    ValueError
+        The process has another dimension than ``use_rep``, or ``n_neighbors`` is below 2 or not
+        less than the number of cells.
+
+    References
+    ----------
+    La Manno et al. (2018); Bergen et al. (2020).
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obsm["X_umap"] = adata.X[:, ::-1].copy()
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> ct.tl.velocity(adata, bridge, basis="umap", progress=False)
+    >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
+    True
+    """
+    name, x = read_representation(adata, use_rep)
+    check_dimension(process, x.shape[1], name)
+    key = key_added or _default_key(process)
+    check_writable(adata, key)
+    place = None if basis is None else _embedding_name(adata, basis)
+    times = read_times(adata, time_key) if time is None else np.full(len(x), float(time))
+    _warn_of_outside(process, times)
+    moving = _at_their_times(process, x, times, progress=progress)
+    params = {
+        "process": type(process).__name__,
+        "time": time,
+        "time_key": time_key if time is None else None,
+        "use_rep": name,
+        "basis": place,
+        "n_neighbors": n_neighbors if place not in (None, name) else None,
+        "key_added": key,
+    }
+    found = {VELOCITY.at(key=key)[0]: moving}
+    if place is not None:
+        found[f"velocity_{place.removeprefix('X_')}"] = (
+            moving
+            if place == name
+            else projected_velocity(
+                x,
+                moving,
+                read_representation(adata, place)[1],
+                n_neighbors=n_neighbors,
+                progress=progress,
+            )
+        )
+    if copy:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    for slot, values in found.items():
+        adata.obsm[slot] = values.astype(np.float32)
+        logger.info("wrote adata.obsm[%r]", slot)
+    write_record(adata, sample_record(params, seed), _KEY)
+    return adata if copy else None
+
+
+def _default_key(process: Process) -> str:
+    kinds = {"bridge": Bridge, "flow": FlowMatching}
+    return next((key for key, kind in kinds.items() if isinstance(process, kind)), "process")
+
+
+def _embedding_name(adata: AnnData, basis: str) -> str:
+    """Return ``"X"`` or the key of ``obsm``; ``"umap"`` means ``"X_umap"``."""
+    if basis == "X" or basis in adata.obsm:
+        return find_representation(adata, basis)
+    if f"X_{basis}" not in adata.obsm:
+        raise KeyError(
+            f"no embedding in adata.obsm['X_{basis}']; found {list(adata.obsm)}. "
+            "Run sc.pp.neighbors(adata) and sc.tl.umap(adata) for basis='umap', or pass another"
+        )
+    return f"X_{basis}"
+
+
+def _at_their_times(
+    process: Process, x: np.ndarray, times: np.ndarray, *, progress: bool
+) -> np.ndarray:
+    """Return the velocity ``(n_obs, d)`` of each cell at its time."""
+    found = np.empty_like(x)
+    for t in tqdm(np.unique(times), desc="velocity", unit="time", disable=not progress):
+        here = times == t
+        found[here] = mean_velocity(process, float(t), torch.from_numpy(x[here])).numpy()
+    return found
+
+
+def _warn_of_outside(process: Process, times: np.ndarray) -> None:
+    """Say how many cells are at times that ``process`` was not fitted to."""
+    is_bridge = isinstance(process, Bridge)
+    fitted = getattr(getattr(process, "snapshots", process), "times", None)
+    if fitted is None:
+        return
+    n_outside = int(((times < min(fitted)) | (times > max(fitted))).sum())
+    if n_outside:
+        logger.warning(
+            "%d of %d cells are at times outside [%g, %g], which the %s was fitted to: %s there",
+            n_outside,
+            len(times),
+            min(fitted),
+            max(fitted),
+            "bridge" if is_bridge else type(process).__name__,
+            "it is its reference" if is_bridge else "it is extrapolated",
+        )
