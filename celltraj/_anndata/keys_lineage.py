@@ -98,4 +98,119 @@ ENTROPY = (
     ),
     *_result("{key}", {}, "tl.entropy"),
 )
-LINEAGE = (*COUPLINGS, *PUSH, *TRANSITIONS, *FATES, *ENTROPY)
+GROWTH = (
+    Key(
+        "obs",
+        ("{key}",),
+        "net rate at which the cell multiplies until the next time, float32 (`ct_growth` by "
+        "default); at the last time what a bridge learned, else NaN",
+        "1/[t]",
+        "tl.growth",
+    ),
+    *_result(
+        "{key}",
+        {
+            "numbers": "one row per time: time, cells (sampled), observed (declared size), "
+            "predicted; the last two in units of the first snapshot's cells",
+        },
+        "tl.growth",
+    ),
+)
+SCORE_GROWTH = (
+    Key(
+        "obs",
+        ("{key}",),
+        "net rate of growth that the genes tell, float32 (`growth_prior` by default)",
+        "1/[t]",
+        "pp.score_growth",
+    ),
+    *(
+        Key(
+            "obs",
+            (f"{{key}}_{name}",),
+            f"mean standardised expression of the {name} genes, float32",
+            "standard deviations",
+            "pp.score_growth",
+        )
+        for name in ("proliferation", "apoptosis")
+    ),
+    *record_keys(
+        "{key}",
+        {
+            "params": "organism, proliferation and apoptosis (`built-in` or `given`), layer (if "
+            "given), min_share, rates, days_per_unit",
+            "version": "version of celltraj",
+            "unit": "unit of the rate, such as `1/hour`",
+            "genes": "one row per gene: gene, set, status (`used`, `constant`, `missing`)",
+        },
+        "pp.score_growth",
+    ),
+)
+DRIVERS = _result(
+    "{key}",
+    {
+        "table": "one row per fate and gene: gene, fate, correlation, lower, upper, p, q, n_cells; "
+        "fates in their order, highest correlation first, NaN for genes that are constant",
+    },
+    "tl.drivers",
+)
+CONDITIONS = _result(
+    "{key}",
+    {
+        "table": "one row per quantity and condition: quantity, condition, reference, effect, "
+        "lower, upper, p, q, n, n_reference (samples), p_min (least p of so few samples)",
+        "samples": "one row per sample, condition and quantity: sample, condition, quantity, value",
+    },
+    "tl.compare_conditions",
+)
+VELOCITY_OF = (
+    Key(
+        "obsm",
+        ("X_{key}_velocity",),
+        "mean velocity of the process at each cell, `(n_obs, d)`, float32",
+        "[x]/[t]",
+        "tl.velocity",
+    ),
+    Key(
+        "obsm",
+        ("velocity_{basis}",),
+        "its projection on `obsm[X_{basis}]`, float32; only with basis",
+        "[embedding]/[t]",
+        "tl.velocity",
+    ),
+    *_result("velocity", {}, "tl.velocity"),
+)
+GENE_TRENDS = _result(
+    "{key}",
+    {"table": "one row per gene, group and time: gene, group, time, mean, lower, upper"},
+    "tl.gene_trends",
+)
+READ_GROUPS = (
+    Key("obs", ("{groupby}",), "group of each cell, such as a cell type or a fate", "-", "you"),
+    Key("obs", ("{growth_key}",), "net growth that is expected of each cell", "1/[t]", "you"),
+    Key("obs", ("{sample_key}",), "sample of each cell: patient, mouse, well", "-", "you"),
+    Key(
+        "obs", ("{of}",), "number or category of each cell to compare or correlate", "yours", "you"
+    ),
+    Key(
+        "var",
+        ("{genes}",),
+        "whether a gene is looked at, such as a transcription factor",
+        "-",
+        "you",
+    ),
+)
+LINEAGE = (
+    *READ_GROUPS,
+    *SCORE_GROWTH,
+    *COUPLINGS,
+    *PUSH,
+    *TRANSITIONS,
+    *FATES,
+    *ENTROPY,
+    *GROWTH,
+    *DRIVERS,
+    *CONDITIONS,
+    *VELOCITY_OF,
+    *GENE_TRENDS,
+)

@@ -3,6 +3,7 @@
 from celltraj.datasets._branching import branching
 from celltraj.datasets._drug_screen import drug_screen
 from celltraj.datasets._gaussian_snapshots import gaussian_snapshots
+from celltraj.datasets._growth_loaders import gene_circuit_growth, larry_spring, reprogramming
 from celltraj.datasets._interacting_populations import interacting_populations, interaction_drift
 from celltraj.datasets._letters import letters
 from celltraj.datasets._loaders import (
@@ -30,6 +31,7 @@ __all__ = [
     "eb_phate2d",
     "emt_a549",
     "gaussian_snapshots",
+    "gene_circuit_growth",
     "glioblastoma",
     "growing_gaussians_10d",
     "gulf_vortex",
@@ -41,10 +43,12 @@ __all__ = [
     "ipsc_latent4",
     "kang_counts",
     "kang_pca5",
+    "larry_spring",
     "letters",
     "lotka_volterra",
     "lotka_volterra_simulation",
     "pbmc_programs",
     "repressilator",
     "repressilator_simulation",
+    "reprogramming",
 ]

@@ -57,6 +57,20 @@ FILES: dict[str, tuple[str, str]] = {
         "9058694ec6c3756b3413b0d8a5b378782fe0aaacccb16c4ae6c7151431262a7a",
         "simulated populations with known growth (gaussian_10d.csv), from the DeepRUOT benchmark",
     ),
+    "larry_spring": (
+        "a8c8dc60248d1e95caaa89ed6b3d97a81668fae27bef63daf2d343c93cbd7974",
+        "Weinreb et al. 2020 LARRY in vitro, all 130,887 cells, SPRING coordinates",
+    ),
+    "reprogramming": (
+        "ea12bac30e7eeb1cda00e21c6f2576d027ef7f27cb283568626fc1dce4ed620d",
+        "Schiebinger et al. 2019 reprogramming, days 10, 10.5, 11, 1,479 genes, with the couplings "
+        "computed by Waddington-OT",
+    ),
+    "gene_circuit_growth": (
+        "a20618419c76a1accd5c325955435e32ac4b51cf45d6f2e4eb00f89b58a72d63",
+        "simulated populations with known growth (simulation_gene_data.csv), from the DeepRUOT "
+        "benchmark",
+    ),
     "kang_pca5": (
         "6ccde743eecb13bc6a2b557da2b661a04cd50a04d3c0437062d7de11bdc3a722",
         "Kang et al. 2018, GSE96583, PBMC of 8 donors, control and 6 h interferon beta; 5 PCs",

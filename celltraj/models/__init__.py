@@ -1,5 +1,6 @@
 """Laws of motion and how they are fitted, simulated and stored."""
 
+from celltraj.models._birth_death import BirthDeath
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._checkpoint import remove_checkpoint
 from celltraj.models._condition import Condition, ConditionCoder, Covariate
@@ -9,6 +10,7 @@ from celltraj.models._fit_response import MetaFlow, fit_response
 from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._growth import population_sizes
+from celltraj.models._growth_law import LearnedGrowth, learn_growth
 from celltraj.models._landing import land
 from celltraj.models._likelihood import log_density
 from celltraj.models._lineage import Lineage, band_of, joint_masses
@@ -78,6 +80,7 @@ from celltraj.models.solvers import (
 
 __all__ = [
     "Affine",
+    "BirthDeath",
     "Bridge",
     "Brownian",
     "BrownianBridgeInterpolant",
@@ -101,6 +104,7 @@ __all__ = [
     "Interpolant",
     "KernelReference",
     "KineticInterpolant",
+    "LearnedGrowth",
     "Lineage",
     "LinearInterpolant",
     "LotkaVolterra",
@@ -149,6 +153,7 @@ __all__ = [
     "fit_response",
     "joint_masses",
     "land",
+    "learn_growth",
     "load",
     "log_density",
     "population_sizes",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -25,8 +26,10 @@ from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models._process import Affine, Reference, sigma_of
+from celltraj.models._simulate import simulate
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
 
+_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
 _DRAWN = 4  # pairs drawn for each that is kept by its mass
 
 
@@ -350,7 +353,29 @@ def fit_bridge(
     field = drift.fit(
         snapshots, reference, couplings, masses=masses, generator=generator, progress=progress
     )
-    return Bridge(snapshots, reference, couplings, field, masses=masses)
+    bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
+    return bridge if masses is None else _calibrated(bridge, masses, generator)
+
+
+def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> Bridge:
+    """Return the bridge whose trajectories from the first snapshot grow as the population does.
+
+    A rate is relative to the mean of the population, and that mean is over the trajectories of the
+    bridge, of which couplings and network know only up to their errors: these would add up from
+    gap to gap.
+    """
+    snapshots = bridge.snapshots
+    starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
+    path = simulate(bridge, snapshots.x[0][starts], snapshots.times, generator=generator)
+    if path.log_mass is None:
+        return bridge
+    found = torch.logsumexp(path.log_mass, 1).diff().numpy()
+    wanted = np.diff(np.log(snapshots.sizes))
+    masses = replace(masses, sizes=masses.sizes + wanted - found)
+    field = bridge.field
+    if isinstance(field, PlugInField):
+        field = replace(field, cell_masses=masses)
+    return replace(bridge, masses=masses, field=field)
 
 
 def check_family(reference: Reference, snapshots: Snapshots) -> None:

@@ -45,6 +45,7 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
     clouds = zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)
     for k, (x, weights) in enumerate(clouds):
         tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
+    tensors |= {f"growth.{k}": rates for k, rates in enumerate(bridge.snapshots.growth)}
     for k, coupling in enumerate(bridge.couplings):
         tensors |= {f"{name}.{k}": getattr(coupling, name) for name in _POTENTIALS}
     name, options, state = pack_reference(bridge.reference)
@@ -244,7 +245,8 @@ def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
         tuple(facts["times"]),
         tuple(tensors[f"x.{k}"] for k in range(n)),
         tuple(tensors[f"weights.{k}"] for k in range(n)),
-        sizes=tuple(facts["sizes"]),
+        tuple(rates for _, rates in sorted(_below("growth.", tensors).items(), key=_number)),
+        tuple(facts["sizes"]),
     )
     masses = _masses_of(snapshots, tensors)
     reference = unpack_reference(**facts["reference"], tensors=_below("reference.", tensors))
@@ -277,6 +279,10 @@ def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
         field.load_state_dict(_below("field.", tensors))
         field.history = tuple(facts["history"])
     return Bridge(snapshots, reference, couplings, field, rounds, masses)
+
+
+def _number(named: tuple[str, Tensor]) -> int:
+    return int(named[0])
 
 
 def _packed_masses(masses: Masses) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from celltraj.tl._fit_bridge import fit_bridge
 from celltraj.tl._fit_flow import fit_flow
 from celltraj.tl._fit_response import fit_response
 from celltraj.tl._gene_trends import gene_trends
+from celltraj.tl._growth import growth
 from celltraj.tl._interpolate import interpolate
 from celltraj.tl._log_density import log_density
 from celltraj.tl._predict_response import predict_response
@@ -38,6 +39,7 @@ __all__ = [
     "fit_flow",
     "fit_response",
     "gene_trends",
+    "growth",
     "interpolate",
     "log_density",
     "predict_response",

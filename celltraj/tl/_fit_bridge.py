@@ -26,21 +26,20 @@ from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Bridge,
     Brownian,
+    LearnedGrowth,
     ModuleReference,
     NeuralDrift,
     PlugInDrift,
     Reference,
     Refinement,
     Round,
+    learn_growth,
     refine,
 )
 from celltraj.models._process import sigma_of, with_sigma
-from celltraj.ot import Solver, Unbalanced, solve
+from celltraj.ot import Solver, solve
 
 logger = logging.getLogger("celltraj")
-# of 7 prices for the mass of earlier cells the best for held-out snapshots whose cells divide, and
-# next to it for others; later snapshots hold all but exactly
-_TAU = 0.91, 0.99
 
 
 def fit_bridge(
@@ -55,7 +54,7 @@ def fit_bridge(
     drift: NeuralDrift | PlugInDrift | None = None,
     solver: Solver = solve,
     growth_key: str | None = None,
-    growth: Literal["learn", "prior"] | None = None,
+    growth: LearnedGrowth | Literal["learn", "prior"] | None = None,
     counts: str | Sequence[float] = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
@@ -102,10 +101,10 @@ def fit_bridge(
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.
     growth
-        ``"learn"``: cells may have more or fewer descendants than expected, for a price, and the
-        drift comes with a growth rate of its own; short for ``solver=ct.ot.Unbalanced(0.91,
-        0.99)``, unless another one is given. ``"prior"``: they have as many as ``growth_key``
-        says, its default meaning. None: no growth beyond that.
+        ``"learn"``, short for ``ct.models.LearnedGrowth()``: a rate of growth that all times share
+        is learned from the snapshots, on top of ``growth_key`` where it is given. ``"prior"``:
+        cells have as many descendants as ``growth_key`` says, its default meaning. None: no growth
+        beyond that.
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
@@ -169,7 +168,7 @@ def fit_bridge(
     (True, False)
     """
     start, key = time.perf_counter(), key_added or "bridge"
-    solver = _solver_of(growth, growth_key, solver)
+    law = _law_of(growth, growth_key)
     snapshots, use_rep = read_snapshots(
         adata,
         time_key=time_key,
@@ -181,6 +180,8 @@ def fit_bridge(
     check_writable(adata, key)
     generator = torch.Generator().manual_seed(seed)
     family, source = _with_sigma(reference, sigma, snapshots, generator)
+    if law is not None:
+        snapshots = learn_growth(snapshots, Brownian(sigma_of(family)), law, progress=progress)
     refinement = Refinement(
         max_rounds=max_refinements, hold_out=hold_out, estimate_sigma=sigma == "estimate"
     )
@@ -217,7 +218,7 @@ def fit_bridge(
         "drift": options_record(drift),
         "solver": options_record(solver),
         "growth_key": growth_key,
-        "growth": growth,
+        "growth": growth if law is None else options_record(law),
         "counts": counts if isinstance(counts, str) else "given",
         "weights_key": weights_key,
     }
@@ -237,16 +238,21 @@ def fit_bridge(
     return (bridge, adata) if copy else bridge
 
 
-def _solver_of(growth: str | None, growth_key: str | None, solver: Solver) -> Solver:
-    """Return the solver that lets cells divide and die as asked."""
+def _law_of(growth: LearnedGrowth | str | None, growth_key: str | None) -> LearnedGrowth | None:
+    """Return how growth is learned, None where it is not."""
+    if isinstance(growth, LearnedGrowth):
+        return growth
     if growth not in (None, "learn", "prior"):
-        raise ValueError(f'growth must be "learn", "prior" or None; found {growth!r}')
+        raise ValueError(
+            'growth must be "learn", "prior", None or such as ct.models.LearnedGrowth(share=0.05); '
+            f"found {growth!r}"
+        )
     if growth == "prior" and growth_key is None:
         raise ValueError(
             'growth="prior" asks what is expected: pass growth_key= with the column that '
             "ct.pp.score_growth(adata) writes, or with your own"
         )
-    return Unbalanced(*_TAU) if growth == "learn" and solver is solve else solver
+    return LearnedGrowth() if growth == "learn" else None
 
 
 def _with_sigma(
