@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,12 +16,14 @@ from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
 from celltraj._anndata.keys import COUPLINGS, ROOT
-from celltraj._anndata.read import read_representation, read_snapshots
+from celltraj._anndata.read import check_dimension, read_representation, read_snapshots
 from celltraj._anndata.record import read_record
 from celltraj._anndata.times import read_times
+from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, Lineage, Process, land
 from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
 
+logger = logging.getLogger("celltraj")
 _COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")
 _SAME = 1e-4  # of the spread of a snapshot: float32 rounds a cell by less
 
@@ -67,7 +70,8 @@ def read_lineage(
 ) -> Tied:
     """Return the lineage of a model, or without one that of the couplings ``key``.
 
-    A bridge has couplings; any other law of motion is simulated from snapshot to snapshot.
+    A bridge has couplings of the cells that it was fitted to; any other law of motion, or a bridge
+    of other cells, is simulated from snapshot to snapshot.
 
     Raises
     ------
@@ -79,37 +83,42 @@ def read_lineage(
     if model is None:
         return _stored(adata, key)
     time_key = time_key or "time"
+    snapshots, name = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
+    check_dimension(model, snapshots.dim, name)
+    rows = _rows(adata, time_key)
     if isinstance(model, Bridge):
-        return _of_bridge(adata, model, time_key, use_rep)
-    snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
+        if _couples(model, snapshots):
+            return Tied(model.lineage, rows, time_key, "Bridge")
+        _check_span(model, snapshots)
+        logger.info("the bridge was fitted to other cells: these are simulated")
     generator = torch.Generator().manual_seed(seed)
     lineage = land(model, snapshots, generator=generator, progress=progress)
-    return Tied(lineage, _rows(adata, time_key), time_key, type(model).__name__)
+    return Tied(lineage, rows, time_key, type(model).__name__)
+
+
+def _couples(bridge: Bridge, snapshots: Snapshots) -> bool:
+    """Return whether the snapshots are those that the bridge couples."""
+    known = bridge.snapshots
+    shapes = [[cloud.shape for cloud in one.x] for one in (known, snapshots)]
+    if known.times != snapshots.times or shapes[0] != shapes[1]:
+        return False
+    pairs = zip(known.x, snapshots.x, strict=True)
+    return all(bool((a - b).abs().max() <= _SAME * (a.std() + 1e-12)) for a, b in pairs)
+
+
+def _check_span(bridge: Bridge, snapshots: Snapshots) -> None:
+    first, last = bridge.snapshots.times[0], bridge.snapshots.times[-1]
+    outside = [t for t in snapshots.times if not first <= t <= last]
+    if outside:
+        raise ValueError(
+            f"adata has cells at times {outside}, the bridge was fitted to times from {first:g} to "
+            f"{last:g}; pass the time_key= that it was fitted with, or leave these cells out"
+        )
 
 
 def _rows(adata: AnnData, time_key: str) -> tuple[np.ndarray, ...]:
     times = read_times(adata, time_key)
     return tuple(np.flatnonzero(times == t) for t in np.unique(times))
-
-
-def _of_bridge(adata: AnnData, bridge: Bridge, time_key: str, use_rep: str | None) -> Tied:
-    name, x = read_representation(adata, use_rep)
-    rows = _rows(adata, time_key)
-    snapshots = bridge.snapshots
-    found = [x[r] for r in rows]
-    expected = [cloud.numpy() for cloud in snapshots.x]
-    is_same = [a.shape for a in found] == [b.shape for b in expected] and all(
-        np.abs(a - b).max() <= _SAME * (b.std() + 1e-12)
-        for a, b in zip(found, expected, strict=True)
-    )
-    if not is_same:
-        raise ValueError(
-            f"the bridge couples {[len(b) for b in expected]} cells at times {snapshots.times}, "
-            f"in {snapshots.dim} variables; adata holds {[len(a) for a in found]} cells in "
-            f"{x.shape[1]} variables of {name}, or other ones. Pass the data of the fit, and the "
-            "use_rep= and time_key= that it was fitted with"
-        )
-    return Tied(bridge.lineage, rows, time_key, "Bridge")
 
 
 def _stored(adata: AnnData, key: str) -> Tied:

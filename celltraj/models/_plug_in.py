@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells, Earlier, Targets
+from celltraj._typing import Cells, Earlier
 from celltraj.models._flow import Flow, gap_flow, gaussian_problem
 from celltraj.models._masses import EARLY, Masses
 from celltraj.models._paths import apply
@@ -143,7 +143,7 @@ class PlugInField:
         pull = torch.linalg.solve(flow.covariance[-1], flow.to_end[0]).mT
         return apply(pull, torch.arange(len(x)), ends - flow.mean[-1])
 
-    def _later(self, t: float, x: Cells, values: Targets) -> tuple[Flow, Tensor]:
+    def _later(self, t: float, x: Cells, values: Tensor) -> tuple[Flow, Tensor]:
         """Return the law from ``x`` to the end of the gap, and means of ``values`` of its cells."""
         k = self.snapshots.gap_of(t)
         end = self.snapshots.times[k + 1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from textwrap import fill
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -11,12 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import read_representation
+from celltraj._anndata import find_representation, read_representation
 
 TIME_MAP = "viridis"
 _NO_UNIT = (None, "", "1", "dimensionless")
-_MISSING = "lightgrey"
+MISSING = "lightgrey"
 _MOST_TICKS = 10
+_WIDEST = 26  # letters of a name in one line
+_LETTER, _LINE = 0.085, 0.17  # inches, of letters and lines of usual size
 
 
 def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str, np.ndarray]:
@@ -33,6 +38,13 @@ def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str,
     name, x = read_representation(adata, key)
     check_components(components, x.shape[1], name)
     return name, x[:, list(components)]
+
+
+def default_basis(adata: AnnData, basis: str | None) -> str:
+    """Return the embedding to draw: the one that is named, else the UMAP if there is one."""
+    if basis is not None:
+        return basis
+    return "X_umap" if "X_umap" in adata.obsm else find_representation(adata, None)
 
 
 def check_components(components: tuple[int, ...], n_vars: int, name: str) -> None:
@@ -86,17 +98,65 @@ def colors_of(
         raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return _by_value(column.to_numpy(dtype=float, na_value=np.nan))
-    labels = column.astype("category").cat
-    names = [str(label) for label in labels.categories]
-    palette = _palette(adata, color, len(names))
-    shades = np.array([mpl.colors.to_rgba(c) for c in [*palette, _MISSING]])
+    palette = palette_of(adata, color)
+    shades = np.array([mpl.colors.to_rgba(c) for c in [*palette.values(), MISSING]])
     # code -1, a missing label, is the last shade
-    return shades[labels.codes], dict(zip(names, palette, strict=True)), None
+    return shades[column.astype("category").cat.codes], palette, None
+
+
+def palette_of(adata: AnnData, groupby: str) -> dict[str, str]:
+    """Return the colour of every category of ``obs[groupby]``, in their order.
+
+    Those in ``uns[f"{groupby}_colors"]``, or those that scanpy would choose.
+
+    Raises
+    ------
+    ValueError
+        There are more categories than colours.
+    """
+    names = [str(label) for label in adata.obs[groupby].astype("category").cat.categories]
+    return dict(zip(names, _palette(adata, groupby, len(names)), strict=True))
+
+
+def shades_of(adata: AnnData, groupby: str | None, names: Sequence[str]) -> dict[str, str]:
+    """Return the colours of the groups of a result, of which ``obs`` may no longer know.
+
+    Those that ``obs[groupby]`` does not have are grey; without such a column the colours are those
+    that it would get if these were its categories.
+    """
+    if groupby is None or groupby not in adata.obs:
+        return dict(zip(names, _palette(adata, str(groupby), len(names)), strict=True))
+    palette = palette_of(adata, groupby)
+    return {name: palette.get(name, MISSING) for name in names}
+
+
+def wrapped(name: str) -> str:
+    """Return a name in lines short enough to stand beside axes; a dollar is no formula."""
+    return fill(name, _WIDEST).replace("$", r"\$")
+
+
+def inches_of(names: Sequence[str]) -> float:
+    """Return about how wide the longest line of names is."""
+    return _LETTER * max(len(line) for name in names for line in wrapped(name).split("\n"))
+
+
+def legend_size(names: Sequence[str]) -> tuple[float, float]:
+    """Return about how wide and how high the legend of :func:`explain` is, in inches."""
+    columns = legend_columns(len(names))
+    n_rows = -(-len(names) // columns)
+    n_lines = [1 + wrapped(name).count("\n") for name in names]
+    most = max(sum(n_lines[k : k + n_rows]) for k in range(0, len(names), n_rows))
+    return columns * (inches_of(names) + 0.5), _LINE * most + 0.07 * n_rows + 0.5
+
+
+def legend_columns(n: int) -> int:
+    """Return in how many columns a legend of ``n`` names stands."""
+    return 1 + (n > 14) + (n > 30)  # as in scanpy
 
 
 def _by_value(values: np.ndarray) -> tuple[np.ndarray, dict[str, str], Normalize]:
     scale = Normalize(np.nanmin(values), np.nanmax(values))
-    shades = mpl.colormaps[TIME_MAP].with_extremes(bad=_MISSING)
+    shades = mpl.colormaps[TIME_MAP].with_extremes(bad=MISSING)
     return shades(scale(values)), {}, scale
 
 
@@ -134,16 +194,16 @@ def explain(
         ax.figure.colorbar(shades, ax=ax if axes is None else axes, label=label, ticks=few)
         return
     handles = [
-        Line2D([], [], ls="", marker="o", color=shade, label=name) for name, shade in legend.items()
+        Line2D([], [], ls="", marker="o", color=shade, label=wrapped(name))
+        for name, shade in legend.items()
     ]
-    columns = 1 + (len(handles) > 14) + (len(handles) > 30)  # as in scanpy
     ax.legend(
         handles=handles,
         title=label,
         frameon=False,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
-        ncols=columns,
+        ncols=legend_columns(len(handles)),
     )
 
 
@@ -151,6 +211,12 @@ def time_label(adata: AnnData, time_key: str) -> str:
     """Return the name of time with the user's unit, where one is recorded."""
     unit = adata.uns.get("time_unit", "1")
     return time_key if unit in _NO_UNIT else f"{time_key} ({unit})"
+
+
+def rate_label(adata: AnnData) -> str:
+    """Return what a colour bar of growth rates says."""
+    unit = adata.uns.get("time_unit", "1")
+    return "growth per unit of time" if unit in _NO_UNIT else f"growth (1/{unit})"
 
 
 def color_label(

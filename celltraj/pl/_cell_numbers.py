@@ -1,0 +1,74 @@
+"""Draw how many cells there are."""
+
+from __future__ import annotations
+
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj.pl._cells import time_label
+from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._tables import table_of
+
+_MOST_TICKS = 12
+
+
+def cell_numbers(
+    adata: AnnData,
+    *,
+    key: str = "ct_growth",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the number of cells at each time, as observed and as growth predicts it.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.growth`, also one that was read from a file; not changed.
+    key
+        The ``key_added`` of :func:`celltraj.tl.growth`.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There is no such record.
+    ValueError
+        It has no rows.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> import pandas as pd
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> numbers = pd.DataFrame({"time": [0.0, 1.0], "observed": [5, 9], "predicted": [5.0, 10.0]})
+    >>> adata.uns["celltraj"] = {"ct_growth": {"params": {}, "numbers": numbers.rename(index=str)}}
+    >>> ct.pl.cell_numbers(adata, show=False).get_ylabel()
+    'cells'
+    """
+    columns = ("time", "observed", "predicted")
+    table, params = table_of(adata, key, "numbers", "ct.tl.growth(adata)", columns)
+    table = table.sort_values("time")
+    ax = axes_of(ax)
+    line = table.dropna(subset=["predicted"])
+    ax.plot(line["time"], line["predicted"], color="C0", lw=1.8, label="predicted", zorder=2)
+    style = {"s": 28, "color": "black", "lw": 0, "label": "observed", "zorder": 3}
+    ax.scatter(table["time"], table["observed"], **style)
+    if len(table) <= _MOST_TICKS:
+        ax.set_xticks(table["time"], [f"{t:g}" for t in table["time"]])
+    ax.set_ylim(0, 1.08 * float(table[["observed", "predicted"]].max(axis=None)) or 1.0)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    ax.set(xlabel=time_label(adata, str(params.get("time_key", "time"))), ylabel="cells")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    return finish("cell_numbers", ax.figure, ax, show=show, save=save, return_fig=return_fig)

@@ -1,0 +1,257 @@
+"""The kinds of pictures that fates have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.text import Text
+from matplotlib.ticker import PercentFormatter
+
+from celltraj._anndata import read_groups, read_times
+from celltraj.pl._cells import (
+    MISSING,
+    color_label,
+    colors_of,
+    default_basis,
+    explain,
+    inches_of,
+    legend_size,
+    plane,
+    shades_of,
+    size_of,
+    time_label,
+    wrapped,
+)
+from celltraj.pl._panels import panels_of
+
+_FAINTEST = 0.15  # of the map, where it begins: what is lighter cannot be seen on white
+_MOST_PANELS = 12
+_MOST_COLUMNS = 4
+_BAR = 0.28  # inches
+_BINS = 30
+_MOST_LEVEL = 8  # corners whose names are level; those of more are turned
+_ROUNDS = 4
+_DIAMETER = 3.4  # inches, of a circle
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Fates ``(n_obs, K)`` of cells and how they are to be drawn."""
+
+    names: list[str]
+    shares: np.ndarray
+    params: dict[str, Any]
+    fate: list[str] | None
+    groupby: str | None
+    basis: str | None
+    components: tuple[int, int]
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """Whether a cell has fates, ``(n_obs,)``."""
+        return np.isfinite(self.shares).all(1)
+
+    @property
+    def time_key(self) -> str:
+        """Return the column with the sampling times."""
+        return str(self.params.get("time_key", "time"))
+
+    @property
+    def title(self) -> str:
+        """Return what the fates are."""
+        groupby = str(self.params.get("groupby", "fate"))
+        return f"{groupby} at {self.params['at']:g}" if "at" in self.params else groupby
+
+    def shades(self, adata: AnnData) -> list[str]:
+        """Return the colours of the fates."""
+        return list(shades_of(adata, self.params.get("groupby"), self.names).values())
+
+
+def draw_embedding(adata: AnnData, chosen: Chosen, ax: Axes | None) -> np.ndarray | Axes:
+    """Draw cells by their share in each fate, the highest ones last."""
+    names = chosen.names[:_MOST_PANELS] if chosen.fate is None else chosen.fate
+    if ax is not None and len(names) > 1:
+        raise ValueError(f"ax= holds one fate; pass fate= with one of {names}")
+    basis, cells = plane(adata, default_basis(adata, chosen.basis), chosen.components)
+    n_columns = 2 if len(names) == 4 else min(_MOST_COLUMNS, 3 if len(names) <= 6 else 4)
+    panels = (
+        panels_of(len(names), n_columns, size=(2.7, 2.5), beside=(1.2, 0.5))
+        if ax is None
+        else np.array([ax])
+    )
+    scale = Normalize(0, 1)
+    colors = ListedColormap(colormaps["YlGnBu"](np.linspace(_FAINTEST, 1, 256)))
+    dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
+    known = np.flatnonzero(chosen.is_known)
+    for panel, name in zip(panels, names, strict=True):
+        share = chosen.shares[known, chosen.names.index(name)]
+        order = np.argsort(share, kind="stable")
+        panel.scatter(*cells[~chosen.is_known].T, color=MISSING, **dots)
+        panel.scatter(*cells[known[order]].T, color=colors(scale(share[order])), **dots)
+        panel.set_title(wrapped(name), fontsize="medium")
+    for panel in panels[-n_columns:]:
+        panel.set_xlabel(f"{basis} {chosen.components[0]}")
+    for panel in panels[::n_columns]:
+        panel.set_ylabel(f"{basis} {chosen.components[1]}")
+    figure = panels[0].figure
+    figure.colorbar(ScalarMappable(scale, colors), ax=panels, label="share of descendants")
+    if chosen.fate is None and len(names) < len(chosen.names):
+        figure.suptitle(f"the first {len(names)} of {len(chosen.names)} fates")
+    return panels if ax is None else ax
+
+
+def draw_bars(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
+    """Draw the mean shares of groups as bars that are stacked along a row."""
+    labels, groups, title = _grouped(adata, chosen)
+    means = np.array([chosen.shares[here].mean(0) for here in groups])
+    ax = _axes_of_bars(labels, chosen) if ax is None else ax
+    shades = chosen.shades(adata)
+    left = np.zeros(len(means))
+    rows = np.arange(len(means))
+    for share, shade in zip(means.T, shades, strict=True):
+        ax.barh(rows, share, left=left, color=shade, height=0.82, edgecolor="white", lw=0.4)
+        left += share
+    names = [f"{wrapped(one)} ({here.sum():,})" for one, here in zip(labels, groups, strict=True)]
+    ax.set_yticks(rows, names)
+    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), ylabel=title)
+    ax.set_xlabel("mean share of descendants")
+    ax.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+    ax.tick_params(axis="y", length=0)
+    ax.spines[:].set_visible(False)
+    legend = dict(zip(chosen.names, shades, strict=True))
+    explain(ax, legend, None, chosen.title)
+    return ax
+
+
+def _axes_of_bars(labels: Sequence[str], chosen: Chosen) -> Axes:
+    """Return axes with room for the names of groups on the left and of fates on the right."""
+    width, height = legend_size([*chosen.names, chosen.title])
+    size = 3.5, max(_BAR * len(labels) + 0.2, height)
+    return panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.6))[0]
+
+
+def _grouped(adata: AnnData, chosen: Chosen) -> tuple[list[str], list[np.ndarray], str]:
+    """Return the names of groups, which cells with fates each one has, and what they are."""
+    if chosen.groupby is None:
+        times = read_times(adata, chosen.time_key)
+        groups = [(f"{t:g}", times == t) for t in np.unique(times)]
+        title = time_label(adata, chosen.time_key)
+    else:
+        column = read_groups(adata, chosen.groupby)
+        groups = [(name, (column == name).to_numpy()) for name in column.cat.categories]
+        title = chosen.groupby
+    found = [(name, here & chosen.is_known) for name, here in groups]
+    found = [(name, here) for name, here in found if here.any()]
+    if not found:
+        raise ValueError(f"no cell with fates has a group in adata.obs[{chosen.groupby!r}]")
+    return [name for name, _ in found], [here for _, here in found], title
+
+
+def draw_simplex(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
+    """Draw cells between the fates on a circle, or along a line between two of them."""
+    n = len(chosen.names)
+    if n < 2:
+        raise ValueError(
+            f"a simplex needs two fates or more, and {chosen.names[0]!r} is the only one; use "
+            "kind='bars' or 'embedding'"
+        )
+    return (_line if n == 2 else _circle)(adata, chosen, ax)
+
+
+def _line(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
+    """Draw how many cells have which share in the second of two fates, by group."""
+    labels, groups, title = _grouped(adata, chosen)
+    if ax is None:
+        width, height = legend_size([*labels, title])
+        size = 4.6, max(3.2, height)
+        ax = panels_of(1, 1, size=size, beside=(width + 0.6, 0.4))[0]
+    shades = _shades_of_groups(adata, chosen, labels)
+    edges = np.linspace(0, 1, _BINS + 1)
+    for here, shade in zip(groups, shades, strict=True):
+        height = np.histogram(chosen.shares[here, 1], edges)[0] / here.sum()
+        ax.stairs(height, edges, color=shade, lw=1.6)
+        ax.stairs(height, edges, color=shade, alpha=0.15, fill=True)
+    left, right = chosen.names
+    ax.set(xlim=(0, 1), ylabel="share of cells")
+    ax.set_xticks([0, 0.5, 1], [f"{wrapped(left)}\n100 %", "50 %", f"{wrapped(right)}\n100 %"])
+    ax.set_xlabel("share of descendants")
+    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    ax.spines[["top", "right"]].set_visible(False)
+    explain(ax, dict(zip(labels, shades, strict=True)), None, title)
+    return ax
+
+
+def _shades_of_groups(adata: AnnData, chosen: Chosen, labels: Sequence[str]) -> list[Any]:
+    if chosen.groupby is not None:
+        return list(shades_of(adata, chosen.groupby, labels).values())
+    return list(colormaps["viridis"](np.linspace(0, 0.9, len(labels))))
+
+
+def _circle(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
+    """Draw each cell at the mean of the corners, weighted by its shares."""
+    angle = np.pi / 2 - 2 * np.pi * np.arange(len(chosen.names)) / len(chosen.names)
+    corners = np.column_stack([np.cos(angle), np.sin(angle)])
+    known = np.flatnonzero(chosen.is_known)
+    by_time = chosen.groupby is None
+    times = read_times(adata, chosen.time_key) if by_time else np.zeros(adata.n_obs)
+    shades, legend, scale = colors_of(adata, times, chosen.groupby)
+    ax = _axes_of_circle(chosen.names, list(legend)) if ax is None else ax
+    ax.fill(*corners.T, facecolor="none", edgecolor="0.8", lw=1.0, zorder=1)
+    label, ticks = color_label(adata, times, chosen.time_key, chosen.groupby)
+    explain(ax, legend, scale, label, ticks=ticks)
+    _name_corners(ax, chosen.names, corners)
+    # in an order of no meaning, so that no group hides the others
+    order = known[np.argsort(known * 0.618 % 1)]
+    dots = {"s": size_of(len(known)), "lw": 0, "zorder": 2, "rasterized": True}
+    ax.scatter(*(chosen.shares[order] @ corners).T, color=shades[order], **dots)
+    ax.scatter(*corners.T, s=45, color=chosen.shades(adata), lw=0.8, edgecolors="black", zorder=3)
+    return ax
+
+
+def _axes_of_circle(names: Sequence[str], legend: Sequence[str]) -> Axes:
+    """Return axes with room for the names around the circle, and for what explains colours."""
+    width, height = legend_size(legend) if legend else (1.0, 0.0)
+    around = 2 * inches_of(names)
+    up = around if len(names) > _MOST_LEVEL else 0.6
+    size = _DIAMETER + around, max(_DIAMETER + up, height)
+    return panels_of(1, 1, size=size, beside=(width, 0.2))[0]
+
+
+def _name_corners(ax: Axes, names: Sequence[str], corners: np.ndarray) -> None:
+    """Name the corners, and make room for the names within the axes."""
+    ax.set_axis_off()
+    ax.set_aspect("equal")
+    is_turned = len(names) > _MOST_LEVEL
+    texts = [_name_at(ax, *one, is_turned) for one in zip(names, corners, strict=True)]
+    low, high = corners.min(0) - 0.05, corners.max(0) + 0.05
+    for _ in range(_ROUNDS):  # names keep their size while the circle shrinks
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        ax.figure.canvas.draw()
+        boxes = [text.get_window_extent().transformed(ax.transData.inverted()) for text in texts]
+        low = np.minimum(low, np.min([box.min for box in boxes], axis=0))
+        high = np.maximum(high, np.max([box.max for box in boxes], axis=0))
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+
+
+def _name_at(ax: Axes, name: str, place: np.ndarray, is_turned: bool) -> Text:  # noqa: FBT001
+    """Write a name outside its corner, along the radius where it is to be turned."""
+    x, y = place
+    is_left = x < -1e-6
+    if is_turned:
+        turn = np.degrees(np.arctan2(y, x)) + 180 * is_left
+        side, up = "right" if is_left else "left", "center"
+    else:
+        turn = 0.0
+        side = "center" if abs(x) < 0.1 else ("right" if is_left else "left")
+        up = "center" if abs(y) < 0.3 else ("bottom" if y > 0 else "top")
+    style = {"ha": side, "va": up, "rotation": turn, "rotation_mode": "anchor"}
+    style["xytext"] = 6 * place / np.linalg.norm(place)
+    return ax.annotate(wrapped(name), place, textcoords="offset points", fontsize="small", **style)

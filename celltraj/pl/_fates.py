@@ -1,0 +1,130 @@
+"""Draw what becomes of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj._anndata import read_record, read_result
+from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
+from celltraj.pl._finish import Save, finish
+
+_KINDS = {"embedding": draw_embedding, "simplex": draw_simplex, "bars": draw_bars}
+
+
+def fates(
+    adata: AnnData,
+    *,
+    kind: str = "embedding",
+    fate: str | Sequence[str] | None = None,
+    groupby: str | None = None,
+    basis: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    key: str = "ct_fates",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the share of each cell's descendants in each fate.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.fates`, also one that was read from a file; not changed.
+    kind
+        ``"embedding"``: cells by their share in a fate, each fate in a panel of its own, cells
+        without fates grey. ``"simplex"``: fates stand on a circle, and a cell lies at their mean,
+        weighted by its shares, ``y = sum_k F_k c_k``; of two fates, how many cells have which
+        share. ``"bars"``: the mean shares of groups of cells.
+    fate
+        The fate or fates of an embedding; by default all, at most the first twelve. The other kinds
+        need all of them.
+    groupby
+        Column of ``obs`` that groups the cells of bars and colours those of a simplex; by default
+        time. An embedding does not use it.
+    basis
+        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``; by default that one if there is one,
+        else ``X_pca``, or ``X`` with at most 50 variables.
+    components
+        Two variables of it.
+    key
+        The ``key_added`` of :func:`celltraj.tl.fates`.
+    ax
+        Axes for a simplex, for bars, or for a single fate in an embedding.
+    show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, of an embedding the array of panels unless ``ax`` was given; the figure with
+    ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There are no fates of that name, no such embedding or no such column.
+    ValueError
+        Another ``kind``, no such fate, no cell with fates, a simplex of one fate, or ``ax`` is
+        given for several.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> ct.tl.fates(adata, groupby="arm")
+    >>> [panel.get_title() for panel in ct.pl.fates(adata, show=False)]
+    ['down', 'up']
+    >>> ct.pl.fates(adata, kind="bars", show=False).get_ylabel()
+    'time'
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {tuple(_KINDS)}; found {kind!r}")
+    if fate is not None and kind != "embedding":
+        raise ValueError(f"kind={kind!r} draws all fates together; leave out fate=")
+    names, shares = _read(adata, key)
+    chosen = Chosen(
+        names=names,
+        shares=shares,
+        params=read_record(adata, key).get("params", {}),
+        fate=_wanted(names, fate),
+        groupby=groupby,
+        basis=basis,
+        components=components,
+    )
+    drawn = _KINDS[kind](adata, chosen, ax)
+    figure = np.ravel(np.asarray(drawn, dtype=object))[0].figure
+    return finish("fates", figure, drawn, show=show, save=save, return_fig=return_fig)
+
+
+def _read(adata: AnnData, key: str) -> tuple[list[str], np.ndarray]:
+    """Return the names of the fates ``(K,)`` and the shares of the cells ``(n_obs, K)``."""
+    call = "ct.tl.fates(adata, groupby=...)"
+    names = [str(name) for name in read_result(adata, key, "names", call)]
+    if key not in adata.obsm:
+        raise KeyError(f"no obsm[{key!r}]; found {list(adata.obsm)}. Run {call} again")
+    shares = np.asarray(adata.obsm[key], dtype=float)
+    if shares.ndim != 2 or shares.shape[1] != len(names):
+        raise ValueError(
+            f"obsm[{key!r}] has shape {shares.shape} and {len(names)} names; run {call} again"
+        )
+    if not np.isfinite(shares).all(1).any():
+        raise ValueError(f"no cell has fates in obsm[{key!r}]; those before its time at= do")
+    return names, shares
+
+
+def _wanted(names: Sequence[str], fate: str | Sequence[str] | None) -> list[str] | None:
+    if fate is None:
+        return None
+    wanted = [fate] if isinstance(fate, str) else list(fate)
+    if not wanted or (unknown := [name for name in wanted if name not in names]):
+        raise ValueError(f"no fate {unknown if wanted else wanted}; found {list(names)}")
+    return wanted

@@ -1,0 +1,102 @@
+"""Draw where cells grow."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from celltraj.pl._cells import default_basis, plane, rate_label, size_of
+from celltraj.pl._finish import Save, axes_of, finish
+
+_MAP = "coolwarm"
+_GREY = "0.93"  # lighter than what the map has for zero
+_RANGE = 0.995  # of the cells, that the colours tell apart; a few rates would make all others pale
+
+
+def growth(
+    adata: AnnData,
+    *,
+    basis: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    key: str = "ct_growth",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the growth rate of every cell: red where cells grow in number, blue where they vanish.
+
+    The colours are symmetric about zero and reach to the rate that 99.5 % of the cells stay below,
+    either way. Cells that grow or vanish fastest are drawn last, cells without a rate light grey.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.growth`, or with rates of your own in ``obs``; not changed.
+    basis
+        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``; by default that one if there is one,
+        else ``X_pca``, or ``X`` with at most 50 variables.
+    components
+        Two variables of it.
+    key
+        Column of ``obs`` with the rates, the ``key_added`` of :func:`celltraj.tl.growth`.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There are no rates, or no such embedding.
+    ValueError
+        The rates are no numbers, or missing for all cells.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["ct_growth"] = adata.X[:, 1]
+    >>> adata.uns["time_unit"] = "day"
+    >>> ct.pl.growth(adata, show=False).figure.axes[1].get_ylabel()
+    'growth (1/day)'
+    """
+    rates = _rates(adata, key)
+    name, cells = plane(adata, default_basis(adata, basis), components)
+    is_known = np.isfinite(rates)
+    size = np.abs(rates[is_known])
+    reach = float(np.quantile(size, _RANGE)) or float(size.max()) or 1.0
+    scale, colors = Normalize(-reach, reach), colormaps[_MAP]
+    ax = axes_of(ax)
+    dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
+    ax.scatter(*cells[~is_known].T, color=_GREY, **dots)
+    order = np.flatnonzero(is_known)[np.argsort(size, kind="stable")]
+    ax.scatter(*cells[order].T, color=colors(scale(rates[order])), **dots)
+    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+    beyond = "both" if size.max() > reach else "neither"
+    shades = ScalarMappable(scale, colors)
+    ax.figure.colorbar(shades, ax=ax, label=rate_label(adata), extend=beyond)
+    return finish("growth", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+
+
+def _rates(adata: AnnData, key: str) -> np.ndarray:
+    if key not in adata.obs:
+        raise KeyError(
+            f"no rates in adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run "
+            "ct.tl.growth(adata) first, or pass key= with its key_added"
+        )
+    column = adata.obs[key]
+    if column.dtype.kind not in "fiu":
+        raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
+    if column.isna().all():
+        raise ValueError(f"adata.obs[{key!r}] holds no rate; run ct.tl.growth(adata) again")
+    return column.to_numpy(dtype=float, na_value=np.nan)

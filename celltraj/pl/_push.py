@@ -1,0 +1,72 @@
+"""Draw descendants of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj.pl._finish import Save, finish
+from celltraj.pl._shares import draw_shares
+
+
+def push(
+    adata: AnnData,
+    *,
+    basis: str = "umap",
+    components: tuple[int, int] = (0, 1),
+    times: Sequence[float] | None = None,
+    key: str = "push",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the cells that were followed and their descendants.
+
+    All cells are grey; those of the chosen times go from there to a colour of their time, by their
+    share over the largest one of that time. Cells with a large share are drawn last.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.push`, also one that was read from a file; not changed.
+    basis
+        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``.
+    components
+        Two variables of it.
+    times
+        Sampling times whose cells are coloured, in the user's unit; by default the first and the
+        last of those that were followed.
+    key
+        The ``key_added`` of :func:`celltraj.tl.push`.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There is no such result, or no such embedding.
+    ValueError
+        No cell of one of the ``times`` has a share.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> ct.tl.push(adata, source=2.0, target=4.0, cells={"arm": "up"})
+    >>> ct.pl.push(adata, basis="X", show=False).get_title()
+    'descendants of up'
+    """
+    ax = draw_shares(adata, "push", key=key, basis=basis, components=components, times=times, ax=ax)
+    return finish("push", ax.figure, ax, show=show, save=save, return_fig=return_fig)

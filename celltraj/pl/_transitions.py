@@ -1,0 +1,175 @@
+"""Draw transitions between groups of cells as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
+from celltraj.pl._finish import Save, finish
+from celltraj.pl._tables import transitions_of
+
+_MAP = "Blues"  # lightness falls all the way, so that it can be read in grey
+_MEANINGS = {
+    "forward": "descendants of a row (%)",
+    "backward": "ancestors of a column (%)",
+}
+_LEAST = 0.005  # a share below is 0 %, and left out
+_DARK = 0.55  # of the map, beyond which numbers are white
+_FEW = 8  # groups, for which cells are large
+_SMALLEST, _LARGEST = 4.5, 10.0  # points, of the numbers
+
+
+def transitions(
+    adata: AnnData,
+    *,
+    direction: str = "forward",
+    t0: float | None = None,
+    t1: float | None = None,
+    key: str = "transitions",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw where the descendants of each group are, or where its ancestors were, as a matrix.
+
+    Numbers are shares in percent, left out where they round to zero; a group with nothing to share
+    is grey.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.transitions`, also one that was read from a file; not changed.
+    direction
+        ``"forward"``: rows are the shares of descendants and sum to 100; ``"backward"``: columns
+        are the shares of ancestors and sum to 100.
+    t0, t1
+        The earlier and the later time; needed where transitions over several gaps were counted.
+    key
+        The ``key_added`` of :func:`celltraj.tl.transitions`.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There are no transitions of that name.
+    ValueError
+        Another direction, or no transitions, or several, between such times.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> ct.tl.transitions(adata, groupby="arm")
+    >>> ct.pl.transitions(adata, t0=3.0, show=False).get_title()
+    'time 3 to 4'
+    """
+    if direction not in _MEANINGS:
+        raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
+    table, params = transitions_of(adata, key)
+    rows, span = _between(table, t0, t1)
+    names = {end: list(rows[end].unique()) for end in ("source", "target")}
+    matrix = rows.pivot(index="source", columns="target", values=direction)
+    shares = matrix.loc[names["source"], names["target"]].to_numpy(dtype=float)
+    ax = _axes(names["source"], names["target"]) if ax is None else ax
+    colors = plt.get_cmap(_MAP).with_extremes(bad=MISSING)
+    image = ax.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+    groupby = str(params.get("groupby", "group"))
+    _label(ax, adata, groupby, names["source"], names["target"])
+    ax.set(ylabel=f"{groupby} at {span[0]:g}", xlabel=f"{groupby} at {span[1]:g}")
+    when = time_label(adata, str(params.get("time_key", "time")))
+    ax.set_title(f"{when} {span[0]:g} to {span[1]:g}", fontsize="medium")
+    percent = PercentFormatter(xmax=1, symbol="")
+    ax.figure.colorbar(image, ax=ax, label=_MEANINGS[direction], format=percent)
+    _write_numbers(ax, shares)
+    return finish("transitions", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+
+
+def _between(
+    table: pd.DataFrame, t0: float | None, t1: float | None
+) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """Return the rows of the only pair of times that is asked for, and these times."""
+    spans = table[["t0", "t1"]].drop_duplicates()
+    chosen = spans
+    for name, time in (("t0", t0), ("t1", t1)):
+        if time is not None:
+            chosen = chosen[np.isclose(chosen[name], time, rtol=1e-9, atol=0)]
+    if len(chosen) != 1:
+        raise ValueError(
+            f"{len(chosen)} transitions from t0={t0} to t1={t1}; counted were those between "
+            f"{spans.to_numpy().tolist()}. Choose one by t0= and t1="
+        )
+    first, last = chosen.to_numpy(dtype=float)[0]
+    return table.merge(chosen), (float(first), float(last))
+
+
+def _axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
+    """Return axes with room for a number in each cell, and for the names."""
+    cell = 0.5 if max(len(rows), len(columns)) <= _FEW else 0.34
+    beside = 0.08 * max(len(line) for name in rows for line in wrapped(name).split("\n")) + 1.4
+    below = 0.08 * max(len(line) for name in columns for line in wrapped(name).split("\n")) + 1.0
+    size = (max(cell * len(columns), 1.2) + beside, max(cell * len(rows), 1.2) + below)
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def _label(
+    ax: Axes, adata: AnnData, groupby: str, rows: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Name rows and columns, each with a square of its colour."""
+    shades = shades_of(adata, groupby, list(dict.fromkeys([*rows, *columns])))
+    square = {"s": 30, "marker": "s", "lw": 0, "clip_on": False}
+    beside, below = ax.get_yaxis_transform(), ax.get_xaxis_transform()
+    offset = 7 / 72  # inches from the axes to the middle of a square
+    for names, transform, direction in ((rows, beside, (-1, 0)), (columns, below, (0, -1))):
+        place = np.arange(len(names)), np.zeros(len(names))
+        xy = place if direction[0] == 0 else place[::-1]
+        moved = transform + ScaledTranslation(
+            *(offset * np.array(direction)), ax.figure.dpi_scale_trans
+        )
+        ax.scatter(*xy, color=[shades[name] for name in names], transform=moved, **square)
+    ax.set_yticks(range(len(rows)), [wrapped(name) for name in rows])
+    ax.set_xticks(range(len(columns)), [wrapped(name) for name in columns], **_turned(columns))
+    ax.tick_params(length=0, pad=12)
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.spines[:].set_visible(False)
+
+
+def _turned(names: Sequence[str]) -> dict[str, str | float]:
+    """Return how names stand below columns, so that none runs into the next."""
+    if max(map(len, names)) <= 4:
+        return {}
+    if len(names) > _FEW or any("\n" in wrapped(name) for name in names):
+        return {"rotation": 90}
+    return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+
+
+def _write_numbers(ax: Axes, shares: np.ndarray) -> None:
+    """Write shares in percent as large as cells allow, or not at all in tiny ones."""
+    ax.figure.canvas.draw()  # until then it is open how large a cell becomes
+    height, width = np.array([ax.bbox.height, ax.bbox.width]) * 72 / ax.figure.dpi / shares.shape
+    size = min(_LARGEST, width / 2.1, height / 1.5)
+    if size < _SMALLEST:
+        return
+    style = {"ha": "center", "va": "center", "fontsize": size}
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= _LEAST:  # which NaN is not
+            shade = "white" if share > _DARK else "0.1"
+            ax.text(column, row, f"{100 * share:.0f}", color=shade, **style)
