@@ -303,7 +303,9 @@ class TestFates:
         table = ct.get.fates(adata)
         for name in NAMES:
             here = at(adata, 3.0) & (adata.obs["arm"] == name).to_numpy()
-            assert table.loc[here, name].mean() > 0.8
+            assert (
+                table.loc[here, name].mean() > 0.6
+            )  # arms hold other shares there, and a bridge moves the rest
 
     def test_a_bridge_of_other_variables_or_times_is_refused(self):
         adata = branched()
