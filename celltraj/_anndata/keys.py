@@ -52,7 +52,8 @@ FIT_BRIDGE = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
-            "or estimated), max_refinements, drift, solver, hold_out and weights_key (if given)",
+            "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth and "
+            "weights_key (if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
@@ -76,8 +77,8 @@ FIT_FLOW = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
-            "(given or estimated), coupling, training and weights_key (if given); what a fit "
-            "filled in belongs to the flow",
+            "(given or estimated), coupling, training, counts, growth_key and weights_key (if "
+            "given); what a fit filled in belongs to the flow",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",

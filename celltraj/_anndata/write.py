@@ -59,8 +59,12 @@ def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what is not None."""
-    return {name: value for name, value in options.items() if value is not None}
+    """Return what is not None, numbers as Python's own: files may give back no other kind."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def shades_of(adata: AnnData, groupby: str | None, names: Sequence[str]) -> dict
     return {name: palette.get(name, MISSING) for name in names}
 
 
-def wrapped(name: str) -> str:
+def wrapped(name: str, width: int = _WIDEST) -> str:
     """Return a name in lines short enough to stand beside axes; a dollar is no formula."""
-    return fill(name, _WIDEST).replace("$", r"\$")
+    return fill(name, width).replace("$", r"\$")
 
 
 def inches_of(names: Sequence[str]) -> float:

@@ -37,6 +37,7 @@ _MOST_PANELS = 12
 _MOST_COLUMNS = 4
 _BAR = 0.28  # inches
 _BINS = 30
+_MOST_FILLED = 3  # histograms that may lie over each other
 _MOST_LEVEL = 8  # corners whose names are level; those of more are turned
 _ROUNDS = 4
 _DIAMETER = 3.4  # inches, of a circle
@@ -178,12 +179,13 @@ def _line(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     for here, shade in zip(groups, shades, strict=True):
         height = np.histogram(chosen.shares[here, 1], edges)[0] / here.sum()
         ax.stairs(height, edges, color=shade, lw=1.6)
-        ax.stairs(height, edges, color=shade, alpha=0.15, fill=True)
+        if len(labels) <= _MOST_FILLED:
+            ax.stairs(height, edges, color=shade, alpha=0.15, fill=True)
     left, right = chosen.names
     ax.set(xlim=(0, 1), ylabel="share of cells")
     ax.set_xticks([0, 0.5, 1], [f"{wrapped(left)}\n100 %", "50 %", f"{wrapped(right)}\n100 %"])
     ax.set_xlabel("share of descendants")
-    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     ax.spines[["top", "right"]].set_visible(False)
     explain(ax, dict(zip(labels, shades, strict=True)), None, title)
     return ax

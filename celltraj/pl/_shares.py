@@ -18,6 +18,8 @@ from celltraj.pl._finish import axes_of
 
 _GREY = "0.87"
 _MOST_VALUES = 3
+_TITLE = 50  # letters in one line
+_SMALLEST = 3.0  # square points, of a coloured dot
 
 
 def draw_shares(
@@ -52,7 +54,7 @@ def draw_shares(
     rows, heights, shades = _dots(time, share, chosen, maps)
     order = np.argsort(heights, kind="stable")  # so that nothing hides what is high
     rows, shades = rows[order], shades[order]
-    ax.scatter(*cells[rows].T, color=shades, s=1.5 * size, lw=0, rasterized=True)
+    ax.scatter(*cells[rows].T, color=shades, s=max(1.5 * size, _SMALLEST), lw=0, rasterized=True)
     ax.set(xlabel=f"{basis} {components[0]}", ylabel=f"{basis} {components[1]}")
     label = time_label(adata, str(params.get("time_key", "time")))
     noun = "descendants" if name == "push" else "ancestors"
@@ -108,7 +110,7 @@ def _title(noun: str, params: dict[str, Any]) -> str:
     """Say whose descendants or ancestors these are."""
     values = list(dict.fromkeys(map(str, np.atleast_1d(params.get("values", [])))))
     said = ", ".join(values[:_MOST_VALUES]) + (", …" if len(values) > _MOST_VALUES else "")
-    return wrapped(f"{noun} of {said}") if said else noun
+    return wrapped(f"{noun} of {said}", _TITLE) if said else noun
 
 
 def _explain(ax: Axes, labels: Sequence[str], maps: Sequence[Colormap]) -> None:

@@ -126,7 +126,7 @@ def _axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
     cell = 0.5 if max(len(rows), len(columns)) <= _FEW else 0.34
     beside = 0.08 * max(len(line) for name in rows for line in wrapped(name).split("\n")) + 1.4
     below = 0.08 * max(len(line) for name in columns for line in wrapped(name).split("\n")) + 1.0
-    size = (max(cell * len(columns), 1.2) + beside, max(cell * len(rows), 1.2) + below)
+    size = (max(cell * len(columns), 1.2) + beside, max(cell * len(rows), 2.0) + below)
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
