@@ -53,5 +53,5 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
             f"no obsm[{slot!r}]; found {list(adata.obsm)}. Intervals need several models: "
             "ct.tl.fates(adata, [bridge_1, bridge_2, ...], groupby=...)"
         )
-    columns = pd.Index(np.asarray(names).astype(str))
+    columns = pd.Index([str(name) for name in names])
     return pd.DataFrame(np.asarray(adata.obsm[slot]), index=adata.obs_names, columns=columns)

@@ -21,7 +21,11 @@ def cell_numbers(
     save: Save = None,
     return_fig: bool = False,
 ) -> object:
-    """Draw the number of cells at each time, as observed and as growth predicts it.
+    """Draw the size of the population at each time, as observed and as growth predicts it.
+
+    Sizes are in cells of the first snapshot. Observed are those that ``counts=`` of
+    :func:`celltraj.tl.couplings` or :func:`celltraj.tl.fit_bridge` told; where only proportions are
+    known they stay the same.
 
     Parameters
     ----------
@@ -49,12 +53,14 @@ def cell_numbers(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> import pandas as pd
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> numbers = pd.DataFrame({"time": [0.0, 1.0], "observed": [5, 9], "predicted": [5.0, 10.0]})
     >>> adata.uns["celltraj"] = {"ct_growth": {"params": {}, "numbers": numbers.rename(index=str)}}
     >>> ct.pl.cell_numbers(adata, show=False).get_ylabel()
-    'cells'
+    'size of the population (cells)'
+    >>> plt.close()
     """
     columns = ("time", "observed", "predicted")
     table, params = table_of(adata, key, "numbers", "ct.tl.growth(adata)", columns)
@@ -68,7 +74,10 @@ def cell_numbers(
         ax.set_xticks(table["time"], [f"{t:g}" for t in table["time"]])
     ax.set_ylim(0, 1.08 * float(table[["observed", "predicted"]].max(axis=None)) or 1.0)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-    ax.set(xlabel=time_label(adata, str(params.get("time_key", "time"))), ylabel="cells")
+    ax.set(
+        xlabel=time_label(adata, str(params.get("time_key", "time"))),
+        ylabel="size of the population (cells)",
+    )
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return finish("cell_numbers", ax.figure, ax, show=show, save=save, return_fig=return_fig)

@@ -66,12 +66,14 @@ def gene_trends(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
     >>> path = ct.tl.simulate(adata, bridge, start=0.0, stop=4.0, n_cells=9, progress=False)
     >>> ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     >>> len(ct.pl.gene_trends(adata, show=False))
     2
+    >>> plt.close()
     """
     table, params = table_of(adata, key, "table", _CALL, _COLUMNS)
     names, of_all = _chosen(table, genes)
@@ -137,5 +139,10 @@ def _panels(n: int, n_columns: int, groups: Sequence[str], *, is_alone: bool) ->
 def _explain(figure: Figure, shades: dict[str, str], label: str) -> None:
     """Say which group a line is, right of all panels."""
     lines = [Line2D([], [], color=shade, lw=1.8, label=wrapped(g)) for g, shade in shades.items()]
-    style = {"frameon": False, "loc": "outside right center", "ncols": legend_columns(len(lines))}
-    figure.legend(handles=lines, title=wrapped(label), **style)
+    figure.legend(
+        handles=lines,
+        title=wrapped(label),
+        frameon=False,
+        loc="outside right center",
+        ncols=legend_columns(len(lines)),
+    )

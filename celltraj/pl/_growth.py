@@ -31,7 +31,8 @@ def growth(
     """Draw the growth rate of every cell: red where cells grow in number, blue where they vanish.
 
     The colours are symmetric about zero and reach to the rate that 99.5 % of the cells stay below,
-    either way. Cells that grow or vanish fastest are drawn last, cells without a rate light grey.
+    either way; cells without descendants, whose rate is minus infinity, are as blue as can be.
+    Cells that grow or vanish fastest are drawn last, cells without a rate light grey.
 
     Parameters
     ----------
@@ -64,28 +65,37 @@ def growth(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["ct_growth"] = adata.X[:, 1]
     >>> adata.uns["time_unit"] = "day"
     >>> ct.pl.growth(adata, show=False).figure.axes[1].get_ylabel()
     'growth (1/day)'
+    >>> plt.close()
     """
     rates = _rates(adata, key)
     name, cells = plane(adata, default_basis(adata, basis), components)
-    is_known = np.isfinite(rates)
+    is_known = ~np.isnan(rates)
     size = np.abs(rates[is_known])
-    reach = float(np.quantile(size, _RANGE)) or float(size.max()) or 1.0
+    reach = _reach(size[np.isfinite(size)])
     scale, colors = Normalize(-reach, reach), colormaps[_MAP]
     ax = axes_of(ax)
     dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
     ax.scatter(*cells[~is_known].T, color=_GREY, **dots)
     order = np.flatnonzero(is_known)[np.argsort(size, kind="stable")]
-    ax.scatter(*cells[order].T, color=colors(scale(rates[order])), **dots)
+    ax.scatter(*cells[order].T, color=colors(scale(np.clip(rates[order], -reach, reach))), **dots)
     ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
     beyond = "both" if size.max() > reach else "neither"
     shades = ScalarMappable(scale, colors)
     ax.figure.colorbar(shades, ax=ax, label=rate_label(adata), extend=beyond)
     return finish("growth", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+
+
+def _reach(size: np.ndarray) -> float:
+    """Return up to which rate colours differ, of the finite ones."""
+    if len(size) == 0:
+        return 1.0
+    return float(np.quantile(size, _RANGE)) or float(size.max()) or 1.0
 
 
 def _rates(adata: AnnData, key: str) -> np.ndarray:

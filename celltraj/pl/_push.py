@@ -61,12 +61,14 @@ def push(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
     >>> ct.tl.couplings(adata, progress=False)
     >>> ct.tl.push(adata, source=2.0, target=4.0, cells={"arm": "up"})
     >>> ct.pl.push(adata, basis="X", show=False).get_title()
     'descendants of up'
+    >>> plt.close()
     """
     ax = draw_shares(adata, "push", key=key, basis=basis, components=components, times=times, ax=ax)
     return finish("push", ax.figure, ax, show=show, save=save, return_fig=return_fig)

@@ -70,12 +70,14 @@ def sankey(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
     >>> ct.tl.couplings(adata, progress=False)
     >>> ct.tl.transitions(adata, groupby="arm")
     >>> [tick.get_text() for tick in ct.pl.sankey(adata, show=False).get_xticklabels()]
     ['0', '1', '2', '3', '4']
+    >>> plt.close()
     """
     table, params = transitions_of(adata, key)
     groupby = params.get("groupby")

@@ -31,8 +31,8 @@ def transitions(
     adata: AnnData,
     *,
     direction: str = "forward",
-    t0: float | None = None,
-    t1: float | None = None,
+    source: float | None = None,
+    target: float | None = None,
     key: str = "transitions",
     ax: Axes | None = None,
     show: bool | None = None,
@@ -51,8 +51,8 @@ def transitions(
     direction
         ``"forward"``: rows are the shares of descendants and sum to 100; ``"backward"``: columns
         are the shares of ancestors and sum to 100.
-    t0, t1
-        The earlier and the later time; needed where transitions over several gaps were counted.
+    source, target
+        Times of the transitions; needed where they were counted over several gaps.
     key
         The ``key_added`` of :func:`celltraj.tl.transitions`.
     ax, show, return_fig
@@ -75,17 +75,19 @@ def transitions(
     Examples
     --------
     >>> import celltraj as ct
+    >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
     >>> ct.tl.couplings(adata, progress=False)
     >>> ct.tl.transitions(adata, groupby="arm")
-    >>> ct.pl.transitions(adata, t0=3.0, show=False).get_title()
+    >>> ct.pl.transitions(adata, source=3.0, show=False).get_title()
     'time 3 to 4'
+    >>> plt.close()
     """
     if direction not in _MEANINGS:
         raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
     table, params = transitions_of(adata, key)
-    rows, span = _between(table, t0, t1)
+    rows, span = _between(table, source, target)
     names = {end: list(rows[end].unique()) for end in ("source", "target")}
     matrix = rows.pivot(index="source", columns="target", values=direction)
     shares = matrix.loc[names["source"], names["target"]].to_numpy(dtype=float)
@@ -104,18 +106,18 @@ def transitions(
 
 
 def _between(
-    table: pd.DataFrame, t0: float | None, t1: float | None
+    table: pd.DataFrame, source: float | None, target: float | None
 ) -> tuple[pd.DataFrame, tuple[float, float]]:
     """Return the rows of the only pair of times that is asked for, and these times."""
     spans = table[["t0", "t1"]].drop_duplicates()
     chosen = spans
-    for name, time in (("t0", t0), ("t1", t1)):
+    for name, time in (("t0", source), ("t1", target)):
         if time is not None:
             chosen = chosen[np.isclose(chosen[name], time, rtol=1e-9, atol=0)]
     if len(chosen) != 1:
         raise ValueError(
-            f"{len(chosen)} transitions from t0={t0} to t1={t1}; counted were those between "
-            f"{spans.to_numpy().tolist()}. Choose one by t0= and t1="
+            f"{len(chosen)} transitions from source={source} to target={target}; counted were "
+            f"those between {spans.to_numpy().tolist()}. Choose one by source= and target="
         )
     first, last = chosen.to_numpy(dtype=float)[0]
     return table.merge(chosen), (float(first), float(last))
@@ -141,9 +143,8 @@ def _label(
     for names, transform, direction in ((rows, beside, (-1, 0)), (columns, below, (0, -1))):
         place = np.arange(len(names)), np.zeros(len(names))
         xy = place if direction[0] == 0 else place[::-1]
-        moved = transform + ScaledTranslation(
-            *(offset * np.array(direction)), ax.figure.dpi_scale_trans
-        )
+        right, up = offset * direction[0], offset * direction[1]
+        moved = transform + ScaledTranslation(right, up, ax.figure.dpi_scale_trans)
         ax.scatter(*xy, color=[shades[name] for name in names], transform=moved, **square)
     ax.set_yticks(range(len(rows)), [wrapped(name) for name in rows])
     ax.set_xticks(range(len(columns)), [wrapped(name) for name in columns], **_turned(columns))

@@ -131,7 +131,7 @@ class TestColours:
 class TestTransitions:
     @pytest.mark.parametrize("direction", ["forward", "backward"])
     def test_the_array_is_the_table(self, adata, direction):
-        ax = ct.pl.transitions(adata, t0=2.0, direction=direction, show=False)
+        ax = ct.pl.transitions(adata, source=2.0, direction=direction, show=False)
         drawn = np.asarray(ax.images[0].get_array())
         np.testing.assert_array_equal(drawn, matrix(adata, 2.0, direction))
         np.testing.assert_allclose(drawn.sum(1 if direction == "forward" else 0), 1)
@@ -142,7 +142,7 @@ class TestTransitions:
         assert ax.get_yticklabels()[2].get_text().replace("\n", " ") == NAMES[2]
 
     def test_numbers_are_percent_and_squares_have_the_colours(self, adata):
-        ax = ct.pl.transitions(adata, t1=2.0, show=False)
+        ax = ct.pl.transitions(adata, target=2.0, show=False)
         shares = matrix(adata, 0.0, "forward")
         for text in ax.texts:
             column, row = text.get_position()
@@ -153,28 +153,30 @@ class TestTransitions:
             np.testing.assert_allclose(squares.get_facecolors(), expected)
 
     def test_lightness_falls_all_the_way(self, adata):
-        image = ct.pl.transitions(adata, t0=0.0, show=False).images[0]
+        image = ct.pl.transitions(adata, source=0.0, show=False).images[0]
         rgb = image.cmap(np.linspace(0, 1, 50))[:, :3]
         assert (np.diff(rgb @ [0.2126, 0.7152, 0.0722]) < 0).all()
 
     def test_an_empty_group_is_grey_and_has_no_numbers(self, adata):
         table = adata.uns["celltraj"]["transitions"]["table"]
         table.loc[table["source"] == "B", "forward"] = np.nan
-        ax = ct.pl.transitions(adata, t0=0.0, show=False)
+        ax = ct.pl.transitions(adata, source=0.0, show=False)
         assert np.ma.getmaskarray(ax.images[0].get_array())[1].all()
         np.testing.assert_allclose(ax.images[0].cmap(np.nan), to_rgba(MISSING))
         assert 1 not in [text.get_position()[1] for text in ax.texts]
 
     def test_given_axes(self, adata):
         _, ax = plt.subplots(figsize=(0.6, 0.6))
-        assert ct.pl.transitions(adata, t0=0.0, ax=ax, show=False) is ax
+        assert ct.pl.transitions(adata, source=0.0, ax=ax, show=False) is ax
         assert not ax.texts  # too small for numbers
 
     def test_errors(self, adata):
-        with pytest.raises(ValueError, match=r"2 transitions from t0=None.*Choose one by t0="):
+        with pytest.raises(
+            ValueError, match=r"2 transitions from source=None.*Choose one by source="
+        ):
             ct.pl.transitions(adata, show=False)
-        with pytest.raises(ValueError, match="0 transitions from t0=1"):
-            ct.pl.transitions(adata, t0=1.0, show=False)
+        with pytest.raises(ValueError, match="0 transitions from source=1"):
+            ct.pl.transitions(adata, source=1.0, show=False)
         with pytest.raises(ValueError, match="direction must be one of"):
             ct.pl.transitions(adata, direction="up", show=False)
         with pytest.raises(KeyError, match=r"Run ct.tl.transitions\(adata, groupby=...\)"):
@@ -468,6 +470,18 @@ class TestGrowth:
         assert low == pytest.approx(-high)
         assert high == pytest.approx(np.nanquantile(np.abs(rates), 0.995))
 
+    def test_cells_without_descendants_are_the_bluest(self, adata):
+        rates = adata.obs["ct_growth"].to_numpy(copy=True)
+        adata.obs["ct_growth"] = np.append(rates[:-1], -np.inf)
+        ax = ct.pl.growth(adata, show=False)
+        dots = ax.collections[1]
+        np.testing.assert_allclose(dots.get_offsets()[-1], adata.obsm["X_umap"][-1])
+        np.testing.assert_allclose(dots.get_facecolors()[-1], mpl.colormaps["coolwarm"](0.0))
+        reach = np.nanquantile(np.abs(rates[:-1]), 0.995)
+        assert ax.figure.axes[1].get_ylim()[1] == pytest.approx(reach)
+        adata.obs["ct_growth"] = np.append(np.full(len(rates) - 1, np.nan), -np.inf)
+        ct.pl.growth(adata, show=False)
+
     def test_zero_everywhere_and_no_unit(self, adata):
         adata.obs["ct_growth"] = 0.0
         del adata.uns["time_unit"]
@@ -542,7 +556,7 @@ class TestGeneTrends:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("transitions", {"t0": 0.0}),
+        ("transitions", {"source": 0.0}),
         ("sankey", {}),
         ("push", {}),
         ("pull", {}),
@@ -574,7 +588,7 @@ def test_what_tl_writes_is_drawn(tmp_path):
     ct.tl.pull(adata, source=0.0, target=4.0, cells={"arm": "upper"})
     ct.tl.fates(adata, groupby="arm")
     adata = reloaded(adata, tmp_path)
-    ax = ct.pl.transitions(adata, t0=3.0, show=False)
+    ax = ct.pl.transitions(adata, source=3.0, show=False)
     expected = ct.get.transitions(adata, source=3.0)
     np.testing.assert_allclose(ax.images[0].get_array(), expected)
     bars, _ = bars_and_ribbons(ct.pl.sankey(adata, show=False))
