@@ -52,8 +52,8 @@ FIT_BRIDGE = (
         "{key}",
         {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
-            "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth and "
-            "weights_key (if given)",
+            "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth "
+            "and weights_key (if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",

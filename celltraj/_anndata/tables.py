@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.record import read_result
+
+_TEXTS = (
+    *("source", "target", "gene", "genes", "group", "fate"),
+    *("quantity", "condition", "reference", "sample"),
+)
+_TRANSITIONS = ("t0", "t1", "source", "target", "mass", "forward", "backward")
 
 
 def read_drivers(adata: AnnData, key: str) -> pd.DataFrame:
@@ -16,7 +23,7 @@ def read_drivers(adata: AnnData, key: str) -> pd.DataFrame:
     KeyError
         There is none of that name.
     """
-    return _table(adata, key, "table", "ct.tl.drivers(adata)", ("gene", "fate"))
+    return read_table(adata, key, "table", "ct.tl.drivers(adata)", ("gene", "fate"))
 
 
 def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
@@ -29,17 +36,74 @@ def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
     """
     call = "ct.tl.compare_conditions(adata, sample_key=..., condition_key=...)"
     labels = ("quantity", "condition", "sample" if samples else "reference")
-    return _table(adata, key, "samples" if samples else "table", call, labels)
+    return read_table(adata, key, "samples" if samples else "table", call, labels)
 
 
-def _table(
-    adata: AnnData, key: str, field: str, call: str, labels: tuple[str, ...]
+def read_transitions(
+    adata: AnnData, key: str, source: float | None, target: float | None
 ) -> pd.DataFrame:
+    """Return the rows of :func:`celltraj.tl.transitions` between two times.
+
+    Raises
+    ------
+    KeyError
+        There are no transitions of that name.
+    ValueError
+        None between such times, or several.
+    """
+    table = all_transitions(adata, key)
+    spans = table[["t0", "t1"]].drop_duplicates()
+    chosen = spans
+    for name, time in (("t0", source), ("t1", target)):
+        if time is not None:
+            chosen = chosen[np.isclose(chosen[name], time, rtol=1e-9, atol=0)]
+    if len(chosen) != 1:
+        raise ValueError(
+            f"{len(chosen)} transitions from source={source} to target={target}; counted were "
+            f"those between {spans.to_numpy().tolist()}. Choose one by source= and target="
+        )
+    return table.merge(chosen)
+
+
+def transition_matrix_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one column of transitions between two times as a matrix, groups in their order."""
+    order = {name: rows[name].unique() for name in ("source", "target")}
+    matrix = rows.pivot(index="source", columns="target", values=column)
+    return matrix.loc[order["source"], order["target"]]
+
+
+def all_transitions(adata: AnnData, key: str) -> pd.DataFrame:
+    """Return the table of :func:`celltraj.tl.transitions`.
+
+    Raises
+    ------
+    KeyError
+        There are no transitions of that name.
+    """
+    call = "ct.tl.transitions(adata, groupby=...)"
+    return read_table(adata, key, "table", call, _TRANSITIONS)
+
+
+def read_table(
+    adata: AnnData, key: str, field: str, call: str, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the table ``uns["celltraj"][key][field]``, which ``call`` makes.
+
+    Raises
+    ------
+    KeyError
+        There is no such result, or it is one of another kind.
+    ValueError
+        It has no rows.
+    """
     table = read_result(adata, key, field, call)
-    if missing := [name for name in labels if name not in table]:
+    if missing := [name for name in columns if name not in table]:
         raise KeyError(
             f"adata.uns['celltraj'][{key!r}] is another result, without {missing}; run {call}, or "
             "pass key= with its key_added"
         )
+    if len(table) == 0:
+        raise ValueError(f"adata.uns['celltraj'][{key!r}] has no rows; run {call} again")
     # a file gives texts back in other forms
-    return table.astype(dict.fromkeys(labels, object)).reset_index(drop=True)
+    texts = [name for name in columns if name in _TEXTS]
+    return table.astype(dict.fromkeys(texts, object)).reset_index(drop=True)

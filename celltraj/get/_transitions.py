@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import read_result
+from celltraj._anndata.tables import read_transitions, transition_matrix_of
 
 _DIRECTIONS = ("forward", "backward", "mass")
 
@@ -55,19 +55,4 @@ def transitions(
     """
     if direction not in _DIRECTIONS:
         raise ValueError(f"direction must be one of {_DIRECTIONS}; found {direction!r}")
-    table = read_result(adata, key, "table", "ct.tl.transitions(adata, groupby=...)")
-    spans = table[["t0", "t1"]].drop_duplicates()
-    chosen = spans
-    if source is not None:
-        chosen = chosen[chosen["t0"] == source]
-    if target is not None:
-        chosen = chosen[chosen["t1"] == target]
-    if len(chosen) != 1:
-        raise ValueError(
-            f"{len(chosen)} transitions from source={source} to target={target}; computed are "
-            f"{spans.to_numpy().tolist()}. Choose one by source= and target="
-        )
-    rows = table.merge(chosen)
-    order = {name: rows[name].unique() for name in ("source", "target")}
-    matrix = rows.pivot(index="source", columns="target", values=direction)
-    return matrix.loc[order["source"], order["target"]]
+    return transition_matrix_of(read_transitions(adata, key, source, target), direction)

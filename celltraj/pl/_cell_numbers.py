@@ -5,9 +5,10 @@ from __future__ import annotations
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from celltraj._anndata import read_record
+from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import time_label
 from celltraj.pl._finish import Save, axes_of, finish
-from celltraj.pl._tables import table_of
 
 _MOST_TICKS = 12
 
@@ -63,7 +64,8 @@ def cell_numbers(
     >>> plt.close()
     """
     columns = ("time", "observed", "predicted")
-    table, params = table_of(adata, key, "numbers", "ct.tl.growth(adata)", columns)
+    table = read_table(adata, key, "numbers", "ct.tl.growth(adata)", columns)
+    params = read_record(adata, key)["params"]
     table = table.sort_values("time")
     ax = axes_of(ax)
     line = table.dropna(subset=["predicted"])

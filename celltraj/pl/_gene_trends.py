@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from celltraj._anndata import read_record
+from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
 from celltraj.pl._panels import panels_of
-from celltraj.pl._tables import table_of
 
 _MOST_PANELS = 12
 _MOST_COLUMNS = 3
@@ -75,7 +76,8 @@ def gene_trends(
     2
     >>> plt.close()
     """
-    table, params = table_of(adata, key, "table", _CALL, _COLUMNS)
+    table = read_table(adata, key, "table", _CALL, _COLUMNS)
+    params = read_record(adata, key)["params"]
     names, of_all = _chosen(table, genes)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one gene; pass genes= with one of {names}")

@@ -15,9 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Outline
 
+from celltraj._anndata import read_record
+from celltraj._anndata.tables import all_transitions
 from celltraj.pl._cells import shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
-from celltraj.pl._tables import transitions_of
 
 _HALF = 0.035  # of a bar's width, in distances between columns
 _GAPS = 0.25  # of all mass, between the bars of a column together
@@ -79,7 +80,7 @@ def sankey(
     ['0', '1', '2', '3', '4']
     >>> plt.close()
     """
-    table, params = transitions_of(adata, key)
+    table, params = all_transitions(adata, key), read_record(adata, key)["params"]
     groupby = params.get("groupby")
     names = _in_order(adata, groupby, table)
     flows = _flows(table, names)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from celltraj._anndata import read_record
+from celltraj._anndata.tables import read_transitions, transition_matrix_of
 from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
-from celltraj.pl._tables import transitions_of
 
 _MAP = "Blues"  # lightness falls all the way, so that it can be read in grey
 _MEANINGS = {
@@ -86,16 +86,15 @@ def transitions(
     """
     if direction not in _MEANINGS:
         raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
-    table, params = transitions_of(adata, key)
-    rows, span = _between(table, source, target)
-    names = {end: list(rows[end].unique()) for end in ("source", "target")}
-    matrix = rows.pivot(index="source", columns="target", values=direction)
-    shares = matrix.loc[names["source"], names["target"]].to_numpy(dtype=float)
-    ax = _axes(names["source"], names["target"]) if ax is None else ax
+    rows = read_transitions(adata, key, source, target)
+    params, span = read_record(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
+    matrix = transition_matrix_of(rows, direction)
+    names, shares = (list(matrix.index), list(matrix.columns)), matrix.to_numpy(dtype=float)
+    ax = _axes(*names) if ax is None else ax
     colors = plt.get_cmap(_MAP).with_extremes(bad=MISSING)
     image = ax.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
     groupby = str(params.get("groupby", "group"))
-    _label(ax, adata, groupby, names["source"], names["target"])
+    _label(ax, adata, groupby, *names)
     ax.set(ylabel=f"{groupby} at {span[0]:g}", xlabel=f"{groupby} at {span[1]:g}")
     when = time_label(adata, str(params.get("time_key", "time")))
     ax.set_title(f"{when} {span[0]:g} to {span[1]:g}", fontsize="medium")
@@ -103,24 +102,6 @@ def transitions(
     ax.figure.colorbar(image, ax=ax, label=_MEANINGS[direction], format=percent)
     _write_numbers(ax, shares)
     return finish("transitions", ax.figure, ax, show=show, save=save, return_fig=return_fig)
-
-
-def _between(
-    table: pd.DataFrame, source: float | None, target: float | None
-) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """Return the rows of the only pair of times that is asked for, and these times."""
-    spans = table[["t0", "t1"]].drop_duplicates()
-    chosen = spans
-    for name, time in (("t0", source), ("t1", target)):
-        if time is not None:
-            chosen = chosen[np.isclose(chosen[name], time, rtol=1e-9, atol=0)]
-    if len(chosen) != 1:
-        raise ValueError(
-            f"{len(chosen)} transitions from source={source} to target={target}; counted were "
-            f"those between {spans.to_numpy().tolist()}. Choose one by source= and target="
-        )
-    first, last = chosen.to_numpy(dtype=float)[0]
-    return table.merge(chosen), (float(first), float(last))
 
 
 def _axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:

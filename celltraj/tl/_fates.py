@@ -49,9 +49,9 @@ def fates(
     adata
         Cells of all times.
     model
-        A fitted bridge, whose couplings are used; or a flow, a bridge of other cells or any process,
-        which is simulated from snapshot to snapshot. Several of them, of other seeds or fitted to
-        resampled cells or samples, give intervals.
+        A fitted bridge, whose couplings are used; or a flow, a bridge of other cells or any
+        process, which is simulated from snapshot to snapshot. Several of them, of other seeds or
+        fitted to resampled cells or samples, give intervals.
         By default the couplings in ``adata``.
     groupby
         Column of ``obs`` with the groups that count as fates; cells without one are left out.

@@ -185,7 +185,7 @@ class TestTransitions:
             ct.pl.transitions(adata, key="gene_trends", show=False)
         record = adata.uns["celltraj"]["transitions"]
         record["table"] = record["table"].iloc[:0]
-        with pytest.raises(ValueError, match="no rows to draw"):
+        with pytest.raises(ValueError, match="has no rows"):
             ct.pl.transitions(adata, show=False)
 
 
