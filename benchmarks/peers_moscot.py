@@ -17,7 +17,7 @@ from torch import Tensor
 
 from celltraj._anndata import read_snapshots
 from celltraj._snapshots import Snapshots
-from celltraj.models._chains import draw_partners
+from celltraj.ot import draw_partners
 
 EPSILON = 1e-3  # of the mean cost, as moscot's tutorials set it
 

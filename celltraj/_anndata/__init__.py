@@ -5,6 +5,7 @@ from celltraj._anndata.lineage import (
     Tied,
     couplings_columns,
     couplings_record,
+    read_coupled,
     read_lineage,
     transition_matrix,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "predicted_cells",
     "projection_of",
     "projection_record",
+    "read_coupled",
     "read_groups",
     "read_lineage",
     "read_populations",

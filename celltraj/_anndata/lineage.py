@@ -116,6 +116,23 @@ def _check_span(bridge: Bridge, snapshots: Snapshots) -> None:
         )
 
 
+def read_coupled(adata: AnnData, key: str) -> tuple[Tied, Snapshots, str]:
+    """Return the couplings ``key``, the snapshots that they couple, and their representation.
+
+    Raises
+    ------
+    KeyError
+        There are no couplings of that name, or they come without a representation.
+    ValueError
+        The cells are not those that were coupled.
+    """
+    tied = _stored(adata, key)
+    params = read_record(adata, key)["params"]
+    name, x = read_representation(adata, params.get("use_rep"))
+    clouds = tuple(torch.from_numpy(x[rows]) for rows in tied.rows)
+    return tied, Snapshots(tied.lineage.times, clouds, tied.lineage.weights), name
+
+
 def _rows(adata: AnnData, time_key: str) -> tuple[np.ndarray, ...]:
     times = read_times(adata, time_key)
     return tuple(np.flatnonzero(times == t) for t in np.unique(times))

@@ -4,6 +4,7 @@ from celltraj.models._birth_death import BirthDeath
 from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
 from celltraj.models._checkpoint import remove_checkpoint
 from celltraj.models._condition import Condition, ConditionCoder, Covariate
+from celltraj.models._displacement import displaced
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._fit_flow import FlowTraining, fit_flow
 from celltraj.models._fit_response import MetaFlow, fit_response
@@ -148,6 +149,7 @@ __all__ = [
     "Vortex",
     "band_of",
     "default_sigma",
+    "displaced",
     "fit_bridge",
     "fit_flow",
     "fit_response",

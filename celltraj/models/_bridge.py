@@ -21,7 +21,7 @@ from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
 from celltraj.models._lineage import Lineage
-from celltraj.models._masses import Masses, masses_of
+from celltraj.models._masses import Masses, masses_of, pairs_of
 from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
@@ -30,7 +30,6 @@ from celltraj.models._simulate import simulate
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
 
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
-_DRAWN = 4  # pairs drawn for each that is kept by its mass
 
 
 @dataclass(frozen=True)
@@ -221,13 +220,8 @@ class Bridge:
         """Draw ``n`` pairs of cells of gap ``k`` as the paths between them have mass at ``s``."""
         if self.masses is None:
             return self.couplings[k].sample(n, generator=generator)
-        sent, met = (torch.from_numpy(v) for v in (self.masses.sent[k], self.masses.met[k]))
-        rows = torch.where(torch.isfinite(sent), self.snapshots.weights[k], 0.0)
-        i, j = self.couplings[k].sample(_DRAWN * n, generator=generator, rows=rows)
-        shares = torch.full((_DRAWN * n,), s, dtype=torch.float64)
-        mass = self.masses.log_mass(k, sent[i], met[j], shares).exp()
-        kept = systematic(mass, n, generator)
-        return i[kept], j[kept]
+        weights = self.snapshots.weights[k]
+        return pairs_of(self.masses, self.couplings[k], weights, (k, s), n, generator=generator)
 
     def _check_observed(self, t: float) -> None:
         first, last = self.snapshots.times[0], self.snapshots.times[-1]

@@ -14,7 +14,7 @@ from torch import Tensor
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Earlier
 from celltraj.models._masses import NEIGHBOURS, Masses, departing
-from celltraj.ot import SparseCoupling
+from celltraj.ot import SparseCoupling, draw_partners
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,3 @@ def _systematic(weights: np.ndarray, n: int, generator: torch.Generator) -> np.n
         cumulative, (np.arange(n) + offset) / n * cumulative[-1], side="right"
     ).clip(max=int(np.flatnonzero(weights)[-1]))
     return hits[torch.randperm(n, generator=generator).numpy()]
-
-
-def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Return the column of each row at which its share ``uniform`` of the row's mass is passed.
-
-    Uniform shares draw a column with the probabilities of that row of the plan.
-    """
-    first, last = plan.indptr[rows], plan.indptr[rows + 1] - 1
-    mass = np.concatenate([[0.0], np.cumsum(plan.data)])
-    low, high = mass[first], mass[last + 1]
-    drawn = np.searchsorted(mass, low + (high - low) * uniform, side="right") - 1
-    # the cumulative sum rounds, so that a draw may fall on the border to the next row
-    return plan.indices[np.clip(drawn, first, last)]

@@ -15,10 +15,9 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse import csr_array
 
 from celltraj._snapshots import Snapshots
-from celltraj.models._chains import draw_partners
 from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
-from celltraj.ot import exact_matching
+from celltraj.ot import draw_partners, exact_matching
 
 TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
 

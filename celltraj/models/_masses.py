@@ -31,12 +31,13 @@ from torch import Tensor
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Earlier
 from celltraj.models.interpolants import gap_of
-from celltraj.ot import Transport
+from celltraj.ot import Transport, systematic
 
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets
 NEIGHBOURS = 3
 _NODES = 33  # of s at which Z is computed
 _MOST = 5.0  # of |log r| and |log q|: a cell that sends 1/150 of its share or less counts as that
+_DRAWN = 4  # pairs drawn for each that is kept by its mass
 _ROWS = 1000  # cells whose distances to all others are held at once
 _STEADY = 1e-2  # logarithm of a ratio of masses below which a plan counts as balanced
 
@@ -154,6 +155,30 @@ class Masses:
         """Return ``log Z`` of every gap as a function of ``s``."""
         nodes = np.linspace(0, 1, _NODES)
         return tuple(CubicSpline(nodes, values) for values in self.totals)
+
+
+def pairs_of(
+    masses: Masses,
+    one: Transport,
+    weights: Earlier,
+    place: tuple[int, float],
+    n: int,
+    *,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Draw ``n`` pairs of cells of a gap as the paths between them have mass.
+
+    ``one`` is the plan of the gap, ``weights (n,)`` those of its earlier cells, ``place`` the
+    number of the gap and the share of it that is gone.
+    """
+    k, s = place
+    sent, met = (torch.from_numpy(v) for v in (masses.sent[k], masses.met[k]))
+    rows = torch.where(torch.isfinite(sent), weights, 0.0)
+    i, j = one.sample(_DRAWN * n, generator=generator, rows=rows)
+    shares = torch.full((_DRAWN * n,), s, dtype=torch.float64)
+    mass = masses.log_mass(k, sent[i], met[j], shares).exp()
+    kept = systematic(mass, n, generator)
+    return i[kept], j[kept]
 
 
 def masses_of(snapshots: Snapshots, couplings: Sequence[Transport]) -> Masses | None:

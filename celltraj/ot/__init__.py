@@ -8,7 +8,7 @@ from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
 from celltraj.ot._solve import Solver, Unbalanced, solve
-from celltraj.ot._sparse_coupling import SparseCoupling
+from celltraj.ot._sparse_coupling import SparseCoupling, draw_partners
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SquaredEuclidean",
     "Transport",
     "Unbalanced",
+    "draw_partners",
     "exact_matching",
     "solve",
     "solve_batch",

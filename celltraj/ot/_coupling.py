@@ -64,6 +64,11 @@ class Transport(Protocol):
     def entropy(self) -> Tensor:
         """Return the ``(n,)`` entropy of where each earlier cell goes, in nats."""
 
+    def sample(
+        self, n: int, *, generator: torch.Generator, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` index pairs, earlier cells in the shares ``rows (n,)``."""
+
     def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
         """Return the plan without its smallest entries, ``mass`` of each row."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from celltraj._typing import Earlier, Later, Plan
-from celltraj.ot._coupling import drop_smallest
+from celltraj.ot._coupling import drop_smallest, systematic
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,18 @@ class SparseCoupling:
         total = self.row_mass
         return torch.from_numpy(mass.sum(1)) / total + total.log()
 
-    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``."""
-        entries = self.plan.tocoo()
-        chosen = torch.multinomial(
-            torch.from_numpy(entries.data), n, replacement=True, generator=generator
-        ).numpy()
-        i, j = entries.coords
-        return torch.from_numpy(i[chosen]).long(), torch.from_numpy(j[chosen]).long()
+    def sample(
+        self, n: int, *, generator: torch.Generator, rows: Earlier | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` index pairs ``(i, j)`` from the plan, each of shape ``(n,)``.
+
+        ``rows (n,)`` are the shares in which earlier cells are drawn, by default those of the plan.
+        """
+        i = systematic(self.row_mass if rows is None else rows, n, generator)
+        uniform = torch.rand(n, dtype=torch.float64, generator=generator).numpy()
+        j = torch.from_numpy(draw_partners(self.plan, i.numpy(), uniform)).long()
+        order = torch.randperm(n, generator=generator)
+        return i[order], j[order]
 
     def to_dense(self) -> Plan:
         """Return the full ``(n, m)`` plan."""
@@ -90,3 +95,16 @@ class SparseCoupling:
         ``mass`` is the share of each row's mass that may be dropped, in [0, 1).
         """
         return drop_smallest(self.plan, mass) if mass else self.plan
+
+
+def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the column of each row at which its share ``uniform`` of the row's mass is passed.
+
+    Uniform shares draw a column with the probabilities of that row of the plan.
+    """
+    first, last = plan.indptr[rows], plan.indptr[rows + 1] - 1
+    mass = np.concatenate([[0.0], np.cumsum(plan.data)])
+    low, high = mass[first], mass[last + 1]
+    drawn = np.searchsorted(mass, low + (high - low) * uniform, side="right") - 1
+    # the cumulative sum rounds, so that a draw may fall on the border to the next row
+    return plan.indices[np.clip(drawn, first, last)]

@@ -13,35 +13,41 @@ from celltraj._anndata import (
     check_dimension,
     dimension_of,
     find_representation,
+    read_coupled,
     sample_record,
 )
-from celltraj.models import Bridge
+from celltraj.models import Bridge, displaced
 
 
 def interpolate(
     adata: AnnData,
-    bridge: Bridge,
+    bridge: Bridge | None = None,
     *,
     time: float,
     n_cells: int = 1000,
+    key: str = "couplings",
     use_rep: str | None = None,
     seed: int = 0,
 ) -> AnnData:
-    """Draw cells of the bridge's marginal at ``time``, exactly and without simulation.
+    """Draw cells of a bridge's marginal, or of a coupling's, at a time that was not observed.
 
-    A pair of cells from the plan of the gap, then a point of the reference bridge between them.
+    A pair of cells from the plan of the gap, drawn by the mass of the path between them where cells
+    divide and die; then a point of the reference bridge between them, or without a bridge of the
+    straight line, ``(1 - s) x_i + s y_j``.
 
     Parameters
     ----------
     adata
         Anything with the variables of the bridge, as the data of its fit: gives the result its
-        variable names. No cell of it is read.
+        variable names. No cell of it is read, but for couplings, which are those of its cells.
     bridge
-        A fitted bridge.
+        A fitted bridge; by default the couplings in ``adata``.
     time
         Between the first and the last snapshot, in the user's unit.
     n_cells
         Cells to draw.
+    key
+        Couplings to use without a bridge, the ``key_added`` of :func:`celltraj.tl.couplings`.
     use_rep
         The representation that ``bridge`` was fitted in.
     seed
@@ -57,7 +63,7 @@ def interpolate(
     TypeError
         ``bridge`` is something else, such as a flow: simulate it.
     KeyError
-        ``use_rep`` does not exist.
+        ``use_rep`` does not exist, or there are no couplings.
     ValueError
         ``time`` lies outside the observed times, ``n_cells`` is less than 1, or the bridge has
         another dimension than ``use_rep``.
@@ -72,10 +78,15 @@ def interpolate(
     """
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
-    check_bridge(bridge)
-    name = find_representation(adata, use_rep)
-    check_dimension(bridge, dimension_of(adata, name), name)
-    states = bridge.sample(time, n_cells, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if bridge is None:
+        tied, snapshots, name = read_coupled(adata, key)
+        states = displaced(tied.lineage, snapshots, time, n_cells, generator=generator)
+    else:
+        check_bridge(bridge)
+        name = find_representation(adata, use_rep)
+        check_dimension(bridge, dimension_of(adata, name), name)
+        states = bridge.sample(time, n_cells, generator=generator)
     obs = pd.DataFrame({"time": np.full(n_cells, float(time))})
     params = {"time": float(time), "n_cells": n_cells, "use_rep": name}
     record = ("interpolate", sample_record(params, seed))

@@ -101,7 +101,7 @@ def test_neighbours_share_what_they_send(relaxed):
     smooth = GapPlans.of(cells, [plan.to_sparse(mass=0.0)], neighbours=3)
     nearest = torch.cdist(cells.x[0], cells.x[0]).argsort(1)[:, :3].numpy()
     expected = np.log(np.exp(plans.masses.sent[0])[nearest].mean(1))  # all weigh the same
-    np.testing.assert_allclose(smooth.sent[0], expected)
+    np.testing.assert_allclose(smooth.masses.sent[0], expected)
     n = 60_000
     chains = smooth.draw(torch.zeros(n, dtype=torch.long), generator=generator())
     for s in (0.0, 0.4, 1.0):

@@ -64,3 +64,26 @@ def test_what_cannot_be_drawn(adata, bridge, options, message):
 def test_an_unknown_representation_lists_what_there_is(adata, bridge):
     with pytest.raises(KeyError, match=r"no obsm\['X_umap'\]; found \[\]"):
         ct.tl.interpolate(adata, bridge, time=1.0, use_rep="X_umap")
+
+
+def test_couplings_alone_interpolate_with_growth():
+    """Two groups that stay where they are, one of which trebles: its share grows in between."""
+    x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 50, axis=0)
+    y = np.repeat([[0.0, 0.0], [9.0, 9.0]], [50, 150], axis=0)
+    noise = np.random.default_rng(0).normal(0, 0.1, (300, 2))
+    adata = ad.AnnData((np.concatenate([x, y]) + noise).astype(np.float32))
+    adata.obs["time"] = np.repeat([0.0, 4.0], [100, 200])
+    ct.tl.couplings(adata, epsilon=0.1, progress=False)
+    shares = []
+    for time in (0.0, 2.0, 4.0):
+        cells = ct.tl.interpolate(adata, time=time, n_cells=400, seed=1)
+        assert (cells.obs["time"] == time).all()
+        shares.append(float((cells.X[:, 0] > 5).mean()))
+    # systematic draws of groups that do not mix: to within a few cells
+    assert shares[0] == pytest.approx(0.5, abs=0.02)
+    assert shares[0] < shares[1] < shares[2]
+    assert shares[2] == pytest.approx(0.75, abs=0.02)
+    with pytest.raises(ValueError, match="outside the observed"):
+        ct.tl.interpolate(adata, time=5.0)
+    with pytest.raises(KeyError, match=r"ct\.tl\.couplings"):
+        ct.tl.interpolate(adata, time=2.0, key="others")
