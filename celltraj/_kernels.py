@@ -95,6 +95,15 @@ def sum_rows(cost, f, g, inverse, row, column):
             column[j] += out[j]
 
 
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def fill_plan(cost, f, g, inverse, out):
+    """Write ``exp(f + g - inverse C)`` to ``out``, 0 where it is below 1e-299."""
+    for i in range(len(f)):
+        for j in range(len(g)):
+            x = f[i] + g[j] - inverse * cost[i, j]
+            out[i, j] = exp(x) * (x > -_RANGE)
+
+
 @njit(cache=True, nogil=True, fastmath=_SUMS)
 def _exponentials(cost, g, inverse, shift, out):
     total = 0.0

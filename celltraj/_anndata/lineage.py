@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from celltraj._anndata.keys import COUPLINGS, ROOT
@@ -225,17 +225,24 @@ def transition_matrix(tied: Tied, n_obs: int, *, mass: float) -> csr_array:
     Rows sum to one; a cell of the last snapshot, or one without descendants, stays where it is.
     ``mass`` of each row, its smallest entries, is left out.
     """
-    rows, columns, values = [], [], []
+    parts = []
     for k, one in enumerate(tied.lineage.couplings):
-        plan = coo_array(one.to_sparse(mass=mass))
-        rows.append(tied.rows[k][plan.coords[0]].astype(np.int32))
-        columns.append(tied.rows[k + 1][plan.coords[1]].astype(np.int32))
-        values.append(plan.data.astype(np.float32))
-    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    matrix = csr_array(entries, shape=(n_obs, n_obs))
-    total = np.asarray(matrix.sum(1, dtype=float)).ravel()
-    stays = total <= 0
-    matrix.data /= np.repeat(np.where(stays, 1, total), np.diff(matrix.indptr))
-    ends = np.flatnonzero(stays)
-    ones = np.ones(len(ends), dtype=np.float32)
-    return csr_array(matrix + csr_array((ones, (ends, ends)), shape=(n_obs, n_obs)))
+        for start, rows in one.sparse_rows(mass=mass):
+            total = np.repeat(rows.sum(1), np.diff(rows.indptr))
+            cells = tied.rows[k][start : start + rows.shape[0]]
+            onto = tied.rows[k + 1].astype(np.int32)[rows.indices]
+            values = np.divide(rows.data, total, out=np.zeros_like(total), where=total > 0)
+            parts.append((cells, np.diff(rows.indptr), onto, values.astype(np.float32)))
+    counts = np.zeros(n_obs, dtype=np.int64)
+    for cells, lengths, _, _ in parts:
+        counts[cells] = lengths
+    stays = counts == 0
+    first = np.concatenate([[0], np.cumsum(np.where(stays, 1, counts))])
+    columns, shares = np.empty(first[-1], dtype=np.int32), np.empty(first[-1], dtype=np.float32)
+    columns[first[:-1][stays]], shares[first[:-1][stays]] = np.flatnonzero(stays), 1
+    while parts:  # each part is given back once it has its place
+        cells, lengths, onto, values = parts.pop()
+        places = np.repeat(first[cells] - (np.cumsum(lengths) - lengths), lengths)
+        places += np.arange(len(onto))
+        columns[places], shares[places] = onto, values
+    return csr_array((shares, columns, first), shape=(n_obs, n_obs))

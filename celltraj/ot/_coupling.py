@@ -11,7 +11,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from celltraj._kernels import count_kept, least_kept, take_kept
+from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 
@@ -72,6 +72,9 @@ class Transport(Protocol):
     def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
         """Return the plan without its smallest entries, ``mass`` of each row."""
 
+    def sparse_rows(self, *, mass: float = 1e-3) -> Iterator[tuple[int, csr_array]]:
+        """Yield rows of ``to_sparse`` in blocks, each with the number of its first row."""
+
 
 @dataclass(frozen=True)
 class Coupling:
@@ -123,13 +126,21 @@ class Coupling:
     effort: Effort
 
     def _plan_blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, P[rows])``, each valid until the next."""
+        f, g = ((v / self.epsilon).numpy() for v in (self.f, self.g))
+        room: Tensor | None = None  # one for all blocks: fresh memory of each is slow to come back
         for rows, cost in self.cost.blocks():
-            exponent = (self.f[rows, None] + self.g[None] - cost) / self.epsilon
-            yield rows, exponent.exp_()
+            room = torch.empty_like(cost) if room is None else room
+            block = room[: len(cost)]
+            fill_plan(cost.numpy(), f[rows], g, 1 / self.epsilon, block.numpy())
+            yield rows, block
 
     def to_dense(self) -> Plan:
         """Return the full ``(n, m)`` plan."""
-        return torch.cat([block for _, block in self._plan_blocks()])
+        whole = torch.empty(self.cost.shape, dtype=torch.float64)
+        for rows, block in self._plan_blocks():
+            whole[rows] = block
+        return whole
 
     def push(self, v: Tensor) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
@@ -140,7 +151,10 @@ class Coupling:
 
     def pull(self, v: Tensor) -> Tensor:
         """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
-        return torch.cat([block @ v for _, block in self._plan_blocks()])
+        total = torch.empty((len(self.f), *v.shape[1:]), dtype=v.dtype)
+        for rows, block in self._plan_blocks():
+            torch.matmul(block, v, out=total[rows])
+        return total
 
     def entropy(self) -> Earlier:
         """Return the ``(n,)`` entropy of where each earlier cell goes, in nats; NaN for nowhere."""
@@ -187,10 +201,14 @@ class Coupling:
         ValueError
             ``mass`` lies outside [0, 1).
         """
+        return csr_array(vstack([rows for _, rows in self.sparse_rows(mass=mass)]))
+
+    def sparse_rows(self, *, mass: float = 1e-3) -> Iterator[tuple[int, csr_array]]:
+        """Yield rows of :meth:`to_sparse` in blocks, each with the number of its first row."""
         if not 0 <= mass < 1:
             raise ValueError(f"mass must lie in [0, 1); found {mass}")
-        blocks = (_sparse_block(block.numpy(), mass) for _, block in self._plan_blocks())
-        return csr_array(vstack(list(blocks)))
+        for rows, block in self._plan_blocks():
+            yield rows.start, _sparse_block(block.numpy(), mass)
 
     def extend(self, cost: Cost) -> Tensor:
         r"""Return the ``(k,)`` potentials of ``k`` unseen earlier cells, by the c-transform.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._coupling import drop_smallest, systematic
+
+_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,12 @@ class SparseCoupling:
         ``mass`` is the share of each row's mass that may be dropped, in [0, 1).
         """
         return drop_smallest(self.plan, mass) if mass else self.plan
+
+    def sparse_rows(self, *, mass: float = 0.0) -> Iterator[tuple[int, csr_array]]:
+        """Yield rows of :meth:`to_sparse` in blocks, each with the number of its first row."""
+        for start in range(0, self.plan.shape[0], _ROWS):
+            rows = csr_array(self.plan[start : start + _ROWS])
+            yield start, drop_smallest(rows, mass) if mass else rows
 
 
 def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -79,10 +79,10 @@ def test_couplings_alone_interpolate_with_growth():
         cells = ct.tl.interpolate(adata, time=time, n_cells=400, seed=1)
         assert (cells.obs["time"] == time).all()
         shares.append(float((cells.X[:, 0] > 5).mean()))
-    # systematic draws of groups that do not mix: to within a few cells
-    assert shares[0] == pytest.approx(0.5, abs=0.02)
+    # 400 cells drawn: three standard errors of a share
+    assert shares[0] == pytest.approx(0.5, abs=0.07)
     assert shares[0] < shares[1] < shares[2]
-    assert shares[2] == pytest.approx(0.75, abs=0.02)
+    assert shares[2] == pytest.approx(0.75, abs=0.07)
     with pytest.raises(ValueError, match="outside the observed"):
         ct.tl.interpolate(adata, time=5.0)
     with pytest.raises(KeyError, match=r"ct\.tl\.couplings"):
