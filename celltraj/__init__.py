@@ -1,6 +1,6 @@
 """Single-cell dynamics from snapshots: AnnData in, AnnData out."""
 
-from celltraj import datasets, get, metrics, models, ot, pl, pp, tl
+from celltraj import datasets, ex, get, io, metrics, models, ot, pl, pp, tl
 from celltraj._errors import ConvergenceError, DataWarning, RefinementError, TrainingError
 from celltraj.models import load
 
@@ -10,7 +10,9 @@ __all__ = [
     "RefinementError",
     "TrainingError",
     "datasets",
+    "ex",
     "get",
+    "io",
     "load",
     "metrics",
     "models",

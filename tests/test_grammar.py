@@ -9,11 +9,22 @@ import celltraj as ct
 
 FUNCTIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
-    for module in (ct.pp, ct.tl, ct.pl, ct.get)
+    for module in (ct.pp, ct.tl, ct.pl, ct.get, ct.ex, ct.io)
     for name in module.__all__
 }
 # arguments that may stand without their name: what the function is about
-DATA = {"adata", "process", "bridge", "path", "scores", "model", "predicted", "embedded"}
+DATA = {
+    "adata",
+    "process",
+    "bridge",
+    "path",
+    "scores",
+    "model",
+    "predicted",
+    "embedded",
+    "maps",
+    "problem",
+}
 
 
 def parameters(name):

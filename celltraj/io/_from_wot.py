@@ -1,0 +1,127 @@
+"""Read the transport maps of Waddington-OT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import anndata as ad
+import numpy as np
+from anndata import AnnData
+from scipy.sparse import csr_array, issparse
+
+from celltraj._anndata import annotated, check_writable
+from celltraj._anndata.plans import Pair, gaps_of, write_plans
+from celltraj.ot import SparseCoupling
+
+Map: TypeAlias = AnnData | np.ndarray | csr_array
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_FILE = re.compile(rf"_{_NUMBER}_{_NUMBER}$")
+
+
+def from_wot(
+    adata: AnnData,
+    maps: str | Path | Mapping[Pair, Map],
+    *,
+    time_key: str = "time",
+    mass: float = 0.0,
+    key_added: str = "couplings",
+    copy: bool = False,
+) -> AnnData | None:
+    """Read transport maps of Waddington-OT as couplings of the cells of ``adata``.
+
+    All that works on :func:`celltraj.tl.couplings` then works on them: fates, push and pull,
+    transitions, growth.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times.
+    maps
+        A folder with Waddington-OT's files ``{name}_{t0}_{t1}.h5ad``; or the maps by their pair of
+        times: AnnData (``obs`` the earlier, ``var`` the later cells, which are matched by name), or
+        arrays whose rows and columns are the cells of the two times in the order of ``adata``.
+    time_key
+        Column of ``obs`` with the sampling times, as numbers, categories or text.
+    mass
+        Share of each row's mass that may be left out, in its smallest entries.
+    key_added
+        Name of the result.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
+
+    Returns
+    -------
+    None, or with ``copy=True`` the annotated copy. Written: ``obsp[key_added]`` (plans, rows =
+    earlier cells) and ``uns["celltraj"][key_added]`` (params, version, seed, time_points, numbers,
+    cells, gaps).
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no such files.
+    KeyError
+        ``time_key`` is not in ``obs``, or a map names cells that ``adata`` has not, or not all.
+    ValueError
+        No map between two neighbouring times, one of another shape, or with negative entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata = adata[adata.obs["time"] < 2].copy()
+    >>> ct.io.from_wot(adata, {(0.0, 1.0): np.eye(50)})
+    >>> ct.tl.push(adata, source=0.0, target=1.0, cells={"time": "0.0"})
+    """
+    check_writable(adata, key_added)
+    read = _in_folder(Path(maps)) if isinstance(maps, str | Path) else dict(maps)
+    named = {(float(t0), float(t1)): one for (t0, t1), one in read.items()}
+    rows = gaps_of(adata, time_key, list(named))
+    plans = {}
+    for pair, cells in rows.items():
+        plan = _plan(adata, named[pair], *cells)
+        plans[pair] = SparseCoupling(plan).to_sparse(mass=mass) if mass else plan
+    adata = annotated(adata, copy)
+    write_plans(adata, plans, rows, {"time_key": time_key, "origin": "wot"}, key_added)
+    return adata if copy else None
+
+
+def _in_folder(folder: Path) -> dict[Pair, AnnData]:
+    found = {}
+    for path in sorted(folder.glob("*.h5ad")):
+        times = _FILE.search(path.stem)
+        if times:
+            found[float(times[1]), float(times[2])] = ad.read_h5ad(path)
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no files named as tmap_10_10.5.h5ad")
+    return found
+
+
+def _plan(adata: AnnData, one: Map, before: np.ndarray, after: np.ndarray) -> csr_array:
+    """Return the map with rows and columns in the order of the cells of ``adata``."""
+    matrix = one
+    if isinstance(one, AnnData):
+        places = [
+            _places(names, adata.obs_names[rows].to_list())
+            for names, rows in ((one.obs_names, before), (one.var_names, after))
+        ]
+        matrix = csr_array(one.X)[places[0]][:, places[1]]
+    # subnormal entries of float32 maps are rounding
+    plan = csr_array(matrix if issparse(matrix) else np.asarray(matrix))
+    return csr_array(plan.astype(float))
+
+
+def _places(names: Iterable[str], wanted: list[str]) -> np.ndarray:
+    """Return where the wanted cells are among the names of a map."""
+    place = {name: i for i, name in enumerate(names)}
+    missing = [name for name in wanted if name not in place]
+    if missing or len(place) != len(wanted):
+        raise KeyError(
+            f"a map is of {len(place)} cells, adata has {len(wanted)} at that time, "
+            f"{len(missing)} of them not in the map (first: {missing[:1]}); pass the cells that "
+            "were coupled"
+        )
+    return np.array([place[name] for name in wanted])
