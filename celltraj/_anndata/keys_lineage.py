@@ -185,6 +185,26 @@ GENE_TRENDS = _result(
     {"table": "one row per gene, group and time: gene, group, time, mean, lower, upper"},
     "tl.gene_trends",
 )
+KNOCKOUT = _result(
+    "{key}",
+    {
+        "table": "one row per knock-out and fate: genes, fate, control, knockout, shift, p, q",
+        "null": "one row per random set of genes and fate: genes, fate, shift",
+        "masses": "cells per starting cell with and without the genes: cells, mass; tl.knockout",
+    },
+    "tl.knockout, tl.knockout_screen",
+)
+CELLRANK = (
+    Key(
+        "obsp",
+        ("{key}",),
+        "probabilities with which cells become cells of the next time, `(n_obs, n_obs)`, sparse, "
+        "float32 (`T_fwd` by default)",
+        "-",
+        "ex.to_cellrank",
+    ),
+    Key("uns", ("{key}_params",), "what CellRank's kernels read beside it", "-", "ex.to_cellrank"),
+)
 READ_GROUPS = (
     Key("obs", ("{groupby}",), "group of each cell, such as a cell type or a fate", "-", "you"),
     Key("obs", ("{growth_key}",), "net growth that is expected of each cell", "1/[t]", "you"),
@@ -213,4 +233,6 @@ LINEAGE = (
     *CONDITIONS,
     *VELOCITY_OF,
     *GENE_TRENDS,
+    *KNOCKOUT,
+    *CELLRANK,
 )

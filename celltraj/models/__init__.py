@@ -12,6 +12,7 @@ from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._growth import population_sizes
 from celltraj.models._growth_law import LearnedGrowth, learn_growth
+from celltraj.models._knock_out import KnockedOut
 from celltraj.models._landing import land
 from celltraj.models._likelihood import log_density
 from celltraj.models._lineage import Lineage, band_of, joint_masses
@@ -105,6 +106,7 @@ __all__ = [
     "Interpolant",
     "KernelReference",
     "KineticInterpolant",
+    "KnockedOut",
     "LearnedGrowth",
     "Lineage",
     "LinearInterpolant",

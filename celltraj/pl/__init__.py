@@ -9,6 +9,7 @@ from celltraj.pl._fates import fates
 from celltraj.pl._gene_trends import gene_trends
 from celltraj.pl._growth import growth
 from celltraj.pl._history import history
+from celltraj.pl._knockout import knockout
 from celltraj.pl._landscape import landscape
 from celltraj.pl._marginals import marginals
 from celltraj.pl._populations import populations
@@ -34,6 +35,7 @@ __all__ = [
     "gene_trends",
     "growth",
     "history",
+    "knockout",
     "landscape",
     "marginals",
     "populations",

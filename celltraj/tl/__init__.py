@@ -16,6 +16,8 @@ from celltraj.tl._fit_response import fit_response
 from celltraj.tl._gene_trends import gene_trends
 from celltraj.tl._growth import growth
 from celltraj.tl._interpolate import interpolate
+from celltraj.tl._knockout import knockout
+from celltraj.tl._knockout_screen import knockout_screen
 from celltraj.tl._log_density import log_density
 from celltraj.tl._predict_response import predict_response
 from celltraj.tl._push import pull, push
@@ -41,6 +43,8 @@ __all__ = [
     "gene_trends",
     "growth",
     "interpolate",
+    "knockout",
+    "knockout_screen",
     "log_density",
     "predict_response",
     "pull",

@@ -1,0 +1,112 @@
+"""Draw how knock-outs shift fates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from celltraj._anndata.tables import read_table
+from celltraj.pl._finish import Save, axes_of, finish
+
+_CALL = "ct.tl.knockout(adata, process, genes=..., start=..., groupby=...)"
+_COLUMNS = ("genes", "fate", "shift", "q")
+_MIDDLE = (2.5, 97.5)
+
+
+def knockout(
+    adata: AnnData,
+    *,
+    fate: str | None = None,
+    n: int = 20,
+    key: str = "knockout",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> object:
+    """Draw the largest shifts of fates, and how far random genes shift them.
+
+    A dot is the shift of a share of descendants, filled where ``q`` is at most .05; the grey bar
+    holds 95 % of the random genes.
+
+    Parameters
+    ----------
+    adata
+        After :func:`celltraj.tl.knockout` or :func:`celltraj.tl.knockout_screen`, also one that was
+        read from a file; not changed.
+    fate
+        Fate whose shifts are drawn, one row per knock-out; by default one row per knock-out and
+        fate.
+    n
+        The most rows, those with the largest shifts.
+    key
+        The ``key_added`` of the tool.
+    ax, show, return_fig
+        As in scanpy.
+    save
+        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
+        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+
+    Returns
+    -------
+    The axes, the figure with ``return_fig``, nothing once shown.
+
+    Raises
+    ------
+    KeyError
+        There are no knock-outs of that name.
+    ValueError
+        No such fate, or ``n`` below 1.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> silent = {"n_null": 1, "progress": False}
+    >>> ct.tl.knockout(adata, bridge, genes=["y"], start=1.0, groupby="arm", **silent)
+    >>> ct.pl.knockout(adata, show=False).get_xlabel()
+    'shift of the share of descendants'
+    >>> plt.close()
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1; found {n}")
+    table = read_table(adata, key, "table", _CALL, _COLUMNS)
+    if fate is not None:
+        if fate not in set(table["fate"]):
+            raise ValueError(f"no fate {fate!r}; found {table['fate'].unique().tolist()}")
+        table = table[table["fate"] == fate]
+    order = table["shift"].abs().sort_values(kind="stable").index[-n:]
+    table = table.loc[order]
+    ax = axes_of(ax)
+    _null_bars(ax, adata, key, table)
+    places = np.arange(len(table))
+    is_sure = (table["q"] <= 0.05).to_numpy()
+    for chosen, face in ((is_sure, "black"), (~is_sure, "white")):
+        style = {"s": 28, "facecolor": face, "edgecolor": "black", "lw": 1.0, "zorder": 3}
+        ax.scatter(table["shift"].to_numpy()[chosen], places[chosen], **style)
+    ax.axvline(0, color="0.4", lw=0.8, zorder=1)
+    names = table["genes"] if fate is not None else table["genes"] + " → " + table["fate"]
+    ax.set_yticks(places, [name.replace("$", r"\$") for name in names], fontsize="small")
+    ax.set(
+        xlabel="shift of the share of descendants",
+        title="" if fate is None else fate.replace("$", r"\$"),
+        ylim=(-0.7, len(table) - 0.3),
+    )
+    return finish("knockout", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+
+
+def _null_bars(ax: Axes, adata: AnnData, key: str, table: pd.DataFrame) -> None:
+    """Draw the middle of the random genes behind each row."""
+    null = adata.uns["celltraj"][key].get("null")
+    if null is None or not len(null):
+        return
+    shifts = {str(fate): rows["shift"].to_numpy() for fate, rows in null.groupby("fate")}
+    low, high = np.array(
+        [np.percentile(shifts.get(str(fate), [0.0]), _MIDDLE) for fate in table["fate"]]
+    ).T
+    ax.barh(np.arange(len(table)), high - low, left=low, height=0.7, color="0.88", zorder=0)

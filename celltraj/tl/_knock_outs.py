@@ -1,0 +1,228 @@
+"""What knock-outs share: the genes, the simulation, and what random genes do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from torch import Tensor
+
+from celltraj._anndata import (
+    check_dimension,
+    memberships,
+    read_groups,
+    read_projection,
+    read_representation,
+    read_times,
+)
+from celltraj.metrics._correlation import false_discovery
+from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
+from celltraj.models._landing import neighbour_shares
+
+_CELLS = 500  # trajectories of a knock-out
+_NEIGHBOURS = 15  # labelled cells that the end of one counts for
+_MATCHED = 50  # genes of like expression that a random one is drawn from
+_SOLVER = Midpoint(n_steps=20)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Hold what is knocked out in: cells at the start, labelled cells at the end.
+
+    Parameters
+    ----------
+    process
+        Law of motion.
+    genes
+        From states to genes.
+    names
+        Names of the genes.
+    start
+        ``(n, d)`` states at the first time.
+    times
+        First and last time, in the user's unit.
+    ends
+        ``(m, d)`` labelled cells at the last time.
+    labels
+        ``(m, K)`` their groups, one-hot.
+    fates
+        Names of the groups.
+    level
+        Expression that genes are held at.
+    seed
+        Seed of the noise, the same in every knock-out.
+    """
+
+    process: Process
+    genes: Projection | None
+    names: tuple[str, ...]
+    start: Tensor
+    times: tuple[float, float]
+    ends: Tensor
+    labels: np.ndarray
+    fates: tuple[str, ...]
+    level: float
+    seed: int
+
+    def shares(self, genes: Sequence[int] = ()) -> tuple[np.ndarray, float]:
+        """Return the shares ``(K,)`` of fates when genes are held, and cells per starting cell."""
+        process: Process = self.process
+        start = self.start
+        held: KnockedOut | None = None
+        if len(genes):
+            process = held = self._held(genes)
+            start = held.hold(start)
+        generator = torch.Generator().manual_seed(self.seed)
+        path = simulate(process, start, self.times, solver=_SOLVER, generator=generator)
+        ends = path.x[-1] if held is None else held.hold(path.x[-1])
+        mass = np.ones(len(start)) if path.log_mass is None else path.log_mass[-1].exp().numpy()
+        near, share = neighbour_shares(ends, self.ends, _NEIGHBOURS)
+        found = (share[..., None] * self.labels[near]).sum(1)
+        return mass @ found / mass.sum(), float(mass.mean())
+
+    def _held(self, genes: Sequence[int]) -> KnockedOut:
+        rows = list(genes)
+        if self.genes is None:
+            loadings = torch.eye(self.start.shape[1], dtype=torch.float64)[rows]
+            return KnockedOut(self.process, loadings, torch.zeros(len(rows)).double(), self.level)
+        loadings = torch.from_numpy(self.genes.loadings[rows])
+        mean = torch.from_numpy(self.genes.mean[rows])
+        return KnockedOut(self.process, loadings, mean, self.level)
+
+    def expression(self) -> np.ndarray:
+        """Return the mean expression ``(g,)`` of the cells at the start."""
+        centre = self.start.mean(0).numpy()
+        return centre if self.genes is None else self.genes.mean + self.genes.loadings @ centre
+
+    def can_be_held(self) -> np.ndarray:
+        """Return which genes change with the state."""
+        if self.genes is None:
+            return np.ones(len(self.names), dtype=bool)
+        lengths = np.linalg.norm(self.genes.loadings, axis=1)
+        return lengths > 1e-6 * lengths.max()
+
+
+def read_experiment(
+    adata: AnnData,
+    process: Process,
+    *,
+    span: tuple[float, float | None],
+    groupby: str,
+    level: float,
+    time_key: str,
+    seed: int,
+) -> Experiment:
+    """Return the experiment on cells of ``adata``.
+
+    Raises
+    ------
+    TypeError
+        A response was passed.
+    ValueError
+        No cells at a time, none of them in a group, or a model in components without a projection.
+    """
+    if isinstance(process, MetaFlowMatching):
+        raise TypeError("a response moves populations; pass a bridge or a flow through time")
+    projection = read_projection(adata)
+    dim = getattr(process, "dim", None)
+    in_genes = projection is None or dim not in (None, projection.loadings.shape[1])
+    if in_genes and dim not in (None, adata.n_vars):
+        raise ValueError(
+            f"the process has {dim} variables and adata no projection from genes to them; run "
+            "ct.pp.pca_model(adata) before the fit"
+        )
+    use_rep = "X" if in_genes or projection is None else projection.use_rep
+    name, x = read_representation(adata, use_rep)
+    check_dimension(process, x.shape[1], name)
+    groups, times = read_groups(adata, groupby), read_times(adata, time_key)
+    first, last = span[0], float(times.max()) if span[1] is None else span[1]
+    if first >= last:
+        raise ValueError(f"start={first:g} must be before stop={last:g}")
+    for t in (first, last):
+        if t not in times:
+            raise ValueError(f"no cells at time {t:g}; observed are {np.unique(times).tolist()}")
+    ends = np.flatnonzero((times == last) & groups.notna().to_numpy())
+    if not len(ends):
+        raise ValueError(f"no cell at time {last:g} has a group in adata.obs[{groupby!r}]")
+    starts = np.flatnonzero(times == first)
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(starts, min(_CELLS, len(starts)), replace=False)
+    members = memberships(groups, ends)
+    has_cells = members.any(0).numpy()
+    return Experiment(
+        process,
+        None if in_genes else projection,
+        tuple(adata.var_names) if in_genes or projection is None else projection.names,
+        torch.from_numpy(x[chosen]),
+        (float(first), float(last)),
+        torch.from_numpy(x[ends]),
+        members.numpy()[:, has_cells],
+        tuple(groups.cat.categories[has_cells]),
+        level,
+        seed,
+    )
+
+
+def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:
+    """Return the numbers of genes.
+
+    Raises
+    ------
+    ValueError
+        No genes, or some that are not in the data.
+    """
+    place = {name: i for i, name in enumerate(experiment.names)}
+    missing = [name for name in names if name not in place]
+    if missing or not len(names):
+        raise ValueError(
+            f"{len(missing)} of {len(names)} genes are not among the {len(place)} of the model "
+            f"(first: {missing[:5]}); genes are named as in adata.var_names"
+        )
+    return [place[name] for name in names]
+
+
+def matched_genes(
+    places: Sequence[int], experiment: Experiment, rng: np.random.Generator
+) -> list[int]:
+    """Return random genes, one for each, of like mean expression and none of those given."""
+    order = np.argsort(experiment.expression(), kind="stable")
+    order = order[experiment.can_be_held()[order] & ~np.isin(order, places)]
+    expression = experiment.expression()
+    drawn: list[int] = []
+    for place in places:
+        distance = np.abs(expression[order] - expression[place])
+        near = order[np.argsort(distance, kind="stable")[:_MATCHED]]
+        near = near[~np.isin(near, drawn)]
+        if not len(near):
+            raise ValueError("too few other genes to compare with; pass n_null=0")
+        drawn.append(int(rng.choice(near)))
+    return drawn
+
+
+def shift_table(
+    names: Sequence[str], fates: Sequence[str], control: np.ndarray, held: np.ndarray
+) -> pd.DataFrame:
+    """Return a row per knock-out and fate, from shares ``(r, K)``."""
+    n, k = held.shape
+    return pd.DataFrame(
+        {
+            "genes": np.repeat(np.asarray(names, dtype=object), k),
+            "fate": np.tile(np.asarray(fates, dtype=object), n),
+            "control": np.tile(control, n),
+            "knockout": held.ravel(),
+            "shift": (held - control).ravel(),
+        }
+    )
+
+
+def with_p(table: pd.DataFrame, p: np.ndarray) -> pd.DataFrame:
+    """Return the table with p values, and q by fate (Benjamini & Hochberg)."""
+    table = table.assign(p=p, q=np.nan)
+    for fate in table["fate"].unique():
+        rows = table["fate"] == fate
+        table.loc[rows, "q"] = false_discovery(table.loc[rows, ["p"]].to_numpy())[:, 0]
+    return table

@@ -1,0 +1,140 @@
+"""Knock genes out along a fitted law of motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import check_writable, sample_record, write_record
+from celltraj.models import Process
+from celltraj.tl._knock_outs import (
+    matched_genes,
+    places_of,
+    read_experiment,
+    shift_table,
+    with_p,
+)
+
+
+def knockout(
+    adata: AnnData,
+    process: Process,
+    *,
+    genes: Sequence[str],
+    start: float,
+    stop: float | None = None,
+    groupby: str,
+    level: float = 0.0,
+    n_null: int = 100,
+    time_key: str = "time",
+    key_added: str = "knockout",
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    r"""Hold genes at zero and tell how that shifts fates, against random genes of like expression.
+
+    Cells at ``start`` are simulated to ``stop`` with and without the genes, with the same noise;
+    ``dz = (1 - W_S^+ W_S) b(t, z') dt + sigma dW``, where ``z'`` is the nearest state without their
+    expression. Division and death are those of ``z'`` too. The law itself is that of the cells as
+    they were observed: what is told is which of the observed fates the changed state leads to.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times, with the projection that the process was fitted in
+        (:func:`celltraj.pp.pca_model`), unless that was in ``X``.
+    process
+        A fitted bridge or flow.
+    genes
+        Names of the genes that are knocked out together.
+    start
+        Sampling time whose cells lose the genes, up to 500 of them.
+    stop
+        Sampling time at which fates are read, the last one by default; the genes are held until
+        then.
+    groupby
+        Column of ``obs`` with the groups that count as fates.
+    level
+        Expression that the genes are held at, in the unit of the data; 0 is a knock-out.
+    n_null
+        Random sets of as many genes, each of like mean expression; 0 for none.
+    time_key
+        Column of ``obs`` with the sampling times.
+    key_added
+        Name of the result.
+    seed
+        Seed of the noise, which is the same with and without the genes, and of the random ones.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    None. Written: ``uns["celltraj"][key_added]`` (params, version, seed; ``table``, a row per fate:
+    genes, fate, control, knockout, shift, p, q; ``null``, a row per random set and fate: genes,
+    fate, shift; ``masses``: cells per starting cell with and without the genes). ``p`` is the share
+    of random sets with as large a shift, two-sided, and at least ``1 / (n_null + 1)``.
+
+    Raises
+    ------
+    KeyError
+        A column does not exist.
+    TypeError
+        A response was passed.
+    ValueError
+        Genes that are not in the data or that the components hold nothing of, no cells at a time or
+        none in a group, ``start`` not before ``stop``, or no projection.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> silent = {"n_null": 1, "progress": False}
+    >>> ct.tl.knockout(adata, bridge, genes=["y"], start=1.0, groupby="arm", **silent)
+    >>> ct.get.knockout(adata)["fate"].tolist()
+    ['down', 'up']
+    """
+    check_writable(adata, key_added)
+    span = (start, stop)
+    experiment = read_experiment(
+        adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
+    )
+    places = places_of(list(genes), experiment)
+    control, mass = experiment.shares()
+    held, held_mass = experiment.shares(places)
+    rng = np.random.default_rng(seed)
+    sets = [matched_genes(places, experiment, rng) for _ in range(n_null)]
+    bar = tqdm(sets, desc="random genes", unit="set", disable=not progress)
+    shifts = np.array([experiment.shares(one)[0] - control for one in bar])
+    table = shift_table([" + ".join(genes)], experiment.fates, control, held[None])
+    shifts = shifts.reshape(n_null, len(experiment.fates))
+    extreme = (np.abs(shifts) >= np.abs(held - control)).sum(0)
+    p = (1 + extreme) / (1 + n_null) if n_null else np.full(len(control), np.nan)
+    names = [" + ".join(experiment.names[i] for i in one) for one in sets]
+    record = sample_record(
+        {
+            "process": type(process).__name__,
+            "start": experiment.times[0],
+            "stop": experiment.times[1],
+            "groupby": groupby,
+            "level": level,
+            "n_null": n_null,
+            "n_cells": len(experiment.start),
+            "time_key": time_key,
+        },
+        seed,
+    )
+    random = shift_table(names, experiment.fates, control, shifts + control)
+    masses = pd.DataFrame({"cells": ["control", "knockout"], "mass": [mass, held_mass]})
+    results = {
+        "table": with_p(table, p),
+        "null": random[["genes", "fate", "shift"]],
+        "masses": masses,
+    }
+    record |= {name: one.rename(index=str) for name, one in results.items()}
+    write_record(adata, record, key_added)

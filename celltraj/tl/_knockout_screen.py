@@ -1,0 +1,153 @@
+"""Knock out many genes, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import check_writable, sample_record, write_record
+from celltraj.models import Process
+from celltraj.tl._knock_outs import Experiment, places_of, read_experiment, shift_table, with_p
+
+_NEAREST = 2  # of the random genes, the half that is nearest in expression
+
+
+def knockout_screen(
+    adata: AnnData,
+    process: Process,
+    *,
+    genes: Sequence[str],
+    start: float,
+    stop: float | None = None,
+    groupby: str,
+    level: float = 0.0,
+    n_null: int = 200,
+    time_key: str = "time",
+    key_added: str = "knockout_screen",
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    """Knock out each of many genes alone, and tell which shift fates more than random genes do.
+
+    As :func:`celltraj.tl.knockout`, with random genes that all share: each gene is compared with
+    the half of them that is nearest to it in mean expression.
+
+    Parameters
+    ----------
+    adata
+        Cells of all times, with the projection that the process was fitted in
+        (:func:`celltraj.pp.pca_model`), unless that was in ``X``.
+    process
+        A fitted bridge or flow.
+    genes
+        Names of the genes, each of which is knocked out alone.
+    start
+        Sampling time whose cells lose the genes, up to 500 of them.
+    stop
+        Sampling time at which fates are read, the last one by default; the genes are held until
+        then.
+    groupby
+        Column of ``obs`` with the groups that count as fates.
+    level
+        Expression that the genes are held at, in the unit of the data; 0 is a knock-out.
+    n_null
+        Random genes that are knocked out for comparison.
+    time_key
+        Column of ``obs`` with the sampling times.
+    key_added
+        Name of the result.
+    seed
+        Seed of the noise, which is the same with and without the genes, and of the random ones.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    None. Written: ``uns["celltraj"][key_added]`` (params, version, seed; ``table``, a row per gene
+    and fate: genes, fate, control, knockout, shift, p, q; ``null``: genes, fate, shift). ``q`` is
+    by Benjamini and Hochberg over the genes of a fate.
+
+    Raises
+    ------
+    KeyError
+        A column does not exist.
+    TypeError
+        A response was passed.
+    ValueError
+        Genes that are not in the data or that the components hold nothing of, no cells at a time or
+        none in a group, ``start`` not before ``stop``, no projection, or ``n_null`` below 2.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
+    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> ct.tl.knockout_screen(
+    ...     adata, bridge, genes=["y"], start=1.0, groupby="arm", n_null=2, progress=False
+    ... )
+    >>> ct.get.knockout(adata, key="knockout_screen").shape
+    (2, 7)
+    """
+    check_writable(adata, key_added)
+    if n_null < _NEAREST:
+        raise ValueError(f"n_null must be at least {_NEAREST}; found {n_null}")
+    span = (start, stop)
+    experiment = read_experiment(
+        adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
+    )
+    places = places_of(list(genes), experiment)
+    control, _ = experiment.shares()
+    random = _random_genes(experiment, n_null, np.random.default_rng(seed))
+    bar = tqdm([*places, *random], desc="knock-outs", unit="gene", disable=not progress)
+    held = np.array([experiment.shares([one])[0] for one in bar])
+    tested, null = held[: len(places)], held[len(places) :]
+    table = shift_table(list(genes), experiment.fates, control, tested)
+    p = _p_values(experiment, places, random, tested - control, null - control)
+    record = sample_record(
+        {
+            "process": type(process).__name__,
+            "start": experiment.times[0],
+            "stop": experiment.times[1],
+            "groupby": groupby,
+            "level": level,
+            "n_null": len(random),
+            "n_cells": len(experiment.start),
+            "time_key": time_key,
+        },
+        seed,
+    )
+    names = [experiment.names[i] for i in random]
+    shifts = shift_table(names, experiment.fates, control, null)[["genes", "fate", "shift"]]
+    results = {"table": with_p(table, p.ravel()), "null": shifts}
+    record |= {name: one.rename(index=str) for name, one in results.items()}
+    write_record(adata, record, key_added)
+
+
+def _random_genes(experiment: Experiment, n: int, rng: np.random.Generator) -> list[int]:
+    """Return genes from the whole range of expression, at random in each part of it."""
+    usable = np.flatnonzero(experiment.can_be_held())
+    order = usable[np.argsort(experiment.expression()[usable], kind="stable")]
+    parts = np.array_split(order, min(n, len(order)))
+    return [int(rng.choice(part)) for part in parts]
+
+
+def _p_values(
+    experiment: Experiment,
+    places: Sequence[int],
+    random: Sequence[int],
+    shifts: np.ndarray,
+    null: np.ndarray,
+) -> np.ndarray:
+    """Return ``(r, K)`` shares of the random genes nearest in expression with as large shifts."""
+    expression, others = experiment.expression(), np.asarray(random)
+    found = np.empty_like(shifts)
+    for row, place in enumerate(places):
+        distance = np.where(others == place, np.inf, np.abs(expression[others] - expression[place]))
+        near = np.argsort(distance, kind="stable")[: max(1, len(others) // _NEAREST)]
+        extreme = (np.abs(null[near]) >= np.abs(shifts[row])).sum(0)
+        found[row] = (1 + extreme) / (1 + len(near))
+    return found
