@@ -27,9 +27,10 @@ from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.models._simulate import simulate
+from celltraj.models.solvers import Midpoint
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
 
-_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
+_CALIBRATED = 1000  # trajectories that tell the mean growth of a bridge
 
 
 @dataclass(frozen=True)
@@ -360,7 +361,8 @@ def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> B
     """
     snapshots = bridge.snapshots
     starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
-    path = simulate(bridge, snapshots.x[0][starts], snapshots.times, generator=generator)
+    start, solver = snapshots.x[0][starts], Midpoint(n_steps=20)
+    path = simulate(bridge, start, snapshots.times, solver=solver, generator=generator)
     if path.log_mass is None:
         return bridge
     found = torch.logsumexp(path.log_mass, 1).diff().numpy()

@@ -19,10 +19,10 @@ from celltraj._anndata import (
     sample_record,
     write_columns,
 )
-from celltraj.models import Process, simulate
+from celltraj.models import Midpoint, Process, simulate
 from celltraj.ot import systematic
 
-_PATHS = 2000  # trajectories that predicted numbers are a mean over
+_PATHS = 1000  # trajectories that predicted numbers are a mean over
 
 
 def growth(
@@ -123,7 +123,10 @@ def _simulated(
     """Return the mass at each time of trajectories from the cells of the first."""
     generator = torch.Generator().manual_seed(seed)
     rows = systematic(weights, _PATHS, generator)
-    path = simulate(model, start[rows], times, generator=generator, progress=progress)
+    solver = Midpoint(n_steps=20)
+    path = simulate(
+        model, start[rows], times, solver=solver, generator=generator, progress=progress
+    )
     if path.log_mass is None:
         return np.ones(len(times))
     return path.log_mass.exp().mean(1).numpy()
