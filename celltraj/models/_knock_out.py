@@ -11,6 +11,7 @@ drift and growth are those of ``z'``, without the motion that would change the g
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,8 @@ from torch import Tensor
 from celltraj._typing import Cells, Earlier
 from celltraj.models._process import GrowingProcess, Process
 
-_LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
+LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
+_SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class KnockedOut:
     Raises
     ------
     ValueError
-        A gene does not change with the state, so that nothing is known of its loss.
+        A gene does not change with the state, so that nothing is known of its loss; no state has
+        all the genes at the level; a level that is not finite.
 
     Examples
     --------
@@ -58,17 +61,35 @@ class KnockedOut:
     level: float = 0.0
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.level):
+            raise ValueError(f"level must be a finite number; found {self.level}")
         lengths = self.loadings.norm(dim=1)
-        flat = (lengths < _LOADED * max(1.0, float(lengths.max()))).nonzero().flatten().tolist()
+        flat = (lengths < LOADED * max(1.0, float(lengths.max()))).nonzero().flatten().tolist()
         if flat:
             raise ValueError(
                 f"genes number {flat} of the knock-out do not change with the state: the "
                 "components hold nothing of them; leave them out, or take more components"
             )
+        self._check_reachable()
+
+    def _check_reachable(self) -> None:
+        asked = self.level - self.mean.double()
+        missed = asked - self.loadings.double() @ (self._back @ asked)
+        if float(missed.norm()) > _SAME * max(1.0, float(asked.norm())):
+            rank = int(torch.linalg.matrix_rank(self.loadings.double(), rtol=_SAME))
+            raise ValueError(
+                f"no state has all {len(asked)} genes at {self.level:g}: they change along only "
+                f"{rank} of {self.dim} variables; hold fewer genes, or take more components"
+            )
 
     @cached_property
     def _back(self) -> Tensor:
-        return torch.linalg.pinv(self.loadings.double())
+        return torch.linalg.pinv(self.loadings.double(), rtol=_SAME)
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables d."""
+        return self.loadings.shape[1]
 
     @property
     def has_growth(self) -> bool:
@@ -92,8 +113,8 @@ class KnockedOut:
         return drift - (drift.double() @ self.loadings.double().T @ self._back.T).to(x.dtype)
 
     def diffusion(self, t: float, x: Cells) -> Cells:
-        """Return the diffusion ``(n, d)`` of the process, in [x]/sqrt([t])."""
-        return self.process.diffusion(t, x)
+        """Return the diffusion ``(n, d)`` of the held states, in [x]/sqrt([t])."""
+        return self.process.diffusion(t, self.hold(x))
 
     def growth(self, t: float, x: Cells) -> Earlier:
         """Return the rate of growth ``(n,)`` of the held states, in 1/[t]; zero without growth."""

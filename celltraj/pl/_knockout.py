@@ -109,4 +109,5 @@ def _null_bars(ax: Axes, adata: AnnData, key: str, table: pd.DataFrame) -> None:
     low, high = np.array(
         [np.percentile(shifts.get(str(fate), [0.0]), _MIDDLE) for fate in table["fate"]]
     ).T
+    ax.use_sticky_edges = False  # a bar that is longer than all shifts would touch the frame
     ax.barh(np.arange(len(table)), high - low, left=low, height=0.7, color="0.88", zorder=0)

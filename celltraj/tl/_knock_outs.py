@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from scipy.stats import rankdata
 from torch import Tensor
 
 from celltraj._anndata import (
@@ -21,11 +23,14 @@ from celltraj._anndata import (
 )
 from celltraj.metrics._correlation import false_discovery
 from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
+from celltraj.models._knock_out import LOADED
 from celltraj.models._landing import neighbour_shares
 
 _CELLS = 500  # trajectories of a knock-out
 _NEIGHBOURS = 15  # labelled cells that the end of one counts for
 _MATCHED = 50  # genes of like expression that a random one is drawn from
+_TRIES = 20  # draws for each random set, of which some repeat others
+_TIE = 1e-9  # shifts that differ by less are equal
 _SOLVER = Midpoint(n_steps=20)
 
 
@@ -79,10 +84,11 @@ class Experiment:
         generator = torch.Generator().manual_seed(self.seed)
         path = simulate(process, start, self.times, solver=_SOLVER, generator=generator)
         ends = path.x[-1] if held is None else held.hold(path.x[-1])
-        mass = np.ones(len(start)) if path.log_mass is None else path.log_mass[-1].exp().numpy()
+        gathered = torch.zeros(len(start)) if path.log_mass is None else path.log_mass[-1]
         near, share = neighbour_shares(ends, self.ends, _NEIGHBOURS)
         found = (share[..., None] * self.labels[near]).sum(1)
-        return mass @ found / mass.sum(), float(mass.mean())
+        # shares of a mass that is itself too large for a number are known all the same
+        return gathered.softmax(0).numpy() @ found, float(gathered.exp().mean())
 
     def _held(self, genes: Sequence[int]) -> KnockedOut:
         rows = list(genes)
@@ -98,12 +104,31 @@ class Experiment:
         centre = self.start.mean(0).numpy()
         return centre if self.genes is None else self.genes.mean + self.genes.loadings @ centre
 
+    def spread(self) -> np.ndarray:
+        """Return the standard deviation ``(g,)`` of expression over the cells at the start."""
+        centred = (self.start - self.start.mean(0)).numpy()
+        if self.genes is None:
+            return np.sqrt((centred**2).mean(0))
+        loadings, covariance = self.genes.loadings, centred.T @ centred / len(centred)
+        return np.sqrt(np.clip(((loadings @ covariance) * loadings).sum(1), 0, None))
+
+    @cached_property
+    def _ranks(self) -> np.ndarray:
+        return rankdata([self.expression(), self.spread()], axis=1)
+
+    def apart(self, place: int) -> np.ndarray:
+        """Return how far ``(g,)`` genes are from one, in ranks of mean and of spread.
+
+        By both, because a gene that varies is moved farther than one that does not.
+        """
+        return np.hypot(*(self._ranks - self._ranks[:, [place]]))
+
     def can_be_held(self) -> np.ndarray:
         """Return which genes change with the state."""
         if self.genes is None:
             return np.ones(len(self.names), dtype=bool)
         lengths = np.linalg.norm(self.genes.loadings, axis=1)
-        return lengths > 1e-6 * lengths.max()
+        return lengths >= LOADED
 
 
 def read_experiment(
@@ -173,8 +198,9 @@ def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:
     Raises
     ------
     ValueError
-        No genes, or some that are not in the data.
+        No genes, or some that are not in the data or that the components hold nothing of.
     """
+    names = list(dict.fromkeys(names))
     place = {name: i for i, name in enumerate(experiment.names)}
     missing = [name for name in names if name not in place]
     if missing or not len(names):
@@ -182,25 +208,46 @@ def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:
             f"{len(missing)} of {len(names)} genes are not among the {len(place)} of the model "
             f"(first: {missing[:5]}); genes are named as in adata.var_names"
         )
+    usable = experiment.can_be_held()
+    flat = [name for name in names if not usable[place[name]]]
+    if flat:
+        raise ValueError(
+            f"the components hold nothing of {len(flat)} genes (first: {flat[:5]}), so that "
+            "nothing is known of their loss; leave them out, or raise n_comps= of ct.pp.pca_model"
+        )
     return [place[name] for name in names]
 
 
-def matched_genes(
-    places: Sequence[int], experiment: Experiment, rng: np.random.Generator
-) -> list[int]:
-    """Return random genes, one for each, of like mean expression and none of those given."""
-    order = np.argsort(experiment.expression(), kind="stable")
-    order = order[experiment.can_be_held()[order] & ~np.isin(order, places)]
-    expression = experiment.expression()
-    drawn: list[int] = []
+def matched_sets(
+    places: Sequence[int], experiment: Experiment, n: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """Return ``n`` different random sets, fewer where there are not as many.
+
+    Each gene of a set is like one of those given in mean and spread, and none is one of them. Sets
+    do not repeat: the same one counted twice would make p values smaller than they are.
+    """
+    allowed = experiment.can_be_held() & ~np.isin(np.arange(len(experiment.names)), places)
+    size = max(_MATCHED, n) if len(places) == 1 else _MATCHED
+    pools = []
     for place in places:
-        distance = np.abs(expression[order] - expression[place])
-        near = order[np.argsort(distance, kind="stable")[:_MATCHED]]
-        near = near[~np.isin(near, drawn)]
-        if not len(near):
-            raise ValueError("too few other genes to compare with; pass n_null=0")
-        drawn.append(int(rng.choice(near)))
-    return drawn
+        order = np.argsort(np.where(allowed, experiment.apart(place), np.inf), kind="stable")
+        pools.append(order[: min(size, int(allowed.sum()))])
+    if len(places) == 1:
+        return [[int(one)] for one in rng.permutation(pools[0])[:n]]
+    sets: dict[tuple[int, ...], None] = {}
+    for _ in range(_TRIES * n):
+        drawn = tuple(sorted({int(rng.choice(pool)) for pool in pools}))
+        if len(drawn) == len(places):
+            sets[drawn] = None
+        if len(sets) == n:
+            break
+    return [list(one) for one in sets]
+
+
+def share_as_large(shifts: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return the two-sided p values ``(K,)`` of shifts among ``(n, K)`` random ones."""
+    extreme = (np.abs(shifts) >= np.abs(observed) - _TIE).sum(0)
+    return (1 + extreme) / (1 + len(shifts))
 
 
 def shift_table(

@@ -12,9 +12,10 @@ from tqdm.auto import tqdm
 from celltraj._anndata import check_writable, sample_record, write_record
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
-    matched_genes,
+    matched_sets,
     places_of,
     read_experiment,
+    share_as_large,
     shift_table,
     with_p,
 )
@@ -61,7 +62,8 @@ def knockout(
     level
         Expression that the genes are held at, in the unit of the data; 0 is a knock-out.
     n_null
-        Random sets of as many genes, each of like mean expression; 0 for none.
+        Random sets of as many genes, each of like mean and spread of expression, none twice; 0 for
+        none. Genes that are alike are few: more sets reach farther.
     time_key
         Column of ``obs`` with the sampling times.
     key_added
@@ -76,17 +78,19 @@ def knockout(
     None. Written: ``uns["celltraj"][key_added]`` (params, version, seed; ``table``, a row per fate:
     genes, fate, control, knockout, shift, p, q; ``null``, a row per random set and fate: genes,
     fate, shift; ``masses``: cells per starting cell with and without the genes). ``p`` is the share
-    of random sets with as large a shift, two-sided, and at least ``1 / (n_null + 1)``.
+    of random sets with as large a shift, two-sided, and at least ``1 / (n_null + 1)``; ``n_null``
+    is recorded as the number of sets that were found.
 
     Raises
     ------
     KeyError
         A column does not exist.
     TypeError
-        A response was passed.
+        A response was passed, or one name in place of a list.
     ValueError
         Genes that are not in the data or that the components hold nothing of, no cells at a time or
-        none in a group, ``start`` not before ``stop``, or no projection.
+        none in a group, ``start`` not before ``stop``, no projection, genes that cannot all be at
+        the level, no other genes to compare with, or ``n_null`` below 0.
 
     Examples
     --------
@@ -100,6 +104,10 @@ def knockout(
     ['down', 'up']
     """
     check_writable(adata, key_added)
+    if isinstance(genes, str):
+        raise TypeError(f'genes must be a list of names, such as ["{genes}"]')
+    if n_null < 0:
+        raise ValueError(f"n_null must be 0 or more; found {n_null}")
     span = (start, stop)
     experiment = read_experiment(
         adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
@@ -108,13 +116,15 @@ def knockout(
     control, mass = experiment.shares()
     held, held_mass = experiment.shares(places)
     rng = np.random.default_rng(seed)
-    sets = [matched_genes(places, experiment, rng) for _ in range(n_null)]
+    sets = matched_sets(places, experiment, n_null, rng)
+    if n_null and not sets:
+        raise ValueError("too few other genes to compare with; pass n_null=0")
     bar = tqdm(sets, desc="random genes", unit="set", disable=not progress)
     shifts = np.array([experiment.shares(one)[0] - control for one in bar])
-    table = shift_table([" + ".join(genes)], experiment.fates, control, held[None])
-    shifts = shifts.reshape(n_null, len(experiment.fates))
-    extreme = (np.abs(shifts) >= np.abs(held - control)).sum(0)
-    p = (1 + extreme) / (1 + n_null) if n_null else np.full(len(control), np.nan)
+    joined = " + ".join(experiment.names[i] for i in places)
+    table = shift_table([joined], experiment.fates, control, held[None])
+    shifts = shifts.reshape(len(sets), len(experiment.fates))
+    p = share_as_large(shifts, held - control) if sets else np.full(len(control), np.nan)
     names = [" + ".join(experiment.names[i] for i in one) for one in sets]
     record = sample_record(
         {
@@ -123,7 +133,7 @@ def knockout(
             "stop": experiment.times[1],
             "groupby": groupby,
             "level": level,
-            "n_null": n_null,
+            "n_null": len(sets),
             "n_cells": len(experiment.start),
             "time_key": time_key,
         },

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 import torch
 from scipy.linalg import expm
+from scipy.stats import kstest
 
 import celltraj as ct
 from celltraj.models import DormandPrince, KnockedOut, PlugInDrift, simulate
+from celltraj.tl._knock_outs import Experiment, matched_sets, share_as_large
 
 FATES = ("CD4/CD8", "NK")
 SILENT = {"progress": False}
@@ -125,12 +127,12 @@ class TestKnockout:
         assert table["shift"].sum() == pytest.approx(0, abs=1e-9)
         null = adata.uns["celltraj"]["knockout"]["null"]
         assert set(null["genes"]) <= set(adata.var_names) - {"gene0"}
-        assert len(null) == 80
+        # there are nine others, and none counts twice
+        assert len(null) == 2 * null["genes"].nunique() == 18
         # gene 1 is the fate itself; no other random gene shifts it as far
         others = null[null["genes"] != "gene1"]
         assert others["shift"].abs().max() < 0.1 < table["shift"].abs().min()
-        extreme = int((null["genes"] == "gene1").sum()) // 2
-        assert table["p"].tolist() == pytest.approx([(1 + extreme) / 41] * 2)
+        assert table["p"].tolist() == pytest.approx([2 / 10] * 2)
 
     def test_a_gene_that_does_nothing_is_not(self):
         adata = switched()
@@ -164,6 +166,9 @@ class TestKnockout:
         [
             ({"genes": ["none"]}, ValueError, "first: .'none'"),
             ({"genes": []}, ValueError, "0 of 0 genes"),
+            ({"genes": "gene0"}, TypeError, r"must be a list of names, such as \["),
+            ({"n_null": -1}, ValueError, "n_null must be 0 or more"),
+            ({"level": float("nan")}, ValueError, "level must be a finite number"),
             ({"start": 1.0}, ValueError, "must be before stop"),
             ({"start": 0.5}, ValueError, "no cells at time 0.5"),
             ({"stop": 3.0}, ValueError, "no cells at time 3"),
@@ -174,6 +179,72 @@ class TestKnockout:
         asked = {"genes": ["gene0"], "start": 0.0, "groupby": "fate", "n_null": 0} | arguments
         with pytest.raises(error, match=message):
             ct.tl.knockout(switched(n=20), Switch(), **asked, **SILENT)
+
+    def test_a_response_is_refused(self):
+        response = object.__new__(ct.models.MetaFlowMatching)
+        with pytest.raises(TypeError, match="pass a bridge or a flow through time"):
+            ct.tl.knockout(switched(n=20), response, genes=["gene0"], start=0.0, groupby="fate")
+
+    def test_a_gene_that_the_components_do_not_hold_is_named(self):
+        adata = switched(n=20)
+        adata.X[:, 7] = 1.0
+        ct.pp.pca_model(adata, n_comps=4)
+        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT)
+        with pytest.raises(ValueError, match=r"hold nothing of 1 genes \(first: \['gene7'\]"):
+            ct.tl.knockout(adata, bridge, genes=["gene7"], start=0.0, groupby="fate", **SILENT)
+
+    def test_the_order_of_genes_does_not_matter(self):
+        tables = []
+        for genes in (["gene0", "gene4"], ["gene4", "gene0", "gene4"]):
+            adata = switched(n=60)
+            asked = {"start": 0.0, "groupby": "fate", "n_null": 0} | SILENT
+            ct.tl.knockout(adata, Switch(), genes=genes, **asked)
+            tables.append(ct.get.knockout(adata))
+        columns = ["control", "knockout", "shift"]
+        np.testing.assert_allclose(tables[0][columns], tables[1][columns], atol=1e-12)
+        assert tables[1]["genes"].iloc[0] == "gene4 + gene0"
+
+    def test_names_survive_a_file(self, tmp_path):
+        for n_null in (0, 3):
+            adata = switched(n=30)
+            asked = {"start": 0.0, "groupby": "fate", "n_null": n_null} | SILENT
+            ct.tl.knockout(adata, Switch(), genes=["gene0"], **asked)
+            adata.write_h5ad(tmp_path / "a.h5ad")
+            found = ct.get.knockout(ad.read_h5ad(tmp_path / "a.h5ad"))
+            pd.testing.assert_frame_equal(found, ct.get.knockout(adata), check_dtype=False)
+            assert found["fate"].tolist() == list(FATES)
+
+    def test_numbers_of_cells_change_with_the_gene(self):
+        class Growing(Switch):
+            def growth(self, t, x):
+                return (x[:, 0] + 1) / 2
+
+        adata = switched()
+        asked = {"start": 0.0, "groupby": "fate", "n_null": 0} | SILENT
+        ct.tl.knockout(adata, Growing(), genes=["gene0"], level=-1.0, **asked)
+        masses = adata.uns["celltraj"]["knockout"]["masses"].set_index("cells")["mass"]
+        assert masses["knockout"] == pytest.approx(1.0)  # nothing divides at level -1
+        # exp((1 + 1) / 2) of four fifths of the cells, and noise of the gene over a unit of time
+        assert masses["control"] == pytest.approx(0.8 * np.e + 0.2, rel=0.15)
+
+    def test_a_mass_beyond_all_numbers_leaves_shares(self):
+        class Growing(Switch):
+            rate = 0.5
+
+            def growth(self, t, x):
+                return torch.full_like(x[:, 0], self.rate)
+
+        class Exploding(Growing):
+            rate = 800.0
+
+        tables = []
+        for process in (Growing(), Exploding()):
+            adata = switched(n=40)
+            asked = {"start": 0.0, "groupby": "fate", "n_null": 0} | SILENT
+            ct.tl.knockout(adata, process, genes=["gene0"], **asked)
+            tables.append(ct.get.knockout(adata)[["control", "knockout"]])
+        # the same growth of all changes no share
+        np.testing.assert_allclose(tables[0], tables[1], atol=1e-9)
 
     def test_a_model_in_components_needs_the_projection(self):
         adata = switched(n=20)
@@ -194,11 +265,69 @@ class TestScreen:
         assert set(table["genes"][:2]) == {"gene0", "gene1"}
         assert table["shift"].abs().iloc[2] < 0.1
 
+    def test_a_column_of_var_names_the_genes(self):
+        adata = switched(n=40)
+        adata.var["is_driver"] = adata.var_names.isin(["gene0", "gene3"])
+        asked = {"start": 0.0, "groupby": "fate", "n_null": 2} | SILENT
+        ct.tl.knockout_screen(adata, Switch(), genes="is_driver", **asked)
+        table = ct.get.knockout(adata, key="knockout_screen")
+        # every gene is one test, however often it is named
+        again = ["gene0", "gene3", "gene0"]
+        ct.tl.knockout_screen(adata, Switch(), genes=again, key_added="again", **asked)
+        pd.testing.assert_frame_equal(table, ct.get.knockout(adata, key="again"))
+        assert table["genes"].unique().tolist() == ["gene0", "gene3"]
+        with pytest.raises(KeyError, match=r"no adata\.var\['none'\]"):
+            ct.tl.knockout_screen(adata, Switch(), genes="none", **asked)
+        adata.var["score"] = 1.0
+        with pytest.raises(ValueError, match="must be boolean; found float64"):
+            ct.tl.knockout_screen(adata, Switch(), genes="score", **asked)
+
     def test_too_few_random_genes_are_refused(self):
         with pytest.raises(ValueError, match="n_null must be at least"):
             ct.tl.knockout_screen(
                 switched(n=20), Switch(), genes=["gene0"], start=0.0, groupby="fate", n_null=0
             )
+
+
+def many_genes(seed, n=800):
+    """Return an experiment on genes, half of them ten times as variable, and their shifts."""
+    rng = np.random.default_rng(seed)
+    spread = np.where(np.arange(n) % 2, 1.0, 0.1)
+    start = torch.from_numpy(rng.normal(1.0, spread, (200, n)))
+    names = tuple(f"gene{i}" for i in range(n))
+    times, labels = (0.0, 1.0), np.ones((1, 1))
+    experiment = Experiment(
+        Switch(), None, names, start, times, start[:1], labels, ("NK",), 0.0, seed
+    )
+    return experiment, (spread * rng.normal(size=n))[:, None]
+
+
+def test_p_values_of_random_genes_are_uniform():
+    experiment, shifts = many_genes(0)
+    rng = np.random.default_rng(1)
+    p = []
+    for place in range(len(shifts)):
+        sets = matched_sets([place], experiment, 39, rng)
+        p.append(share_as_large(shifts[np.ravel(sets)], shifts[place])[0])
+    p = np.array(p)
+    # both kinds alike: of steps of 1/40, a law whose distance from the uniform one is 1/40 at most
+    for one in (p[::2], p[1::2]):
+        bound = np.sqrt(np.log(2 / 1e-4) / 2 / len(one))  # Dvoretzky, Kiefer, Wolfowitz
+        assert kstest(one, "uniform").statistic < bound + 1 / 40
+        # at .05, which is a step, within four standard errors
+        error = np.sqrt(0.05 * 0.95 / len(one))
+        assert np.mean(one <= 0.05 + 1e-9) == pytest.approx(0.05, abs=4 * error)
+
+
+def test_no_random_set_counts_twice():
+    experiment, _ = many_genes(0, n=60)
+    rng = np.random.default_rng(0)
+    single = matched_sets([3], experiment, 100, rng)
+    assert sorted(np.ravel(single)) == [i for i in range(60) if i != 3]
+    pairs = matched_sets([3, 4], experiment, 100, rng)
+    assert len({tuple(one) for one in pairs}) == len(pairs) == 100
+    assert not {3, 4} & set(np.ravel(pairs))
+    assert all(len(set(one)) == 2 for one in pairs)
 
 
 def test_a_fate_that_is_not_there_is_named():
