@@ -23,11 +23,12 @@ test: .venv/tested
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2  # two processes of one thread: threads of both would wait
 
-# needs the embryoid bodies: CELLTRAJ_DATA_DIR=folder with eb_pca5.h5ad
+# needs CELLTRAJ_DATA_DIR=folder with the data sets; where numba starts more threads than there are
+# cores to spare, as scanpy has it do, small operations wait for each other
 tutorials: .venv/tested
 	mkdir -p build
 	for notebook in tutorials/*.ipynb; do \
-		$(BIN)/jupyter-execute --output ../build/$$(basename $$notebook) $$notebook || exit 1; done
+		OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/jupyter-execute --output ../build/$$(basename $$notebook) $$notebook || exit 1; done
 
 wheel-check: .venv/tested
 	rm -rf dist .venv-wheel

@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 METHODS = [*COUPLINGS, SOFT, *MODELS]
+EPSILONS = (0.05, 0.01, 0.002)  # of the mean cost of a plan that is exported
 
 
 def _run_larry(chosen: Namespace) -> None:
@@ -90,7 +91,7 @@ def _run_wot(chosen: Namespace) -> None:
 def _run_export(chosen: Namespace) -> None:
     calls = [
         partial(apart, export, chosen.side, epsilon, seed)
-        for epsilon in (0.05, 0.01)
+        for epsilon in EPSILONS
         for seed in chosen.seeds
     ]
     _step_by_step("fates_export", [], calls, partial(_over_seeds, keys=["epsilon"]), chosen)

@@ -43,7 +43,7 @@ def test_the_table_of_larry_has_every_row(larry, tmp_path, capsys):
     fates.main([*given, "--methods", "couplings", "couplings_soft", "bridge"])
     content = json.loads((tmp_path / "fates_larry.json").read_text())
     rows = {(row["method"], row["cells"]): row for row in content["table"]}
-    known = {"pba (published)", "nearest_arm", "supervised"}
+    known = {"pba (published)", "nearest_arm (name)", "supervised"}
     assert known <= {name for name, _ in rows}
     assert {("couplings", n) for n in (180, 120)} | {("bridge", 120)} <= set(rows)
     assert ("bridge", 180) not in rows
@@ -74,6 +74,20 @@ def test_a_judge_looks_at_one_half_of_the_known_cells(larry):
     assert found["r"] == pytest.approx(1)
     assert found["r_other_half"] == pytest.approx(-1)
     assert found["n"] == 30
+    assert found["told"] == 1
+
+
+def test_a_cell_that_a_method_is_silent_about_counts_as_the_mean(larry):
+    adata = fates_tasks.larry_cells()
+    truth = adata.obs["truth_neutrophil"].to_numpy()
+    half = np.flatnonzero(adata.obs["heldout"] == 1)
+    predicted = truth.copy()
+    predicted[half[::2]] = np.nan
+    found = fates_tasks.judge(adata, predicted)
+    filled = predicted[half]
+    filled[::2] = filled[1::2].mean()
+    assert found["told"] == 0.5
+    assert found["r"] == pytest.approx(np.corrcoef(filled, truth[half])[0, 1])
 
 
 def test_agreement_of_couplings_with_themselves_is_perfect():

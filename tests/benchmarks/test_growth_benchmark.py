@@ -21,7 +21,7 @@ def cells(times, x):
     return AnnData(np.asarray(x, np.float32), obs=obs)
 
 
-def doubling(n=60):
+def doubling(n=20):
     """Return two clusters that stay, of which the upper doubles in number from time to time."""
     rng = np.random.default_rng(0)
     times = np.repeat([0.0, 1.0, 2.0], [2 * n, 3 * n, 5 * n])
@@ -49,14 +49,16 @@ def test_the_table_of_the_circuit_has_the_published_row(tmp_path):
     ours, published = content["table"]
     assert published["drift"] == "published"
     assert published["N(4)"] == 968
-    assert ours["N(2)"] == pytest.approx(300, rel=0.05)
+    assert ours["N(2)"] == pytest.approx(100, rel=0.05)
     assert ours["quiescent"] + ours["growing"] == pytest.approx(ours["N(2)"], rel=0.05)
     assert ours["fit_cpu_s"] > 0
 
 
-def test_null_and_gaussians_have_their_rows(tmp_path):
+def test_null_and_gaussians_have_their_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "NULL", ("eb_pca5",))
     content = run(tmp_path, "null", "--drifts", "plug_in")
-    assert {row["data"] for row in content["table"]} == {"eb_pca5", "lotka_volterra"}
+    assert content["table"][0]["data"] == "eb_pca5"
+    assert content["table"][0]["wrong_percent"] < 5
     row = growth_tasks.gaussians("plug_in", 0)
     assert row["r_rate"] > 0.9
     assert row["growing"] > row["still"]
@@ -124,7 +126,9 @@ def test_mass_that_grows_is_in_between_half_way():
 def test_cells_are_drawn_by_their_weights():
     x = np.arange(10.0)[:, None]
     weights = np.arange(10.0) / 45
-    drawn = Cells(x, weights).drawn(9, 0)
-    assert len(drawn.x) == 9
-    assert drawn.x.mean() == pytest.approx(weights @ x[:, 0], abs=0.6)
-    assert Cells(x, weights).drawn(10, 0).weights is weights
+    cells = Cells(x, weights)
+    drawn = np.concatenate([cells.drawn(9, seed).x for seed in range(200)])
+    # systematic draws vary less than independent ones, whose standard error is .05
+    assert drawn.mean() == pytest.approx(weights @ x[:, 0], abs=0.2)
+    assert not (drawn == 0).any()
+    assert cells.drawn(10, 0).weights is weights
