@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -225,24 +225,25 @@ def transition_matrix(tied: Tied, n_obs: int, *, mass: float) -> csr_array:
     Rows sum to one; a cell of the last snapshot, or one without descendants, stays where it is.
     ``mass`` of each row, its smallest entries, is left out.
     """
-    parts = []
-    for k, one in enumerate(tied.lineage.couplings):
-        for start, rows in one.sparse_rows(mass=mass):
-            total = np.repeat(rows.sum(1), np.diff(rows.indptr))
-            cells = tied.rows[k][start : start + rows.shape[0]]
-            onto = tied.rows[k + 1].astype(np.int32)[rows.indices]
-            values = np.divide(rows.data, total, out=np.zeros_like(total), where=total > 0)
-            parts.append((cells, np.diff(rows.indptr), onto, values.astype(np.float32)))
     counts = np.zeros(n_obs, dtype=np.int64)
-    for cells, lengths, _, _ in parts:
-        counts[cells] = lengths
+    for cells, _, plan in _sparse_rows(tied, mass):
+        counts[cells] = np.diff(plan.indptr)
     stays = counts == 0
     first = np.concatenate([[0], np.cumsum(np.where(stays, 1, counts))])
     columns, shares = np.empty(first[-1], dtype=np.int32), np.empty(first[-1], dtype=np.float32)
     columns[first[:-1][stays]], shares[first[:-1][stays]] = np.flatnonzero(stays), 1
-    while parts:  # each part is given back once it has its place
-        cells, lengths, onto, values = parts.pop()
-        places = np.repeat(first[cells] - (np.cumsum(lengths) - lengths), lengths)
-        places += np.arange(len(onto))
-        columns[places], shares[places] = onto, values
+    # a second time over the plan: rows kept from the first would take as much as the matrix
+    for cells, later, plan in _sparse_rows(tied, mass):
+        lengths = np.diff(plan.indptr)
+        places = np.repeat(first[cells] - plan.indptr[:-1], lengths) + np.arange(plan.nnz)
+        columns[places] = later[plan.indices]
+        shares[places] = plan.data / np.repeat(plan.sum(1), lengths)
     return csr_array((shares, columns, first), shape=(n_obs, n_obs))
+
+
+def _sparse_rows(tied: Tied, mass: float) -> Iterator[tuple[np.ndarray, np.ndarray, csr_array]]:
+    """Yield some cells, all cells of the time after, and the positive part of the plan between."""
+    for k, one in enumerate(tied.lineage.couplings):
+        for start, rows in one.sparse_rows(mass=mass):
+            rows.eliminate_zeros()
+            yield tied.rows[k][start : start + rows.shape[0]], tied.rows[k + 1], rows
