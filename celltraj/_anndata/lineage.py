@@ -238,7 +238,9 @@ def transition_matrix(tied: Tied, n_obs: int, *, mass: float) -> csr_array:
         places = np.repeat(first[cells] - plan.indptr[:-1], lengths) + np.arange(plan.nnz)
         columns[places] = later[plan.indices]
         shares[places] = plan.data / np.repeat(plan.sum(1), lengths)
-    return csr_array((shares, columns, first), shape=(n_obs, n_obs))
+    # scipy would widen the columns to the type of the row pointer, half as much again in memory
+    index = np.int32 if first[-1] <= np.iinfo(np.int32).max else np.int64
+    return csr_array((shares, columns, first.astype(index)), shape=(n_obs, n_obs))
 
 
 def _sparse_rows(tied: Tied, mass: float) -> Iterator[tuple[np.ndarray, np.ndarray, csr_array]]:

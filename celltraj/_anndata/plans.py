@@ -19,6 +19,12 @@ from celltraj.ot import SparseCoupling
 Pair = tuple[float, float]
 
 
+def check_mass(mass: float) -> None:
+    """Raise where a share of mass to leave out is none."""
+    if not 0 <= mass < 1:
+        raise ValueError(f"mass must lie in [0, 1); found {mass}")
+
+
 def gaps_of(adata: AnnData, time_key: str, pairs: Sequence[Pair]) -> dict[Pair, tuple]:
     """Return the rows of the earlier and of the later cells of each gap between neighbouring times.
 
@@ -63,8 +69,12 @@ def write_plans(
                 f"{len(before)} cells at the one time and {len(after)} at the other"
             )
         couplings.append(SparseCoupling(csr_array(plan, dtype=float)))
-        entries = plan.tocoo()
-        parts.append((entries.data, before[entries.coords[0]], after[entries.coords[1]]))
+        entries = plan.tocoo(copy=False)
+        i, j = (
+            cells.astype(np.int32)[places]
+            for cells, places in zip((before, after), entries.coords, strict=True)
+        )
+        parts.append((entries.data, i, j))
     times = (next(iter(plans))[0], *(pair[1] for pair in plans))
     cells = [next(iter(rows.values()))[0], *(after for _, after in rows.values())]
     weights = tuple(torch.full((len(r),), 1 / len(r), dtype=torch.float64) for r in cells)

@@ -6,6 +6,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from celltraj._anndata import annotated, check_writable, read_lineage, transition_matrix
+from celltraj._anndata.plans import check_mass
 from celltraj.models import Process
 
 
@@ -28,6 +29,10 @@ def to_cellrank(
     the last time, and cells without descendants, stay where they are. ``T`` to the power of the
     number of gaps holds the couplings over the whole course. In CellRank
     ``cellrank.kernels.PrecomputedKernel(adata, obsp_key="T_fwd")``.
+
+    A chain counts cells, :func:`celltraj.tl.fates` counts descendants: the fates of both are the
+    same where couplings keep the mass of every cell (``tau=(1, 1)``), and differ where some
+    descendants multiply more than others.
 
     Parameters
     ----------
@@ -73,6 +78,7 @@ def to_cellrank(
     True
     """
     check_writable(adata, key_added)
+    check_mass(mass)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )

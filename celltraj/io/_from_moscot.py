@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Hashable, Iterator
 from typing import Any
 
 import numpy as np
 from anndata import AnnData
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, issparse, vstack
 
 from celltraj._anndata import annotated, check_writable, read_times
-from celltraj._anndata.plans import gaps_of, write_plans
+from celltraj._anndata.plans import Pair, check_mass, gaps_of, write_plans
 from celltraj.ot import SparseCoupling
 
-_ROWS = 500  # earlier cells whose rows are asked for at once
+_ROWS = 500  # earlier cells whose rows are held dense at once
 
 
 def from_moscot(
     adata: AnnData,
     problem: Any,
     *,
-    time_key: str = "time",
+    time_key: str | None = None,
     mass: float = 1e-3,
     key_added: str = "couplings",
     copy: bool = False,
 ) -> AnnData | None:
     """Read a solved ``moscot.problems.time.TemporalProblem`` as couplings of ``adata``.
 
-    All that works on :func:`celltraj.tl.couplings` then works on them. Plans are asked for some
-    hundred rows at a time, and kept sparse.
+    All that works on :func:`celltraj.tl.couplings` then works on them. Plans are read some hundred
+    rows at a time and kept sparse; moscot before 0.5.1 makes those of full rank whole, once each.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def from_moscot(
         Has ``solutions``, one for each pair of neighbouring times, and is made of an AnnData with
         the same names. moscot itself need not be installed.
     time_key
-        Column of ``obs`` with the sampling times, as numbers, categories or text.
+        Column of ``obs`` with the sampling times, as numbers, categories or text; by default the
+        one that the problem was prepared with.
     mass
         Share of each row's mass that may be left out, in its smallest entries.
     key_added
@@ -56,9 +58,10 @@ def from_moscot(
     TypeError
         ``problem`` is not a solved problem.
     KeyError
-        ``time_key`` is not in ``obs``, or the problem is of other cells.
+        ``time_key`` is not in ``obs`` or has other times, or the problem is of other cells.
     ValueError
-        No solution between two neighbouring times, or one of another shape.
+        No solution between two neighbouring times, one of another shape or that sends no mass, or
+        ``mass`` lies outside [0, 1).
 
     Examples
     --------
@@ -79,6 +82,7 @@ def from_moscot(
     50
     """
     check_writable(adata, key_added)
+    check_mass(mass)
     solutions = getattr(problem, "solutions", None)
     if not solutions or not hasattr(problem, "adata"):
         raise TypeError(
@@ -90,33 +94,86 @@ def from_moscot(
             f"the problem is of {problem.adata.n_obs} cells, adata of {adata.n_obs}, and their "
             "names are not the same in the same order; pass adata[problem.adata.obs_names]"
         )
-    times = _numbers(adata, time_key)
-    named = {(times[str(a)], times[str(b)]): one for (a, b), one in solutions.items()}
+    time_key = time_key or getattr(problem, "temporal_key", None) or "time"
+    named = dict(zip(_pairs(adata, time_key, solutions), solutions.values(), strict=True))
     rows = gaps_of(adata, time_key, list(named))
-    plans = {pair: _plan(named[pair], mass) for pair in rows}
+    plans = {pair: _plan(named[pair], pair, mass) for pair in rows}
     adata = annotated(adata, copy)
-    write_plans(adata, plans, rows, {"time_key": time_key, "origin": "moscot"}, key_added)
+    params = {"time_key": time_key, "origin": "moscot", "mass": mass}
+    write_plans(adata, plans, rows, params, key_added)
     return adata if copy else None
 
 
-def _numbers(adata: AnnData, time_key: str) -> dict[str, float]:
-    """Return the time that each label of the column stands for."""
-    times = read_times(adata, time_key)
-    labels = adata.obs[time_key].astype(str).to_numpy()
-    return dict(zip(labels.tolist(), times.tolist(), strict=True))
+def _pairs(
+    adata: AnnData, time_key: str, pairs: Collection[tuple[Hashable, Hashable]]
+) -> list[Pair]:
+    """Return the numbers that the labels of the times stand for."""
+    numbers, labels = read_times(adata, time_key).tolist(), adata.obs[time_key].tolist()
+    # 0 and 0.0 are the same label, and so are the float32 and the float64 that both read "0.1"
+    times: dict[Hashable, float] = dict(zip(map(str, labels), numbers, strict=True))
+    times |= dict(zip(labels, numbers, strict=True))
+    found = {one: times.get(one, times.get(str(one))) for pair in pairs for one in pair}
+    if None in found.values():
+        raise KeyError(
+            f"the problem couples the times {sorted(map(str, found))}, adata.obs[{time_key!r}] has "
+            f"{sorted(set(map(str, labels)))}; pass the time_key= that the problem was prepared "
+            "with"
+        )
+    known = {one: float(number) for one, number in found.items() if number is not None}
+    return [(known[a], known[b]) for a, b in pairs]
 
 
-def _plan(solution: Any, mass: float) -> csr_array:
-    """Return the plan of a solution, some rows at a time: what a few earlier cells push."""
+def _plan(solution: Any, pair: Pair, mass: float) -> csr_array:
+    """Return the plan of a solution without its smallest entries.
+
+    Raises
+    ------
+    ValueError
+        It sends no mass, or its entries are not finite.
+    """
+    plan = _thinned(solution, mass)
+    if plan is None:
+        plan = csr_array(vstack([_thin(rows, mass) for rows in _blocks(solution)]))
+    if not 0 < plan.sum() < np.inf:
+        raise ValueError(
+            f"the solution from {pair[0]:g} to {pair[1]:g} is not valid: its mass is "
+            f"{plan.sum():g}; solve the problem again, with a larger epsilon"
+        )
+    return plan
+
+
+def _thinned(solution: Any, mass: float) -> csr_array | None:
+    """Return what moscot itself makes sparse row by row; None where it cannot."""
+    if not hasattr(solution, "sparsify"):
+        return None
+    try:
+        found = solution.sparsify(mode="mass", value=1 - mass, batch_size=_ROWS)
+    except NotImplementedError:  # before 0.5.1
+        return None
+    return csr_array(found.transport_matrix, dtype=float)
+
+
+def _blocks(solution: Any) -> Iterator[np.ndarray]:
+    """Yield the plan of a solution, some rows at a time."""
     n = solution.shape[0]
-    parts = []
+    # to push one cell through a plan of full rank, moscot makes an array as large as the plan
+    factored = getattr(solution, "rank", -1) > -1
+    whole = None if factored else getattr(solution, "transport_matrix", None)
+    if whole is not None and not issparse(whole):
+        whole = np.asarray(whole)
     for start in range(0, n, _ROWS):
         stop = min(start + _ROWS, n)
-        few = np.zeros((n, stop - start))
-        few[np.arange(start, stop), np.arange(stop - start)] = 1
-        rows = np.asarray(solution.push(few), dtype=float).T
-        if not rows.any():
-            raise ValueError(f"cells {start} to {stop} of a solution send no mass: it is not valid")
-        sparse = csr_array(rows)
-        parts.append(SparseCoupling(sparse).to_sparse(mass=mass) if mass else sparse)
-    return csr_array(vstack(parts))
+        if whole is None:
+            few = np.zeros((n, stop - start))
+            few[np.arange(start, stop), np.arange(stop - start)] = 1
+            yield np.asarray(solution.push(few), dtype=float).T
+        else:
+            rows = whole[start:stop]
+            yield np.asarray(rows.toarray() if issparse(rows) else rows, dtype=float)
+
+
+def _thin(rows: np.ndarray, mass: float) -> csr_array:
+    sparse = csr_array(rows)
+    # some cells may send nothing; whether none does is asked of the whole plan
+    is_plan = 0 < sparse.sum() < np.inf
+    return SparseCoupling(sparse).to_sparse(mass=mass) if mass and is_plan else sparse

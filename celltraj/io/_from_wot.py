@@ -13,7 +13,7 @@ from anndata import AnnData
 from scipy.sparse import csr_array, issparse
 
 from celltraj._anndata import annotated, check_writable
-from celltraj._anndata.plans import Pair, gaps_of, write_plans
+from celltraj._anndata.plans import Pair, check_mass, gaps_of, write_plans
 from celltraj.ot import SparseCoupling
 
 Map: TypeAlias = AnnData | np.ndarray | csr_array
@@ -65,7 +65,8 @@ def from_wot(
     KeyError
         ``time_key`` is not in ``obs``, or a map names cells that ``adata`` has not, or not all.
     ValueError
-        No map between two neighbouring times, one of another shape, or with negative entries.
+        No map between two neighbouring times or two of them in the folder, one of another shape or
+        with negative entries, or ``mass`` lies outside [0, 1).
 
     Examples
     --------
@@ -77,6 +78,7 @@ def from_wot(
     >>> ct.tl.push(adata, source=0.0, target=1.0, cells={"time": "0.0"})
     """
     check_writable(adata, key_added)
+    check_mass(mass)
     read = _in_folder(Path(maps)) if isinstance(maps, str | Path) else dict(maps)
     named = {(float(t0), float(t1)): one for (t0, t1), one in read.items()}
     rows = gaps_of(adata, time_key, list(named))
@@ -85,19 +87,27 @@ def from_wot(
         plan = _plan(adata, named[pair], *cells)
         plans[pair] = SparseCoupling(plan).to_sparse(mass=mass) if mass else plan
     adata = annotated(adata, copy)
-    write_plans(adata, plans, rows, {"time_key": time_key, "origin": "wot"}, key_added)
+    params = {"time_key": time_key, "origin": "wot", "mass": mass}
+    write_plans(adata, plans, rows, params, key_added)
     return adata if copy else None
 
 
 def _in_folder(folder: Path) -> dict[Pair, AnnData]:
-    found = {}
+    found: dict[Pair, Path] = {}
     for path in sorted(folder.glob("*.h5ad")):
         times = _FILE.search(path.stem)
-        if times:
-            found[float(times[1]), float(times[2])] = ad.read_h5ad(path)
+        if times is None:
+            continue
+        pair = float(times[1]), float(times[2])
+        if pair in found:
+            raise ValueError(
+                f"{found[pair].name} and {path.name} in {folder} are maps between the same times; "
+                "move those of each experiment to a folder of its own"
+            )
+        found[pair] = path
     if not found:
         raise FileNotFoundError(f"{folder} holds no files named as tmap_10_10.5.h5ad")
-    return found
+    return {pair: ad.read_h5ad(path) for pair, path in found.items()}
 
 
 def _plan(adata: AnnData, one: Map, before: np.ndarray, after: np.ndarray) -> csr_array:
@@ -109,7 +119,6 @@ def _plan(adata: AnnData, one: Map, before: np.ndarray, after: np.ndarray) -> cs
             for names, rows in ((one.obs_names, before), (one.var_names, after))
         ]
         matrix = csr_array(one.X)[places[0]][:, places[1]]
-    # subnormal entries of float32 maps are rounding
     plan = csr_array(matrix if issparse(matrix) else np.asarray(matrix))
     return csr_array(plan.astype(float))
 

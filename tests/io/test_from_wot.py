@@ -77,6 +77,17 @@ def test_files_are_matched_by_the_names_of_cells(cells, tmp_path):
     np.testing.assert_allclose(cells.obsp["couplings"].toarray(), again.obsp["couplings"].toarray())
 
 
+def test_two_experiments_in_one_folder_are_not_mixed(cells, tmp_path):
+    plan = maps_of(cells)[0.0, 1.0]
+    names = [cells.obs_names[cells.obs["time"] == t] for t in (0.0, 1.0)]
+    frames = [pd.DataFrame(index=part) for part in names]
+    for name in ("2i", "serum"):
+        one = ad.AnnData(plan, obs=frames[0], var=frames[1])
+        one.write_h5ad(tmp_path / f"{name}_0.0_1.0.h5ad")
+    with pytest.raises(ValueError, match=r"2i_0\.0_1\.0\.h5ad and serum_0\.0_1\.0\.h5ad"):
+        ct.io.from_wot(cells, tmp_path)
+
+
 def test_categorical_times_are_read_as_numbers(cells):
     labels = cells.obs["time"].map({0.0: "day 0", 1.0: "day 1", 2.0: "day 2"})
     cells.obs["day"] = pd.Categorical(labels)
@@ -101,6 +112,9 @@ def test_bad_input_is_named(cells, tmp_path):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): maps[0.0, 1.0][:5]})
     with pytest.raises(ValueError, match="not negative"):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): -maps[0.0, 1.0]})
+    for mass in (1.0, -0.1):
+        with pytest.raises(ValueError, match="mass must lie"):
+            ct.io.from_wot(cells, maps, mass=mass)
     strange = ad.AnnData(maps[0.0, 1.0])
     with pytest.raises(KeyError, match="pass the cells that were coupled"):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): strange})

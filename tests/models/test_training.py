@@ -442,7 +442,12 @@ def test_the_loss_of_two_heads_vanishes_at_the_truth():
     field, t, x = network(), torch.full((10, 1), 0.5), normal(10, 1, seed=0).float()
     rate, score = (head.detach() for head in field.heads(t, x))
     width = torch.full((10, 1), 2.0)
-    points = Points(t, x, rate * field.speed, -width * score / field.scale, width)
+    one, zero = torch.ones(10, 1), torch.zeros(10, 1)
+    noise = -width * score / field.scale
+    points = Points(t, x, rate * field.speed, noise, width, one, zero, zero)
     assert float(two_heads_loss(field, points).detach()) < 1e-10
     off = points._replace(rate=points.rate + 3 * field.speed)
     assert float(two_heads_loss(field, off).detach()) == pytest.approx(9)
+    # a path counts by its mass
+    heavy = off._replace(mass=2 * one)
+    assert float(two_heads_loss(field, heavy).detach()) == pytest.approx(18)

@@ -30,6 +30,7 @@ def test_the_record_holds_every_option(adata):
         "use_rep": "X",
         "reference": "Brownian",
         "max_refinements": 20,
+        "counts": "proportions",
         "sigma": 0.3,
         "sigma_source": "given",
         "drift": {
