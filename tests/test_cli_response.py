@@ -210,7 +210,7 @@ def test_an_interrupted_fit_resumes_to_the_same_model(cohort, tmp_path, capsys):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert out == ""
     assert err.splitlines()[-1] == (
         "celltraj: interrupted; fit goes on from its checkpoint with --resume"

@@ -48,12 +48,17 @@ class TestEveryFunction:
 
     def test_at_most_twelve_parameters(self, name):
         # a fit names its data, its law, when to stop, how to solve and where to write; a simulation
-        # where it begins and ends, how often it is seen, and with what noise
+        # where it begins and ends, how often it is seen, and with what noise; a comparison what is
+        # compared, and how its p values come about
         most = {
+            "tl.compare_conditions": 13,
             "tl.cross_validate_response": 13,
+            "tl.drivers": 13,
             "tl.fit_bridge": 18,
             "tl.fit_flow": 15,
             "tl.fit_response": 14,
+            "tl.knockout": 13,
+            "tl.knockout_screen": 13,
             "tl.simulate": 13,
         }
         assert len(parameters(name)) <= most.get(name, 12)
@@ -80,6 +85,17 @@ class TestEveryFunction:
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("tl.")])
 def test_tools_take_a_seed(name):
     assert parameters(name)["seed"].default == 0
+
+
+def test_what_is_written_can_go_to_a_copy():
+    writing = [
+        name
+        for name, function in FUNCTIONS.items()
+        if inspect.signature(function).return_annotation in {"None", "AnnData | None"}
+        and not name.startswith("pl.")
+    ]
+    assert len(writing) > 10
+    assert [name for name in writing if "copy" not in parameters(name)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("pl.")])

@@ -79,3 +79,27 @@ def _looks_like_counts(x: np.ndarray | spmatrix | sparray) -> bool:
     if values.size == 0 or values.max() <= _MANY or values.min() < 0:
         return False
     return bool(np.equal(values, np.rint(values)).all())
+
+
+def marked_genes(adata: AnnData, column: str) -> np.ndarray:
+    """Return the ``(n_vars,)`` genes that a column of ``var`` marks.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        It is not true or false for every gene, or marks none.
+    """
+    if column not in adata.var:
+        hint = f"; a single gene is genes=[{column!r}]" if column in adata.var_names else ""
+        raise KeyError(f"no adata.var[{column!r}]; columns found: {list(adata.var.columns)}{hint}")
+    marked = adata.var[column]
+    if not pd.api.types.is_bool_dtype(marked.dtype) or marked.isna().any():
+        raise ValueError(
+            f"adata.var[{column!r}] must be true or false for every gene; found dtype "
+            f"{marked.dtype}"
+        )
+    if not marked.any():
+        raise ValueError(f"adata.var[{column!r}] is false for every gene")
+    return marked.to_numpy(dtype=bool)

@@ -14,6 +14,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import csr_array
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from celltraj._anndata.keys import COUPLINGS, ROOT
 from celltraj._anndata.read import check_dimension, read_representation, read_snapshots
@@ -219,33 +220,38 @@ def couplings_record(
     }
 
 
-def transition_matrix(tied: Tied, n_obs: int, *, mass: float) -> csr_array:
+def transition_matrix(tied: Tied, n_obs: int, *, mass: float, progress: bool) -> csr_array:
     """Return the ``(n_obs, n_obs)`` matrix that takes each cell to its descendants.
 
     Rows sum to one; a cell of the last snapshot, or one without descendants, stays where it is.
     ``mass`` of each row, its smallest entries, is left out.
     """
-    counts = np.zeros(n_obs, dtype=np.int64)
-    for cells, _, plan in _sparse_rows(tied, mass):
-        counts[cells] = np.diff(plan.indptr)
-    stays = counts == 0
-    first = np.concatenate([[0], np.cumsum(np.where(stays, 1, counts))])
-    columns, shares = np.empty(first[-1], dtype=np.int32), np.empty(first[-1], dtype=np.float32)
-    columns[first[:-1][stays]], shares[first[:-1][stays]] = np.flatnonzero(stays), 1
-    # a second time over the plan: rows kept from the first would take as much as the matrix
-    for cells, later, plan in _sparse_rows(tied, mass):
-        lengths = np.diff(plan.indptr)
-        places = np.repeat(first[cells] - plan.indptr[:-1], lengths) + np.arange(plan.nnz)
-        columns[places] = later[plan.indices]
-        shares[places] = plan.data / np.repeat(plan.sum(1), lengths)
+    n_passes = 2 * len(tied.lineage.couplings)
+    with tqdm(total=n_passes, desc="transitions", unit="pass", disable=not progress) as bar:
+        counts = np.zeros(n_obs, dtype=np.int64)
+        for cells, _, plan in _sparse_rows(tied, mass, bar):
+            counts[cells] = np.diff(plan.indptr)
+        stays = counts == 0
+        first = np.concatenate([[0], np.cumsum(np.where(stays, 1, counts))])
+        columns, shares = np.empty(first[-1], dtype=np.int32), np.empty(first[-1], dtype=np.float32)
+        columns[first[:-1][stays]], shares[first[:-1][stays]] = np.flatnonzero(stays), 1
+        # a second time over the plan: rows kept from the first would take as much as the matrix
+        for cells, later, plan in _sparse_rows(tied, mass, bar):
+            lengths = np.diff(plan.indptr)
+            places = np.repeat(first[cells] - plan.indptr[:-1], lengths) + np.arange(plan.nnz)
+            columns[places] = later[plan.indices]
+            shares[places] = plan.data / np.repeat(plan.sum(1), lengths)
     # scipy would widen the columns to the type of the row pointer, half as much again in memory
     index = np.int32 if first[-1] <= np.iinfo(np.int32).max else np.int64
     return csr_array((shares, columns, first.astype(index)), shape=(n_obs, n_obs))
 
 
-def _sparse_rows(tied: Tied, mass: float) -> Iterator[tuple[np.ndarray, np.ndarray, csr_array]]:
+def _sparse_rows(
+    tied: Tied, mass: float, bar: tqdm
+) -> Iterator[tuple[np.ndarray, np.ndarray, csr_array]]:
     """Yield some cells, all cells of the time after, and the positive part of the plan between."""
     for k, one in enumerate(tied.lineage.couplings):
         for start, rows in one.sparse_rows(mass=mass):
             rows.eliminate_zeros()
             yield tied.rows[k][start : start + rows.shape[0]], tied.rows[k + 1], rows
+        bar.update()

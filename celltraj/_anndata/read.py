@@ -89,7 +89,20 @@ def dimension_of(adata: AnnData, use_rep: str) -> int:
 
 
 def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
-    """Raise where a process was fitted in another number of variables than ``use_rep`` has."""
+    """Raise where a process was fitted in another number of variables than ``use_rep`` has.
+
+    Raises
+    ------
+    TypeError
+        It is no process.
+    ValueError
+        It was fitted in another number of variables.
+    """
+    if not isinstance(process, Process):
+        raise TypeError(
+            "expected a fitted process, such as ct.tl.fit_bridge(adata) returns; found "
+            f"{type(process).__name__}"
+        )
     fitted = getattr(process, "dim", None)
     if fitted not in (None, n_variables):
         noun = "bridge" if isinstance(process, Bridge) else type(process).__name__

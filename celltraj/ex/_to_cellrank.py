@@ -54,7 +54,7 @@ def to_cellrank(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def to_cellrank(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
-    matrix = transition_matrix(tied, adata.n_obs, mass=mass)
+    matrix = transition_matrix(tied, adata.n_obs, mass=mass, progress=progress)
     adata = annotated(adata, copy)
     # CellRank knows scipy's matrices, not yet its arrays
     adata.obsp[key_added] = csr_matrix(matrix)

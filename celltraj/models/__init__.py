@@ -28,6 +28,7 @@ from celltraj.models._process import (
     Process,
     Reference,
     ReversibleProcess,
+    is_growing,
 )
 from celltraj.models._projection import Projection
 from celltraj.models._refine import Refinement, refine
@@ -155,6 +156,7 @@ __all__ = [
     "fit_bridge",
     "fit_flow",
     "fit_response",
+    "is_growing",
     "joint_masses",
     "land",
     "learn_growth",

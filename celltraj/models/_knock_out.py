@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, Earlier
-from celltraj.models._process import GrowingProcess, Process
+from celltraj.models._process import GrowingProcess, Process, is_growing
 
 LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
 _SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
@@ -94,8 +94,7 @@ class KnockedOut:
     @property
     def has_growth(self) -> bool:
         """Whether cells divide and die."""
-        grows = isinstance(self.process, GrowingProcess)
-        return grows and getattr(self.process, "has_growth", True)
+        return is_growing(self.process)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

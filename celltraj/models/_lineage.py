@@ -15,11 +15,12 @@ plan, for as many labels as there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from celltraj._typing import Earlier
 from celltraj.ot import Transport
@@ -87,7 +88,7 @@ class Lineage:
         """
         if time not in self.times:
             raise ValueError(
-                f"no cells at time {time:g}; observed times are {[float(t) for t in self.times]}"
+                f"no cells at time {time}; observed times are {[float(t) for t in self.times]}"
             )
         return self.times.index(time)
 
@@ -107,7 +108,9 @@ class Lineage:
             )
         return first, last
 
-    def descendants(self, mass: Tensor, source: float, target: float) -> tuple[Tensor, ...]:
+    def descendants(
+        self, mass: Tensor, source: float, target: float, *, progress: bool = False
+    ) -> tuple[Tensor, ...]:
         """Return the mass at every time from ``source`` to ``target``.
 
         ``mass`` is ``(n,)`` or ``(n, k)``, of the cells at ``source``; it grows with the
@@ -115,24 +118,26 @@ class Lineage:
         """
         first, last = self.span(source, target)
         found = [mass]
-        for k in range(first, last):
+        for k in _passes(range(first, last), "descendants", progress=progress):
             found.append(self.couplings[k].push(_per_weight(found[-1], self.weights[k])))
             found[-1] = found[-1] * self._scale(k)
         return tuple(found)
 
-    def ancestors(self, mass: Tensor, source: float, target: float) -> tuple[Tensor, ...]:
+    def ancestors(
+        self, mass: Tensor, source: float, target: float, *, progress: bool = False
+    ) -> tuple[Tensor, ...]:
         """Return the mass at every time from ``source`` to ``target``, whose cells hold ``mass``.
 
         Every descendant has an ancestor: the total stays the same.
         """
         first, last = self.span(source, target)
         found = [mass]
-        for k in range(last - 1, first - 1, -1):
+        for k in _passes(range(last - 1, first - 1, -1), "ancestors", progress=progress):
             plan = self.couplings[k]
             found.insert(0, plan.pull(_per_weight(found[0], plan.column_mass)))
         return tuple(found)
 
-    def fates(self, labels: Tensor, at: float) -> tuple[Tensor, ...]:
+    def fates(self, labels: Tensor, at: float, *, progress: bool = False) -> tuple[Tensor, ...]:
         """Return ``(n_k, K)`` shares of descendants by label, at every time up to ``at``.
 
         ``labels (n, K)`` are those of the cells at ``at``, a row of zeros for a cell without one:
@@ -140,7 +145,7 @@ class Lineage:
         """
         last = self.index(at)
         found = [labels]
-        for k in range(last - 1, -1, -1):
+        for k in _passes(range(last - 1, -1, -1), "fates", progress=progress):
             pulled = self.couplings[k].pull(found[0])
             pulled = _per_weight(pulled, self.weights[k])
             # one factor for all cells of a time: nothing overflows over many gaps
@@ -186,6 +191,11 @@ def joint_masses(
     reached = lineage.descendants(before.mul(weight[:, None]), source, target)[-1]
     joint = reached.T @ after
     return joint / joint.sum()
+
+
+def _passes(gaps: range, name: str, *, progress: bool) -> Iterable[int]:
+    """Return the gaps under a progress bar: a pass over a large plan takes seconds."""
+    return tqdm(gaps, desc=name, unit="gap", disable=not progress)
 
 
 def _per_weight(values: Tensor, weights: Tensor) -> Tensor:

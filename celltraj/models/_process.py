@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -103,6 +103,11 @@ class Parametric(Reference, Protocol):
     def with_parameters(self, raw: Tensor) -> Parametric:
         """Return the member whose :meth:`parameters` are ``raw``."""
         ...
+
+
+def is_growing(process: Process) -> TypeGuard[GrowingProcess]:
+    """Return whether cells of the process multiply or die."""
+    return isinstance(process, GrowingProcess) and getattr(process, "has_growth", True)
 
 
 def with_sigma(reference: Reference, sigma: float) -> Reference:

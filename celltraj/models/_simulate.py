@@ -11,7 +11,7 @@ from torch import Tensor
 
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
-from celltraj.models._process import GrowingProcess, Process, ReversibleProcess
+from celltraj.models._process import Process, ReversibleProcess, is_growing
 from celltraj.models.solvers import Equation, Midpoint, SdeSolver
 from celltraj.models.solvers._solver import Law, gather
 
@@ -119,7 +119,7 @@ def simulate(
         breakpoints=tuple(getattr(process, "breakpoints", ())),
     )
     state, d = x0, x0.shape[1]
-    if isinstance(process, GrowingProcess) and getattr(process, "has_growth", True):
+    if is_growing(process):
         equation = gather(equation, process.growth)
         state = torch.cat([x0, torch.zeros_like(x0[:, :1])], 1)
     with torch.no_grad():

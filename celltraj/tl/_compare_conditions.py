@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from anndata import AnnData
 
-from celltraj._anndata import check_writable, read_groups, sample_record, write_record
+from celltraj._anndata import annotated, check_writable, read_groups, sample_record, write_record
 from celltraj._anndata.quantities import (
     Quantities,
     has_numbers,
@@ -38,8 +38,9 @@ def compare_conditions(
     n_permutations: int = 10_000,
     confidence: float = 0.95,
     key_added: str = "conditions",
+    copy: bool = False,
     seed: int = 0,
-) -> None:
+) -> AnnData | None:
     """Compare fates, growth or any quantity between conditions, samples being the units.
 
     Cells of one sample resemble each other, so that each sample counts once, with the mean over its
@@ -76,16 +77,19 @@ def compare_conditions(
         Level of the intervals.
     key_added
         Name of the record.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of those draws.
 
     Returns
     -------
-    Nothing. Written: ``uns["celltraj"][key_added]``: params (with ``paired``), version, seed,
-    samples (sample, condition, quantity, value) and table (quantity, condition, reference, effect,
-    lower, upper, p, q (Benjamini-Hochberg over all rows), n and n_reference (samples), p_min (the
-    least p that so few samples can have)), which :func:`celltraj.get.conditions` reads. Intervals
-    are NaN where no sample differs from another of its condition.
+    None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]``: params
+    (with ``paired``), version, seed, samples (sample, condition, quantity, value) and table
+    (quantity, condition, reference, effect, lower, upper, p, q (Benjamini-Hochberg over all rows),
+    n and n_reference (samples), p_min (the least p that so few samples can have)), which
+    :func:`celltraj.get.conditions` reads. Intervals are NaN where no sample differs from another of
+    its condition.
 
     Warns
     -----
@@ -156,7 +160,9 @@ def compare_conditions(
         "paired": samples.is_paired,
     }
     tables = {"table": table, "samples": samples.table()}
+    adata = annotated(adata, copy)
     write_record(adata, sample_record(params, seed) | tables, key_added)
+    return adata if copy else None
 
 
 def _read(adata: AnnData, of: str, key: str | None) -> Quantities:

@@ -95,7 +95,7 @@ def couplings(
         A named column or representation does not exist.
     ValueError
         Growth that is missing or not finite, sizes of another number than there are times, a
-        ``tau`` outside (0, 1], or an ``epsilon`` that is not positive.
+        ``tau`` that is no pair or outside (0, 1], or an ``epsilon`` that is not positive.
     ConvergenceError
         ``epsilon`` is too small for the solver.
 
@@ -124,15 +124,16 @@ def couplings(
     )
     times = read_times(adata, time_key)
     rows = [np.flatnonzero(times == t) for t in snapshots.times]
+    softness = _pair(tau)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = [_couple(snapshots, k, epsilon, tau) for k, _ in gaps]
+    found = [_couple(snapshots, k, epsilon, softness) for k, _ in gaps]
     lineage = Lineage(snapshots.times, tuple(found), snapshots.weights, snapshots.sizes)
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
         "epsilon": epsilon,
-        "tau_a": float(tau[0]),
-        "tau_b": float(tau[1]),
+        "tau_a": softness[0],
+        "tau_b": softness[1],
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
         "weights_key": weights_key,
@@ -143,6 +144,12 @@ def couplings(
     adata = annotated(adata, copy)
     write_columns(adata, record, key, {key: couplings_columns(lineage, rows, found, adata.n_obs)})
     return adata if copy else None
+
+
+def _pair(tau: tuple[float, float]) -> tuple[float, float]:
+    if np.shape(tau) != (2,):
+        raise ValueError(f"tau must be a pair, such as (0.95, 0.99); found {tau!r}")
+    return float(tau[0]), float(tau[1])
 
 
 def _couple(

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import check_writable, read_times, sample_record, write_record
-from celltraj._anndata.expression import read_expression
+from celltraj._anndata import annotated, check_writable, read_times, sample_record, write_record
+from celltraj._anndata.expression import marked_genes, read_expression
 from celltraj._anndata.quantities import (
     Quantities,
     is_at,
@@ -45,9 +45,10 @@ def drivers(
     n_permutations: int = 1000,
     confidence: float = 0.95,
     key_added: str = "drivers",
+    copy: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> None:
+) -> AnnData | None:
     """Correlate the expression of genes with the fates of cells.
 
     Pearson's ``r`` over cells, with the interval ``tanh(atanh r +- z / sqrt(n - 3))`` of Fisher.
@@ -82,6 +83,8 @@ def drivers(
         Level of the intervals.
     key_added
         Name of the record.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the exchanges.
     progress
@@ -89,10 +92,11 @@ def drivers(
 
     Returns
     -------
-    Nothing. Written: ``uns["celltraj"][key_added]`` (params, version, seed, and table: gene, fate,
-    correlation, lower, upper, p (two-sided), q (Benjamini-Hochberg over the genes of a fate),
-    n_cells; fates in their order, the highest correlation first, genes that are constant last and
-    NaN), which :func:`celltraj.get.drivers` reads.
+    None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
+    version, seed, and table: gene, fate, correlation, lower, upper, p (two-sided), q
+    (Benjamini-Hochberg over the genes of a fate), n_cells; fates in their order, the highest
+    correlation first, genes that are constant last and NaN), which :func:`celltraj.get.drivers`
+    reads.
 
     Warns
     -----
@@ -153,7 +157,9 @@ def drivers(
     }
     table = _table(found if p is None else replace(found, p=p), adata.var_names[columns], fates)
     table["n_cells"] = len(rows)
+    adata = annotated(adata, copy)
     write_record(adata, sample_record(params, seed) | {"table": table}, key_added)
+    return adata if copy else None
 
 
 def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quantities:
@@ -177,7 +183,7 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
     if genes is None:
         return np.arange(adata.n_vars)
     if isinstance(genes, str):
-        return np.flatnonzero(_filter(adata, genes))
+        return np.flatnonzero(marked_genes(adata, genes))
     names = list(dict.fromkeys(genes))
     if not names:
         raise ValueError("genes= names no gene; leave it out for all of them")
@@ -188,21 +194,6 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
             f"{missing[:_SHOWN]}{more}; leave them out of genes="
         )
     return adata.var_names.get_indexer(pd.Index(names))
-
-
-def _filter(adata: AnnData, genes: str) -> np.ndarray:
-    """Return the boolean column of ``var`` of that name."""
-    if genes not in adata.var:
-        hint = f"; a single gene is genes=[{genes!r}]" if genes in adata.var_names else ""
-        raise KeyError(f"no adata.var[{genes!r}]; columns found: {list(adata.var.columns)}{hint}")
-    chosen = adata.var[genes]
-    if not pd.api.types.is_bool_dtype(chosen.dtype) or chosen.isna().any():
-        raise ValueError(
-            f"adata.var[{genes!r}] must be true or false for every gene; found dtype {chosen.dtype}"
-        )
-    if not chosen.any():
-        raise ValueError(f"adata.var[{genes!r}] is false for every gene")
-    return chosen.to_numpy(dtype=bool)
 
 
 def _varied(fates: Quantities, rows: np.ndarray, key: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anndata import AnnData
+from tqdm.auto import tqdm
 
 from celltraj._anndata import annotated, check_writable, read_lineage, sample_record, write_columns
 from celltraj.models import Process
@@ -44,7 +45,7 @@ def entropy(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -71,7 +72,8 @@ def entropy(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
-    spread = {k: one.entropy() for k, one in enumerate(tied.lineage.couplings)}
+    couplings = tqdm(tied.lineage.couplings, desc="entropy", unit="gap", disable=not progress)
+    spread = {k: one.entropy() for k, one in enumerate(couplings)}
     params = {"couplings": tied.source, "time_key": tied.time_key}
     adata = annotated(adata, copy)
     columns = {key_added: tied.column(adata.n_obs, spread, None)}

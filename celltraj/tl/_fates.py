@@ -71,7 +71,7 @@ def fates(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def fates(
     groups = read_groups(adata, groupby)
     models = list(model) if isinstance(model, Sequence) else [model]
     keys = [key] if isinstance(key, str) else list(key)
-    asked = [(None, one) for one in keys] if models == [None] else [(one, "") for one in models]
+    asked = [(None, one) for one in keys] if model is None else [(one, "") for one in models]
     lineages = [
         read_lineage(
             adata, one, key=name, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
@@ -113,14 +113,14 @@ def fates(
         for one, name in asked
     ]
     tied = lineages[0]
-    at = tied.lineage.times[-1] if at is None else float(at)
+    at = tied.lineage.times[-1] if at is None else at
     members = _labels(tied, groups, at)
     names = groups.cat.categories.to_numpy(dtype=object)[members.any(0).numpy()]
     members = members[:, members.any(0)]
-    shares = [one.lineage.fates(members, at) for one in lineages]
+    shares = [one.lineage.fates(members, at, progress=progress) for one in lineages]
     params = {
         "groupby": groupby,
-        "at": at,
+        "at": float(at),
         "couplings": tied.source,
         "time_key": tied.time_key,
         "n_models": len(lineages),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from celltraj._anndata import (
     sample_record,
     write_columns,
 )
-from celltraj.models import Midpoint, Process, simulate
+from celltraj.models import Midpoint, Process, is_growing, simulate
 from celltraj.ot import systematic
 
 _PATHS = 1000  # trajectories that predicted numbers are a mean over
@@ -121,15 +122,15 @@ def _simulated(
     progress: bool,  # noqa: FBT001
 ) -> np.ndarray:
     """Return the mass at each time of trajectories from the cells of the first."""
+    if not is_growing(model):
+        return np.ones(len(times))
     generator = torch.Generator().manual_seed(seed)
     rows = systematic(weights, _PATHS, generator)
     solver = Midpoint(n_steps=20)
     path = simulate(
         model, start[rows], times, solver=solver, generator=generator, progress=progress
     )
-    if path.log_mass is None:
-        return np.ones(len(times))
-    return path.log_mass.exp().mean(1).numpy()
+    return cast("Tensor", path.log_mass).exp().mean(1).numpy()
 
 
 def _numbers(tied: Tied, predicted: np.ndarray) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from celltraj._anndata import (
     read_projection,
     read_representation,
     read_times,
+    sample_record,
 )
 from celltraj.metrics._correlation import false_discovery
 from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
@@ -190,6 +192,23 @@ def read_experiment(
         level,
         seed,
     )
+
+
+def record_of(
+    experiment: Experiment, *, n_null: int, groupby: str, time_key: str
+) -> dict[str, Any]:
+    """Return what is kept of an experiment beside its results."""
+    params = {
+        "process": type(experiment.process).__name__,
+        "start": experiment.times[0],
+        "stop": experiment.times[1],
+        "groupby": groupby,
+        "level": experiment.level,
+        "n_null": n_null,
+        "n_cells": len(experiment.start),
+        "time_key": time_key,
+    }
+    return sample_record(params, experiment.seed)
 
 
 def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:

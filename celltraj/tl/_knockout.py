@@ -9,12 +9,13 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import check_writable, sample_record, write_record
+from celltraj._anndata import annotated, check_writable, write_record
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     matched_sets,
     places_of,
     read_experiment,
+    record_of,
     share_as_large,
     shift_table,
     with_p,
@@ -33,9 +34,10 @@ def knockout(
     n_null: int = 100,
     time_key: str = "time",
     key_added: str = "knockout",
+    copy: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> None:
+) -> AnnData | None:
     r"""Hold genes at zero and tell how that shifts fates, against random genes of like expression.
 
     Cells at ``start`` are simulated to ``stop`` with and without the genes, with the same noise;
@@ -68,6 +70,8 @@ def knockout(
         Column of ``obs`` with the sampling times.
     key_added
         Name of the result.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the noise, which is the same with and without the genes, and of the random ones.
     progress
@@ -75,11 +79,11 @@ def knockout(
 
     Returns
     -------
-    None. Written: ``uns["celltraj"][key_added]`` (params, version, seed; ``table``, a row per fate:
-    genes, fate, control, knockout, shift, p, q; ``null``, a row per random set and fate: genes,
-    fate, shift; ``masses``: cells per starting cell with and without the genes). ``p`` is the share
-    of random sets with as large a shift, two-sided, and at least ``1 / (n_null + 1)``; ``n_null``
-    is recorded as the number of sets that were found.
+    None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
+    version, seed; ``table``, a row per fate: genes, fate, control, knockout, shift, p, q; ``null``,
+    a row per random set and fate: genes, fate, shift; ``masses``: cells per starting cell with and
+    without the genes). ``p`` is the share of random sets with as large a shift, two-sided, and at
+    least ``1 / (n_null + 1)``; ``n_null`` is recorded as the number of sets that were found.
 
     Raises
     ------
@@ -126,19 +130,7 @@ def knockout(
     shifts = shifts.reshape(len(sets), len(experiment.fates))
     p = share_as_large(shifts, held - control) if sets else np.full(len(control), np.nan)
     names = [" + ".join(experiment.names[i] for i in one) for one in sets]
-    record = sample_record(
-        {
-            "process": type(process).__name__,
-            "start": experiment.times[0],
-            "stop": experiment.times[1],
-            "groupby": groupby,
-            "level": level,
-            "n_null": len(sets),
-            "n_cells": len(experiment.start),
-            "time_key": time_key,
-        },
-        seed,
-    )
+    record = record_of(experiment, n_null=len(sets), groupby=groupby, time_key=time_key)
     random = shift_table(names, experiment.fates, control, shifts + control)
     masses = pd.DataFrame({"cells": ["control", "knockout"], "mass": [mass, held_mass]})
     results = {
@@ -147,4 +139,6 @@ def knockout(
         "masses": masses,
     }
     record |= {name: one.rename(index=str) for name, one in results.items()}
+    adata = annotated(adata, copy)
     write_record(adata, record, key_added)
+    return adata if copy else None

@@ -8,12 +8,14 @@ import numpy as np
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import check_writable, sample_record, write_record
+from celltraj._anndata import annotated, check_writable, write_record
+from celltraj._anndata.expression import marked_genes
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     Experiment,
     places_of,
     read_experiment,
+    record_of,
     share_as_large,
     shift_table,
     with_p,
@@ -34,9 +36,10 @@ def knockout_screen(
     n_null: int = 200,
     time_key: str = "time",
     key_added: str = "knockout_screen",
+    copy: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> None:
+) -> AnnData | None:
     """Knock out each of many genes alone, and tell which shift fates more than random genes do.
 
     As :func:`celltraj.tl.knockout`, with random genes that all share: each gene is compared with
@@ -68,6 +71,8 @@ def knockout_screen(
         Column of ``obs`` with the sampling times.
     key_added
         Name of the result.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the noise, which is the same with and without the genes, and of the random ones.
     progress
@@ -75,9 +80,9 @@ def knockout_screen(
 
     Returns
     -------
-    None. Written: ``uns["celltraj"][key_added]`` (params, version, seed; ``table``, a row per gene
-    and fate: genes, fate, control, knockout, shift, p, q; ``null``: genes, fate, shift). ``q`` is
-    by Benjamini and Hochberg over the genes of a fate.
+    None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
+    version, seed; ``table``, a row per gene and fate: genes, fate, control, knockout, shift, p, q;
+    ``null``: genes, fate, shift). ``q`` is by Benjamini and Hochberg over the genes of a fate.
 
     Raises
     ------
@@ -117,24 +122,14 @@ def knockout_screen(
     tested, null = held[: len(places)], held[len(places) :]
     table = shift_table([experiment.names[i] for i in places], experiment.fates, control, tested)
     p = _p_values(experiment, places, random, tested - control, null - control)
-    record = sample_record(
-        {
-            "process": type(process).__name__,
-            "start": experiment.times[0],
-            "stop": experiment.times[1],
-            "groupby": groupby,
-            "level": level,
-            "n_null": len(random),
-            "n_cells": len(experiment.start),
-            "time_key": time_key,
-        },
-        seed,
-    )
+    record = record_of(experiment, n_null=len(random), groupby=groupby, time_key=time_key)
     names = [experiment.names[i] for i in random]
     shifts = shift_table(names, experiment.fates, control, null)[["genes", "fate", "shift"]]
     results = {"table": with_p(table, p.ravel()), "null": shifts}
     record |= {name: one.rename(index=str) for name, one in results.items()}
+    adata = annotated(adata, copy)
     write_record(adata, record, key_added)
+    return adata if copy else None
 
 
 def _random_genes(experiment: Experiment, n: int, rng: np.random.Generator) -> list[int]:
@@ -166,10 +161,4 @@ def _listed(adata: AnnData, genes: Sequence[str] | str) -> list[str]:
     """Return names of genes, also those that a column of ``var`` marks."""
     if not isinstance(genes, str):
         return list(genes)
-    if genes not in adata.var:
-        raise KeyError(
-            f"no adata.var[{genes!r}]; found {list(adata.var.columns)}. Name genes in a list"
-        )
-    if adata.var[genes].dtype != bool:
-        raise ValueError(f"adata.var[{genes!r}] must be boolean; found {adata.var[genes].dtype}")
-    return adata.var_names[adata.var[genes].to_numpy()].tolist()
+    return adata.var_names[marked_genes(adata, genes)].tolist()

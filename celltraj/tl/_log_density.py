@@ -12,7 +12,7 @@ from scipy.stats import gaussian_kde
 from tqdm.auto import tqdm
 
 from celltraj import models
-from celltraj._anndata import check_dimension, read_snapshots, read_times
+from celltraj._anndata import annotated, check_dimension, read_snapshots, read_times
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models import FlowMatching
@@ -27,9 +27,10 @@ def log_density(
     time_key: str = "time",
     use_rep: str | None = None,
     key_added: str = "log_density",
+    copy: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> None:
+) -> AnnData | None:
     """Write the log density of every cell among those of its time, along the ODE of a flow.
 
     ``log p_t(x) = log p_0(x_0) - int div v ds`` back to the first snapshot, whose density is a
@@ -48,6 +49,8 @@ def log_density(
         The representation that ``process`` was fitted in.
     key_added
         Column of ``obs`` that is written.
+    copy
+        Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the random directions of Hutchinson's divergence, used above 30 variables.
     progress
@@ -55,7 +58,8 @@ def log_density(
 
     Returns
     -------
-    Nothing. Written: ``obs[key_added]``, in nats, of a density in [x]^-d.
+    None, or with ``copy=True`` the annotated copy. Written: ``obs[key_added]``, in nats, of a
+    density in [x]^-d.
 
     Raises
     ------
@@ -96,8 +100,10 @@ def log_density(
     for t, x in tqdm(moments, desc="density", unit="time", disable=not progress):
         density = models.log_density(process, t, x, base, generator=generator)
         values[times == t] = density.numpy()
+    adata = annotated(adata, copy)
     adata.obs[key_added] = values
     logger.info("wrote adata.obs[%r]", key_added)
+    return adata if copy else None
 
 
 def _kernel_estimate(snapshots: Snapshots, first: float) -> Callable[[Cells], Earlier]:

@@ -67,7 +67,7 @@ def push(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def push(
     )
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, source)
-    masses = tied.lineage.descendants(start, source, target)
+    masses = tied.lineage.descendants(start, source, target, progress=progress)
     record = _record(tied, masses, source, cells, seed)
     adata = annotated(adata, copy)
     _write(adata, tied, record, masses, key_added)
@@ -147,7 +147,7 @@ def pull(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def pull(
     )
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, target)
-    masses = tied.lineage.ancestors(start, source, target)
+    masses = tied.lineage.ancestors(start, source, target, progress=progress)
     record = _record(tied, masses, source, cells, seed)
     adata = annotated(adata, copy)
     _write(adata, tied, record, masses, key_added)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     Tied,
@@ -65,7 +66,7 @@ def transitions(
     seed
         Seed of a simulation.
     progress
-        Whether a simulation shows a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -104,7 +105,8 @@ def transitions(
     spans = list(pairwise(times)) if source is None or target is None else [(source, target)]
     for first, last in spans:
         tied.lineage.span(first, last)
-    table = pd.concat([_between(tied, groups, *span) for span in spans], ignore_index=True)
+    bar = tqdm(spans, desc="transitions", unit="span", disable=not progress)
+    table = pd.concat([_between(tied, groups, *span) for span in bar], ignore_index=True)
     params = {
         "groupby": groupby,
         "source": source,

@@ -84,6 +84,31 @@ class TestCouplings:
             shuffled.obsm["couplings"], coupled.obsm["couplings"][order], atol=1e-4
         )
 
+    def test_rates_per_hour_are_a_24th_of_those_per_day(self):
+        adata = branched(n_cells=50)
+        adata.obs["rate"] = np.where(adata.X[:, 1] > 0, 0.5, -0.2)
+        found = []
+        for unit in (1, 24):
+            hours = adata.copy()
+            hours.obs["time"] *= unit
+            hours.obs["rate"] /= unit
+            ct.tl.couplings(hours, growth_key="rate", counts="population", **SILENT)
+            ct.tl.growth(hours)
+            found.append(hours.obs["ct_growth"] * unit)
+        np.testing.assert_allclose(*found, rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"tau": 0.9}, "tau must be a pair"),
+            ({"tau": (0.0, 0.9)}, r"tau_a must lie in \(0, 1\]"),
+            ({"epsilon": -1.0}, "epsilon must be positive"),
+        ],
+    )
+    def test_bad_input_is_named(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            ct.tl.couplings(branched(n_cells=10), **SILENT, **arguments)
+
     def test_copy_leaves_the_data_alone(self):
         adata = branched()
         annotated = ct.tl.couplings(adata, copy=True, **SILENT)
@@ -291,6 +316,16 @@ class TestFates:
         adata.obs.loc[at(adata, 4.0), "arm"] = np.nan
         with pytest.raises(ValueError, match="no cell at time 4 has a group"):
             ct.tl.fates(adata, groupby="arm")
+
+    @pytest.mark.parametrize("model", ["bridge", ["bridge"], pd.DataFrame()])
+    def test_what_is_no_process_is_named(self, coupled, model):
+        with pytest.raises(TypeError, match="expected a fitted process"):
+            ct.tl.fates(coupled.copy(), model, groupby="arm")
+
+    def test_one_argument_silences_the_bar(self, coupled, capsys):
+        for progress in (True, False):
+            ct.tl.fates(coupled.copy(), groupby="arm", progress=progress)
+            assert ("fates" in capsys.readouterr().err) == progress
 
     def test_other_cells_than_were_coupled_are_refused(self, coupled):
         with pytest.raises(ValueError, match=r"run ct\.tl\.couplings"):

@@ -279,7 +279,9 @@ class TestScreen:
         with pytest.raises(KeyError, match=r"no adata\.var\['none'\]"):
             ct.tl.knockout_screen(adata, Switch(), genes="none", **asked)
         adata.var["score"] = 1.0
-        with pytest.raises(ValueError, match="must be boolean; found float64"):
+        with pytest.raises(
+            ValueError, match="must be true or false for every gene; found dtype float64"
+        ):
             ct.tl.knockout_screen(adata, Switch(), genes="score", **asked)
 
     def test_too_few_random_genes_are_refused(self):
