@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 METHODS = [*COUPLINGS, SOFT, *MODELS]
-EPSILONS = (0.05, 0.01, 0.005)  # of the mean cost of a plan that is exported
+EPSILONS = (0.05, 0.01, 0.002)  # of the mean cost of a plan that is exported
 
 
 def _run_larry(chosen: Namespace) -> None:

@@ -107,7 +107,7 @@ def larry_couplings(name: str, n_cells: int | None, seed: int) -> dict:
     else:
         options = {"use_rep": "X", "progress": False, "seed": seed} | COUPLINGS[name]
         _, coupling = meter(lambda: ct.tl.couplings(adata, **options))
-        _, fates = meter(lambda: ct.tl.fates(adata, groupby="fate", at=AT))
+        _, fates = meter(lambda: ct.tl.fates(adata, groupby="fate", at=AT, progress=False))
         predicted = ct.get.fates(adata)[ARMS[0]].to_numpy()
     row = {"method": name, "cells": adata.n_obs, "seed": seed} | judge(adata, predicted)
     return row | _named("couplings", coupling) | _named("fates", fates)
@@ -169,9 +169,9 @@ def wot_agreement(adata: AnnData) -> Iterator[dict]:
 
 def _agreement(pair: AnnData, days: tuple[float, float], plan: np.ndarray) -> dict[str, float]:
     first, last = ((pair.obs["time"] == day).to_numpy() for day in days)
-    ct.tl.fates(pair, groupby="cell_type", at=days[1])
+    ct.tl.fates(pair, groupby="cell_type", at=days[1], progress=False)
     ours = ct.get.fates(pair)[first]
-    ct.tl.transitions(pair, groupby="cell_type", source=days[0], target=days[1])
+    ct.tl.transitions(pair, groupby="cell_type", source=days[0], target=days[1], progress=False)
     between = ct.get.transitions(pair)
     types = pair.obs["cell_type"].astype(str).to_numpy()
     before, after = (
@@ -214,7 +214,7 @@ def size(n_times: int, n_cells: int, seed: int) -> dict:
     """Return a row of couplings and fates of ``n_cells`` cells at ``n_times`` times together."""
     meter, adata = Meter(), course(n_times, n_cells // n_times, np.random.default_rng(seed))
     _, coupling = meter(lambda: ct.tl.couplings(adata, use_rep="X", progress=False))
-    _, fates = meter(lambda: ct.tl.fates(adata, groupby="fate"))
+    _, fates = meter(lambda: ct.tl.fates(adata, groupby="fate", progress=False))
     row = {"times": n_times, "cells": adata.n_obs, "seed": seed}
     return row | _named("couplings", coupling) | _named("fates", fates)
 

@@ -30,7 +30,7 @@ from celltraj.models._simulate import simulate
 from celltraj.models.solvers import Midpoint
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
 
-_CALIBRATED = 1000  # trajectories that tell the mean growth of a bridge
+_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
 
 
 @dataclass(frozen=True)

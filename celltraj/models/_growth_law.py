@@ -42,10 +42,13 @@ class LearnedGrowth:
 
     Parameters
     ----------
-    tau_a, tau_b
+    tau_a
         How firmly the couplings that it is learned from hold to the expected descendants of the
-        earlier cells, and to the later cells, in (0, 1]: less firm where cells divide and die
-        rather than move.
+        earlier cells, in (0, 1]: less firm where cells divide and die rather than move.
+    tau_b
+        How firmly they hold to the later cells. These were observed and came from somewhere; below
+        1 cells that move far are taken to die, because to leave their descendants out is cheaper
+        than to move them.
     shares
         Cells that a rate is a mean over, as a share of all cells with a later snapshot: those among
         which to choose, the first where there is one gap.
@@ -66,8 +69,8 @@ class LearnedGrowth:
     3
     """
 
-    tau_a: float = 0.91
-    tau_b: float = 0.99
+    tau_a: float = 0.97
+    tau_b: float = 1.0
     shares: tuple[float, ...] = (0.03, 0.1, 0.3)
     fewest: int = 30
     n_rounds: int = 3

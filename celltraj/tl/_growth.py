@@ -23,7 +23,7 @@ from celltraj._anndata import (
 from celltraj.models import Midpoint, Process, is_growing, simulate
 from celltraj.ot import systematic
 
-_PATHS = 1000  # trajectories that predicted numbers are a mean over
+_PATHS = 2000  # trajectories that predicted numbers are a mean over
 
 
 def growth(

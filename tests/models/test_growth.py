@@ -190,6 +190,28 @@ def test_growth_that_all_gaps_share_is_found():
     np.testing.assert_allclose(path.log_mass.exp().sum(1), sizes, rtol=0.03)
 
 
+def test_cells_that_move_far_are_not_taken_to_die():
+    """Cells right of zero double in every gap and move, those left of it stay as they are."""
+    clouds = tuple(
+        torch.cat(
+            [
+                0.3 * normal(100, 2, seed=2 * k) + torch.tensor([-3.0, 0.0]),
+                0.3 * normal(25 * 2**k, 2, seed=2 * k + 1) + torch.tensor([3.0, 0.5 * k]),
+            ]
+        )
+        for k in range(4)
+    )
+    sizes = tuple(float(len(c)) for c in clouds)
+    snapshots = Snapshots((0.0, 1.0, 2.0, 3.0), clouds, sizes=sizes)
+    # a move costs a dozen times epsilon, and the price of growth is not all of it
+    found = learn_growth(snapshots, Brownian(0.1), LearnedGrowth())
+    lineage = fitted(found, sigma=0.1).lineage
+    for k, x in enumerate(clouds[:-1]):
+        rates = lineage.growth(k)
+        assert float(rates[x[:, 0] > 0].mean()) == pytest.approx(np.log(2), abs=0.1)
+        assert float(rates[x[:, 0] < 0].mean()) == pytest.approx(0, abs=0.1)
+
+
 @pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=20, width=8)])
 def test_a_growing_bridge_survives_saving(drift, tmp_path):
     x, y = normal(30, 2, seed=0), normal(40, 2, seed=1) + 1
