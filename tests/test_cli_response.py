@@ -188,7 +188,11 @@ class TestFit:
 
 
 def in_a_process(*call):
-    command = "from celltraj.cli import main; raise SystemExit(main())"
+    # a shell has what it runs in the background ignore interrupts, which processes inherit
+    command = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from celltraj.cli import main; raise SystemExit(main())"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", command, *map(str, call)],
         env=os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
