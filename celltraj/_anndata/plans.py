@@ -19,12 +19,6 @@ from celltraj.ot import SparseCoupling
 Pair = tuple[float, float]
 
 
-def check_mass(mass: float) -> None:
-    """Raise where a share of mass to leave out is none."""
-    if not 0 <= mass < 1:
-        raise ValueError(f"mass must lie in [0, 1); found {mass}")
-
-
 def gaps_of(adata: AnnData, time_key: str, pairs: Sequence[Pair]) -> dict[Pair, tuple]:
     """Return the rows of the earlier and of the later cells of each gap between neighbouring times.
 

@@ -6,8 +6,8 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from celltraj._anndata import annotated, check_writable, read_lineage, transition_matrix
-from celltraj._anndata.plans import check_mass
 from celltraj.models import Process
+from celltraj.ot._coupling import check_mass
 
 
 def to_cellrank(

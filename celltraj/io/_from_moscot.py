@@ -10,8 +10,9 @@ from anndata import AnnData
 from scipy.sparse import csr_array, issparse, vstack
 
 from celltraj._anndata import annotated, check_writable, read_times
-from celltraj._anndata.plans import Pair, check_mass, gaps_of, write_plans
+from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj.ot import SparseCoupling
+from celltraj.ot._coupling import check_mass
 
 _ROWS = 500  # earlier cells whose rows are held dense at once
 

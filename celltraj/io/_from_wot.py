@@ -13,8 +13,9 @@ from anndata import AnnData
 from scipy.sparse import csr_array, issparse
 
 from celltraj._anndata import annotated, check_writable
-from celltraj._anndata.plans import Pair, check_mass, gaps_of, write_plans
+from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj.ot import SparseCoupling
+from celltraj.ot._coupling import check_mass
 
 Map: TypeAlias = AnnData | np.ndarray | csr_array
 _NUMBER = r"(\d+(?:\.\d+)?)"

@@ -205,8 +205,7 @@ class Coupling:
 
     def sparse_rows(self, *, mass: float = 1e-3) -> Iterator[tuple[int, csr_array]]:
         """Yield rows of :meth:`to_sparse` in blocks, each with the number of its first row."""
-        if not 0 <= mass < 1:
-            raise ValueError(f"mass must lie in [0, 1); found {mass}")
+        check_mass(mass)
         for rows, block in self._plan_blocks():
             yield rows.start, _sparse_block(block.numpy(), mass)
 
@@ -247,6 +246,12 @@ class Coupling:
         j = torch.cat([_columns(block, rows, i, uniform) for rows, block in self._plan_blocks()])
         order = torch.randperm(n, generator=generator)
         return i[order], j[order]
+
+
+def check_mass(mass: float) -> None:
+    """Raise where a share of mass to leave out is none."""
+    if not 0 <= mass < 1:
+        raise ValueError(f"mass must lie in [0, 1); found {mass}")
 
 
 def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:

@@ -7,7 +7,13 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from celltraj._anndata import check_writable, genes_in_order, projection_record, write_projection
+from celltraj._anndata import (
+    annotated,
+    check_writable,
+    genes_in_order,
+    projection_record,
+    write_projection,
+)
 from celltraj.models._projection import fit_projection
 
 
@@ -101,8 +107,7 @@ def pca_model(
         "n_fitted": int(chosen.sum()),
     }
     components = projection.encode(x)
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    adata = annotated(adata, copy)
     record = projection_record(projection, params, seed)
     write_projection(adata, projection, components=components, record=record)
     return adata if copy else None

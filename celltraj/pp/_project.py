@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     Projected,
+    annotated,
     check_writable,
     genes_in_order,
     projection_of,
@@ -72,7 +73,6 @@ def project(
         record = deepcopy(read_record(reference, PROJECTION))
     else:
         record = projection_record(projection)
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    adata = annotated(adata, copy)
     write_projection(adata, projection, components=components, record=record)
     return adata if copy else None

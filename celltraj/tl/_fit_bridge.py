@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from celltraj import models
 from celltraj._anndata import (
+    annotated,
     bridge_record,
     cell_velocity,
     check_writable,
@@ -224,8 +225,7 @@ def fit_bridge(
     }
     velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
     record = bridge_record(bridge, params, seed)
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    adata = annotated(adata, copy)
     write_fit(adata, velocity, record, key)
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",

@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from celltraj._anndata import (
     Projected,
+    annotated,
     check_writable,
     projection_of,
     read_representation,
@@ -127,8 +128,7 @@ def gene_trends(
         groups = _nearest(course.states[k], cells, labels, n_neighbors)
     params = {"genes": decoder.names, "use_rep": decoder.use_rep} | ends
     record = sample_record(params, seed) | {"table": _table(course, decoder, groups)}
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    adata = annotated(adata, copy)
     write_record(adata, record, key_added)
     return adata if copy else None
 

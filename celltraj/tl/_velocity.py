@@ -10,6 +10,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from celltraj._anndata import (
+    annotated,
     check_dimension,
     check_writable,
     find_representation,
@@ -135,8 +136,7 @@ def velocity(
                 progress=progress,
             )
         )
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    adata = annotated(adata, copy)
     for slot, values in found.items():
         adata.obsm[slot] = values.astype(np.float32)
         logger.info("wrote adata.obsm[%r]", slot)
