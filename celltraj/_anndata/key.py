@@ -41,6 +41,12 @@ class Key:
         return tuple(part.format(**values) for part in self.path)
 
 
+RECORD = {  # what every record holds besides its own
+    "kind": "what it is a result of, such as `fates`",
+    "places": "slots and names that it fills, such as `obsm ct_fates`; absent where none",
+    "source": "digests of the names and states of the cells that it was computed from, `(n,)` "
+    "uint32, their times and numbers `(T,)`, use_rep, time_key; absent where none were read",
+}
 ROOT = "celltraj"  # everything in uns is below this key
 PROJECTION = "projection"  # the record of the way from genes to components and back
 

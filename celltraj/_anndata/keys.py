@@ -6,7 +6,7 @@ braces for an argument's value. docs/keys.md shows the same table.
 
 from __future__ import annotations
 
-from celltraj._anndata.key import PROJECTION, ROOT, Key, record_keys
+from celltraj._anndata.key import PROJECTION, RECORD, ROOT, Key, record_keys
 from celltraj._anndata.keys_lineage import COUPLINGS, LINEAGE
 
 _FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
@@ -50,7 +50,8 @@ FIT_BRIDGE = (
     VELOCITY,
     *record_keys(
         "{key}",
-        {
+        RECORD
+        | {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
             "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth "
             "and weights_key (if given)",
@@ -75,7 +76,8 @@ FIT_FLOW = (
     ),
     *record_keys(
         "{key}",
-        {
+        RECORD
+        | {
             "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
             "(given or estimated), coupling, training, counts, growth_key and weights_key (if "
             "given); what a fit filled in belongs to the flow",
@@ -89,7 +91,8 @@ FIT_FLOW = (
 )
 FIT_RESPONSE = record_keys(
     "{key}",
-    {
+    RECORD
+    | {
         "params": "arguments as used: population_key, condition_key, control, use_rep, flow, "
         "training, and cell_type_key, dose_key and covariate_keys (if given)",
         "version": "version of celltraj",
@@ -107,8 +110,19 @@ LOG_DENSITY = (
         "nats, of [x]^-d",
         "tl.log_density",
     ),
+    *record_keys(
+        "{key}",
+        RECORD
+        | {
+            "params": "arguments as used: time_key, use_rep",
+            "version": "version of celltraj",
+            "seed": "seed of the random directions",
+        },
+        "tl.log_density",
+    ),
 )
 _SAMPLE_FIELDS = {
+    "kind": RECORD["kind"],
     "params": "arguments as used",
     "version": "version of celltraj",
     "seed": "seed of the draws",
@@ -144,6 +158,8 @@ INTERPOLATE = (
     *record_keys("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
 )
 _PROJECTION_FIELDS = {
+    "kind": RECORD["kind"],
+    "places": RECORD["places"],
     "params": "arguments as used: use_rep (key_added), layer (if given), n_comps, fit_on (column, "
     "or `mask`; if given) and n_fitted (cells); of a model only the first two are known",
     "version": "version of celltraj",
@@ -207,6 +223,7 @@ PREDICT_RESPONSE = (
         {
             name: f"{content}; that of the model, if it has one"
             for name, content in (
+                ("kind", RECORD["kind"]),
                 ("params", "use_rep and layer (if given) of the projection"),
                 ("version", "version of celltraj"),
                 ("mean", _PROJECTION_FIELDS["mean"]),

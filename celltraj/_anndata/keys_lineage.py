@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from celltraj._anndata.key import Key, record_keys
+from celltraj._anndata.key import RECORD, Key, record_keys
 
-_SAMPLE = {
+_SAMPLE = RECORD | {
     "params": "arguments as used",
     "version": "version of celltraj",
     "seed": "seed; recorded also where nothing is random",
@@ -136,7 +136,8 @@ SCORE_GROWTH = (
     ),
     *record_keys(
         "{key}",
-        {
+        RECORD
+        | {
             "params": "organism, proliferation and apoptosis (`built-in` or `given`), layer (if "
             "given), min_share, rates, days_per_unit",
             "version": "version of celltraj",
@@ -166,19 +167,19 @@ CONDITIONS = _result(
 VELOCITY_OF = (
     Key(
         "obsm",
-        ("X_{key}_velocity",),
-        "mean velocity of the process at each cell, `(n_obs, d)`, float32",
+        ("{key}",),
+        "mean velocity of the process at each cell, `(n_obs, d)`, float32 (`velocity` by default)",
         "[x]/[t]",
         "tl.velocity",
     ),
     Key(
         "obsm",
-        ("velocity_{basis}",),
+        ("{key}_{basis}",),
         "its projection on `obsm[X_{basis}]`, float32; only with basis",
         "[embedding]/[t]",
         "tl.velocity",
     ),
-    *_result("velocity", {}, "tl.velocity"),
+    *_result("{key}", {}, "tl.velocity"),
 )
 GENE_TRENDS = _result(
     "{key}",
@@ -204,6 +205,7 @@ CELLRANK = (
         "ex.to_cellrank",
     ),
     Key("uns", ("{key}_params",), "what CellRank's kernels read beside it", "-", "ex.to_cellrank"),
+    *_result("{key}", {}, "ex.to_cellrank"),
 )
 READ_GROUPS = (
     Key("obs", ("{groupby}",), "group of each cell, such as a cell type or a fate", "-", "you"),

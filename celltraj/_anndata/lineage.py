@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +16,10 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj._anndata.keys import COUPLINGS, ROOT
-from celltraj._anndata.read import check_dimension, read_representation, read_snapshots
-from celltraj._anndata.record import read_record
+from celltraj._anndata.keys import COUPLINGS as PLACES
+from celltraj._anndata.read import read_representation, read_snapshots, read_space
+from celltraj._anndata.results import COUPLINGS
+from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times
 from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, Lineage, Process, land
@@ -27,6 +28,8 @@ from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Tran
 logger = logging.getLogger("celltraj")
 _COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")
 _SAME = 1e-4  # of the spread of a snapshot: float32 rounds a cell by less
+_CHECKED = 16  # cells of each gap whose mass is computed again
+_ROUNDED = 1e-2  # of the mass of a cell: states in single precision move it by less
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,17 @@ class Tied:
         ``T`` arrays ``(n_k,)`` of row numbers.
     time_key
         Column of ``obs`` with the times.
-    source
+    name
         Where the lineage comes from, for a record.
+    source
+        The cells that it ties together, for what is computed from it.
     """
 
     lineage: Lineage
     rows: tuple[np.ndarray, ...]
     time_key: str
-    source: str
+    name: str
+    source: Source
 
     def column(self, n_obs: int, values: Mapping[int, Tensor], width: int | None) -> np.ndarray:
         """Return a float32 column, or a matrix of ``width``; NaN where snapshots have no value."""
@@ -84,17 +90,17 @@ def read_lineage(
     if model is None:
         return _stored(adata, key)
     time_key = time_key or "time"
-    snapshots, name = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    check_dimension(model, snapshots.dim, name)
-    rows = _rows(adata, time_key)
+    name, _ = read_space(adata, model, use_rep)
+    snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=name)
+    rows, source = _rows(adata, time_key), Source.of(adata, time_key, name)
     if isinstance(model, Bridge):
         if _couples(model, snapshots):
-            return Tied(model.lineage, rows, time_key, "Bridge")
+            return Tied(model.lineage, rows, time_key, "Bridge", source)
         _check_span(model, snapshots)
         logger.info("the bridge was fitted to other cells: these are simulated")
     generator = torch.Generator().manual_seed(seed)
     lineage = land(model, snapshots, generator=generator, progress=progress)
-    return Tied(lineage, rows, time_key, type(model).__name__)
+    return Tied(lineage, rows, time_key, type(model).__name__, source)
 
 
 def _couples(bridge: Bridge, snapshots: Snapshots) -> bool:
@@ -128,7 +134,7 @@ def read_coupled(adata: AnnData, key: str) -> tuple[Tied, Snapshots, str]:
         The cells are not those that were coupled.
     """
     tied = _stored(adata, key)
-    params = read_record(adata, key)["params"]
+    params = COUPLINGS.peek(adata, key)["params"]
     name, x = read_representation(adata, params.get("use_rep"))
     clouds = tuple(torch.from_numpy(x[rows]) for rows in tied.rows)
     return tied, Snapshots(tied.lineage.times, clouds, tied.lineage.weights), name
@@ -140,26 +146,25 @@ def _rows(adata: AnnData, time_key: str) -> tuple[np.ndarray, ...]:
 
 
 def _stored(adata: AnnData, key: str) -> Tied:
-    records = adata.uns.get(ROOT, {})
-    if key not in records or "gaps" not in records[key]:
-        raise KeyError(
-            f"no couplings {key!r} in adata.uns[{ROOT!r}]; found {sorted(records)}. Run "
-            "ct.tl.couplings(adata) first, or pass a bridge or flow as the second argument"
-        )
-    record = read_record(adata, key)
-    params = record["params"]
-    rows = _rows(adata, params["time_key"])
-    cells = np.asarray(record["cells"]).tolist()
-    if [len(r) for r in rows] != cells:
+    """Return the couplings ``key``, of all times or of some that follow each other."""
+    record = COUPLINGS.read(adata, key, whole=True)
+    time_key = str(record["params"]["time_key"])
+    rows = _rows(adata, time_key)
+    source = Source.from_record(record["source"])
+    first = int(np.searchsorted(source.times, read_times(adata, time_key).min()))
+    here = slice(first, first + len(rows))
+    if len(rows) < 2:
         raise ValueError(
-            f"the couplings {key!r} are of {cells} cells, adata has {[len(r) for r in rows]} at "
-            "its times; select cells first and run ct.tl.couplings(adata) on them"
+            f"the couplings {key!r} tie the times {source.times.tolist()}, and adata has cells of "
+            f"{source.times[here].tolist()} alone; keep two times or more"
         )
-    numbers = tuple(np.asarray(record["numbers"], dtype=float).tolist())
-    times = tuple(np.asarray(record["time_points"], dtype=float).tolist())
-    is_plan = key in adata.obsp
+    record = record | {"gaps": record["gaps"].iloc[first : first + len(rows) - 1]}
+    sizes = np.asarray(record["numbers"], dtype=float)[here]
+    is_plan = f"obsp {key}" in set(map(str, record["places"]))
     couplings, weights = (_plans if is_plan else _potentials)(adata, key, record, rows)
-    return Tied(Lineage(times, couplings, weights, numbers), rows, params["time_key"], key)
+    numbers = tuple((sizes / sizes[0]).tolist())
+    lineage = Lineage(tuple(source.times[here].tolist()), couplings, weights, numbers)
+    return Tied(lineage, rows, time_key, key, Source.of(adata, time_key, source.use_rep))
 
 
 def _plans(
@@ -174,7 +179,7 @@ def _plans(
 def _potentials(
     adata: AnnData, key: str, record: Mapping[str, Any], rows: Sequence[np.ndarray]
 ) -> tuple[tuple[Transport, ...], tuple[Tensor, ...]]:
-    (slot,) = COUPLINGS[0].at(key=key)
+    (slot,) = PLACES[0].at(key=key)
     _, x = read_representation(adata, record["params"]["use_rep"])
     values = torch.from_numpy(np.asarray(adata.obsm[slot], dtype=float))
     parts = [values[torch.from_numpy(r)].T for r in rows]
@@ -185,10 +190,26 @@ def _potentials(
         _, g, _, _, column = parts[k + 1]
         cost = SquaredEuclidean(clouds[k], clouds[k + 1])
         reached = float(gap.marginal_error), bool(gap.converged), int(gap.n_iters)
-        couplings.append(
-            Coupling(cost, f, g, row, column, float(gap.epsilon), *reached, row, column, Effort())
-        )
+        one = Coupling(cost, f, g, row, column, float(gap.epsilon), *reached, row, column, Effort())
+        _check_masses(one, clouds[k], clouds[k + 1], key)
+        couplings.append(one)
     return tuple(couplings), tuple(part[2] for part in parts)
+
+
+def _check_masses(one: Coupling, before: Tensor, after: Tensor, key: str) -> None:
+    """Raise where some cells do not send what they sent when they were coupled.
+
+    Digests know no signs: this tells a variable that was turned round at one time only.
+    """
+    rows = torch.linspace(0, len(before) - 1, min(_CHECKED, len(before))).long()
+    cost = SquaredEuclidean(before[rows], after)
+    few = replace(one, cost=cost, f=one.f[rows], a=one.a[rows], row_mass=one.row_mass[rows])
+    sent = few.pull(torch.ones(len(after), dtype=torch.float64))
+    if not torch.allclose(sent, few.row_mass, rtol=_ROUNDED, atol=0):
+        raise ValueError(
+            f"the couplings {key!r} are stale: the states of the cells have changed since they "
+            "were computed. Run ct.tl.couplings(adata) again"
+        )
 
 
 def couplings_columns(

@@ -11,8 +11,10 @@ from anndata import AnnData
 from scipy.sparse import csr_array, csr_matrix
 
 from celltraj._anndata.lineage import couplings_record
+from celltraj._anndata.results import COUPLINGS
+from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times
-from celltraj._anndata.write import sample_record, write_record
+from celltraj._anndata.write import sample_record
 from celltraj.models import Lineage
 from celltraj.ot import SparseCoupling
 
@@ -75,7 +77,8 @@ def write_plans(
     lineage = Lineage(times, tuple(couplings), weights)
     values, i, j = (np.concatenate(part) for part in zip(*parts, strict=True))
     shape = (adata.n_obs, adata.n_obs)
-    adata.obsp[key] = csr_matrix((values, (i, j)), shape=shape)
+    whole = csr_matrix((values, (i, j)), shape=shape)
     reached = [{"mass": float(one.row_mass.sum())} for one in couplings]
     record = sample_record(params, 0) | couplings_record(lineage, cells, reached)
-    write_record(adata, record, key)
+    source = Source.of(adata, params["time_key"], None)
+    COUPLINGS.write(adata, key, record, {key: whole}, source=source)

@@ -13,6 +13,7 @@ from scipy.sparse import sparray, spmatrix
 
 from celltraj._anndata.expression import read_expression
 from celltraj._anndata.keys import PROJECTION, ROOT
+from celltraj._anndata.results import PCA
 from celltraj._anndata.write import sample_record
 from celltraj.models._projection import Projection
 
@@ -111,11 +112,9 @@ def write_projection(
         From :func:`projection_record`; None where nothing is known of the fit.
     """
     record = projection_record(projection) if record is None else record
-    if components is not None:
-        adata.obsm[projection.use_rep] = components.astype(np.float32)
-        logger.info("wrote adata.obsm[%r]", projection.use_rep)
-    adata.uns[ROOT] = {**adata.uns.get(ROOT, {}), PROJECTION: record}
-    logger.info("wrote adata.uns[%r][%r]: %s", ROOT, PROJECTION, ", ".join(record))
+    key = projection.use_rep
+    columns = None if components is None else {key: components.astype(np.float32)}
+    PCA.write(adata, key, record, columns)
 
 
 def genes_in_order(

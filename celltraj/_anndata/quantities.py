@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from celltraj._anndata.groups import memberships, read_groups
 from celltraj._anndata.keys import ROOT
-from celltraj._anndata.record import read_result
+from celltraj._anndata.results import FATES, check_column_fresh
 from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning
 
@@ -60,10 +60,11 @@ def read_fates(adata: AnnData, key: str) -> Quantities:
     KeyError
         There are none, or nothing says what they are called.
     """
-    call = "ct.tl.fates(adata, groupby=...)"
     if key not in adata.obsm:
-        raise KeyError(f"no fates in adata.obsm[{key!r}]; found {list(adata.obsm)}. Run {call}")
-    names = tuple(str(name) for name in read_result(adata, key, "names", call))
+        raise KeyError(
+            f"no fates in adata.obsm[{key!r}]; found {list(adata.obsm)}. Run {FATES.call}"
+        )
+    names = tuple(str(name) for name in FATES.read(adata, key)["names"])
     return Quantities(names, np.asarray(adata.obsm[key], dtype=float))
 
 
@@ -81,6 +82,7 @@ def read_number(adata: AnnData, key: str, *, stacklevel: int = 4) -> Quantities:
     """
     if key not in adata.obs:
         raise KeyError(f"no adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}")
+    check_column_fresh(adata, key)
     column = adata.obs[key]
     if column.dtype.kind not in "fiub":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}, and numbers are needed")

@@ -14,6 +14,7 @@ from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, Process, population_sizes
+from celltraj.models._representation import Represented
 
 _FEW_VARIABLES = 50
 _FEW_CELLS = 10
@@ -88,6 +89,13 @@ def dimension_of(adata: AnnData, use_rep: str) -> int:
     return adata.n_vars if use_rep == "X" else adata.obsm[use_rep].shape[1]
 
 
+def variables_of(adata: AnnData, use_rep: str) -> tuple[str, ...]:
+    """Return the names of the variables of ``"X"``; of a key of ``obsm`` they are numbered."""
+    if use_rep == "X":
+        return tuple(map(str, adata.var_names))
+    return tuple(f"{use_rep}_{i}" for i in range(dimension_of(adata, use_rep)))
+
+
 def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
     """Raise where a process was fitted in another number of variables than ``use_rep`` has.
 
@@ -109,6 +117,63 @@ def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
         raise ValueError(
             f"the {noun} has {fitted} variables, {use_rep} has {n_variables}; "
             f"pass the use_rep= that the {noun} was fitted in"
+        )
+
+
+def find_space(adata: AnnData, process: Process, use_rep: str | None) -> str:
+    """Return the representation that a process works in, by default the one of its fit.
+
+    Raises
+    ------
+    TypeError
+        It is no process.
+    KeyError
+        There is no such representation.
+    ValueError
+        It was fitted in another number of variables, or in these in another order.
+    """
+    known = process.representation if isinstance(process, Represented) else None
+    if use_rep is None and known is not None:
+        use_rep = known.name
+    name = find_representation(adata, use_rep)
+    check_dimension(process, dimension_of(adata, name), name)
+    if name == "X" and known is not None and known.name == "X":
+        _check_order(adata, known.variables)
+    return name
+
+
+def read_space(adata: AnnData, process: Process, use_rep: str | None) -> tuple[str, np.ndarray]:
+    """Return name and ``(n_obs, d)`` states of :func:`find_space`, with a warning of another scale.
+
+    Raises
+    ------
+    TypeError
+        It is no process.
+    KeyError
+        There is no such representation.
+    ValueError
+        It does not suit the process, or holds values that are not finite numbers.
+    """
+    name, x = read_representation(adata, find_space(adata, process, use_rep))
+    known = process.representation if isinstance(process, Represented) else None
+    doubt = None if known is None else known.doubt(torch.from_numpy(x))
+    if doubt is not None and known is not None:
+        warnings.warn(
+            f"the cells in {name} do not look like those in {known.name} that the "
+            f"{type(process).__name__} was fitted to: {doubt}. Pass use_rep= with the space of the "
+            "fit, processed as it was then",
+            DataWarning,
+            stacklevel=4,
+        )
+    return name, x
+
+
+def _check_order(adata: AnnData, variables: Sequence[str]) -> None:
+    found = tuple(map(str, adata.var_names))
+    if found != tuple(variables) and sorted(found) == sorted(variables):
+        raise ValueError(
+            "adata.var_names hold the variables of the fit in another order; pass "
+            f"adata[:, names].copy() with names {list(variables)[:5]} and so on"
         )
 
 

@@ -12,6 +12,7 @@ from anndata import AnnData
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.new_cells import Untreated, source_of
 from celltraj._anndata.projection import write_projection
+from celltraj._anndata.results import EMBEDDING, PREDICTION
 from celltraj._anndata.write import cells_at
 from celltraj.models import MetaFlowMatching, Response
 
@@ -45,7 +46,8 @@ def predicted_cells(
     states = np.concatenate([one.x.numpy() for one in responses])
     order = np.argsort(rows)
     names = pd.Index(source.variables)
-    result = cells_at(names, source.use_rep, states[order], obs.iloc[order], ("response", record))
+    made = "response", PREDICTION.made(record, [])
+    result = cells_at(names, source.use_rep, states[order], obs.iloc[order], made)
     result.obs_names = adata.obs_names[rows[order]]
     for column in ("population", "condition"):
         result.obs[column] = result.obs[column].astype("category")
@@ -59,5 +61,5 @@ def embedded_populations(phi: np.ndarray, obs: pd.DataFrame, record: dict[str, A
     names = pd.DataFrame(index=pd.Index([f"phi_{k}" for k in range(phi.shape[1])]))
     obs = obs.set_index(pd.Index(obs["population"].astype(str), name=None))
     result = AnnData(phi.astype(np.float32), obs=obs, var=names)
-    result.uns[ROOT] = {"embedding": record}
+    result.uns[ROOT] = {"embedding": EMBEDDING.made(record, [])}
     return result

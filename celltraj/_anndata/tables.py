@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.record import read_result
+from celltraj._anndata.results import CONDITIONS, DRIVERS, TRANSITIONS, Result
 
 _TEXTS = (
     *("source", "target", "gene", "genes", "group", "fate"),
     *("quantity", "condition", "reference", "sample"),
 )
-_TRANSITIONS = ("t0", "t1", "source", "target", "mass", "forward", "backward")
 
 
 def read_drivers(adata: AnnData, key: str) -> pd.DataFrame:
@@ -23,7 +22,7 @@ def read_drivers(adata: AnnData, key: str) -> pd.DataFrame:
     KeyError
         There is none of that name.
     """
-    return read_table(adata, key, "table", "ct.tl.drivers(adata)", ("gene", "fate"))
+    return read_table(adata, key, DRIVERS)
 
 
 def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
@@ -34,9 +33,7 @@ def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
     KeyError
         There is none of that name.
     """
-    call = "ct.tl.compare_conditions(adata, sample_key=..., condition_key=...)"
-    labels = ("quantity", "condition", "sample" if samples else "reference")
-    return read_table(adata, key, "samples" if samples else "table", call, labels)
+    return read_table(adata, key, CONDITIONS, "samples" if samples else "table")
 
 
 def read_transitions(
@@ -80,30 +77,22 @@ def all_transitions(adata: AnnData, key: str) -> pd.DataFrame:
     KeyError
         There are no transitions of that name.
     """
-    call = "ct.tl.transitions(adata, groupby=...)"
-    return read_table(adata, key, "table", call, _TRANSITIONS)
+    return read_table(adata, key, TRANSITIONS)
 
 
-def read_table(
-    adata: AnnData, key: str, field: str, call: str, columns: tuple[str, ...]
-) -> pd.DataFrame:
-    """Return the table ``uns["celltraj"][key][field]``, which ``call`` makes.
+def read_table(adata: AnnData, key: str, result: Result, field: str = "table") -> pd.DataFrame:
+    """Return a table of a result, with its columns of texts as they were.
 
     Raises
     ------
     KeyError
         There is no such result, or it is one of another kind.
     ValueError
-        It has no rows.
+        It has no rows, or its source has changed.
     """
-    table = read_result(adata, key, field, call)
-    if missing := [name for name in columns if name not in table]:
-        raise KeyError(
-            f"adata.uns['celltraj'][{key!r}] is another result, without {missing}; run {call}, or "
-            "pass key= with its key_added"
-        )
+    table = result.read(adata, key)[field]
     if len(table) == 0:
-        raise ValueError(f"adata.uns['celltraj'][{key!r}] has no rows; run {call} again")
+        raise ValueError(f"{result.kind} {key!r} have no rows; run {result.call} again")
     # a file gives texts back in other forms
-    texts = [name for name in columns if name in _TEXTS]
+    texts = [name for name in table if name in _TEXTS]
     return table.astype(dict.fromkeys(texts, object)).reset_index(drop=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -14,11 +13,10 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
-from celltraj._anndata.keys import ROOT, VELOCITY
+from celltraj._anndata.keys import ROOT
 from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 
-logger = logging.getLogger("celltraj")
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -68,7 +66,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Return the record of a fit: params, version, seed, time points, convergence, history."""
+    """Return what is known of a fit: params, version, seed, time points, convergence, history."""
     history = getattr(bridge.field, "history", ())
     refinement = {"refinement": bridge.history.rename(index=str)} if bridge.rounds else {}
     return (
@@ -117,18 +115,8 @@ def cell_velocity(
     return velocity
 
 
-def check_writable(adata: AnnData, key: str) -> None:
-    """Raise before any work where a record could not be written to ``adata`` afterwards."""
-    if "/" in key:
-        raise ValueError(f"key_added={key!r} holds '/', which h5ad reads as nesting; leave it out")
-    if not isinstance(adata.uns.get(ROOT, {}), dict):
-        raise ValueError(f"adata.uns[{ROOT!r}] is not a dict; move it: celltraj writes there")
-    if adata.is_view and adata.isbacked:
-        raise ValueError("adata is a view of a backed file; load it first with adata.to_memory()")
-
-
-def write_fit(adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key: str) -> None:
-    """Write velocities to ``obsm`` and the record of the fit to ``uns["celltraj"][key]``."""
+def warn_of_view(adata: AnnData) -> None:
+    """Say that a view becomes an AnnData of its own once a fit is written to it."""
     if adata.is_view:
         warnings.warn(
             "adata is a view of another AnnData: it becomes an AnnData of its own to hold the "
@@ -136,16 +124,6 @@ def write_fit(adata: AnnData, velocity: np.ndarray, record: dict[str, Any], key:
             ImplicitModificationWarning,
             stacklevel=3,
         )
-    (slot,) = VELOCITY.at(key=key)
-    records = {**adata.uns.get(ROOT, {}), key: record}
-    with warnings.catch_warnings():
-        # anndata says of a view what was said above, without the way out
-        warnings.simplefilter("ignore", ImplicitModificationWarning)
-        adata.obsm[slot] = velocity
-        adata.uns[ROOT] = records
-    logger.info(
-        "wrote adata.obsm[%r] and adata.uns[%r][%r]: %s", slot, ROOT, key, ", ".join(record)
-    )
 
 
 def cells_at(
@@ -189,33 +167,8 @@ def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) 
     }
 
 
-def write_record(adata: AnnData, record: dict[str, Any], key: str) -> None:
-    """Write the record of a fit to ``uns["celltraj"][key]``."""
-    with warnings.catch_warnings():
-        # a view becomes an AnnData of its own, as anndata has it for every write
-        warnings.simplefilter("ignore", ImplicitModificationWarning)
-        adata.uns[ROOT] = {**adata.uns.get(ROOT, {}), key: record}
-    logger.info("wrote adata.uns[%r][%r]: %s", ROOT, key, ", ".join(record))
-
-
 def annotated(adata: AnnData, copy: bool) -> AnnData:  # noqa: FBT001
     """Return ``adata`` itself, or a copy in memory to write to."""
     if not copy:
         return adata
     return adata.to_memory() if adata.isbacked else adata.copy()
-
-
-def write_columns(
-    adata: AnnData, record: dict[str, Any], key: str, columns: dict[str, np.ndarray]
-) -> None:
-    """Write columns to ``obs``, matrices to ``obsm``, and what they are to ``uns``."""
-    with warnings.catch_warnings():
-        # a view becomes an AnnData of its own, as anndata has it for every write
-        warnings.simplefilter("ignore", ImplicitModificationWarning)
-        for name, values in columns.items():
-            if values.ndim == 1:
-                adata.obs[name] = values
-            else:
-                adata.obsm[name] = values
-            logger.info("wrote adata.%s[%r]", "obs" if values.ndim == 1 else "obsm", name)
-    write_record(adata, record, key)

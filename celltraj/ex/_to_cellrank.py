@@ -5,7 +5,8 @@ from __future__ import annotations
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from celltraj._anndata import annotated, check_writable, read_lineage, transition_matrix
+from celltraj._anndata import annotated, read_lineage, sample_record, transition_matrix
+from celltraj._anndata.results import MATRIX
 from celltraj.models import Process
 from celltraj.ot._coupling import check_mass
 
@@ -59,7 +60,8 @@ def to_cellrank(
     Returns
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``obsp[key_added]`` (``(n_obs, n_obs)``
-    sparse, float32) and ``uns[f"{key_added}_params"]``, from which CellRank's kernels know it.
+    sparse, float32), ``uns[f"{key_added}_params"]``, from which CellRank's kernels know it, and
+    ``uns["celltraj"][key_added]`` (params, version, seed).
 
     Raises
     ------
@@ -77,7 +79,7 @@ def to_cellrank(
     >>> bool(abs(adata.obsp["T_fwd"].sum(1) - 1).max() < 1e-5)
     True
     """
-    check_writable(adata, key_added)
+    MATRIX.claim(adata, key_added)
     check_mass(mass)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
@@ -85,9 +87,11 @@ def to_cellrank(
     matrix = transition_matrix(tied, adata.n_obs, mass=mass, progress=progress)
     adata = annotated(adata, copy)
     # CellRank knows scipy's matrices, not yet its arrays
-    adata.obsp[key_added] = csr_matrix(matrix)
+    params = {"couplings": tied.name, "time_key": tied.time_key, "mass": mass}
+    record, columns = sample_record(params, seed), {key_added: csr_matrix(matrix)}
+    MATRIX.write(adata, key_added, record, columns, source=tied.source)
     adata.uns[f"{key_added}_params"] = {
-        "params": {"origin": f"celltraj: {tied.source}", "mass": mass},
+        "params": {"origin": f"celltraj: {tied.name}", "mass": mass},
         "init": {"obsp_key": key_added, "backward": False},
     }
     return adata if copy else None

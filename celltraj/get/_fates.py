@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import read_result
+from celltraj._anndata.results import FATES
 
 _ENDS = {"mean": "", "lower": "_lower", "upper": "_upper"}
 
@@ -46,7 +46,7 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
     """
     if end not in _ENDS:
         raise ValueError(f"end must be one of {tuple(_ENDS)}; found {end!r}")
-    names = read_result(adata, key, "names", "ct.tl.fates(adata, groupby=...)")
+    names = FATES.read(adata, key)["names"]
     slot = key + _ENDS[end]
     if slot not in adata.obsm:
         raise KeyError(

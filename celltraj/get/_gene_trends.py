@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.keys import ROOT
+from celltraj._anndata.results import GENE_TRENDS
 
 
 def gene_trends(
@@ -44,15 +44,8 @@ def gene_trends(
     >>> ct.get.gene_trends(adata, gene="x")["time"].tolist()
     [0.0, 2.0, 4.0]
     """
-    records = adata.uns.get(ROOT, {})
-    record = records.get(key, {})
-    if "genes" not in record.get("params", {}):
-        raise KeyError(
-            f"no gene trends in adata.uns[{ROOT!r}][{key!r}]; found {sorted(records)}. Run "
-            "ct.tl.gene_trends(adata, path, genes=...), or pass key= with its key_added"
-        )
     # a file gives texts back in other forms
-    table = record["table"].astype({"gene": object, "group": object})
+    table = GENE_TRENDS.read(adata, key)["table"].astype({"gene": object, "group": object})
     if gene is None:
         return table.reset_index(drop=True)
     if gene not in set(table["gene"]):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from anndata import AnnData
 
+from celltraj._anndata.results import KNOCKOUT
 from celltraj._anndata.tables import read_table
-
-_COLUMNS = ("genes", "fate", "control", "knockout", "shift", "p", "q")
 
 
 def knockout(adata: AnnData, *, fate: str | None = None, key: str = "knockout") -> pd.DataFrame:
@@ -46,8 +45,7 @@ def knockout(adata: AnnData, *, fate: str | None = None, key: str = "knockout") 
     >>> ct.get.knockout(adata, fate="up").shape
     (1, 7)
     """
-    call = "ct.tl.knockout(adata, process, genes=..., start=..., groupby=...)"
-    table = read_table(adata, key, "table", call, _COLUMNS)
+    table = read_table(adata, key, KNOCKOUT)
     if fate is None:
         return table
     rows = table[table["fate"] == fate]

@@ -9,8 +9,9 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_array, issparse, vstack
 
-from celltraj._anndata import annotated, check_writable, read_times
+from celltraj._anndata import annotated, read_times
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
+from celltraj._anndata.results import COUPLINGS
 from celltraj.ot import SparseCoupling
 from celltraj.ot._coupling import check_mass
 
@@ -82,7 +83,7 @@ def from_moscot(
     >>> adata.obsp["couplings"].nnz
     50
     """
-    check_writable(adata, key_added)
+    COUPLINGS.claim(adata, key_added)
     check_mass(mass)
     solutions = getattr(problem, "solutions", None)
     if not solutions or not hasattr(problem, "adata"):

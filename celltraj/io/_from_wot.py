@@ -12,8 +12,9 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_array, issparse
 
-from celltraj._anndata import annotated, check_writable
+from celltraj._anndata import annotated
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
+from celltraj._anndata.results import COUPLINGS
 from celltraj.ot import SparseCoupling
 from celltraj.ot._coupling import check_mass
 
@@ -78,7 +79,7 @@ def from_wot(
     >>> ct.io.from_wot(adata, {(0.0, 1.0): np.eye(50)})
     >>> ct.tl.push(adata, source=0.0, target=1.0, cells={"time": "0.0"})
     """
-    check_writable(adata, key_added)
+    COUPLINGS.claim(adata, key_added)
     check_mass(mass)
     read = _in_folder(Path(maps)) if isinstance(maps, str | Path) else dict(maps)
     named = {(float(t0), float(t1)): one for (t0, t1), one in read.items()}

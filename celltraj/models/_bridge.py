@@ -26,6 +26,7 @@ from celltraj.models._neural import NeuralDrift, NeuralField
 from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models._process import Affine, Reference, sigma_of
+from celltraj.models._representation import Representation
 from celltraj.models._simulate import simulate
 from celltraj.models.solvers import Midpoint
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
@@ -93,6 +94,8 @@ class Bridge:
         What each round of a refinement reached; empty without one.
     masses
         What cells send and meet; None where the couplings keep the mass of every cell.
+    representation
+        What is known of the space that it was fitted in; None for bare tensors.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class Bridge:
     field: PlugInField | NeuralField
     rounds: tuple[Round, ...] = ()
     masses: Masses | None = None
+    representation: Representation | None = None
 
     @property
     def history(self) -> pd.DataFrame:

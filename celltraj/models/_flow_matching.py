@@ -28,6 +28,7 @@ from torch import Tensor
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.models._flow_losses import Motion
 from celltraj.models._masses import Growth
+from celltraj.models._representation import Representation
 from celltraj.models.interpolants import Interpolant, gap_of
 from celltraj.models.networks import TwoHeads
 
@@ -57,6 +58,8 @@ class FlowMatching:
     mass
         How growth follows from what cells send and meet; None where the couplings keep the mass of
         every cell.
+    representation
+        What is known of the space that it was fitted in; None for bare tensors.
 
     Examples
     --------
@@ -76,6 +79,7 @@ class FlowMatching:
     noise: float = 0.0
     history: tuple[float, ...] = ()
     mass: Growth | None = None
+    representation: Representation | None = None
 
     @property
     def dim(self) -> int:

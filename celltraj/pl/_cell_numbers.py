@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import GROWTH
 from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import time_label
 from celltraj.pl._finish import Save, axes_of, finish
@@ -58,14 +58,14 @@ def cell_numbers(
     >>> import pandas as pd
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> numbers = pd.DataFrame({"time": [0.0, 1.0], "observed": [5, 9], "predicted": [5.0, 10.0]})
-    >>> adata.uns["celltraj"] = {"ct_growth": {"params": {}, "numbers": numbers.rename(index=str)}}
+    >>> record = {"kind": "growth", "params": {}, "numbers": numbers.rename(index=str)}
+    >>> adata.uns["celltraj"] = {"ct_growth": record}
     >>> ct.pl.cell_numbers(adata, show=False).get_ylabel()
     'size of the population (cells)'
     >>> plt.close()
     """
-    columns = ("time", "observed", "predicted")
-    table = read_table(adata, key, "numbers", "ct.tl.growth(adata)", columns)
-    params = read_record(adata, key)["params"]
+    table = read_table(adata, key, GROWTH, "numbers")
+    params = GROWTH.read(adata, key)["params"]
     table = table.sort_values("time")
     ax = axes_of(ax)
     line = table.dropna(subset=["predicted"])

@@ -11,7 +11,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import CONDITIONS
 from celltraj._anndata.tables import read_conditions
 from celltraj.pl._finish import Save, finish
 from celltraj.pl._panels import panels_of
@@ -78,7 +78,7 @@ def conditions(
     """
     table = read_conditions(adata, key, samples=False)
     samples = read_conditions(adata, key, samples=True)
-    params = read_record(adata, key)["params"]
+    params = CONDITIONS.read(adata, key)["params"]
     names, of_all = _chosen(table, quantity)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one quantity; pass quantity= with one of {names}")

@@ -10,7 +10,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import DRIVERS
 from celltraj._anndata.tables import read_drivers
 from celltraj.pl._finish import Save, finish
 from celltraj.pl._panels import panels_of
@@ -78,7 +78,7 @@ def drivers(
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
     table = read_drivers(adata, key)
-    params = read_record(adata, key)["params"]
+    params = DRIVERS.read(adata, key)["params"]
     names, of_all = _chosen(table, fate)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one fate; pass fate= with one of {names}")

@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import read_record, read_result
+from celltraj._anndata.results import FATES
 from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
 from celltraj.pl._finish import Save, finish
 
@@ -94,7 +94,7 @@ def fates(
     chosen = Chosen(
         names=names,
         shares=shares,
-        params=read_record(adata, key).get("params", {}),
+        params=FATES.read(adata, key)["params"],
         fate=_wanted(names, fate),
         groupby=groupby,
         basis=basis,
@@ -107,8 +107,7 @@ def fates(
 
 def _read(adata: AnnData, key: str) -> tuple[list[str], np.ndarray]:
     """Return the names of the fates ``(K,)`` and the shares of the cells ``(n_obs, K)``."""
-    call = "ct.tl.fates(adata, groupby=...)"
-    names = [str(name) for name in read_result(adata, key, "names", call)]
+    call, names = FATES.call, [str(name) for name in FATES.read(adata, key)["names"]]
     if key not in adata.obsm:
         raise KeyError(f"no obsm[{key!r}]; found {list(adata.obsm)}. Run {call} again")
     shares = np.asarray(adata.obsm[key], dtype=float)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import GENE_TRENDS
 from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
@@ -19,8 +19,6 @@ from celltraj.pl._panels import panels_of
 
 _MOST_PANELS = 12
 _MOST_COLUMNS = 3
-_CALL = "ct.tl.gene_trends(adata, path, genes=...)"
-_COLUMNS = ("gene", "group", "time", "mean", "lower", "upper")
 _ALL = "all"
 
 
@@ -76,8 +74,8 @@ def gene_trends(
     2
     >>> plt.close()
     """
-    table = read_table(adata, key, "table", _CALL, _COLUMNS)
-    params = read_record(adata, key)["params"]
+    table = read_table(adata, key, GENE_TRENDS)
+    params = GENE_TRENDS.read(adata, key)["params"]
     names, of_all = _chosen(table, genes)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one gene; pass genes= with one of {names}")
@@ -115,7 +113,9 @@ def _chosen(table: pd.DataFrame, genes: str | Sequence[str] | None) -> tuple[lis
     if not names:
         raise ValueError(f"genes is empty; name some of {found}, or leave it out for all")
     if unknown := [name for name in names if name not in found]:
-        raise KeyError(f"no trend of {unknown}, only of {found}; name them in genes= of {_CALL}")
+        raise KeyError(
+            f"no trend of {unknown}, only of {found}; name them in genes= of {GENE_TRENDS.call}"
+        )
     return names, len(names)
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from celltraj._anndata.results import check_column_fresh
 from celltraj.pl._cells import default_basis, plane, rate_label, size_of
 from celltraj.pl._finish import Save, axes_of, finish
 
@@ -104,6 +105,7 @@ def _rates(adata: AnnData, key: str) -> np.ndarray:
             f"no rates in adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run "
             "ct.tl.growth(adata) first, or pass key= with its key_added"
         )
+    check_column_fresh(adata, key)
     column = adata.obs[key]
     if column.dtype.kind not in "fiu":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import fit_of
 from celltraj.pl._finish import Save, axes_of, finish
 
 
@@ -55,13 +55,7 @@ def history(
     >>> ct.pl.history(adata, show=False).get_xlabel()
     'step'
     """
-    record = read_record(adata, key)
-    if "history" not in record:
-        raise KeyError(
-            f"adata.uns['celltraj'][{key!r}] has no training history; found {sorted(record)}. "
-            "Pass key= with the key_added of a fit by ct.tl.fit_bridge"
-        )
-    table = record["history"]
+    table = fit_of(adata, key)["history"]
     if len(table) == 0:
         raise ValueError(
             f"the fit {key!r} has no training history: its drift is computed, not trained; "

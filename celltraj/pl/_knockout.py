@@ -7,11 +7,10 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from celltraj._anndata.results import KNOCKOUT
 from celltraj._anndata.tables import read_table
 from celltraj.pl._finish import Save, axes_of, finish
 
-_CALL = "ct.tl.knockout(adata, process, genes=..., start=..., groupby=...)"
-_COLUMNS = ("genes", "fate", "shift", "q")
 _MIDDLE = (2.5, 97.5)
 
 
@@ -75,7 +74,7 @@ def knockout(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
-    table = read_table(adata, key, "table", _CALL, _COLUMNS)
+    table = read_table(adata, key, KNOCKOUT)
     if fate is not None:
         if fate not in set(table["fate"]):
             raise ValueError(f"no fate {fate!r}; found {table['fate'].unique().tolist()}")

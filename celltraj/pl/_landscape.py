@@ -7,7 +7,7 @@ import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import check_dimension, read_representation
+from celltraj._anndata import read_space
 from celltraj.models import Bridge, PotentialLandscape
 from celltraj.pl._cells import plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish
@@ -76,8 +76,7 @@ def landscape(
             "reference=ct.models.PotentialLandscape()"
         )
     name, cells = plane(adata, basis, components)
-    whole = read_representation(adata, name)[1]
-    check_dimension(bridge, whole.shape[1], name)
+    whole = read_space(adata, bridge, name)[1]
     across, up, states, is_near = grid_of_states(whole, components, _N_GRID)
     heights = reference.potential(torch.from_numpy(states)).numpy()
     heights = np.where(is_near, heights - heights[is_near].min(), np.nan)

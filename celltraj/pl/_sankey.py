@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Outline
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import all_transitions
 from celltraj.pl._cells import shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
@@ -80,7 +80,7 @@ def sankey(
     ['0', '1', '2', '3', '4']
     >>> plt.close()
     """
-    table, params = all_transitions(adata, key), read_record(adata, key)["params"]
+    table, params = all_transitions(adata, key), TRANSITIONS.read(adata, key)["params"]
     groupby = params.get("groupby")
     names = _in_order(adata, groupby, table)
     flows = _flows(table, names)

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 
-from celltraj._anndata import read_record, read_result, read_times
+from celltraj._anndata import read_times
+from celltraj._anndata.results import PULL, PUSH
 from celltraj.pl._cells import plane, size_of, time_label, wrapped
 from celltraj.pl._finish import axes_of
 
@@ -64,11 +65,12 @@ def draw_shares(
 
 
 def _read(adata: AnnData, name: str, key: str) -> tuple[np.ndarray, dict[str, Any]]:
-    call = f"ct.tl.{name}(adata, source=..., target=..., cells=...)"
-    read_result(adata, key, "masses", call)
-    params = read_record(adata, key)["params"]
+    result = PUSH if name == "push" else PULL
+    params = result.read(adata, key)["params"]
     if key not in adata.obs:
-        raise KeyError(f"no adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run {call} again")
+        raise KeyError(
+            f"no adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run {result.call} again"
+        )
     return adata.obs[key].to_numpy(dtype=float), params
 
 

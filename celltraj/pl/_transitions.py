@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from celltraj._anndata import read_record
+from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
 from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
@@ -87,7 +87,7 @@ def transitions(
     if direction not in _MEANINGS:
         raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
     rows = read_transitions(adata, key, source, target)
-    params, span = read_record(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
+    params, span = TRANSITIONS.read(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
     matrix = transition_matrix_of(rows, direction)
     names, shares = (list(matrix.index), list(matrix.columns)), matrix.to_numpy(dtype=float)
     ax = _axes(*names) if ax is None else ax

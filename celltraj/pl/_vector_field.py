@@ -6,7 +6,7 @@ import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import check_dimension, read_representation, read_times
+from celltraj._anndata import read_space, read_times
 from celltraj.models import Process
 from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of, time_label
 from celltraj.pl._finish import Save, axes_of, finish
@@ -73,8 +73,7 @@ def vector_field(
     if n_grid < 2:
         raise ValueError(f"n_grid must be at least 2; found {n_grid}")
     name, cells = plane(adata, basis, components)
-    whole = read_representation(adata, name)[1]
-    check_dimension(bridge, whole.shape[1], name)
+    whole = read_space(adata, bridge, name)[1]
     times = read_times(adata, time_key)
     _, _, states, is_near = grid_of_states(whole, components, n_grid)
     states = states[is_near]

@@ -9,11 +9,11 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     annotated,
-    check_writable,
     genes_in_order,
     projection_record,
     write_projection,
 )
+from celltraj._anndata.results import PCA
 from celltraj.models._projection import fit_projection
 
 
@@ -89,7 +89,7 @@ def pca_model(
     >>> adata.obsm["X_pca"].shape == (adata.n_obs, 1)
     True
     """
-    check_writable(adata, key_added)
+    PCA.claim(adata, key_added)
     names = tuple(adata.var_names)
     x = genes_in_order(adata, names, layer)
     chosen = _cells_to_learn_from(adata, fit_on)

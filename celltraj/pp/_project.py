@@ -9,14 +9,13 @@ from anndata import AnnData
 from celltraj._anndata import (
     Projected,
     annotated,
-    check_writable,
     genes_in_order,
     projection_of,
     projection_record,
     write_projection,
 )
-from celltraj._anndata.keys import PROJECTION
-from celltraj._anndata.record import read_record
+from celltraj._anndata.key import PROJECTION
+from celltraj._anndata.results import PCA
 
 
 def project(
@@ -67,10 +66,10 @@ def project(
     True
     """
     projection = projection_of(reference)
-    check_writable(adata, projection.use_rep)
+    PCA.claim(adata, projection.use_rep)
     components = projection.encode(genes_in_order(adata, projection.names, projection.layer))
     if isinstance(reference, AnnData):
-        record = deepcopy(read_record(reference, PROJECTION))
+        record = deepcopy(PCA.peek(reference, PROJECTION))
     else:
         record = projection_record(projection)
     adata = annotated(adata, copy)

@@ -13,12 +13,11 @@ from scipy.sparse import csc_array, issparse, sparray, spmatrix
 
 from celltraj._anndata import (
     annotated,
-    check_writable,
     options_record,
     sample_record,
-    write_columns,
 )
 from celltraj._anndata.expression import read_expression
+from celltraj._anndata.results import GROWTH_PRIOR
 from celltraj._errors import check_option
 from celltraj.models import BirthDeath
 from celltraj.pp._gene_sets import find_genes, gene_set
@@ -134,7 +133,7 @@ def score_growth(
     >>> [round(rate, 2) for rate in adata.obs["growth_prior"].astype(float)]
     [1.4, -1.4]
     """
-    check_writable(adata, key_added)
+    GROWTH_PRIOR.claim(adata, key_added)
     rates = BirthDeath() if rates is None else rates
     check_option(rates, BirthDeath, "rates", "ct.models.BirthDeath()")
     if not 0 <= min_share <= 1:
@@ -163,16 +162,12 @@ def score_growth(
         f"{key_added}_proliferation": s.values,
         f"{key_added}_apoptosis": a.values,
     }
-    write_columns(
-        adata,
-        record
-        | {
-            "unit": unit,
-            "genes": pd.concat([s.table, a.table], ignore_index=True).rename(index=str),
-        },
-        key_added,
-        {name: values.astype(np.float32) for name, values in columns.items()},
-    )
+    record |= {
+        "unit": unit,
+        "genes": pd.concat([s.table, a.table], ignore_index=True).rename(index=str),
+    }
+    columns = {name: values.astype(np.float32) for name, values in columns.items()}
+    GROWTH_PRIOR.write(adata, key_added, record, columns)
     return adata if copy else None
 
 

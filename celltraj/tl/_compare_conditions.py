@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from anndata import AnnData
 
-from celltraj._anndata import annotated, check_writable, read_groups, sample_record, write_record
+from celltraj._anndata import annotated, read_groups, sample_record
 from celltraj._anndata.quantities import (
     Quantities,
     has_numbers,
@@ -19,6 +19,7 @@ from celltraj._anndata.quantities import (
     read_number,
     time_key_of,
 )
+from celltraj._anndata.results import CONDITIONS
 from celltraj._errors import DataWarning
 from celltraj.tl._samples import Samples
 
@@ -121,7 +122,7 @@ def compare_conditions(
     >>> ct.get.conditions(adata)[["quantity", "condition", "reference", "n"]].values.tolist()
     [['down', 'lean', 'fat', 4], ['up', 'lean', 'fat', 4]]
     """
-    check_writable(adata, key_added)
+    CONDITIONS.claim(adata, key_added)
     if not 0 < confidence < 1 or n_permutations < 1:
         raise ValueError(
             "confidence must lie between 0 and 1 and n_permutations be at least 1; found "
@@ -161,7 +162,7 @@ def compare_conditions(
     }
     tables = {"table": table, "samples": samples.table()}
     adata = annotated(adata, copy)
-    write_record(adata, sample_record(params, seed) | tables, key_added)
+    CONDITIONS.write(adata, key_added, sample_record(params, seed) | tables)
     return adata if copy else None
 
 

@@ -11,14 +11,14 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     annotated,
-    check_writable,
     couplings_columns,
     couplings_record,
     read_snapshots,
     read_times,
     sample_record,
-    write_columns,
 )
+from celltraj._anndata.results import COUPLINGS
+from celltraj._anndata.source import Source
 from celltraj._snapshots import Snapshots
 from celltraj.models import Lineage
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
@@ -113,7 +113,7 @@ def couplings(
     (449, 5)
     """
     key = key_added or "couplings"
-    check_writable(adata, key)
+    COUPLINGS.claim(adata, key)
     snapshots, use_rep = read_snapshots(
         adata,
         time_key=time_key,
@@ -141,8 +141,10 @@ def couplings(
     record = sample_record(params, seed) | couplings_record(
         lineage, rows, list(map(_reached, found))
     )
+    source = Source.of(adata, time_key, use_rep)
     adata = annotated(adata, copy)
-    write_columns(adata, record, key, {key: couplings_columns(lineage, rows, found, adata.n_obs)})
+    columns = {key: couplings_columns(lineage, rows, found, adata.n_obs)}
+    COUPLINGS.write(adata, key, record, columns, source=source)
     return adata if copy else None
 
 

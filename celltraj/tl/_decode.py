@@ -14,7 +14,8 @@ from celltraj._anndata import (
     read_representation,
     sample_record,
 )
-from celltraj._anndata.keys import ROOT
+from celltraj._anndata.key import ROOT
+from celltraj._anndata.results import DECODE
 from celltraj.models._projection import Projection
 
 _BLOCK = 4096  # cells decoded at once, in float64
@@ -83,7 +84,7 @@ def decode(
         result.obsm[key] = value.copy()
     result.uns = deepcopy(dict(adata.uns))
     record = sample_record({"use_rep": use_rep}, seed)
-    result.uns[ROOT] = {**result.uns.get(ROOT, {}), "decode": record}
+    result.uns[ROOT] = {**result.uns.get(ROOT, {}), "decode": DECODE.made(record, [])}
     return result
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import annotated, check_writable, read_times, sample_record, write_record
+from celltraj._anndata import annotated, read_times, sample_record
 from celltraj._anndata.expression import marked_genes, read_expression
 from celltraj._anndata.quantities import (
     Quantities,
@@ -19,6 +19,7 @@ from celltraj._anndata.quantities import (
     read_number,
     time_key_of,
 )
+from celltraj._anndata.results import DRIVERS
 from celltraj._errors import DataWarning
 from celltraj.metrics._correlation import (
     Correlations,
@@ -128,7 +129,7 @@ def drivers(
     >>> ct.get.drivers(adata, fate="up", n=1)["gene"].tolist()
     ['y']
     """
-    check_writable(adata, key_added)
+    DRIVERS.claim(adata, key_added)
     if method not in _METHODS:
         raise ValueError(f"method must be one of {_METHODS}; found {method!r}")
     fates = _read(adata, key, groups)
@@ -158,7 +159,7 @@ def drivers(
     table = _table(found if p is None else replace(found, p=p), adata.var_names[columns], fates)
     table["n_cells"] = len(rows)
     adata = annotated(adata, copy)
-    write_record(adata, sample_record(params, seed) | {"table": table}, key_added)
+    DRIVERS.write(adata, key_added, sample_record(params, seed) | {"table": table})
     return adata if copy else None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import annotated, check_writable, read_lineage, sample_record, write_columns
+from celltraj._anndata import annotated, read_lineage, sample_record
+from celltraj._anndata.results import ENTROPY
 from celltraj.models import Process
 
 
@@ -68,14 +69,14 @@ def entropy(
     >>> int(adata.obs["ct_entropy"].isna().sum())  # the cells of the last time
     162
     """
-    check_writable(adata, key_added)
+    ENTROPY.claim(adata, key_added)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
     couplings = tqdm(tied.lineage.couplings, desc="entropy", unit="gap", disable=not progress)
     spread = {k: one.entropy() for k, one in enumerate(couplings)}
-    params = {"couplings": tied.source, "time_key": tied.time_key}
+    params = {"couplings": tied.name, "time_key": tied.time_key}
     adata = annotated(adata, copy)
     columns = {key_added: tied.column(adata.n_obs, spread, None)}
-    write_columns(adata, sample_record(params, seed), key_added, columns)
+    ENTROPY.write(adata, key_added, sample_record(params, seed), columns, source=tied.source)
     return adata if copy else None

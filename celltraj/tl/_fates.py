@@ -13,13 +13,12 @@ from torch import Tensor
 from celltraj._anndata import (
     Tied,
     annotated,
-    check_writable,
     memberships,
     read_groups,
     read_lineage,
     sample_record,
-    write_columns,
 )
+from celltraj._anndata.results import FATES
 from celltraj.models import Process, band_of
 
 
@@ -99,7 +98,7 @@ def fates(
     >>> ct.get.fates(adata).columns.tolist()
     ['down', 'up']
     """
-    check_writable(adata, key_added)
+    FATES.claim(adata, key_added)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1); found {confidence}")
     groups = read_groups(adata, groupby)
@@ -121,7 +120,7 @@ def fates(
     params = {
         "groupby": groupby,
         "at": float(at),
-        "couplings": tied.source,
+        "couplings": tied.name,
         "time_key": tied.time_key,
         "n_models": len(lineages),
         "confidence": confidence,
@@ -171,7 +170,4 @@ def _write(
         for end, name in enumerate((f"{key}_lower", f"{key}_upper")):
             values = {k: band[end] for k, band in enumerate(bands)}
             columns[name] = tied.column(adata.n_obs, values, width)
-    else:
-        for name in (f"{key}_lower", f"{key}_upper"):
-            adata.obsm.pop(name, None)  # those of an earlier call would not belong to these fates
-    write_columns(adata, record, key, columns)
+    FATES.write(adata, key, record, columns, source=tied.source)

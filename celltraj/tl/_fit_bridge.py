@@ -16,12 +16,14 @@ from celltraj._anndata import (
     annotated,
     bridge_record,
     cell_velocity,
-    check_writable,
     options_record,
     read_snapshots,
     read_times,
-    write_fit,
+    variables_of,
+    warn_of_view,
 )
+from celltraj._anndata.results import BRIDGE
+from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError
 from celltraj._snapshots import Snapshots
 from celltraj.models import (
@@ -38,6 +40,7 @@ from celltraj.models import (
     refine,
 )
 from celltraj.models._process import sigma_of, with_sigma
+from celltraj.models._representation import Representation
 from celltraj.ot import Solver, solve
 
 logger = logging.getLogger("celltraj")
@@ -178,9 +181,9 @@ def fit_bridge(
         growth_key=growth_key,
         counts=counts,
     )
-    check_writable(adata, key)
+    BRIDGE.claim(adata, key)
     generator = torch.Generator().manual_seed(seed)
-    family, source = _with_sigma(reference, sigma, snapshots, generator)
+    family, origin = _with_sigma(reference, sigma, snapshots, generator)
     if law is not None:
         snapshots = learn_growth(snapshots, Brownian(sigma_of(family)), law, progress=progress)
     refinement = Refinement(
@@ -207,13 +210,16 @@ def fit_bridge(
             f"no bridge found with sigma={family.sigma:.3g}; pass a larger sigma=. {error}",
             error.result,
         ) from error
-    bridge = replace(bridge, rounds=rounds)
+    names = variables_of(adata, use_rep)
+    bridge = replace(
+        bridge, rounds=rounds, representation=Representation.of(use_rep, names, snapshots)
+    )
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
         "reference": type(fitted).__name__,
         "sigma": sigma_of(fitted),
-        "sigma_source": source,
+        "sigma_source": origin,
         "max_refinements": max_refinements,
         "hold_out": hold_out,
         "drift": options_record(drift),
@@ -224,14 +230,15 @@ def fit_bridge(
         "weights_key": weights_key,
     }
     velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
-    record = bridge_record(bridge, params, seed)
+    source, record = Source.of(adata, time_key, use_rep), bridge_record(bridge, params, seed)
     adata = annotated(adata, copy)
-    write_fit(adata, velocity, record, key)
+    warn_of_view(adata)
+    BRIDGE.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",
         len(snapshots.times),
         fitted.sigma,
-        source,
+        origin,
         [round(c.epsilon, 6) for c in bridge.couplings],
         time.perf_counter() - start,
     )

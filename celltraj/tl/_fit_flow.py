@@ -13,13 +13,15 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     cell_velocity,
-    check_writable,
     flow_record,
     options_record,
     read_snapshots,
     read_times,
-    write_fit,
+    variables_of,
+    warn_of_view,
 )
+from celltraj._anndata.results import FLOW
+from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError, check_option
 from celltraj._snapshots import Snapshots
 from celltraj.models import (
@@ -30,6 +32,7 @@ from celltraj.models import (
     ReferenceInterpolant,
     TrainerOptions,
 )
+from celltraj.models._representation import Representation
 from celltraj.ot import Minibatch, Solver, Unbalanced
 
 logger = logging.getLogger("celltraj")
@@ -158,7 +161,7 @@ def fit_flow(
         growth_key=growth_key,
         counts=counts,
     )
-    check_writable(adata, key)
+    FLOW.claim(adata, key)
     generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
@@ -167,8 +170,8 @@ def fit_flow(
     coupling = Unbalanced(tau_a=TAU_A, tau_b=TAU_B) if coupling is None else coupling
     check_option(interpolant, Interpolant, "interpolant", "ct.models.SplineInterpolant()")
     check_option(coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
-    names = adata.var_names if use_rep == "X" else [f"{use_rep}_{i}" for i in range(snapshots.dim)]
-    training = _training(training, max_epochs, trainer, tuple(names))
+    names = variables_of(adata, use_rep)
+    training = _training(training, max_epochs, trainer, names)
     try:
         flow = models.fit_flow(
             snapshots,
@@ -183,6 +186,7 @@ def fit_flow(
         raise ConvergenceError(
             f"no flow found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
+    flow = replace(flow, representation=Representation.of(use_rep, names, snapshots))
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
@@ -196,7 +200,9 @@ def fit_flow(
         "weights_key": weights_key,
     }
     velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
-    write_fit(adata, velocity, flow_record(flow, params, seed), key)
+    source, record = Source.of(adata, time_key, use_rep), flow_record(flow, params, seed)
+    warn_of_view(adata)
+    FLOW.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
     logger.info(
         "flow through %d snapshots: sigma %.4g, %d steps, %.1f s",
         len(snapshots.times),

@@ -16,14 +16,14 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     ResponseKeys,
-    check_writable,
     genes_in_order,
     options_record,
     read_populations,
     read_projection,
     response_record,
-    write_record,
 )
+from celltraj._anndata.results import RESPONSE
+from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError, DataWarning, check_option
 from celltraj.models import MetaFlow, MetaFlowMatching, Projection, ResponseTraining
 
@@ -140,7 +140,7 @@ def fit_response(
         cell_type_key=cell_type_key,
     )
     populations, source = read_populations(adata, keys, use_rep)
-    check_writable(adata, key)
+    RESPONSE.claim(adata, key)
     flow, training = _options(flow, training, source.variables)
     try:
         model = models.fit_response(
@@ -170,7 +170,8 @@ def fit_response(
         "flow": options_record(flow),
         "training": options_record(training),
     }
-    write_record(adata, response_record(model, params, seed), key)
+    cells = Source.of(adata, None, source.use_rep)
+    RESPONSE.write(adata, key, response_record(model, params, seed), source=cells)
     logger.info(
         "response of %d populations to %d treatments: %d steps, %.1f s",
         len(populations.names),

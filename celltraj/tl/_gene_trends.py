@@ -15,14 +15,13 @@ from sklearn.neighbors import NearestNeighbors
 from celltraj._anndata import (
     Projected,
     annotated,
-    check_writable,
     projection_of,
     read_representation,
     read_times,
     sample_record,
-    write_record,
 )
 from celltraj._anndata.keys import ROOT
+from celltraj._anndata.results import GENE_TRENDS
 
 logger = logging.getLogger("celltraj")
 _LEVEL = 0.95
@@ -115,7 +114,7 @@ def gene_trends(
     >>> trends["group"].tolist(), (trends["mean"] > 0).tolist()
     (['upper', 'lower'], [True, False])
     """
-    check_writable(adata, key_added)
+    GENE_TRENDS.claim(adata, key_added)
     course = _Course.of(path)
     decoder = _decoder(path, adata if reference is None else reference, genes)
     groups = pd.Categorical([_ALL] * course.states.shape[1])
@@ -129,7 +128,7 @@ def gene_trends(
     params = {"genes": decoder.names, "use_rep": decoder.use_rep} | ends
     record = sample_record(params, seed) | {"table": _table(course, decoder, groups)}
     adata = annotated(adata, copy)
-    write_record(adata, record, key_added)
+    GENE_TRENDS.write(adata, key_added, record)
     return adata if copy else None
 
 

@@ -14,12 +14,11 @@ from torch import Tensor
 from celltraj._anndata import (
     Tied,
     annotated,
-    check_writable,
     read_lineage,
     read_representation,
     sample_record,
-    write_columns,
 )
+from celltraj._anndata.results import GROWTH
 from celltraj.models import Midpoint, Process, is_growing, simulate
 from celltraj.ot import systematic
 
@@ -90,7 +89,7 @@ def growth(
     >>> numbers["predicted"].round().tolist() == numbers["observed"].tolist()
     True
     """
-    check_writable(adata, key_added)
+    GROWTH.claim(adata, key_added)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
@@ -106,10 +105,11 @@ def growth(
         start = torch.from_numpy(x[tied.rows[0]])
         predicted = _simulated(model, start, lineage.weights[0], lineage.times, seed, progress)
     numbers = _numbers(tied, predicted)
-    params = {"couplings": tied.source, "time_key": tied.time_key}
+    params = {"couplings": tied.name, "time_key": tied.time_key}
     record = sample_record(params, seed) | {"numbers": numbers}
     adata = annotated(adata, copy)
-    write_columns(adata, record, key_added, {key_added: tied.column(adata.n_obs, rates, None)})
+    columns = {key_added: tied.column(adata.n_obs, rates, None)}
+    GROWTH.write(adata, key_added, record, columns, source=tied.source)
     return adata if copy else None
 
 

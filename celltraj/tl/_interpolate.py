@@ -10,12 +10,11 @@ from anndata import AnnData
 from celltraj._anndata import (
     cells_at,
     check_bridge,
-    check_dimension,
-    dimension_of,
-    find_representation,
+    find_space,
     read_coupled,
     sample_record,
 )
+from celltraj._anndata.results import INTERPOLATE
 from celltraj.models import Bridge, displaced
 
 
@@ -84,10 +83,9 @@ def interpolate(
         states = displaced(tied.lineage, snapshots, time, n_cells, generator=generator)
     else:
         check_bridge(bridge)
-        name = find_representation(adata, use_rep)
-        check_dimension(bridge, dimension_of(adata, name), name)
+        name = find_space(adata, bridge, use_rep)
         states = bridge.sample(time, n_cells, generator=generator)
     obs = pd.DataFrame({"time": np.full(n_cells, float(time))})
     params = {"time": float(time), "n_cells": n_cells, "use_rep": name}
-    record = ("interpolate", sample_record(params, seed))
+    record = ("interpolate", INTERPOLATE.made(sample_record(params, seed), []))
     return cells_at(adata.var_names, name, states.numpy(), obs, record)

@@ -15,11 +15,10 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from celltraj._anndata import (
-    check_dimension,
     memberships,
     read_groups,
     read_projection,
-    read_representation,
+    read_space,
     read_times,
     sample_record,
 )
@@ -163,8 +162,7 @@ def read_experiment(
             "ct.pp.pca_model(adata) before the fit"
         )
     use_rep = "X" if in_genes or projection is None else projection.use_rep
-    name, x = read_representation(adata, use_rep)
-    check_dimension(process, x.shape[1], name)
+    _, x = read_space(adata, process, use_rep)
     groups, times = read_groups(adata, groupby), read_times(adata, time_key)
     first, last = span[0], float(times.max()) if span[1] is None else span[1]
     if first >= last:

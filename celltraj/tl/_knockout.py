@@ -9,7 +9,8 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import annotated, check_writable, write_record
+from celltraj._anndata import annotated
+from celltraj._anndata.results import KNOCKOUT
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     matched_sets,
@@ -107,7 +108,7 @@ def knockout(
     >>> ct.get.knockout(adata)["fate"].tolist()
     ['down', 'up']
     """
-    check_writable(adata, key_added)
+    KNOCKOUT.claim(adata, key_added)
     if isinstance(genes, str):
         raise TypeError(f'genes must be a list of names, such as ["{genes}"]')
     if n_null < 0:
@@ -140,5 +141,5 @@ def knockout(
     }
     record |= {name: one.rename(index=str) for name, one in results.items()}
     adata = annotated(adata, copy)
-    write_record(adata, record, key_added)
+    KNOCKOUT.write(adata, key_added, record)
     return adata if copy else None

@@ -8,8 +8,9 @@ import numpy as np
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import annotated, check_writable, write_record
+from celltraj._anndata import annotated
 from celltraj._anndata.expression import marked_genes
+from celltraj._anndata.results import KNOCKOUT
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     Experiment,
@@ -107,7 +108,7 @@ def knockout_screen(
     >>> ct.get.knockout(adata, key="knockout_screen").shape
     (2, 7)
     """
-    check_writable(adata, key_added)
+    KNOCKOUT.claim(adata, key_added)
     if n_null < _NEAREST:
         raise ValueError(f"n_null must be at least {_NEAREST}; found {n_null}")
     span = (start, stop)
@@ -128,7 +129,7 @@ def knockout_screen(
     results = {"table": with_p(table, p.ravel()), "null": shifts}
     record |= {name: one.rename(index=str) for name, one in results.items()}
     adata = annotated(adata, copy)
-    write_record(adata, record, key_added)
+    KNOCKOUT.write(adata, key_added, record)
     return adata if copy else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -12,12 +11,18 @@ from scipy.stats import gaussian_kde
 from tqdm.auto import tqdm
 
 from celltraj import models
-from celltraj._anndata import annotated, check_dimension, read_snapshots, read_times
+from celltraj._anndata import (
+    annotated,
+    read_snapshots,
+    read_space,
+    read_times,
+    sample_record,
+)
+from celltraj._anndata.results import LOG_DENSITY
+from celltraj._anndata.source import Source
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models import FlowMatching
-
-logger = logging.getLogger("celltraj")
 
 
 def log_density(
@@ -59,7 +64,7 @@ def log_density(
     Returns
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``obs[key_added]``, in nats, of a
-    density in [x]^-d.
+    density in [x]^-d, and ``uns["celltraj"][key_added]`` (params, version, seed).
 
     Raises
     ------
@@ -90,8 +95,9 @@ def log_density(
             f"a density follows the ODE of a flow; found {type(process).__name__}. "
             "Fit one with ct.tl.fit_flow(adata)"
         )
-    snapshots, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    check_dimension(process, snapshots.dim, use_rep)
+    LOG_DENSITY.claim(adata, key_added)
+    use_rep, _ = read_space(adata, process, use_rep)
+    snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     base = _kernel_estimate(snapshots, process.times[0])
     times = read_times(adata, time_key)
     values = np.empty(len(times))
@@ -100,9 +106,10 @@ def log_density(
     for t, x in tqdm(moments, desc="density", unit="time", disable=not progress):
         density = models.log_density(process, t, x, base, generator=generator)
         values[times == t] = density.numpy()
+    source = Source.of(adata, time_key, use_rep)
     adata = annotated(adata, copy)
-    adata.obs[key_added] = values
-    logger.info("wrote adata.obs[%r]", key_added)
+    record = sample_record({"time_key": time_key, "use_rep": use_rep}, seed)
+    LOG_DENSITY.write(adata, key_added, record, {key_added: values}, source=source)
     return adata if copy else None
 
 

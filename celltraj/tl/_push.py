@@ -14,12 +14,11 @@ from torch import Tensor
 from celltraj._anndata import (
     Tied,
     annotated,
-    check_writable,
     chosen_cells,
     read_lineage,
     sample_record,
-    write_columns,
 )
+from celltraj._anndata.results import PULL, PUSH, Result
 from celltraj.models import Process
 
 Cells = Mapping[str, str | Sequence[str]]
@@ -93,7 +92,7 @@ def push(
     >>> bool(adata.obs.loc[last & (adata.obs["arm"] == "up"), "push"].sum() > 0.8)
     True
     """
-    check_writable(adata, key_added)
+    PUSH.claim(adata, key_added)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
@@ -102,7 +101,7 @@ def push(
     masses = tied.lineage.descendants(start, source, target, progress=progress)
     record = _record(tied, masses, source, cells, seed)
     adata = annotated(adata, copy)
-    _write(adata, tied, record, masses, key_added)
+    _write(PUSH, adata, tied, record, masses, key_added)
     return adata if copy else None
 
 
@@ -173,7 +172,7 @@ def pull(
     >>> bool(adata.obs.loc[first & (adata.obs["arm"] == "up"), "pull"].sum() > 0.8)
     True
     """
-    check_writable(adata, key_added)
+    PULL.claim(adata, key_added)
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
@@ -182,7 +181,7 @@ def pull(
     masses = tied.lineage.ancestors(start, source, target, progress=progress)
     record = _record(tied, masses, source, cells, seed)
     adata = annotated(adata, copy)
-    _write(adata, tied, record, masses, key_added)
+    _write(PULL, adata, tied, record, masses, key_added)
     return adata if copy else None
 
 
@@ -209,7 +208,7 @@ def _record(
     params = {
         "source": float(source),
         "target": times[-1],
-        "couplings": tied.source,
+        "couplings": tied.name,
         "time_key": tied.time_key,
         "columns": np.array([column for column, _ in chosen], dtype=object),
         "values": np.array([value for _, value in chosen], dtype=object),
@@ -219,8 +218,14 @@ def _record(
 
 
 def _write(
-    adata: AnnData, tied: Tied, record: dict[str, Any], masses: Sequence[Tensor], key: str
+    result: Result,
+    adata: AnnData,
+    tied: Tied,
+    record: dict[str, Any],
+    masses: Sequence[Tensor],
+    key: str,
 ) -> None:
     first = tied.lineage.index(record["params"]["source"])
     shares = {first + k: mass / mass.sum() for k, mass in enumerate(masses)}
-    write_columns(adata, record, key, {key: tied.column(adata.n_obs, shares, None)})
+    columns = {key: tied.column(adata.n_obs, shares, None)}
+    result.write(adata, key, record, columns, source=tied.source)

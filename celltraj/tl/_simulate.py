@@ -13,12 +13,12 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     cells_at,
-    check_dimension,
     options_record,
-    read_representation,
+    read_space,
     read_times,
     sample_record,
 )
+from celltraj._anndata.results import SIMULATE
 from celltraj.models import Bridge, FlowMatching, Midpoint, Process, SdeSolver, Trajectories
 
 logger = logging.getLogger("celltraj")
@@ -117,8 +117,7 @@ def simulate(
     grid = _time_grid(start, stop, n_times)
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
-    name, x = read_representation(adata, use_rep)
-    check_dimension(process, x.shape[1], name)
+    name, x = read_space(adata, process, use_rep)
     candidates = _cells_at_start(adata, start, time_key)
     rng = np.random.default_rng(seed)
     n = len(candidates) if n_cells is None else n_cells
@@ -152,7 +151,7 @@ def simulate(
     }
     record = sample_record(params, seed) | {"n_evaluations": path.n_evaluations}
     states = path.x.reshape(-1, x.shape[1]).numpy()
-    return cells_at(adata.var_names, name, states, obs, ("simulate", record))
+    return cells_at(adata.var_names, name, states, obs, ("simulate", SIMULATE.made(record, [])))
 
 
 def _observations(

@@ -12,13 +12,12 @@ from tqdm.auto import tqdm
 from celltraj._anndata import (
     Tied,
     annotated,
-    check_writable,
     memberships,
     read_groups,
     read_lineage,
     sample_record,
-    write_record,
 )
+from celltraj._anndata.results import TRANSITIONS
 from celltraj.models import Process, joint_masses
 
 
@@ -92,7 +91,7 @@ def transitions(
     >>> ct.get.transitions(adata).shape
     (2, 2)
     """
-    check_writable(adata, key_added)
+    TRANSITIONS.claim(adata, key_added)
     if (source is None) != (target is None):
         raise ValueError(
             f"source={source} and target={target}: pass both, or neither for all neighbouring times"
@@ -111,11 +110,12 @@ def transitions(
         "groupby": groupby,
         "source": source,
         "target": target,
-        "couplings": tied.source,
+        "couplings": tied.name,
         "time_key": tied.time_key,
     }
     adata = annotated(adata, copy)
-    write_record(adata, sample_record(params, seed) | {"table": table.rename(index=str)}, key_added)
+    record = sample_record(params, seed) | {"table": table.rename(index=str)}
+    TRANSITIONS.write(adata, key_added, record, source=tied.source)
     return adata if copy else None
 
 

@@ -11,16 +11,15 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     annotated,
-    check_dimension,
-    check_writable,
     find_representation,
     read_representation,
+    read_space,
     read_times,
     sample_record,
-    write_record,
 )
-from celltraj._anndata.keys import VELOCITY
-from celltraj.models import Bridge, FlowMatching, Process
+from celltraj._anndata.results import VELOCITY
+from celltraj._anndata.source import Source
+from celltraj.models import Bridge, Process
 from celltraj.models._projected_velocity import mean_velocity, projected_velocity
 
 logger = logging.getLogger("celltraj")
@@ -36,7 +35,7 @@ def velocity(
     use_rep: str | None = None,
     basis: str | None = None,
     n_neighbors: int = 30,
-    key_added: str | None = None,
+    key_added: str = "velocity",
     copy: bool = False,
     seed: int = 0,
     progress: bool = True,
@@ -69,7 +68,7 @@ def velocity(
     n_neighbors
         Neighbours in ``use_rep``, of all times, that the projection looks at.
     key_added
-        Name of the velocity; by default ``"bridge"``, ``"flow"``, or ``"process"`` of another one.
+        Name of the velocity, as scVelo's ``vkey``.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
@@ -79,10 +78,10 @@ def velocity(
 
     Returns
     -------
-    Nothing, with ``copy=True`` the annotated copy. Written: ``obsm["X_{key}_velocity"]``
-    (``(n_obs, d)``, float32, [x]/[t]); with a ``basis`` also ``obsm["velocity_{basis}"]``
-    (``(n_obs, e)``, float32, in units of the embedding per [t]); ``uns["celltraj"]["velocity"]``
-    (params, version, seed).
+    Nothing, with ``copy=True`` the annotated copy. Written: ``obsm[key_added]`` (``(n_obs, d)``,
+    float32, [x]/[t]); with a ``basis`` also ``obsm["{key_added}_{basis}"]`` (``(n_obs, e)``,
+    float32, in units of the embedding per [t]); ``uns["celltraj"][key_added]`` (params, version,
+    seed).
 
     Raises
     ------
@@ -106,11 +105,10 @@ def velocity(
     >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
     True
     """
-    name, x = read_representation(adata, use_rep)
-    check_dimension(process, x.shape[1], name)
-    key = key_added or _default_key(process)
-    check_writable(adata, key)
+    name, x = read_space(adata, process, use_rep)
     place = None if basis is None else _embedding_name(adata, basis)
+    short = {} if place is None else {"basis": place.removeprefix("X_")}
+    VELOCITY.claim(adata, key_added, **short)
     times = read_times(adata, time_key) if time is None else np.full(len(x), float(time))
     _warn_of_outside(process, times)
     moving = _at_their_times(process, x, times, progress=progress)
@@ -121,11 +119,10 @@ def velocity(
         "use_rep": name,
         "basis": place,
         "n_neighbors": n_neighbors if place not in (None, name) else None,
-        "key_added": key,
     }
-    found = {VELOCITY.at(key=key)[0]: moving}
+    found = {key_added: moving}
     if place is not None:
-        found[f"velocity_{place.removeprefix('X_')}"] = (
+        found[f"{key_added}_{short['basis']}"] = (
             moving
             if place == name
             else projected_velocity(
@@ -136,17 +133,11 @@ def velocity(
                 progress=progress,
             )
         )
+    source = Source.of(adata, time_key if time is None else None, name)
     adata = annotated(adata, copy)
-    for slot, values in found.items():
-        adata.obsm[slot] = values.astype(np.float32)
-        logger.info("wrote adata.obsm[%r]", slot)
-    write_record(adata, sample_record(params, seed), _KEY)
+    columns = {slot: values.astype(np.float32) for slot, values in found.items()}
+    VELOCITY.write(adata, key_added, sample_record(params, seed), columns, source=source)
     return adata if copy else None
-
-
-def _default_key(process: Process) -> str:
-    kinds = {"bridge": Bridge, "flow": FlowMatching}
-    return next((key for key, kind in kinds.items() if isinstance(process, kind)), "process")
 
 
 def _embedding_name(adata: AnnData, basis: str) -> str:

@@ -1,0 +1,218 @@
+"""Check the arguments of public functions against their signatures, before any work.
+
+One mechanism for all of them: a signature says what an argument may be, and a table what a name
+means wherever it occurs. Own code, because the libraries that check types look at one random item
+of a sequence, or refuse a user's class for the names of its arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+P, R = ParamSpec("P"), TypeVar("R")
+_MOST = 2**31  # no count is as large, and one that is would end in memory that nobody has
+_SHOWN = 60  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Say what the values of a parameter have in common wherever it occurs.
+
+    Parameters
+    ----------
+    text
+        What must hold, to stand after "must be".
+    holds
+        Whether it does.
+    """
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+_RULES = {
+    "seed": Rule("an integer from 0 to 2^63 - 1", lambda v: 0 <= v < 2**63),
+    "n_jobs": Rule(
+        "a number of processes, or -1 for all cores", lambda v: v == -1 or 0 < v < 2**12
+    ),
+    "confidence": Rule("in (0, 1)", lambda v: 0 < v < 1),
+}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Return ``function`` that refuses arguments which its signature does not allow.
+
+    Raises
+    ------
+    TypeError
+        An argument is of another type, or there is none of that name.
+    ValueError
+        It is of this type but out of range: an empty text, a number that is not finite.
+
+    Examples
+    --------
+    >>> from celltraj._checks import checked
+    >>> @checked
+    ... def draw(n: int, *, seed: int = 0) -> int:
+    ...     return n
+    >>> draw(3, seed="x")
+    Traceback (most recent call last):
+        ...
+    TypeError: seed must be int; found 'x' (str)
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = _bound(function.__qualname__, signature, args, kwargs)
+        hints = _hints(function)
+        for name, value in given.items():
+            check_argument(name, value, hints.get(name, Any), signature.parameters[name].annotation)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def check_argument(name: str, value: object, hint: Any, shown: object) -> None:
+    """Raise where one argument is not what its annotation says.
+
+    Parameters
+    ----------
+    name, value
+        The argument.
+    hint
+        Its annotation, resolved.
+    shown
+        The annotation as it is written.
+
+    Raises
+    ------
+    TypeError
+        It is of another type.
+    ValueError
+        It is of this type but empty, not finite or out of range.
+    """
+    if isinstance(value, type) and not fits(value, hint):
+        raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
+    if not fits(value, hint):
+        raise TypeError(f"{name} must be {_words(shown)}; found {_brief(value)}")
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"{name} is empty; give it a value, or leave {name}= out")
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        _check_number(name, value)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Return whether a value is what an annotation asks, every item of a sequence included."""
+    if hint is Any or isinstance(hint, TypeVar):
+        return True
+    if hint is None or hint is types.NoneType:
+        return value is None
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in inner)
+    if hint in _NUMBERS:
+        # a truth value is no number, although Python counts it as one
+        is_truth = isinstance(value, bool | np.bool_)
+        return is_truth if hint is bool else isinstance(value, _NUMBERS[hint]) and not is_truth
+    if origin is None:
+        return _is_instance(value, hint)
+    return _holds(value, origin, inner)
+
+
+_NUMBERS: dict[Any, Any] = {bool: bool, int: Integral, float: Real}
+
+
+def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
+    """Return whether a container is of this kind, and so is all that it holds."""
+    if origin is Callable or (issubclass(origin, Callable) and not issubclass(origin, Sequence)):
+        return callable(value)
+    if issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            return False
+        return all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
+    items = _items(value)
+    if items is None:
+        return False
+    if origin is tuple and Ellipsis not in inner:
+        return len(items) == len(inner) and all(map(fits, items, inner))
+    return all(fits(one, inner[0]) for one in items)
+
+
+def _items(value: Any) -> list[Any] | None:
+    """Return what a sequence holds; a text is none, arrays and columns are."""
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    if isinstance(value, Sequence):
+        return list(value)
+    shape = getattr(value, "shape", None)
+    return list(value) if isinstance(shape, tuple) and len(shape) >= 1 else None
+
+
+def _is_instance(value: Any, hint: Any) -> bool:
+    try:
+        return isinstance(value, hint)
+    except TypeError:  # a protocol that is not meant to be asked
+        return True
+
+
+def _check_number(name: str, value: Real) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite; found {value}")
+    rule = _RULES.get(name)
+    if rule is not None and not rule.holds(value):
+        raise ValueError(f"{name} must be {rule.text}; found {_brief(value)}")
+    if rule is None and isinstance(value, Integral) and abs(value) >= _MOST:
+        raise ValueError(f"{name} must be less than 2^31; found {_brief(value)}")
+
+
+def _bound(
+    function: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments by name."""
+    known = list(signature.parameters)
+    for name in kwargs:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}=?" if near else f"; it takes {', '.join(known)}"
+            raise TypeError(f"{function} takes no argument {name!r}{hint}")
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise TypeError(f"{function}: {error}; it takes {', '.join(known)}") from None
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function)
+
+
+def _words(annotation: object) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+
+
+def _brief(value: object) -> str:
+    """Return a value and its type, in a few letters."""
+    kind = type(value).__name__
+    if getattr(value, "shape", ()) or len(text := _text(value)) > _SHOWN:
+        return f"{kind} of shape {value.shape}" if hasattr(value, "shape") else kind
+    return f"{text} ({kind})"
+
+
+def _text(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # whatever a foreign object raises, its type is said
+        return "?" * (_SHOWN + 1)
