@@ -19,7 +19,8 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 _MOST = 2**31  # no count is as large, and one that is would end in memory that nobody has
 _SHOWN = 60  # characters of a value in a message
 
@@ -40,7 +41,7 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-_RULES = {
+_RULES: dict[str, Rule] = {
     "seed": Rule("an integer from 0 to 2^63 - 1", lambda v: 0 <= v < 2**63),
     "n_jobs": Rule(
         "a number of processes, or -1 for all cores", lambda v: v == -1 or 0 < v < 2**12
@@ -137,7 +138,7 @@ _NUMBERS: dict[Any, Any] = {bool: bool, int: Integral, float: Real}
 
 def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
     """Return whether a container is of this kind, and so is all that it holds."""
-    if origin is Callable or (issubclass(origin, Callable) and not issubclass(origin, Sequence)):
+    if origin is Callable:
         return callable(value)
     if issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
@@ -168,13 +169,13 @@ def _is_instance(value: Any, hint: Any) -> bool:
         return True
 
 
-def _check_number(name: str, value: Real) -> None:
+def _check_number(name: str, value: Any) -> None:
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite; found {value}")
     rule = _RULES.get(name)
     if rule is not None and not rule.holds(value):
         raise ValueError(f"{name} must be {rule.text}; found {_brief(value)}")
-    if rule is None and isinstance(value, Integral) and abs(value) >= _MOST:
+    if rule is None and isinstance(value, Integral) and abs(int(value)) >= _MOST:
         raise ValueError(f"{name} must be less than 2^31; found {_brief(value)}")
 
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from celltraj._anndata import find_representation, read_snapshots, read_times
 from celltraj._errors import ConvergenceError, DataWarning, RefinementError
 from celltraj.models import Bridge, simulate
+from celltraj.tl._silent import silent
 
 _FEW = 2  # fits that an interval can be read from at all
 
@@ -120,7 +121,7 @@ def bootstrap(
     def quantities(data: AnnData, draw: int) -> pd.Series | None:
         return _quantities(fit, data, time_key, use_rep, forecast, seed + draw)
 
-    estimate = quantities(slim, 0)
+    estimate = quantities(slim.copy(), 0)
     if estimate is None:
         raise ValueError("the fit to all cells failed; run fit(adata) by itself to see why")
     draws = (
@@ -211,7 +212,7 @@ def _quantities(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # a resampled cell is a copy by intent
         try:
-            bridge = fit(adata, time_key=time_key, use_rep=use_rep, seed=seed)
+            bridge = silent(fit)(adata, time_key=time_key, use_rep=use_rep, seed=seed)
             return _read_off(bridge, forecast, seed)
         except (ConvergenceError, RefinementError):
             return None

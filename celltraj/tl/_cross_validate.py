@@ -19,6 +19,7 @@ from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Process
 from celltraj.models._holdout import TRIVIAL, exact_plans, predict, trivial_predictions
+from celltraj.tl._silent import silent
 
 Time = float | np.number
 Entry = Time | tuple[Time, ...]
@@ -103,6 +104,8 @@ def cross_validate(
     """
     fits = fit if isinstance(fit, Mapping) else {"bridge": fit}
     _check_names(fits, select)
+    # bars of the fits stand below that of the times, unless all are silenced
+    fits = dict(fits) if progress else {name: silent(one) for name, one in fits.items()}
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     folds = _Folds(adata, whole, fits, time_key, use_rep, seed)
     rows = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUT
 from celltraj.tl._fit_response import fit_response
 from celltraj.tl._response_folds import LEAVE_OUT, response_folds
 from celltraj.tl._response_judge import Fit, Judge, Row
+from celltraj.tl._silent import silent
 
 _COLUMNS = ("left_out", "population", "condition", "method", "metric", "value")
 
@@ -153,6 +153,7 @@ def cross_validate_response(
         "dose_key": dose_key,
     }
     given = {name: value for name, value in arguments.items() if value is not None}
+    fits = {name: silent(one) for name, one in fits.items()}
     judge = Judge(adata, samples, types, fits, given, prepare, use_rep, n_cells, seed)
     rows: list[Row] = []
     for fold in tqdm(folds, desc="left out", disable=not progress):
@@ -162,14 +163,11 @@ def cross_validate_response(
 
 def _named_fits(fit: Fit | Mapping[str, Fit] | None) -> Mapping[str, Fit]:
     """Return the fits by name, once no name is that of another row."""
-    fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
+    fits = fit if isinstance(fit, Mapping) else {"response": fit or fit_response}
     always = {FLOOR, TRUTH, *BASELINES}
     if taken := [name for name in fits if name in always or name.endswith(SHUFFLED)]:
         raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
     return fits
-
-
-_quiet_fit = partial(fit_response, progress=False)
 
 
 def _labels(column: pd.Series) -> np.ndarray:

@@ -49,9 +49,10 @@ def fates(
         Cells of all times.
     model
         A fitted bridge, whose couplings are used; or a flow, a bridge of other cells or any
-        process, which is simulated from snapshot to snapshot. Several of them, of other seeds or
-        fitted to resampled cells or samples, give intervals.
-        By default the couplings in ``adata``.
+        process, which is simulated from snapshot to snapshot. Several of them, fitted to resampled
+        cells or samples or flows of other seeds, give an interval of the fit, not of the truth:
+        how far fits differ, and not how far they all may be off. By default the couplings in
+        ``adata``.
     groupby
         Column of ``obs`` with the groups that count as fates; cells without one are left out.
     at
@@ -86,7 +87,7 @@ def fates(
         There are no couplings, or no such column.
     ValueError
         No cells at ``at``, or none of them in a group; ``at`` is the first time; a ``confidence``
-        outside (0, 1).
+        outside (0, 1); several models with the same fates; couplings of other cells than these.
 
     Examples
     --------
@@ -117,6 +118,7 @@ def fates(
     names = groups.cat.categories.to_numpy(dtype=object)[members.any(0).numpy()]
     members = members[:, members.any(0)]
     shares = [one.lineage.fates(members, at, progress=progress) for one in lineages]
+    _check_spread(shares)
     params = {
         "groupby": groupby,
         "at": float(at),
@@ -128,6 +130,28 @@ def fates(
     adata = annotated(adata, copy)
     _write(adata, tied, shares, sample_record(params, seed) | {"names": names}, key_added)
     return adata if copy else None
+
+
+def _check_spread(shares: Sequence[tuple[Tensor, ...]]) -> None:
+    """Raise where several models are one and the same, so that an interval would have no width.
+
+    Raises
+    ------
+    ValueError
+        All have the same fates, to the last digit.
+    """
+    first, *others = shares
+    same = [
+        all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(first, one, strict=True))
+        for one in others
+    ]
+    if others and all(same):
+        raise ValueError(
+            f"the {len(shares)} models have the same fates to the last digit, and an interval over "
+            "them no width: no seed touches the couplings of a bridge. Fit models to resampled "
+            "cells or samples, or flows of several seeds, or pass one model for fates without "
+            "an interval"
+        )
 
 
 def _labels(tied: Tied, groups: pd.Series, at: float) -> Tensor:

@@ -235,11 +235,12 @@ def fit_bridge(
     warn_of_view(adata)
     BRIDGE.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
     logger.info(
-        "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on cpu, %.1f s",
+        "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on %s, %.1f s",
         len(snapshots.times),
         fitted.sigma,
         origin,
         [round(c.epsilon, 6) for c in bridge.couplings],
+        "gpu" if isinstance(drift, NeuralDrift) and drift.trainer.is_on_gpu else "cpu",
         time.perf_counter() - start,
     )
     return (bridge, adata) if copy else bridge
