@@ -7,16 +7,10 @@ moment leaves what stood there before or the new file, never a mixture.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import re
-import secrets
-import socket
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from celltraj.models._scratch import beside, remove_leftovers
+
 _KEY = "celltraj"  # a single entry of the header: of several, safetensors shuffles the order
 _RECORD = {"kind": str, "format": int, "facts": dict, "digest": str}
 _SIZES = 2**60  # elements of a tensor; a header may claim anything
-_DAY = 86_400.0  # seconds after which what another machine left is no longer being written
-_LEFT = re.compile(r"\.(?P<pid>\d{1,9})(@(?P<host>.*)\.[0-9a-f]{8})?-")
-_writing: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -75,11 +68,14 @@ def write_file(path: Path, content: Content) -> None:
     header = {_KEY: _text(record | {"digest": digest_of(content)})}
     _make_folder(path.parent)
     remove_leftovers(path)
-    with _beside(path) as scratch:
+    with beside(path) as scratch:
+        scratch.touch(exist_ok=False)
+        mode = scratch.stat().st_mode  # as every new file; safetensors would hide it from others
         try:
             save_file(content.tensors, scratch, metadata=header)
         except SafetensorError as error:
             raise OSError(f"cannot write {path} ({error}); what stood there still does") from error
+        scratch.chmod(mode)
         _flush(scratch)
         _check_written(path, scratch, content)
         scratch.replace(path)
@@ -186,55 +182,6 @@ def digest_of(content: Content) -> str:
         total.update(_text([name, str(value.dtype), list(value.shape)]).encode())
         total.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what processes that are dead left of writing ``path``."""
-    for left in path.parent.glob(f".*-{path.name}"):
-        if _is_abandoned(left):
-            left.unlink(missing_ok=True)
-
-
-def _is_abandoned(left: Path) -> bool:
-    match = _LEFT.match(left.name)
-    if match is None or left in _writing:
-        return False
-    if match["host"] not in (None, _host()):
-        # another machine that shares the disk: its processes cannot be seen from here
-        with contextlib.suppress(FileNotFoundError):
-            return time.time() - left.stat().st_mtime > _DAY
-    pid = int(match["pid"])
-    # a name of this process that it is not writing is of a dead one that had the same number
-    return pid == os.getpid() or not _is_alive(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":  # elsewhere the question itself would end the process
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # of another user
-    return True
-
-
-def _host() -> str:
-    return socket.gethostname().replace("/", "_")
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Yield a name beside ``path`` that no other process and no other thread has."""
-    name = f".{os.getpid()}@{_host()}.{secrets.token_hex(4)}-{path.name}"
-    scratch = path.with_name(name)
-    _writing.add(scratch)
-    try:
-        yield scratch
-    finally:
-        scratch.unlink(missing_ok=True)
-        _writing.discard(scratch)
 
 
 def _make_folder(folder: Path) -> None:
