@@ -27,6 +27,7 @@ from celltraj.models._paths import pinned_points
 from celltraj.models._plug_in import PlugInDrift, PlugInField
 from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.models._representation import Representation
+from celltraj.models._save import save_bridge
 from celltraj.models._simulate import simulate
 from celltraj.models.solvers import Midpoint
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
@@ -195,10 +196,18 @@ class Bridge:
         return self.field.backward_drift(t, x) if at_end else self.drift(t, x)
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write the bridge to ``directory`` (safetensors and JSON); ``ct.load`` reads it."""
-        from celltraj.models._save import save
+        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
-        save(self, directory)
+        The file is replaced as a whole: whoever is interrupted leaves the model of before.
+
+        Raises
+        ------
+        OSError
+            It cannot be written there; what stood there still does.
+        TypeError
+            A part of the model is code of yours, which no file can hold without pickle.
+        """
+        save_bridge(self, directory)
 
     def sample(self, time: float, n: int, *, generator: torch.Generator) -> Cells:
         """Draw ``n`` cells ``(n, d)`` of the bridge's marginal at ``time``, without simulation.

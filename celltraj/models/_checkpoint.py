@@ -1,13 +1,14 @@
 """Write the state of a training to one file, and go on from it; no pickle.
 
-One file, with all that is not a tensor as JSON in its header, is replaced as a whole: a training
-killed at any moment leaves either the checkpoint before or the one after, never a mixture.
+The file is replaced as a whole, see :mod:`celltraj.models._files`: a training killed at any moment
+leaves either the checkpoint before or the one after, never a mixture.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from celltraj._snapshots import Snapshots
+from celltraj.models._facts import facts_as
+from celltraj.models._files import Content, header_of, mapped, parsed, read_file, write_file
 
-_FORMAT = 1
+_FORMAT = 2
+_KIND = "training"
 _FILE = "training.safetensors"
 _DIGITS = 16  # of a digest, enough to tell two trainings apart
+logger = logging.getLogger("celltraj")
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,22 @@ class Checkpoint:
         return {k[len(prefix) :]: v for k, v in self.tensors.items() if k.startswith(prefix)}
 
 
+@dataclass(frozen=True)
+class _Held:
+    facts: dict[str, Any]
+    state: dict[str, Any]
+
+
 def write_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint in ``folder``, all at once."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # named after the process: two of them that share a folder do not write into each other's file
-    scratch = folder / f".{os.getpid()}-{_FILE}"
-    header = {
-        "format": str(_FORMAT),
-        "facts": json.dumps(checkpoint.facts),
-        "state": json.dumps(checkpoint.state),
-    }
-    tensors = {name: v.detach().cpu().contiguous() for name, v in checkpoint.tensors.items()}
-    try:
-        save_file(tensors, scratch, metadata=header)
-        scratch.replace(folder / _FILE)
-    finally:
-        scratch.unlink(missing_ok=True)
+    """Replace the checkpoint in ``folder``, all at once.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the one before still stands.
+    """
+    facts = {"facts": checkpoint.facts, "state": checkpoint.state}
+    write_file(Path(folder) / _FILE, Content(_KIND, _FORMAT, facts, checkpoint.tensors))
 
 
 def read_checkpoint(folder: str | os.PathLike, facts: Mapping[str, Any]) -> Checkpoint | None:
@@ -89,23 +91,28 @@ def read_checkpoint(folder: str | os.PathLike, facts: Mapping[str, Any]) -> Chec
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"cannot read the checkpoint {path} ({error}); remove it") from error
-    if header.get("format") != str(_FORMAT):
+        content = _content(path)
+        held = facts_as(_Held, content.facts, "the checkpoint")
+    except ValueError as error:
         raise ValueError(
-            f"{path} has format {header.get('format')}, {_FORMAT} expected; remove it, or use the "
-            "celltraj that wrote it"
-        )
-    found = json.loads(header["facts"])
-    if lines := _differences(found, json.loads(json.dumps(facts))):
+            f"cannot read the checkpoint: {error}; remove it, or use the celltraj that wrote it"
+        ) from error
+    if lines := _differences(held.facts, json.loads(json.dumps(facts))):
         raise ValueError(
             f"the checkpoint {path} is of another training: {'; '.join(lines)}. Pass what was "
             "passed then, or do without resume to start afresh"
         )
-    return Checkpoint(found, json.loads(header["state"]), tensors)
+    return Checkpoint(held.facts, held.state, content.tensors)
+
+
+def _content(path: Path) -> Content:
+    """Return what is in the file; format 1 had no digest."""
+    header = header_of(path)
+    if header.get("format") != "1":
+        return read_file(path, formats=(_FORMAT,))
+    facts = {key: parsed(header.get(key, "")) for key in ("facts", "state")}
+    logger.warning("%s is of the older format 1 and has no digest of what is in it", path)
+    return Content(_KIND, 1, facts, mapped(path))
 
 
 def remove_checkpoint(folder: str | os.PathLike) -> None:
@@ -210,14 +217,14 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
         return [line for k in keys for line in _differences(before.get(k), now.get(k), inner[k])]
     if before == now:
         return []
-    if name == "variables":
+    if name == "variables" and isinstance(before, list):
         return [_other_names(before, now)]
     return [f"{name} was {before}, is {now}"]
 
 
 def _other_names(before: Sequence[str], now: Sequence[str]) -> str:
-    gone = [one for one in before if one not in set(now)]
-    new = [one for one in now if one not in set(before)]
+    gone = [one for one in before if one not in now]
+    new = [one for one in now if one not in before]
     if not gone and not new:
         return f"variables were in the order {list(before)}, are in {list(now)}"
     return f"variables {gone} are missing, {new} are new"

@@ -29,6 +29,7 @@ from celltraj._typing import Cells, Column, Earlier
 from celltraj.models._flow_losses import Motion
 from celltraj.models._masses import Growth
 from celltraj.models._representation import Representation
+from celltraj.models._save import save_flow
 from celltraj.models.interpolants import Interpolant, gap_of
 from celltraj.models.networks import TwoHeads
 
@@ -172,7 +173,15 @@ class FlowMatching:
         return replace(self, noise=noise)
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write the flow to ``directory`` (safetensors and JSON); ``ct.load`` reads it."""
-        from celltraj.models._save import save_flow
+        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
+        The file is replaced as a whole: whoever is interrupted leaves the model of before.
+
+        Raises
+        ------
+        OSError
+            It cannot be written there; what stood there still does.
+        TypeError
+            A part of the model is code of yours, which no file can hold without pickle.
+        """
         save_flow(self, directory)

@@ -35,7 +35,7 @@ from celltraj.ot import Transport, systematic
 
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets
 NEIGHBOURS = 3
-_NODES = 33  # of s at which Z is computed
+N_NODES = 33  # of s at which Z is computed
 _MOST = 5.0  # of |log r| and |log q|: a cell that sends 1/150 of its share or less counts as that
 _DRAWN = 4  # pairs drawn for each that is kept by its mass
 _ROWS = 1000  # cells whose distances to all others are held at once
@@ -69,8 +69,8 @@ class Growth:
         k = int(gap_of(self.times, torch.tensor(t, dtype=self.times.dtype)))
         length = float(self.times[k + 1] - self.times[k])
         s = min(max((t - float(self.times[k])) / length, 0.0), 1.0)
-        node = min(int(s * (_NODES - 1)), _NODES - 2)
-        share = s * (_NODES - 1) - node
+        node = min(int(s * (N_NODES - 1)), N_NODES - 2)
+        share = s * (N_NODES - 1) - node
         drift = torch.lerp(self.drift[k, node], self.drift[k, node + 1], share)
         sent, met = (
             v.clamp(*bounds) for v, bounds in zip((sent, met), self.bounds[k].tolist(), strict=True)
@@ -142,7 +142,7 @@ class Masses:
     @cached_property
     def rate(self) -> Growth:
         """Return how mass grows along paths."""
-        at = np.linspace(0, 1, _NODES)
+        at = np.linspace(0, 1, N_NODES)
         drift = torch.from_numpy(np.stack([curve(at, 1) for curve in self.curves]))
         bounds = torch.tensor(
             [[_range(r), _range(q)] for r, q in zip(self.sent, self.met, strict=True)]
@@ -153,7 +153,7 @@ class Masses:
     @cached_property
     def curves(self) -> tuple[CubicSpline, ...]:
         """Return ``log Z`` of every gap as a function of ``s``."""
-        nodes = np.linspace(0, 1, _NODES)
+        nodes = np.linspace(0, 1, N_NODES)
         return tuple(CubicSpline(nodes, values) for values in self.totals)
 
 
@@ -202,7 +202,7 @@ def departing(weights: np.ndarray, sent: np.ndarray) -> np.ndarray:
 
 def _log_totals(one: Transport, start: np.ndarray, sent: np.ndarray, met: np.ndarray) -> np.ndarray:
     """Return ``log sum_ij start_i r_i^phi (P_ij / sum_j P_ij) q_j^psi`` at the nodes of ``s``."""
-    nodes = np.linspace(0, 1, _NODES)
+    nodes = np.linspace(0, 1, N_NODES)
     # cells that send or meet nothing have no entry in the plan
     sent, met = (np.where(np.isfinite(v), v, 0.0) for v in (sent, met))
     row = one.row_mass.numpy()

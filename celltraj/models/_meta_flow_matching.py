@@ -22,6 +22,7 @@ from celltraj.models._projection import Projection
 from celltraj.models._response_process import ResponseProcess
 from celltraj.models._response_support import ResponseSource, Support
 from celltraj.models._response_training import MetaNetwork
+from celltraj.models._save import save_response
 from celltraj.models._simulate import simulate
 from celltraj.models.encoders import PopulationEncoder
 from celltraj.models.interpolants import Interpolant
@@ -282,7 +283,15 @@ class MetaFlowMatching:
         return replace(self, coder=self.coder.with_features(features))
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write the model to ``directory`` (safetensors and JSON); ``ct.load`` reads it."""
-        from celltraj.models._save import save_response
+        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
+        The file is replaced as a whole: whoever is interrupted leaves the model of before.
+
+        Raises
+        ------
+        OSError
+            It cannot be written there; what stood there still does.
+        TypeError
+            A part of the model is code of yours, which no file can hold without pickle.
+        """
         save_response(self, directory)

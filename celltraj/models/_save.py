@@ -1,68 +1,67 @@
-"""Write and read fitted models as safetensors and JSON; no pickle."""
+"""Take fitted models apart, and write each to one file of its folder; no pickle.
+
+A folder holds ``model.safetensors``. Up to format 5 it held two files, a JSON named after the kind
+of model and ``tensors.safetensors``: those that stood there before are removed, but only once the
+new file is in its place, and whoever reads prefers that one.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from celltraj._snapshots import Snapshots
-from celltraj.models._bridge import Bridge, Round
-from celltraj.models._condition import ConditionCoder, Covariate
-from celltraj.models._flow import gap_flow
-from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._masses import Growth, Masses
-from celltraj.models._meta_flow_matching import MetaFlowMatching
+from celltraj.models._files import Content, parsed, write_file
+from celltraj.models._masses import Masses
 from celltraj.models._neural import NeuralField
-from celltraj.models._plug_in import PlugInField
-from celltraj.models._process import Reference
-from celltraj.models._projection import Projection
-from celltraj.models._response_support import ResponseSource, Support
-from celltraj.models._response_training import MetaNetwork
-from celltraj.models.encoders import pack_encoder, unpack_encoder
-from celltraj.models.interpolants._pack import pack_interpolant, unpack_interpolant
-from celltraj.models.networks import FieldSizes, ResponseField, TwoHeads
-from celltraj.models.references import pack_reference, unpack_reference
-from celltraj.ot import Cost, Coupling, Effort
+from celltraj.models.encoders import pack_encoder
+from celltraj.models.interpolants._pack import pack_interpolant
+from celltraj.models.references import pack_reference
 
-_FORMAT = 5
-_POTENTIALS = ("f", "g", "row_mass", "column_mass")
+if TYPE_CHECKING:  # models write themselves by this file
+    from celltraj.models._bridge import Bridge, Round
+    from celltraj.models._flow_matching import FlowMatching
+    from celltraj.models._meta_flow_matching import MetaFlowMatching
+
+FORMAT = 6
+FILE = "model.safetensors"
+OLD_FILES = ("bridge.json", "flow.json", "response.json")
+OLD_TENSORS = "tensors.safetensors"
+POTENTIALS = ("f", "g", "row_mass", "column_mass")
+_MOST_JSON = 100_000_000  # bytes, as of a header of safetensors
 _FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
 
 
-def save(bridge: Bridge, directory: str | os.PathLike) -> None:
-    """Write ``bridge`` to ``directory``: ``tensors.safetensors`` and ``bridge.json``."""
-    tensors = {}
+def save_bridge(bridge: Bridge, directory: str | os.PathLike) -> None:
+    """Write ``bridge`` to ``model.safetensors`` in ``directory``."""
+    tensors: dict[str, Tensor] = {}
     clouds = zip(bridge.snapshots.x, bridge.snapshots.weights, strict=True)
     for k, (x, weights) in enumerate(clouds):
-        tensors[f"x.{k}"], tensors[f"weights.{k}"] = x.contiguous(), weights.contiguous()
+        tensors |= {f"x.{k}": x, f"weights.{k}": weights}
     tensors |= {f"growth.{k}": rates for k, rates in enumerate(bridge.snapshots.growth)}
     for k, coupling in enumerate(bridge.couplings):
-        tensors |= {f"{name}.{k}": getattr(coupling, name) for name in _POTENTIALS}
+        tensors |= {f"{name}.{k}": getattr(coupling, name) for name in POTENTIALS}
     name, options, state = pack_reference(bridge.reference)
-    tensors |= {f"reference.{key}": value.contiguous() for key, value in state.items()}
+    tensors |= _named({"reference": state})
     if bridge.masses is not None:
         tensors |= _packed_masses(bridge.masses)
     width: int | None = None
     history: tuple[float, ...] = ()
     if isinstance(bridge.field, NeuralField):
         width, history = bridge.field.width, bridge.field.history
-        tensors |= {f"field.{name}": v for name, v in bridge.field.state_dict().items()}
+        tensors |= _named({"field": bridge.field.state_dict()})
     facts = {
-        "format": _FORMAT,
         "times": bridge.snapshots.times,
         "sizes": bridge.snapshots.sizes,
         "reference": {"name": name, "options": options},
-        "rounds": [asdict(one) for one in bridge.rounds],
+        "rounds": [_packed_round(one) for one in bridge.rounds],
         "width": width,
         "history": history,
         "couplings": [
@@ -70,14 +69,13 @@ def save(bridge: Bridge, directory: str | os.PathLike) -> None:
             for c in bridge.couplings
         ],
     }
-    _write(Path(directory), tensors, "bridge.json", facts)
+    _write(directory, "bridge", facts, tensors)
 
 
 def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
-    """Write ``flow`` to ``directory``: ``tensors.safetensors`` and ``flow.json``."""
+    """Write ``flow`` to ``model.safetensors`` in ``directory``."""
     interpolant, tensors = pack_interpolant(flow.interpolant)
     facts = {
-        "format": _FORMAT,
         "times": flow.times,
         "interpolant": interpolant,
         "width": flow.heads.net[0].out_features,
@@ -90,15 +88,14 @@ def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
     }
     if flow.mass is not None:
         parts["mass"] = vars(flow.mass)
-    _write(Path(directory), _named(parts) | {"box": flow.box}, "flow.json", facts)
+    _write(directory, "flow", facts, _named(parts) | {"box": flow.box})
 
 
 def save_response(model: MetaFlowMatching, directory: str | os.PathLike) -> None:
-    """Write ``model`` to ``directory``: ``tensors.safetensors`` and ``response.json``."""
+    """Write ``model`` to ``model.safetensors`` in ``directory``."""
     interpolant, tensors = pack_interpolant(model.interpolant)
     coder, support, projection = model.coder, model.support, model.projection
     facts = {
-        "format": _FORMAT,
         "sizes": asdict(model.network.field.sizes),
         "encoder": None if model.encoder is None else pack_encoder(model.encoder),
         "interpolant": interpolant,
@@ -125,164 +122,64 @@ def save_response(model: MetaFlowMatching, directory: str | os.PathLike) -> None
         parts["projection"] = {
             key: torch.from_numpy(getattr(projection, key)) for key in ("mean", "loadings")
         }
-    _write(Path(directory), _named(parts), "response.json", facts)
+    _write(directory, "response", facts, _named(parts))
 
 
-def _named(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {f"{part}.{k}": v.contiguous() for part, of in parts.items() for k, v in of.items()}
+def old_models(folder: Path) -> list[Path]:
+    """Return the JSON files of models of older formats in ``folder``, not those of anyone else."""
+    return [folder / name for name in OLD_FILES if _is_ours(folder / name)]
 
 
-def _write(folder: Path, tensors: dict[str, Tensor], name: str, facts: dict[str, Any]) -> None:
-    """Write each file beside its final place and rename it: an interrupted call harms nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        save_file(tensors, Path(scratch) / "tensors.safetensors")
-        (Path(scratch) / name).write_text(json.dumps(facts))
-        for file in ("tensors.safetensors", name):
-            (Path(scratch) / file).replace(folder / file)
-    for other in set(_READERS) - {name}:  # a model of another kind that stood here before
-        (folder / other).unlink(missing_ok=True)
-
-
-def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatching:
-    """Read a bridge, a flow or a response that its ``save`` wrote.
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the facts of a model of an older format, which wrote NaN for what is not known.
 
     Raises
     ------
-    FileNotFoundError
-        The folder holds no saved model.
     ValueError
-        It was written in a format this version does not know.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import celltraj as ct
-    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     bridge.save(folder)
-    ...     ct.load(folder).reference == bridge.reference
-    True
+        It is not such a file.
     """
+    try:
+        if path.stat().st_size > _MOST_JSON:
+            raise ValueError(f"it has more than {_MOST_JSON} bytes")
+        facts = parsed(path.read_text(encoding="utf-8"), has_nan=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+    if not isinstance(facts, dict) or type(facts.get("format")) is not int:
+        raise ValueError(f"{path} has no format: it is not of celltraj, or damaged")
+    return facts
+
+
+def _write(
+    directory: str | os.PathLike, kind: str, facts: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
     folder = Path(directory)
-    found = [name for name in _READERS if (folder / name).exists()]
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} holds none of {', '.join(_READERS)}; write one with model.save(...)"
-        )
-    facts = json.loads((folder / found[0]).read_text())
-    if facts["format"] != _FORMAT:
-        raise ValueError(
-            f"format {facts['format']} found, {_FORMAT} expected; update celltraj, or fit the "
-            "model again"
-        )
-    return _READERS[found[0]](facts, load_file(folder / "tensors.safetensors"))
+    write_file(folder / FILE, Content(kind, FORMAT, facts, tensors))
+    if old := old_models(folder):
+        # the JSON last: as long as one is there, what is left of the older model is known as such
+        (folder / OLD_TENSORS).unlink(missing_ok=True)
+        for path in old:
+            path.unlink(missing_ok=True)
 
 
-def _flow_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> FlowMatching:
-    times = tuple(facts["times"])
-    dim = tensors["box"].shape[2]
-    # scales and weights are those of the file; two cells stand in for the data
-    blank = Snapshots(times, tuple(torch.zeros(2, dim) for _ in times))
-    generator = torch.Generator().manual_seed(0)
-    mass = _below("mass.", tensors)
-    heads = TwoHeads(blank, width=facts["width"], generator=generator, has_mass=bool(mass))
-    heads.load_state_dict(_below("heads.", tensors))
-    interpolant = unpack_interpolant(facts["interpolant"], _below("interpolant.", tensors))
-    return FlowMatching(
-        heads,
-        times,
-        interpolant,
-        tensors["box"],
-        facts["noise"],
-        tuple(facts["history"]),
-        Growth(**mass) if mass else None,
-    )
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        return bool(read_json(path))
+    except ValueError:
+        return False
 
 
-def _response_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> MetaFlowMatching:
-    sizes = FieldSizes(**facts["sizes"])
-    generator = torch.Generator().manual_seed(0)  # weights are those of the file
-    encoder = None if facts["encoder"] is None else unpack_encoder(facts["encoder"])
-    built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
-    blank = torch.ones(sizes.dim)
-    field = ResponseField(sizes, blank, blank, torch.stack([blank, blank]), generator=generator)
-    network = MetaNetwork(field, built, generator=generator)
-    network.load_state_dict(_below("network.", tensors))
-    record = facts["coder"]
-    coder = ConditionCoder(
-        tuple(record["drugs"]),
-        tensors["coder.features"],
-        record["has_own_features"],
-        None if record["log_dose"] is None else tuple(record["log_dose"]),
-        tuple(Covariate(**_tuples(one)) for one in record["covariates"]),
-    )
-    plane = None
-    if facts["projection"] is not None:
-        mean, loadings = (tensors[f"projection.{key}"].numpy() for key in ("mean", "loadings"))
-        plane = Projection(mean, loadings, **_tuples(facts["projection"]))
-    return MetaFlowMatching(
-        network,
-        encoder,
-        unpack_interpolant(facts["interpolant"], _below("interpolant.", tensors)),
-        coder,
-        Support(tuple(facts["populations"]), **_below("support.", tensors)),
-        tuple(facts["history"]),
-        None if facts["source"] is None else ResponseSource(**_tuples(facts["source"])),
-        plane,
-    )
+def _named(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{part}.{k}": v for part, of in parts.items() for k, v in of.items()}
 
 
-def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts with tuples in place of JSON's lists."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-
-
-def _bridge_of(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bridge:
-    n = len(facts["times"])
-    snapshots = Snapshots(
-        tuple(facts["times"]),
-        tuple(tensors[f"x.{k}"] for k in range(n)),
-        tuple(tensors[f"weights.{k}"] for k in range(n)),
-        tuple(rates for _, rates in sorted(_below("growth.", tensors).items(), key=_number)),
-        tuple(facts["sizes"]),
-    )
-    masses = _masses_of(snapshots, tensors)
-    reference = unpack_reference(**facts["reference"], tensors=_below("reference.", tensors))
-    rounds = tuple(Round(**one) for one in facts["rounds"])
-    couplings = tuple(
-        Coupling(
-            cost=_cost(snapshots, reference, k),
-            f=tensors[f"f.{k}"],
-            g=tensors[f"g.{k}"],
-            a=snapshots.weights[k],
-            b=snapshots.weights[k + 1],
-            row_mass=tensors[f"row_mass.{k}"],
-            column_mass=tensors[f"column_mass.{k}"],
-            **record | {"effort": Effort(**record["effort"])},
-        )
-        for k, record in enumerate(facts["couplings"])
-    )
-    field: PlugInField | NeuralField
-    if facts["width"] is None:
-        field = PlugInField(snapshots, reference, couplings, masses)
-    else:
-        generator = torch.Generator().manual_seed(0)
-        field = NeuralField(
-            snapshots,
-            reference,
-            width=facts["width"],
-            generator=generator,
-            has_mass=masses is not None,
-        )
-        field.load_state_dict(_below("field.", tensors))
-        field.history = tuple(facts["history"])
-    return Bridge(snapshots, reference, couplings, field, rounds, masses)
-
-
-def _number(named: tuple[str, Tensor]) -> int:
-    return int(named[0])
+def _packed_round(one: Round) -> dict[str, Any]:
+    """Return the fields, with null where a score is not known: JSON has no NaN."""
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in asdict(one).items()
+    }
 
 
 def _packed_masses(masses: Masses) -> dict[str, Tensor]:
@@ -290,31 +187,3 @@ def _packed_masses(masses: Masses) -> dict[str, Tensor]:
     named = {f"{name}.{k}": v for name, of in cells.items() for k, v in enumerate(of)}
     arrays = named | {"totals": masses.totals, "size_changes": masses.sizes}
     return {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in arrays.items()}
-
-
-def _masses_of(snapshots: Snapshots, tensors: dict[str, Tensor]) -> Masses | None:
-    if "totals" not in tensors:
-        return None
-    sent, met = (
-        tuple(tensors[f"{name}.{k}"].numpy() for k in range(len(snapshots.gaps)))
-        for name in ("sent", "met")
-    )
-    totals, sizes = (tensors[name].numpy() for name in ("totals", "size_changes"))
-    return Masses(snapshots.times, sent, met, totals, sizes)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _cost(snapshots: Snapshots, reference: Reference, k: int) -> Cost:
-    flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
-    return flow.problem(snapshots.x[k + 1])[0]
-
-
-_Reader = Callable[[dict[str, Any], dict[str, Tensor]], Bridge | FlowMatching | MetaFlowMatching]
-_READERS: dict[str, _Reader] = {
-    "bridge.json": _bridge_of,
-    "flow.json": _flow_of,
-    "response.json": _response_of,
-}

@@ -23,6 +23,7 @@ from celltraj.models._checkpoint import (
     write_checkpoint,
 )
 from celltraj.models._fit import TrainerOptions, run_training
+from celltraj.models._resume import Beginning, checked
 from celltraj.models.networks import TwoHeads
 
 _MOST_STEPS = 20_000
@@ -414,7 +415,9 @@ class HeadsTraining(lightning.LightningModule):
         named = {"field.": self.field.state_dict(), "averaged.": self.averaged.state_dict()}
         named |= {f"optimizer.{i}.": values for i, values in moments["state"].items()}
         if self.stop is not None:
-            state |= {"best": self.stop.best, "waited": self.stop.waited}
+            # JSON has no infinity, the best before the first check
+            best = self.stop.best if math.isfinite(self.stop.best) else None
+            state |= {"best": best, "waited": self.stop.waited}
             named["best."] = self.stop.weights
         tensors |= {prefix + k: v for prefix, part in named.items() for k, v in part.items()}
         return Checkpoint(self.facts, state, tensors)
@@ -427,6 +430,7 @@ class HeadsTraining(lightning.LightningModule):
         if self.checkpoint is None:
             logger.info("no checkpoint in %s: the training starts afresh", self.where.checkpoint)
             return 0
+        self.checkpoint = self._checked(self.checkpoint)
         state, tensors = self.checkpoint.state, self.checkpoint.tensors
         self.field.load_state_dict(self.checkpoint.below("field."))
         self.averaged.load_state_dict(self.checkpoint.below("averaged."))
@@ -434,10 +438,26 @@ class HeadsTraining(lightning.LightningModule):
         self.n_draws = self.batches.first = state["n_draws"]
         self.batches.generator.set_state(tensors["generator"])
         if self.stop is not None:
-            self.stop.best, self.stop.waited = state["best"], state["waited"]
+            best = state.get("best")
+            self.stop.best = math.inf if best is None else best
+            self.stop.waited = state.get("waited", 0)
             self.stop.weights = self.checkpoint.below("best.")
         logger.info("training goes on from step %d of %d", len(self.losses), self.n_steps)
         return len(self.losses)
+
+    def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return the checkpoint if this training can come to it."""
+        begun = cast("Any", self.configure_optimizers())
+        groups = begun["optimizer"].state_dict()["param_groups"]
+        schedule = begun["lr_scheduler"]["scheduler"].state_dict()
+        beginning = Beginning(self.field, groups, schedule, self.n_steps, len(self.batches))
+        try:
+            return checked(checkpoint, beginning)
+        except ValueError as error:
+            raise ValueError(
+                f"cannot go on from the checkpoint in {self.where.checkpoint}: {error}; remove "
+                "it, or do without resume to start afresh"
+            ) from error
 
 
 def _compiled(loss: Loss) -> Loss:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from celltraj.models._facts import check_sizes, facts_as, member
 from celltraj.models.encoders._encoder import PopulationEncoder
 from celltraj.models.encoders.deep_sets import DeepSets
 from celltraj.models.encoders.graph import GraphEncoder
@@ -14,6 +15,14 @@ from celltraj.models.encoders.set_attention import SetAttention
 _KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (DeepSets, GraphEncoder, Moments, SetAttention)
 }
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Hold name and numbers of an encoder, as a file does."""
+
+    name: str
+    options: dict[str, Any]
 
 
 def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
@@ -44,10 +53,19 @@ def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
 def unpack_encoder(facts: dict[str, Any]) -> PopulationEncoder:
     """Return the encoder that :func:`pack_encoder` took apart.
 
+    Raises
+    ------
+    ValueError
+        The facts are not those of an encoder.
+
     Examples
     --------
     >>> from celltraj.models.encoders import Moments
     >>> unpack_encoder(pack_encoder(Moments(n_features=4)))
     Moments(n_features=4, width=64)
     """
-    return _KINDS[facts["name"]](**facts["options"])
+    packed = facts_as(_Packed, facts, "encoder")
+    kind = member(_KINDS, packed.name, "encoder")
+    encoder = facts_as(kind, packed.options, f"encoder {packed.name}")
+    check_sizes(**{name: v for name, v in vars(encoder).items() if isinstance(v, int)})
+    return encoder

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from torch import Tensor
 
+from celltraj.models._facts import FLOATS, Stored, facts_as, member
 from celltraj.models._process import Reference
 from celltraj.models.interpolants._interpolant import Interpolant
 from celltraj.models.interpolants.brownian_bridge import BrownianBridgeInterpolant
@@ -17,7 +18,7 @@ from celltraj.models.interpolants.one_sided import OneSidedInterpolant
 from celltraj.models.interpolants.reference import ReferenceInterpolant
 from celltraj.models.interpolants.spline import SplineInterpolant
 from celltraj.models.interpolants.trigonometric import TrigonometricInterpolant
-from celltraj.models.references import pack_reference, unpack_reference
+from celltraj.models.references import PackedReference, pack_reference, unpack_reference
 
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
@@ -33,6 +34,16 @@ _KINDS: dict[str, Any] = {
     )
 }
 _LAW = "reference"
+_TENSORS = {"centre", "centres", "schedule"}
+
+
+@dataclass(frozen=True)
+class PackedInterpolant:
+    """Hold name and numbers of an interpolant, and those of its law, as a file does."""
+
+    name: str
+    options: dict[str, Any]
+    reference: PackedReference | None = None
 
 
 def pack_interpolant(interpolant: Interpolant) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -61,11 +72,34 @@ def pack_interpolant(interpolant: Interpolant) -> tuple[dict[str, Any], dict[str
     return facts, tensors
 
 
-def unpack_interpolant(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Interpolant:
-    """Return the interpolant that :func:`pack_interpolant` took apart."""
-    prefix = f"{_LAW}."
-    state = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-    rest: dict[str, Any] = {k: v for k, v in tensors.items() if not k.startswith(prefix)}
-    if _LAW in facts:
-        rest[_LAW] = unpack_reference(**facts[_LAW], tensors=state)
-    return _KINDS[facts["name"]](**facts["options"], **rest)
+def unpack_interpolant(
+    facts: PackedInterpolant, tensors: Stored, *, n_times: int, dim: int
+) -> Interpolant:
+    """Return the interpolant that :func:`pack_interpolant` took apart.
+
+    Raises
+    ------
+    ValueError
+        Facts or tensors are not those of an interpolant fitted to ``n_times`` snapshots of ``dim``
+        variables.
+    """
+    kind = member(_KINDS, facts.name, "interpolant")
+    own = {one.name for one in fields(kind)}
+    shapes = {"centre": (dim,), "centres": (n_times, dim)}
+    if "schedule" in tensors.names:
+        shapes["schedule"] = (n_times - 1, tensors.shape("schedule", 2)[1])
+    given: dict[str, Any] = {
+        name: tensors.take(name, *shape, dtypes=FLOATS)
+        for name, shape in shapes.items()
+        if name in own & tensors.names
+    }
+    given |= dict.fromkeys(_TENSORS & own - tensors.names)
+    options = {k: v for k, v in facts.options.items() if k not in given or v is not None}
+    if (_LAW in own) != (facts.reference is not None):
+        raise ValueError(f"interpolant {facts.name} has {'no' if _LAW in own else 'a'} {_LAW}")
+    if facts.reference is not None:
+        given[_LAW] = unpack_reference(facts.reference, tensors.below(f"{_LAW}."), dim=dim)
+    interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
+    if interpolant.sigma is None:
+        raise ValueError(f"interpolant {facts.name} was never fitted: it has no sigma")
+    return interpolant

@@ -1,6 +1,6 @@
 """Reference dynamics, one family per file."""
 
-from celltraj.models.references._pack import pack_reference, unpack_reference
+from celltraj.models.references._pack import PackedReference, pack_reference, unpack_reference
 from celltraj.models.references._regression import stack_points
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.gene_regulation import GeneRegulation, allowed_edges
@@ -21,6 +21,7 @@ __all__ = [
     "ModuleReference",
     "NeuralReference",
     "OrnsteinUhlenbeck",
+    "PackedReference",
     "PotentialLandscape",
     "Repressilator",
     "Simulator",

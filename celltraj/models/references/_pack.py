@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as, member
 from celltraj.models._process import Reference
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.gene_regulation import GeneRegulation
@@ -22,7 +23,7 @@ from celltraj.models.references.potential_landscape import (
 from celltraj.models.references.repressilator import Repressilator
 from celltraj.models.references.vortex import Vortex
 
-_FAMILIES = {
+_FAMILIES: dict[str, Any] = {  # each has its own arguments
     family.__name__: family
     for family in (
         Brownian,
@@ -36,6 +37,27 @@ _FAMILIES = {
         Vortex,
     )
 }
+# shapes of the fields that are tensors, for d variables and m centres of a kernel
+_SHAPES: dict[str, tuple[str | int, ...]] = {
+    "matrix": ("d", "d"),
+    "shift": ("d",),
+    "edges": ("d", "d"),
+    "half_level": ("d",),
+    "production": ("d",),
+    "degradation": ("d",),
+    "bias": ("d",),
+    "weights": ("d", "d"),
+    "frame": (4, "d"),
+    "centres": ("m", "d"),
+}
+
+
+@dataclass(frozen=True)
+class PackedReference:
+    """Hold the name of a family and its numbers, as a file does."""
+
+    name: str
+    options: dict[str, Any]
 
 
 def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
@@ -52,7 +74,7 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
             f"a bridge on {name} cannot be saved, since its code is yours; save the parameters, "
             "bridge.reference.estimates() or the state_dict of its module, and fit again"
         )
-    values = {field.name: getattr(reference, field.name) for field in fields(reference)}
+    values = {field.name: getattr(reference, field.name) for field in fields(_FAMILIES[name])}
     network = values.pop("network", None)
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
     if network is not None:
@@ -60,19 +82,53 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     return name, {key: v for key, v in values.items() if not isinstance(v, Tensor)}, tensors
 
 
-def unpack_reference(name: str, options: dict[str, Any], tensors: dict[str, Tensor]) -> Reference:
-    """Return the reference that :func:`pack_reference` took apart."""
-    family: Any = _FAMILIES[name]  # each has its own arguments
-    prefix = "network."
-    state = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-    rest = {k: v for k, v in tensors.items() if not k.startswith(prefix)}
-    if not state:
-        return family(**options, **rest)
-    network = ScaledNetwork(
-        len(state["centre"]),
-        width=options["width"],
-        is_gradient=family.is_gradient,
-        generator=torch.Generator().manual_seed(0),
+def unpack_reference(facts: PackedReference, tensors: Stored, *, dim: int) -> Reference:
+    """Return the reference that :func:`pack_reference` took apart, of ``dim`` variables.
+
+    Raises
+    ------
+    ValueError
+        Facts or tensors are not those of a fitted reference.
+    """
+    family: Any = member(_FAMILIES, facts.name, "reference")
+    where = f"reference {facts.name}"
+    there = {name.split(".")[0] for name in tensors.names}
+    own = {field.name for field in fields(family)}
+    given: dict[str, Any] = {
+        name: _tensor(name, tensors, dim) for name in _SHAPES.keys() & own & there
+    }
+    given |= dict.fromkeys(_SHAPES.keys() & own - there)
+    if "network" in own:
+        given["network"] = None
+    options = {k: v for k, v in facts.options.items() if k not in given or v is not None}
+    reference = facts_as(family, options, where, given)
+    if "network" in there & own:
+        reference = replace(reference, network=_network(reference, tensors, dim))
+    if reference.sigma is not None and not reference.sigma > 0:
+        raise ValueError(f"{where}: sigma must be positive; found {reference.sigma}")
+    return reference
+
+
+def _tensor(name: str, tensors: Stored, dim: int) -> Tensor:
+    """Return a tensor of a reference; its sizes are ``d``, numbers, or those of the kernel."""
+    rows = tensors.shape("centres", 2)[0] if "centres" in tensors.names else 0
+    sizes = {"d": dim, "m": rows, "1 + d + m": 1 + dim + rows}
+    names = _SHAPES[name]
+    if name == "weights" and "centres" in tensors.names:
+        names = ("1 + d + m", "d")
+    shape = tuple(sizes[size] if isinstance(size, str) else size for size in names)
+    return tensors.take(name, *shape, dtypes=(torch.bool,) if name == "edges" else FLOATS)
+
+
+def _network(
+    family: PotentialLandscape | NeuralReference, tensors: Stored, dim: int
+) -> ScaledNetwork:
+    check_sizes(dim=dim, width=family.width)
+    if family.width < 1:
+        raise ValueError("width must be at least 1; found 0")
+    generator = torch.Generator().manual_seed(0)  # weights are those of the file
+    return tensors.below("network.").fill(
+        lambda: ScaledNetwork(
+            dim, width=family.width, is_gradient=family.is_gradient, generator=generator
+        )
     )
-    network.load_state_dict(state)
-    return family(**options, **rest, network=network)
