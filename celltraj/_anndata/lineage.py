@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 from celltraj._anndata.keys import COUPLINGS, ROOT
 from celltraj._anndata.read import check_dimension, read_representation, read_snapshots
 from celltraj._anndata.record import read_record
-from celltraj._anndata.times import read_times
+from celltraj._anndata.times import read_times, times_of
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Time
 from celltraj.models import Bridge, Lineage, Process, land
 from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
 
@@ -49,6 +50,10 @@ class Tied:
     rows: tuple[np.ndarray, ...]
     time_key: str
     source: str
+
+    def times_of(self, adata: AnnData, *times: Time) -> tuple[float, ...]:
+        """Return times that a user typed, as numbers or as labels of ``time_key``."""
+        return times_of(adata, self.time_key, times)
 
     def column(self, n_obs: int, values: Mapping[int, Tensor], width: int | None) -> np.ndarray:
         """Return a float32 column, or a matrix of ``width``; NaN where snapshots have no value."""

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 
-from celltraj._anndata import read_record, read_result, read_times
+from celltraj._anndata import column_of, read_record, read_result, read_times, times_of
+from celltraj._typing import Time
 from celltraj.pl._cells import plane, size_of, time_label, wrapped
 from celltraj.pl._finish import axes_of
 
@@ -29,7 +30,7 @@ def draw_shares(
     key: str,
     basis: str,
     components: tuple[int, int],
-    times: Sequence[float] | None,
+    times: Time | Sequence[Time] | None,
     ax: Axes | None,
 ) -> Axes:
     """Draw all cells in grey, and those of some times by their share in what was followed.
@@ -45,6 +46,8 @@ def draw_shares(
     """
     share, params = _read(adata, name, key)
     time = read_times(adata, str(params.get("time_key", "time")))
+    if times is not None:
+        times = times_of(adata, str(params.get("time_key", "time")), times)
     chosen = _times(time, share, params, times)
     basis, cells = plane(adata, basis, components)
     ax = axes_of(ax)
@@ -67,9 +70,7 @@ def _read(adata: AnnData, name: str, key: str) -> tuple[np.ndarray, dict[str, An
     call = f"ct.tl.{name}(adata, source=..., target=..., cells=...)"
     read_result(adata, key, "masses", call)
     params = read_record(adata, key)["params"]
-    if key not in adata.obs:
-        raise KeyError(f"no adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run {call} again")
-    return adata.obs[key].to_numpy(dtype=float), params
+    return column_of(adata, key, way=f"Run {call} again").to_numpy(dtype=float), params
 
 
 def _times(

@@ -22,7 +22,10 @@ from celltraj._anndata import (
     read_representation,
     read_times,
     sample_record,
+    time_of,
+    unique_names,
 )
+from celltraj._typing import Time
 from celltraj.metrics._correlation import false_discovery
 from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
 from celltraj.models._knock_out import LOADED
@@ -137,7 +140,7 @@ def read_experiment(
     adata: AnnData,
     process: Process,
     *,
-    span: tuple[float, float | None],
+    span: tuple[Time, Time | None],
     groupby: str,
     level: float,
     time_key: str,
@@ -166,7 +169,8 @@ def read_experiment(
     name, x = read_representation(adata, use_rep)
     check_dimension(process, x.shape[1], name)
     groups, times = read_groups(adata, groupby), read_times(adata, time_key)
-    first, last = span[0], float(times.max()) if span[1] is None else span[1]
+    first = time_of(adata, time_key, span[0])
+    last = float(times.max()) if span[1] is None else time_of(adata, time_key, span[1])
     if first >= last:
         raise ValueError(f"start={first:g} must be before stop={last:g}")
     for t in (first, last):
@@ -183,9 +187,11 @@ def read_experiment(
     return Experiment(
         process,
         None if in_genes else projection,
-        tuple(adata.var_names) if in_genes or projection is None else projection.names,
+        tuple(unique_names(adata.var_names, "genes"))
+        if in_genes or projection is None
+        else projection.names,
         torch.from_numpy(x[chosen]),
-        (float(first), float(last)),
+        (first, last),
         torch.from_numpy(x[ends]),
         members.numpy()[:, has_cells],
         tuple(groups.cat.categories[has_cells]),

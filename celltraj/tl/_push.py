@@ -20,6 +20,7 @@ from celltraj._anndata import (
     sample_record,
     write_columns,
 )
+from celltraj._typing import Time
 from celltraj.models import Process
 
 Cells = Mapping[str, str | Sequence[str]]
@@ -29,8 +30,8 @@ def push(
     adata: AnnData,
     model: Process | None = None,
     *,
-    source: float,
-    target: float,
+    source: Time,
+    target: Time,
     cells: Cells,
     key: str = "couplings",
     time_key: str | None = None,
@@ -52,7 +53,7 @@ def push(
         A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
         snapshot to snapshot. By default the couplings in ``adata``.
     source, target
-        Two sampling times, in the user's unit, the first before the second.
+        Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as
         ``{"cell_type": "MEF"}`` or ``{"cell_type": ["MEF", "Stromal"]}``.
@@ -97,6 +98,7 @@ def push(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
+    source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, source)
     masses = tied.lineage.descendants(start, source, target, progress=progress)
@@ -110,8 +112,8 @@ def pull(
     adata: AnnData,
     model: Process | None = None,
     *,
-    source: float,
-    target: float,
+    source: Time,
+    target: Time,
     cells: Cells,
     key: str = "couplings",
     time_key: str | None = None,
@@ -133,7 +135,7 @@ def pull(
         A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
         snapshot to snapshot. By default the couplings in ``adata``.
     source, target
-        Two sampling times, in the user's unit, the first before the second.
+        Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as ``{"cell_type": "IPS"}``.
     key
@@ -177,6 +179,7 @@ def pull(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
+    source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, target)
     masses = tied.lineage.ancestors(start, source, target, progress=progress)
@@ -207,7 +210,7 @@ def _record(
         for value in ([values] if isinstance(values, str | int | float) else values)
     ]
     params = {
-        "source": float(source),
+        "source": source,
         "target": times[-1],
         "couplings": tied.source,
         "time_key": tied.time_key,

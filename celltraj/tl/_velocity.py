@@ -17,9 +17,11 @@ from celltraj._anndata import (
     read_representation,
     read_times,
     sample_record,
+    time_of,
     write_record,
 )
 from celltraj._anndata.keys import VELOCITY
+from celltraj._typing import Time
 from celltraj.models import Bridge, FlowMatching, Process
 from celltraj.models._projected_velocity import mean_velocity, projected_velocity
 
@@ -31,7 +33,7 @@ def velocity(
     adata: AnnData,
     process: Process,
     *,
-    time: float | None = None,
+    time: Time | None = None,
     time_key: str = "time",
     use_rep: str | None = None,
     basis: str | None = None,
@@ -58,9 +60,10 @@ def velocity(
     process
         A fitted bridge or flow, or any process.
     time
-        Time at which all cells are taken, in the user's unit; by default each at its own.
+        Time at which all cells are taken, in the user's unit or as a label of ``time_key``; by
+        default each at its own.
     time_key
-        Column of ``obs`` with the sampling times; not read where ``time`` is given.
+        Column of ``obs`` with the sampling times; not read where ``time`` is a number.
     use_rep
         The representation that ``process`` was fitted in.
     basis
@@ -111,13 +114,14 @@ def velocity(
     key = key_added or _default_key(process)
     check_writable(adata, key)
     place = None if basis is None else _embedding_name(adata, basis)
-    times = read_times(adata, time_key) if time is None else np.full(len(x), float(time))
+    moment = None if time is None else time_of(adata, time_key, time)
+    times = read_times(adata, time_key) if moment is None else np.full(len(x), moment)
     _warn_of_outside(process, times)
     moving = _at_their_times(process, x, times, progress=progress)
     params = {
         "process": type(process).__name__,
-        "time": time,
-        "time_key": time_key if time is None else None,
+        "time": moment,
+        "time_key": time_key if moment is None else None,
         "use_rep": name,
         "basis": place,
         "n_neighbors": n_neighbors if place not in (None, name) else None,

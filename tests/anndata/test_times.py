@@ -28,7 +28,7 @@ def days(*labels):
         (days(10, 2).astype("Int64"), [10, 2]),
         (days(10, 2).astype("category"), [10, 2]),
         (days("day 10", "day 2"), [10, 2]),
-        (days("day-10", "D2"), [10, 2]),
+        (days("day_10", "D2"), [10, 2]),
         (days("day -1", "-2.5 h"), [-1, -2.5]),
         (days("E8.5", "1e-3"), [8.5, 1e-3]),
         (days("t10", "t2").astype("string"), [10, 2]),
