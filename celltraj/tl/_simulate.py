@@ -227,7 +227,8 @@ def _with_noise(process: Process, noise: float) -> FlowMatching:
 def _time_grid(start: float, stops: Sequence[float], n_times: int, *, is_list: bool) -> list[float]:
     """Return the times of the result: those that were listed, or equally spaced to the one."""
     if not len(stops) or start in stops:
-        raise ValueError(f"start is {start:g}, stop is {list(stops)}; choose another stop=")
+        found = list(stops) if is_list else stops[0]
+        raise ValueError(f"start is {start:g}, stop is {found}; choose another stop=")
     if n_times < 2:
         raise ValueError(f"n_times must be at least 2; found {n_times}")
     return [start, *stops] if is_list else np.linspace(start, stops[0], n_times).tolist()
