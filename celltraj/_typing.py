@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,3 +15,7 @@ Earlier = Float[Tensor, " n"]
 Later = Float[Tensor, " m"]
 Column = Float[Tensor, "n 1"]
 States = Float[Tensor, "T n d"]
+
+Time = float | str  # a number in the user's unit, or a label as the column of times has it
+# what numbers of cells mean: a word, sizes in the order of the times, or by time (a Series too)
+Counts = str | Sequence[float] | Mapping[Any, float]

@@ -1,5 +1,12 @@
 """Read and write AnnData: the only place that knows its slots."""
 
+from celltraj._anndata.columns import (
+    check_adata,
+    column_of,
+    has_column,
+    in_memory,
+    unique_names,
+)
 from celltraj._anndata.groups import chosen_cells, memberships, read_groups
 from celltraj._anndata.lineage import (
     Tied,
@@ -33,7 +40,7 @@ from celltraj._anndata.read import (
 )
 from celltraj._anndata.response import embedded_populations, predicted_cells
 from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
-from celltraj._anndata.times import read_times
+from celltraj._anndata.times import inner_time_of, labels_of, read_times, time_of, times_of
 from celltraj._anndata.write import (
     annotated,
     bridge_record,
@@ -56,9 +63,11 @@ __all__ = [
     "bridge_record",
     "cell_velocity",
     "cells_at",
+    "check_adata",
     "check_bridge",
     "check_dimension",
     "chosen_cells",
+    "column_of",
     "couplings_columns",
     "couplings_record",
     "dimension_of",
@@ -67,6 +76,10 @@ __all__ = [
     "find_space",
     "flow_record",
     "genes_in_order",
+    "has_column",
+    "in_memory",
+    "inner_time_of",
+    "labels_of",
     "memberships",
     "options_record",
     "predicted_cells",
@@ -88,7 +101,10 @@ __all__ = [
     "response_record",
     "sample_record",
     "source_of",
+    "time_of",
+    "times_of",
     "transition_matrix",
+    "unique_names",
     "variables_of",
     "warn_of_view",
     "write_projection",

@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import issparse, sparray, spmatrix
 
+from celltraj._anndata.columns import check_adata, in_memory
 from celltraj._errors import DataWarning
 
 _MANY = 50  # counts above that value are met in raw data and not after a logarithm
@@ -29,6 +30,7 @@ def read_expression(
     ValueError
         Values are not finite numbers.
     """
+    check_adata(adata)
     place = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     x = _matrix(adata, layer, place)
     _check_values(x, adata.obs_names, place)
@@ -49,7 +51,7 @@ def _matrix(adata: AnnData, layer: str | None, place: str) -> np.ndarray | spmat
     found = adata.X if layer is None else adata.layers[layer]
     if found is None:
         raise ValueError("adata.X is None; pass layer= with the one that holds the expression")
-    x = found[:]  # slicing reads a backed matrix into memory
+    x = in_memory(found[:])  # slicing reads a backed matrix into memory
     return x if issparse(x) else np.asarray(x)
 
 

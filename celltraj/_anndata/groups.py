@@ -10,6 +10,8 @@ import torch
 from anndata import AnnData
 from torch import Tensor
 
+from celltraj._anndata.columns import column_of
+
 _SHOWN = 20
 
 
@@ -23,13 +25,10 @@ def read_groups(adata: AnnData, groupby: str) -> pd.Series:
     KeyError
         ``groupby`` is not in ``obs``.
     ValueError
-        No cell has a group, or nearly every cell one of its own.
+        No cell has a group, nearly every cell one of its own, or ``obs`` has two such columns.
     """
-    if groupby not in adata.obs:
-        raise KeyError(
-            f"no groups in adata.obs[{groupby!r}]; columns found: {list(adata.obs.columns)}"
-        )
-    column = adata.obs[groupby].astype("category").cat.remove_unused_categories()
+    column = column_of(adata, groupby, what="groups").astype("category")
+    column = column.cat.remove_unused_categories()
     column = column.cat.rename_categories([str(name) for name in column.cat.categories])
     if column.isna().all():
         raise ValueError(f"adata.obs[{groupby!r}] is missing for all cells")

@@ -20,8 +20,9 @@ from celltraj._anndata.keys import COUPLINGS as PLACES
 from celltraj._anndata.read import read_representation, read_snapshots, read_space
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
-from celltraj._anndata.times import read_times
+from celltraj._anndata.times import read_times, times_of
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Time
 from celltraj.models import Bridge, Lineage, Process, land
 from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
 
@@ -55,6 +56,10 @@ class Tied:
     time_key: str
     name: str
     source: Source
+
+    def times_of(self, adata: AnnData, *times: Time) -> tuple[float, ...]:
+        """Return times that a user typed, as numbers or as labels of ``time_key``."""
+        return times_of(adata, self.time_key, times)
 
     def column(self, n_obs: int, values: Mapping[int, Tensor], width: int | None) -> np.ndarray:
         """Return a float32 column, or a matrix of ``width``; NaN where snapshots have no value."""

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from celltraj._anndata.columns import check_adata, column_of, has_column
 from celltraj._anndata.populations import read_rows
 from celltraj._anndata.projection import genes_in_order
 from celltraj._errors import DataWarning
@@ -58,8 +59,7 @@ def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
         not finite.
     """
     source = source_of(model)
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"adata must be an AnnData; found {type(adata).__name__}")
+    check_adata(adata)
     kept = np.flatnonzero(_untreated(adata, source))
     x = _states(adata[kept] if len(kept) < adata.n_obs else adata, model, source)
     _warn_of_range(x, source)
@@ -98,12 +98,12 @@ def source_of(model: object) -> ResponseSource:
 
 def _untreated(adata: AnnData, source: ResponseSource) -> np.ndarray:
     """Return which cells have no drug."""
-    columns = [key for key in source.condition_keys if key in adata.obs]
+    columns = [key for key in source.condition_keys if has_column(adata, key)]
     if adata.n_obs == 0:
         raise ValueError("there are no cells to predict from (n_obs is 0)")
     if not columns:
         return np.ones(adata.n_obs, dtype=bool)
-    labels = adata.obs[columns].astype(object)
+    labels = pd.concat([column_of(adata, key) for key in columns], axis=1).astype(object)
     free = (labels.isna() | labels.astype(str).isin(source.controls)).all(axis=1).to_numpy()
     if not free.any():
         raise ValueError(
@@ -120,7 +120,7 @@ def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
     key = source.population_key
     if key not in adata.obs:
         return np.full(adata.n_obs, _NEW, dtype=object)
-    labels = adata.obs[key].astype(object)
+    labels = column_of(adata, key).astype(object)
     if labels.isna().any():
         cell = adata.obs_names[labels.isna()][0]
         raise ValueError(f"cell {cell!r} has no population in obs[{key!r}]; name it or drop it")

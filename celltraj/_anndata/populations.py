@@ -11,6 +11,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from celltraj._anndata.columns import in_memory
 from celltraj._anndata.read import find_representation
 from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
 from celltraj._errors import DataWarning
@@ -28,7 +29,7 @@ def read_rows(adata: AnnData, use_rep: str, rows: np.ndarray) -> np.ndarray:
         No variables, or values that are not finite numbers.
     """
     whole = adata.X if use_rep == "X" else adata.obsm[use_rep]
-    values = whole.iloc[rows] if isinstance(whole, pd.DataFrame) else whole[rows]
+    values = in_memory(whole.iloc[rows] if isinstance(whole, pd.DataFrame) else whole[rows])
     dense = values.toarray() if issparse(values) else np.asarray(values)
     if dense.dtype.kind not in "fiu":
         raise ValueError(

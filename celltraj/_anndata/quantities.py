@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj._anndata.columns import column_of
 from celltraj._anndata.groups import memberships, read_groups
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.results import FATES, check_column_fresh
-from celltraj._anndata.times import read_times
+from celltraj._anndata.times import read_times, times_of
 from celltraj._errors import DataWarning
+from celltraj._typing import Time
 
 _SHOWN = 20
 
@@ -80,10 +82,8 @@ def read_number(adata: AnnData, key: str, *, stacklevel: int = 4) -> Quantities:
     ValueError
         It holds something else.
     """
-    if key not in adata.obs:
-        raise KeyError(f"no adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}")
+    column = column_of(adata, key)
     check_column_fresh(adata, key)
-    column = adata.obs[key]
     if column.dtype.kind not in "fiub":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}, and numbers are needed")
     values = column.to_numpy(dtype=float, na_value=np.nan)
@@ -111,8 +111,10 @@ def time_key_of(adata: AnnData, key: str) -> str:
     return str(record.get("params", {}).get("time_key", "time"))
 
 
-def is_at(adata: AnnData, time: float | Sequence[float] | None, time_key: str) -> np.ndarray:
+def is_at(adata: AnnData, time: Time | Sequence[Time] | None, time_key: str) -> np.ndarray:
     """Return which cells are of the asked times, ``(n_obs,)``; all of them for None.
+
+    Times are numbers or labels.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def is_at(adata: AnnData, time: float | Sequence[float] | None, time_key: str) -
     if time is None:
         return np.ones(adata.n_obs, dtype=bool)
     times = read_times(adata, time_key)
-    asked = np.atleast_1d(np.asarray(time, dtype=float))
+    asked = np.array(times_of(adata, time_key, time))
     if unknown := asked[~np.isin(asked, times)].tolist():
         raise ValueError(
             f"no cells at time {unknown} in adata.obs[{time_key!r}]; found "

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from celltraj._anndata.times import read_times
+from celltraj._anndata.columns import check_adata, column_of, in_memory
+from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Counts
 from celltraj.models import Bridge, Process, population_sizes
 from celltraj.models._representation import Represented
 
@@ -25,11 +28,14 @@ def find_representation(adata: AnnData, use_rep: str | None) -> str:
 
     Raises
     ------
+    TypeError
+        ``adata`` is not an AnnData in memory.
     KeyError
         ``use_rep`` is not in ``obsm``.
     ValueError
         Nothing suitable without ``use_rep``, or ``X`` is asked for and there is none.
     """
+    check_adata(adata)
     if use_rep is None:
         use_rep = _default_representation(adata)
     if use_rep != "X" and use_rep not in adata.obsm:
@@ -65,7 +71,7 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     """
     use_rep = find_representation(adata, use_rep)
     # slicing reads a backed matrix into memory
-    values = adata.X[:] if use_rep == "X" else adata.obsm[use_rep]
+    values = in_memory(adata.X[:] if use_rep == "X" else adata.obsm[use_rep])
     dense = values.toarray() if issparse(values) else np.asarray(values)
     if dense.dtype.kind not in "fiu":
         raise ValueError(
@@ -201,11 +207,7 @@ def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndar
     ValueError
         Weights that are not finite numbers, negative, or all zero at one time.
     """
-    if weights_key not in adata.obs:
-        raise KeyError(
-            f"no weights in adata.obs[{weights_key!r}]; columns found: {list(adata.obs.columns)}"
-        )
-    column = adata.obs[weights_key]
+    column = column_of(adata, weights_key, what="weights")
     place = f"adata.obs[{weights_key!r}]"
     if column.dtype.kind not in "fiu":
         raise ValueError(f"{place} has dtype {column.dtype}; weights must be numbers")
@@ -235,12 +237,8 @@ def read_rates(adata: AnnData, key: str) -> np.ndarray:
     ValueError
         Rates that are not finite numbers.
     """
-    if key not in adata.obs:
-        raise KeyError(
-            f"no growth in adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}. Run "
-            "ct.pp.score_growth(adata), or pass growth_key= with rates of your own, or None"
-        )
-    column = adata.obs[key]
+    way = "Run ct.pp.score_growth(adata), or pass growth_key= with rates of your own, or None"
+    column = column_of(adata, key, what="growth", way=way)
     if column.dtype.kind not in "fiu":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
     rates = column.to_numpy(dtype=float, na_value=np.nan)
@@ -260,7 +258,7 @@ def read_snapshots(
     use_rep: str | None,
     weights_key: str | None = None,
     growth_key: str | None = None,
-    counts: str | Sequence[float] = "proportions",
+    counts: Counts = "proportions",
 ) -> tuple[Snapshots, str]:
     """Return the validated snapshots and the name of the representation that was read."""
     times = read_times(adata, time_key)
@@ -281,11 +279,24 @@ def read_snapshots(
         rates = read_rates(adata, growth_key)
         growth = tuple(torch.from_numpy(rates[times == t]) for t in unique)
     numbers = [len(cloud) for cloud in clouds]
+    counts = _by_number(adata, time_key, counts, unique.tolist())
     sizes = population_sizes(unique.tolist(), numbers, counts)
     snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
     for message in _doubts(snapshots, name):
         warnings.warn(message, DataWarning, stacklevel=3)
     return snapshots, name
+
+
+def _by_number(adata: AnnData, time_key: str, counts: Counts, observed: Sequence[float]) -> Counts:
+    """Return sizes that are named by labels as a Series named by the times, anything else as is."""
+    if not isinstance(counts, Mapping | pd.Series):
+        return counts
+    labels, sizes = zip(*counts.items(), strict=True) if len(counts) else ((), ())
+    typed = [time_of(adata, time_key, label) for label in labels]
+    # a time stored in single precision is not exactly the number that is read from it
+    times = [next((t for t in observed if np.isclose(t, one, rtol=1e-6)), one) for one in typed]
+    # not a dict: two labels of one time must not hide each other
+    return pd.Series(sizes, index=times, dtype=object)
 
 
 def _doubts(snapshots: Snapshots, name: str) -> list[str]:

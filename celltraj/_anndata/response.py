@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj._anndata.columns import column_of
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.new_cells import Untreated, source_of
 from celltraj._anndata.projection import write_projection
@@ -42,7 +43,7 @@ def predicted_cells(
         obs["survival"] = np.concatenate([mass.numpy() for mass in masses]).astype(np.float32)
     key = source.cell_type_key
     if key is not None and key in adata.obs:
-        obs[key] = adata.obs[key].to_numpy()[rows]
+        obs[key] = column_of(adata, key).to_numpy()[rows]
     states = np.concatenate([one.x.numpy() for one in responses])
     order = np.argsort(rows)
     names = pd.Index(source.variables)

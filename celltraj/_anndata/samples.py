@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj._anndata.columns import check_adata, column_of
 from celltraj.models import Condition
 
 
@@ -109,11 +110,11 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
         No cells; a cell without population, without a dose of its drug, with one drug twice, or a
         treated one without a covariate.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"adata must be an AnnData; found {type(adata).__name__}")
+    check_adata(adata)
     if adata.n_obs == 0:
         raise ValueError("adata has no cells")
-    _check_columns(adata, keys)
+    for key in keys.columns:
+        column_of(adata, key)
     populations = adata.obs[keys.population].astype(object)
     if populations.isna().any():
         cell = adata.obs_names[populations.isna()][0]
@@ -131,12 +132,6 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
     parts = [populations.astype(str), drugs, doses, covariates]
     table = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
     return _grouped(table, drugs.shape[1], doses.shape[1])
-
-
-def _check_columns(adata: AnnData, keys: ResponseKeys) -> None:
-    missing = [key for key in keys.columns if key not in adata.obs]
-    if missing:
-        raise KeyError(f"no adata.obs[{missing[0]!r}]; columns found: {list(adata.obs.columns)}")
 
 
 def _drugs(adata: AnnData, keys: ResponseKeys) -> pd.DataFrame:

@@ -7,6 +7,8 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.results import CONDITIONS, DRIVERS, TRANSITIONS, Result
+from celltraj._anndata.times import time_of
+from celltraj._typing import Time
 
 _TEXTS = (
     *("source", "target", "gene", "genes", "group", "fate"),
@@ -37,7 +39,7 @@ def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
 
 
 def read_transitions(
-    adata: AnnData, key: str, source: float | None, target: float | None
+    adata: AnnData, key: str, source: Time | None, target: Time | None
 ) -> pd.DataFrame:
     """Return the rows of :func:`celltraj.tl.transitions` between two times.
 
@@ -51,8 +53,10 @@ def read_transitions(
     table = all_transitions(adata, key)
     spans = table[["t0", "t1"]].drop_duplicates()
     chosen = spans
-    for name, time in (("t0", source), ("t1", target)):
-        if time is not None:
+    params = TRANSITIONS.peek(adata, key)["params"]
+    for name, typed in (("t0", source), ("t1", target)):
+        if typed is not None:
+            time = time_of(adata, str(params.get("time_key", "time")), typed)
             chosen = chosen[np.isclose(chosen[name], time, rtol=1e-9, atol=0)]
     if len(chosen) != 1:
         raise ValueError(

@@ -6,6 +6,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
+from celltraj._typing import Time
 
 _DIRECTIONS = ("forward", "backward", "mass")
 
@@ -14,8 +15,8 @@ def transitions(
     adata: AnnData,
     *,
     direction: str = "forward",
-    source: float | None = None,
-    target: float | None = None,
+    source: Time | None = None,
+    target: Time | None = None,
     key: str = "transitions",
 ) -> pd.DataFrame:
     """Return the transitions between groups of cells as a matrix.
@@ -28,7 +29,8 @@ def transitions(
         ``"forward"``: where the descendants of a row are, rows sum to 1; ``"backward"``: where the
         ancestors of a column were, columns sum to 1; ``"mass"``: what moves, of sum 1.
     source, target
-        Times of the transitions; needed where they were computed over several gaps.
+        Times of the transitions, as numbers or labels; needed where they were computed over several
+        gaps.
     key
         The ``key_added`` of :func:`celltraj.tl.transitions`.
 

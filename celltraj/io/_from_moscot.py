@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_array, issparse, vstack
 
-from celltraj._anndata import annotated, read_times
+from celltraj._anndata import annotated, column_of, read_times
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
 from celltraj.ot import SparseCoupling
@@ -110,7 +110,7 @@ def _pairs(
     adata: AnnData, time_key: str, pairs: Collection[tuple[Hashable, Hashable]]
 ) -> list[Pair]:
     """Return the numbers that the labels of the times stand for."""
-    numbers, labels = read_times(adata, time_key).tolist(), adata.obs[time_key].tolist()
+    numbers, labels = read_times(adata, time_key).tolist(), column_of(adata, time_key).tolist()
     # 0 and 0.0 are the same label, and so are the float32 and the float64 that both read "0.1"
     times: dict[Hashable, float] = dict(zip(map(str, labels), numbers, strict=True))
     times |= dict(zip(labels, numbers, strict=True))

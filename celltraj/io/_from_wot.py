@@ -12,9 +12,10 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_array, issparse
 
-from celltraj._anndata import annotated
+from celltraj._anndata import annotated, times_of
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
+from celltraj._typing import Time
 from celltraj.ot import SparseCoupling
 from celltraj.ot._coupling import check_mass
 
@@ -25,7 +26,7 @@ _FILE = re.compile(rf"_{_NUMBER}_{_NUMBER}$")
 
 def from_wot(
     adata: AnnData,
-    maps: str | Path | Mapping[Pair, Map],
+    maps: str | Path | Mapping[tuple[Time, Time], Map],
     *,
     time_key: str = "time",
     mass: float = 0.0,
@@ -43,8 +44,9 @@ def from_wot(
         Cells of all times.
     maps
         A folder with Waddington-OT's files ``{name}_{t0}_{t1}.h5ad``; or the maps by their pair of
-        times: AnnData (``obs`` the earlier, ``var`` the later cells, which are matched by name), or
-        arrays whose rows and columns are the cells of the two times in the order of ``adata``.
+        times, as numbers or labels: AnnData (``obs`` the earlier, ``var`` the later cells, which
+        are matched by name), or arrays whose rows and columns are the cells of the two times in
+        the order of ``adata``.
     time_key
         Column of ``obs`` with the sampling times, as numbers, categories or text.
     mass
@@ -82,7 +84,7 @@ def from_wot(
     COUPLINGS.claim(adata, key_added)
     check_mass(mass)
     read = _in_folder(Path(maps)) if isinstance(maps, str | Path) else dict(maps)
-    named = {(float(t0), float(t1)): one for (t0, t1), one in read.items()}
+    named = {_pair(adata, time_key, pair): one for pair, one in read.items()}
     rows = gaps_of(adata, time_key, list(named))
     plans = {}
     for pair, cells in rows.items():
@@ -92,6 +94,14 @@ def from_wot(
     params = {"time_key": time_key, "origin": "wot", "mass": mass}
     write_plans(adata, plans, rows, params, key_added)
     return adata if copy else None
+
+
+def _pair(adata: AnnData, time_key: str, typed: object) -> Pair:
+    """Return the two times of a map, which may be typed as labels."""
+    if not isinstance(typed, tuple) or len(typed) != 2:
+        raise ValueError(f"maps are named by a pair of times, such as (0, 1); found {typed!r}")
+    first, last = times_of(adata, time_key, typed)
+    return first, last
 
 
 def _in_folder(folder: Path) -> dict[Pair, AnnData]:

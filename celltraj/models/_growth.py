@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from celltraj._typing import Counts
 
 _COUNTS = ("proportions", "population")
 
 
 def population_sizes(
-    times: Sequence[float], numbers: Sequence[int], counts: str | Sequence[float]
+    times: Sequence[float], numbers: Sequence[int], counts: Counts
 ) -> tuple[float, ...]:
     """Return the size of the population at each time, relative to the first.
 
@@ -20,12 +23,16 @@ def population_sizes(
         ``(T,)`` numbers of cells.
     counts
         ``"proportions"`` where numbers of cells say nothing: the size stays 1; ``"population"``
-        where the population was counted: the numbers of cells; or the sizes, in any unit.
+        where the population was counted: the numbers of cells; or the sizes, in any unit: a dict
+        or a Series by time in any order, or a list in the order of ``times``.
 
     Raises
     ------
+    TypeError
+        Sizes without an order, such as a set.
     ValueError
-        Another text, another number of sizes than there are times, or one that is not positive.
+        Another text, another number of sizes than there are times, a time without a size or a size
+        without a time, or one that is not positive.
 
     Examples
     --------
@@ -34,6 +41,8 @@ def population_sizes(
     (1.0, 2.0)
     >>> population_sizes([0.0, 1.0], [3, 6], "proportions")
     (1.0, 1.0)
+    >>> population_sizes([0.0, 1.0], [3, 6], {1: 500, 0: 100})
+    (1.0, 5.0)
     """
     if isinstance(counts, str):
         if counts not in _COUNTS:
@@ -42,11 +51,48 @@ def population_sizes(
                 f"{len(times)} times; found {counts!r}"
             )
         sizes = [float(n) if counts == "population" else 1.0 for n in numbers]
+    elif hasattr(counts, "items") and hasattr(counts, "keys"):
+        sizes = _by_time(times, list(counts.items()))
     else:
-        sizes = [float(size) for size in counts]
+        sizes = _in_order(counts)
     if len(sizes) != len(times) or not all(0 < size < float("inf") for size in sizes):
         raise ValueError(
             f"counts must hold a positive size for each of the {len(times)} times "
             f"{[float(t) for t in times]}; found {sizes}"
         )
     return tuple(size / sizes[0] for size in sizes)
+
+
+def _by_time(times: Sequence[float], pairs: Sequence[tuple[Any, Any]]) -> list[float]:
+    """Return the sizes in the order of ``times``, from pairs of a time and a size."""
+    keys = [_number(key, "a time that counts= names") for key, _ in pairs]
+    missing = [float(t) for t in times if t not in keys]
+    extra = [key for key in keys if key not in times]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if missing or extra or twice:
+        found = [f"no size for the times {missing}"] * bool(missing)
+        found += [f"sizes for {extra}, at which there are no cells"] * bool(extra)
+        found += [f"several sizes for {twice}"] * bool(twice)
+        raise ValueError(
+            f"counts= has {', '.join(found)}; give one size for each of the times "
+            f"{[float(t) for t in times]}"
+        )
+    sizes = dict(zip(keys, (_number(size, "a size") for _, size in pairs), strict=True))
+    return [sizes[t] for t in times]
+
+
+def _in_order(counts: Any) -> list[float]:
+    """Return the sizes of a list, once it is known to have an order."""
+    if isinstance(counts, set | frozenset) or not isinstance(counts, Iterable):
+        raise TypeError(
+            "counts must be a text, a dict or Series of sizes by time, or a list of sizes in the "
+            f"order of the times; found {type(counts).__name__}"
+        )
+    return [_number(size, "a size") for size in counts]
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{what} must be a number; found {value!r}") from error

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from celltraj._anndata import dimension_of
+from celltraj._anndata import dimension_of, unique_names
 from celltraj.pl._cells import check_path, colors_of, explain, plane, size_of, time_label
 from celltraj.pl._finish import Save, axes_of
 
@@ -177,7 +177,7 @@ def _sources(adata: AnnData, path: AnnData, color: str) -> np.ndarray:
             f"path.obs has neither {color!r} nor 'source', only {list(path.obs.columns)}; make it "
             "with ct.tl.simulate(adata, process, start=..., stop=...)"
         )
-    row = adata.obs_names.get_indexer(path.obs["source"].astype(str))
+    row = unique_names(adata.obs_names, "cells").get_indexer(path.obs["source"].astype(str))
     if (row < 0).any():
         raise KeyError(
             f"{int((row < 0).sum())} rows of path start from cells that adata does not have, so "

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import find_representation, read_representation
+from celltraj._anndata import column_of, find_representation, read_representation
 
 TIME_MAP = "viridis"
 _NO_UNIT = (None, "", "1", "dimensionless")
@@ -91,9 +91,7 @@ def colors_of(
     """
     if color is None:
         return _by_value(times)
-    if color not in adata.obs:
-        raise KeyError(f"no adata.obs[{color!r}] to colour by; found {list(adata.obs.columns)}")
-    column = adata.obs[color]
+    column = column_of(adata, color, what="colours")
     if column.isna().all():
         raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
@@ -114,7 +112,8 @@ def palette_of(adata: AnnData, groupby: str) -> dict[str, str]:
     ValueError
         There are more categories than colours.
     """
-    names = [str(label) for label in adata.obs[groupby].astype("category").cat.categories]
+    column = column_of(adata, groupby, what="groups")
+    names = [str(label) for label in column.astype("category").cat.categories]
     return dict(zip(names, _palette(adata, groupby, len(names)), strict=True))
 
 

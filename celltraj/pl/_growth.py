@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from celltraj._anndata import column_of
 from celltraj._anndata.results import check_column_fresh
 from celltraj.pl._cells import default_basis, plane, rate_label, size_of
 from celltraj.pl._finish import Save, axes_of, finish
@@ -100,13 +101,9 @@ def _reach(size: np.ndarray) -> float:
 
 
 def _rates(adata: AnnData, key: str) -> np.ndarray:
-    if key not in adata.obs:
-        raise KeyError(
-            f"no rates in adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run "
-            "ct.tl.growth(adata) first, or pass key= with its key_added"
-        )
+    way = "Run ct.tl.growth(adata) first, or pass key= with its key_added"
+    column = column_of(adata, key, what="rates", way=way)
     check_column_fresh(adata, key)
-    column = adata.obs[key]
     if column.dtype.kind not in "fiu":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
     if column.isna().all():

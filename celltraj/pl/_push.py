@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from celltraj._typing import Time
 from celltraj.pl._finish import Save, finish
 from celltraj.pl._shares import draw_shares
 
@@ -16,7 +17,7 @@ def push(
     *,
     basis: str = "umap",
     components: tuple[int, int] = (0, 1),
-    times: Sequence[float] | None = None,
+    times: Time | Sequence[Time] | None = None,
     key: str = "push",
     ax: Axes | None = None,
     show: bool | None = None,
@@ -37,7 +38,7 @@ def push(
     components
         Two variables of it.
     times
-        Sampling times whose cells are coloured, in the user's unit; by default the first and the
+        Sampling times whose cells are coloured, as numbers or labels; by default the first and the
         last of those that were followed.
     key
         The ``key_added`` of :func:`celltraj.tl.push`.

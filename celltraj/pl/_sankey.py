@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Outline
 
+from celltraj._anndata import column_of
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import all_transitions
 from celltraj.pl._cells import shades_of, time_label, wrapped
@@ -142,7 +143,8 @@ def _in_order(adata: AnnData, groupby: str | None, table: pd.DataFrame) -> list[
     found = list(dict.fromkeys([*table["source"], *table["target"]]))
     if groupby is None or groupby not in adata.obs:
         return found
-    labels = [str(one) for one in adata.obs[groupby].astype("category").cat.categories]
+    column = column_of(adata, groupby, what="groups")
+    labels = [str(one) for one in column.astype("category").cat.categories]
     return [one for one in labels if one in found] + [one for one in found if one not in labels]
 
 

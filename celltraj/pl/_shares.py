@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 
-from celltraj._anndata import read_times
+from celltraj._anndata import column_of, read_times, times_of
 from celltraj._anndata.results import PULL, PUSH
+from celltraj._typing import Time
 from celltraj.pl._cells import plane, size_of, time_label, wrapped
 from celltraj.pl._finish import axes_of
 
@@ -30,7 +31,7 @@ def draw_shares(
     key: str,
     basis: str,
     components: tuple[int, int],
-    times: Sequence[float] | None,
+    times: Time | Sequence[Time] | None,
     ax: Axes | None,
 ) -> Axes:
     """Draw all cells in grey, and those of some times by their share in what was followed.
@@ -46,6 +47,8 @@ def draw_shares(
     """
     share, params = _read(adata, name, key)
     time = read_times(adata, str(params.get("time_key", "time")))
+    if times is not None:
+        times = times_of(adata, str(params.get("time_key", "time")), times)
     chosen = _times(time, share, params, times)
     basis, cells = plane(adata, basis, components)
     ax = axes_of(ax)
@@ -67,11 +70,7 @@ def draw_shares(
 def _read(adata: AnnData, name: str, key: str) -> tuple[np.ndarray, dict[str, Any]]:
     result = PUSH if name == "push" else PULL
     params = result.read(adata, key)["params"]
-    if key not in adata.obs:
-        raise KeyError(
-            f"no adata.obs[{key!r}]; found {list(adata.obs.columns)}. Run {result.call} again"
-        )
-    return adata.obs[key].to_numpy(dtype=float), params
+    return column_of(adata, key, way=f"Run {result.call} again").to_numpy(dtype=float), params
 
 
 def _times(

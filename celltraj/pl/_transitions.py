@@ -13,6 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
+from celltraj._typing import Time
 from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish
 
@@ -31,8 +32,8 @@ def transitions(
     adata: AnnData,
     *,
     direction: str = "forward",
-    source: float | None = None,
-    target: float | None = None,
+    source: Time | None = None,
+    target: Time | None = None,
     key: str = "transitions",
     ax: Axes | None = None,
     show: bool | None = None,
@@ -52,7 +53,8 @@ def transitions(
         ``"forward"``: rows are the shares of descendants and sum to 100; ``"backward"``: columns
         are the shares of ancestors and sum to 100.
     source, target
-        Times of the transitions; needed where they were counted over several gaps.
+        Times of the transitions, as numbers or labels; needed where they were counted over several
+        gaps.
     key
         The ``key_added`` of :func:`celltraj.tl.transitions`.
     ax, show, return_fig

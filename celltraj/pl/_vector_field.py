@@ -6,7 +6,8 @@ import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata import read_space, read_times
+from celltraj._anndata import read_space, read_times, time_of
+from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of, time_label
 from celltraj.pl._finish import Save, axes_of, finish
@@ -17,7 +18,7 @@ def vector_field(
     adata: AnnData,
     bridge: Process,
     *,
-    time: float,
+    time: Time,
     time_key: str = "time",
     basis: str = "X",
     components: tuple[int, int] = (0, 1),
@@ -36,7 +37,8 @@ def vector_field(
     bridge
         A fitted bridge, its reference, or any process in the representation ``basis``.
     time
-        When, in the user's unit; a bridge shows its reference beyond the snapshots.
+        When, in the user's unit or as a label of ``time_key``; a bridge shows its reference beyond
+        the snapshots.
     time_key
         Column of ``obs`` with the sampling times.
     basis
@@ -74,10 +76,10 @@ def vector_field(
         raise ValueError(f"n_grid must be at least 2; found {n_grid}")
     name, cells = plane(adata, basis, components)
     whole = read_space(adata, bridge, name)[1]
-    times = read_times(adata, time_key)
+    times, moment = read_times(adata, time_key), time_of(adata, time_key, time)
     _, _, states, is_near = grid_of_states(whole, components, n_grid)
     states = states[is_near]
-    drift = bridge.drift(float(time), torch.from_numpy(states)).numpy()
+    drift = bridge.drift(moment, torch.from_numpy(states)).numpy()
     shades, legend, scale = colors_of(adata, times, None)
     ax = axes_of(ax)
     ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.4, rasterized=True)
@@ -86,5 +88,5 @@ def vector_field(
     label, ticks = color_label(adata, times, time_key, None)
     explain(ax, legend, scale, label, ticks=ticks)
     ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
-    ax.set_title(f"{time_label(adata, time_key)} {time:g}")
+    ax.set_title(f"{time_label(adata, time_key)} {moment:g}")
     return finish("vector_field", ax.figure, ax, show=show, save=save, return_fig=return_fig)

@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import read_times
+from celltraj._anndata import labels_of, read_times
 
 
 def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
-    """Count the cells at each time, in order of time.
+    """Count the cells at each time, in order of time, and show the labels that it was read from.
+
+    A text holds one number. Words beside it may name a unit in any spelling (``6h``, ``24 hours``)
+    and what time is counted from (``E8.5``, ``3dpf``); where they differ, times are refused and not
+    sorted. A hyphen is a minus sign where other labels have the same word without one (``D-1``,
+    ``D0``), else it parts word and number (``day-3``, ``day-7``).
 
     Parameters
     ----------
@@ -21,7 +26,8 @@ def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
 
     Returns
     -------
-    Columns ``time`` (user's unit) and ``n_cells``.
+    Columns ``time`` (user's unit), ``n_cells`` and ``label`` (as ``time_key`` holds it; several
+    spellings of one time stand together).
 
     Raises
     ------
@@ -31,7 +37,8 @@ def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
         The column does not exist.
     ValueError
         A time is missing, cannot be read as one number, contradicts the order of its category, or
-        is nearly every cell's own.
+        is nearly every cell's own; labels mix units or origins, differ and read as one time, or
+        have hyphens that may be signs.
 
     Examples
     --------
@@ -40,4 +47,8 @@ def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
     [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     time, n_cells = np.unique(read_times(adata, time_key), return_counts=True)
-    return pd.DataFrame({"time": time, "n_cells": n_cells})
+    labels: dict[float, list[str]] = {}
+    for text, one in labels_of(adata, time_key).items():
+        labels.setdefault(one, []).append(text)
+    texts = [", ".join(labels[t]) for t in time.tolist()]
+    return pd.DataFrame({"time": time, "n_cells": n_cells, "label": texts})

@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     annotated,
+    column_of,
     genes_in_order,
     projection_record,
     write_projection,
@@ -118,12 +119,7 @@ def _cells_to_learn_from(adata: AnnData, fit_on: str | np.ndarray | pd.Series | 
     if fit_on is None:
         return np.ones(adata.n_obs, dtype=bool)
     if isinstance(fit_on, str):
-        if fit_on not in adata.obs:
-            raise KeyError(
-                f"no cells to learn from in adata.obs[{fit_on!r}]; columns found: "
-                f"{list(adata.obs.columns)}"
-            )
-        fit_on = adata.obs[fit_on]
+        fit_on = column_of(adata, fit_on, what="cells to learn from")
     place = f"adata.obs[{fit_on.name!r}]" if isinstance(fit_on, pd.Series) else "fit_on"
     if isinstance(fit_on, pd.Series) and not fit_on.index.equals(adata.obs_names):
         raise ValueError(

@@ -12,7 +12,7 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import find_representation, read_snapshots, read_times
+from celltraj._anndata import column_of, find_representation, read_snapshots, read_times
 from celltraj._errors import ConvergenceError, DataWarning, RefinementError
 from celltraj.models import Bridge, simulate
 from celltraj.tl._silent import silent
@@ -175,11 +175,13 @@ def _groups(adata: AnnData, times: np.ndarray, sample_key: str | None) -> list[l
     """Return the rows of each unit that is drawn, for each time."""
     if sample_key is None:
         return [[np.array([row]) for row in np.flatnonzero(times == t)] for t in np.unique(times)]
-    if sample_key not in adata.obs:
-        raise KeyError(
-            f"no samples in adata.obs[{sample_key!r}]; columns found: {list(adata.obs.columns)}"
+    column = column_of(adata, sample_key, what="samples")
+    if column.isna().any():
+        raise ValueError(
+            f"adata.obs[{sample_key!r}] is missing for {int(column.isna().sum())} cells, and whole "
+            f"samples are drawn; drop them with adata[adata.obs[{sample_key!r}].notna()].copy()"
         )
-    labels = adata.obs[sample_key].to_numpy()
+    labels = column.to_numpy()
     return [
         [
             np.flatnonzero((times == t) & (labels == label))

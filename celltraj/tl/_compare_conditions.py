@@ -9,7 +9,13 @@ from dataclasses import replace
 import numpy as np
 from anndata import AnnData
 
-from celltraj._anndata import annotated, read_groups, sample_record
+from celltraj._anndata import (
+    annotated,
+    column_of,
+    read_groups,
+    sample_record,
+    times_of,
+)
 from celltraj._anndata.quantities import (
     Quantities,
     has_numbers,
@@ -21,6 +27,7 @@ from celltraj._anndata.quantities import (
 )
 from celltraj._anndata.results import CONDITIONS
 from celltraj._errors import DataWarning
+from celltraj._typing import Time
 from celltraj.tl._samples import Samples
 
 _KEYS = {"fates": "ct_fates", "growth": "ct_growth"}
@@ -34,7 +41,7 @@ def compare_conditions(
     of: str = "fates",
     reference: str | None = None,
     time_key: str | None = None,
-    time: float | Sequence[float] | None = None,
+    time: Time | Sequence[Time] | None = None,
     key: str | None = None,
     n_permutations: int = 10_000,
     confidence: float = 0.95,
@@ -68,8 +75,8 @@ def compare_conditions(
         Column of ``obs`` with the sampling times, read with ``time``; by default the one that fates
         or growth were computed with, else ``"time"``.
     time
-        One or more sampling times to take cells of; all by default, which mixes the times of each
-        sample as it has them.
+        One or more sampling times to take cells of, as numbers or as the labels of ``time_key``;
+        all by default, which mixes the times of each sample as it has them.
     key
         Name of the fates (``"ct_fates"``) or of the growth (``"ct_growth"``).
     n_permutations
@@ -154,7 +161,7 @@ def compare_conditions(
         "of": of,
         "reference": reference,
         "time_key": None if time is None else time_key,
-        "time": None if time is None else np.atleast_1d(np.asarray(time, dtype=float)),
+        "time": None if time is None else np.array(times_of(adata, time_key, time)),
         "key": key or _KEYS.get(of),
         "n_permutations": n_permutations,
         "confidence": confidence,
@@ -181,15 +188,12 @@ def _read(adata: AnnData, of: str, key: str | None) -> Quantities:
             f"of={of!r} is neither 'fates' nor 'growth' nor a column of adata.obs; found "
             f"{list(adata.obs.columns)}"
         )
-    return (read_number if has_numbers(adata.obs[of]) else read_membership)(adata, of)
+    return (read_number if has_numbers(column_of(adata, of)) else read_membership)(adata, of)
 
 
 def _growth(adata: AnnData, key: str) -> Quantities:
-    if key not in adata.obs:
-        raise KeyError(
-            f"no growth in adata.obs[{key!r}]; columns found: {list(adata.obs.columns)}. Run "
-            "ct.tl.growth(adata), or pass key= with its key_added"
-        )
+    way = "Run ct.tl.growth(adata), or pass key= with its key_added"
+    column_of(adata, key, what="growth", way=way)
     return replace(read_number(adata, key, stacklevel=5), names=("growth",))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 from anndata import AnnData
@@ -20,6 +19,7 @@ from celltraj._anndata import (
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Counts
 from celltraj.models import Lineage
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 
@@ -36,7 +36,7 @@ def couplings(
     epsilon: float | None = None,
     tau: tuple[float, float] = (0.95, 0.99),
     growth_key: str | None = None,
-    counts: str | Sequence[float] = "proportions",
+    counts: Counts = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
@@ -71,7 +71,8 @@ def couplings(
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
-        its size at each time, in any unit.
+        its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
+        ``value_counts()``, in any order; a plain list in the order of the times.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -13,15 +14,15 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import read_snapshots, read_times
+from celltraj._anndata import inner_time_of, read_snapshots, read_times
 from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Time
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Process
 from celltraj.models._holdout import TRIVIAL, exact_plans, predict, trivial_predictions
 from celltraj.tl._silent import silent
 
-Time = float | np.number
 Entry = Time | tuple[Time, ...]
 Prediction = tuple[np.ndarray, np.ndarray]  # cells (n, d) and their weights (n,)
 _SELECTED = "selected"
@@ -34,7 +35,7 @@ def cross_validate(
     time_key: str = "time",
     use_rep: str | None = None,
     fit: Callable[..., Process] | Mapping[str, Callable[..., Process]],
-    hold_out: Sequence[Entry],
+    hold_out: Time | Sequence[Entry],
     select: Sequence[str] | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -58,7 +59,8 @@ def cross_validate(
         callables by name. Bind further options with :func:`functools.partial`, such as
         ``progress=False``, which leaves one bar over the folds instead of one more for each fit.
     hold_out
-        Interior times left out in turn, as numbers; those in a tuple are left out together.
+        Interior times left out in turn, as numbers or as labels of ``time_key``, one or several;
+        in a list those in a tuple are left out together.
     select
         Names of models in ``fit`` among which a further row, ``selected``, chooses anew for each
         entry of ``hold_out``: each inner time of the snapshots that are left is left out as well,
@@ -85,7 +87,7 @@ def cross_validate(
         Nothing is held out, a held-out time was not observed or is the first or last one, or a
         model has the name of a row that is always there.
     TypeError
-        A held-out time is not a number, or ``fit`` did not return a process.
+        A held-out time is neither a number nor a label, or ``fit`` did not return a process.
 
     Notes
     -----
@@ -109,7 +111,8 @@ def cross_validate(
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     folds = _Folds(adata, whole, fits, time_key, use_rep, seed)
     rows = []
-    for held in tqdm(_folds(hold_out, whole.times), desc="held out", disable=not progress):
+    held_out = _folds(hold_out, partial(inner_time_of, adata, time_key))
+    for held in tqdm(held_out, desc="held out", disable=not progress):
         plans = exact_plans(whole.without(held))
         fitted = folds.predictions(held, list(fits))
         best = folds.choose(held, select) if select else ""
@@ -185,26 +188,15 @@ class _Folds:
         return min(names, key=lambda name: totals[name])
 
 
-def _folds(hold_out: Sequence[Entry], observed: Sequence[float]) -> list[tuple[float, ...]]:
-    """Return the observed times of each fold, in order."""
-    if len(hold_out) == 0:
-        raise ValueError(f"hold_out is empty: choose among the interior times {observed[1:-1]}")
-    entries = [entry if isinstance(entry, tuple) else (entry,) for entry in hold_out]
-    return [tuple(sorted({_observed(time, observed) for time in entry})) for entry in entries]
-
-
-def _observed(time: Time, observed: Sequence[float]) -> float:
-    """Return the interior time that ``time`` means."""
-    if not isinstance(time, Real):
-        raise TypeError(
-            f"cannot hold out {time!r}: times are numbers, {observed[1:-1]}, and those left out "
-            "together stand in a tuple"
-        )
-    # a time stored in single precision is not exactly the number that is typed
-    near = [t for t in observed[1:-1] if np.isclose(t, time, rtol=1e-6, atol=0)]
-    if not near:
-        raise ValueError(f"cannot hold out {time:g}: choose among interior times {observed[1:-1]}")
-    return near[0]
+def _folds(
+    hold_out: Time | Sequence[Entry], inner: Callable[[Time], float]
+) -> list[tuple[float, ...]]:
+    """Return the observed times of each fold, in order; ``inner`` reads what was typed."""
+    entries = [hold_out] if isinstance(hold_out, str | float | Real) else hold_out
+    if len(entries) == 0:
+        raise ValueError("hold_out is empty: name one or more interior times")
+    parts = [entry if isinstance(entry, tuple) else (entry,) for entry in entries]
+    return [tuple(sorted({inner(time) for time in part})) for part in parts]
 
 
 def _predict(process: object, train: Snapshots, time: float, seed: int) -> Prediction:

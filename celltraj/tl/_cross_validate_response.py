@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import ResponseKeys, read_populations, read_samples
+from celltraj._anndata import ResponseKeys, column_of, read_populations, read_samples
 from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUTH
 from celltraj.tl._fit_response import fit_response
 from celltraj.tl._response_folds import LEAVE_OUT, response_folds
@@ -141,7 +141,7 @@ def cross_validate_response(
         population_key, condition_key, control, dose_key=dose_key, cell_type_key=cell_type_key
     )
     samples = read_samples(adata, keys)
-    types = None if cell_type_key is None else _labels(adata.obs[cell_type_key])
+    types = None if cell_type_key is None else _labels(column_of(adata, cell_type_key))
     folds = response_folds(leave_out, samples, types, adata.n_obs)
     if prepare is None:
         read_populations(adata, keys, use_rep)  # says once of all cells what is odd about them

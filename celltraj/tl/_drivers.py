@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import annotated, read_times, sample_record
+from celltraj._anndata import (
+    annotated,
+    has_column,
+    read_times,
+    sample_record,
+    times_of,
+    unique_names,
+)
 from celltraj._anndata.expression import marked_genes, read_expression
 from celltraj._anndata.quantities import (
     Quantities,
@@ -21,6 +28,7 @@ from celltraj._anndata.quantities import (
 )
 from celltraj._anndata.results import DRIVERS
 from celltraj._errors import DataWarning
+from celltraj._typing import Time
 from celltraj.metrics._correlation import (
     Correlations,
     correlations,
@@ -40,7 +48,7 @@ def drivers(
     key: str = "ct_fates",
     layer: str | None = None,
     groups: str | Sequence[str] | None = None,
-    time: float | Sequence[float] | None = None,
+    time: Time | Sequence[Time] | None = None,
     genes: str | Sequence[str] | None = None,
     method: str = "fisher",
     n_permutations: int = 1000,
@@ -70,8 +78,8 @@ def drivers(
     groups
         Names of one or more fates; all by default.
     time
-        One or more sampling times to take cells of; all by default. Times are those that the fates
-        were computed with, else ``obs["time"]``.
+        One or more sampling times to take cells of, as numbers or as labels; all by default. Times
+        are those that the fates were computed with, else ``obs["time"]``.
     genes
         Names of genes, or a boolean column of ``var`` such as one of transcription factors; all by
         default.
@@ -140,7 +148,7 @@ def drivers(
     x, y = x[rows][:, columns], _varied(fates, rows, key)
     found, p = correlations(x, y, confidence=confidence), None
     if method == "permutation":
-        strata = read_times(adata, time_key)[rows] if time_key in adata.obs else None
+        strata = read_times(adata, time_key)[rows] if has_column(adata, time_key) else None
         rng = np.random.default_rng(seed)
         p = permutation_p(
             x, y, n_permutations=n_permutations, rng=rng, strata=strata, progress=progress
@@ -149,7 +157,7 @@ def drivers(
         "key": key,
         "layer": layer,
         "groups": np.array(fates.names, dtype=object),
-        "time": None if time is None else np.atleast_1d(np.asarray(time, dtype=float)),
+        "time": None if time is None else np.array(times_of(adata, time_key, time)),
         "time_key": None if time is None and p is None else time_key,
         "genes": genes if genes is None or isinstance(genes, str) else "names",
         "method": method,
@@ -179,8 +187,7 @@ def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quant
 
 def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
     """Return the positions of the genes, ``(g,)``."""
-    if not adata.var_names.is_unique:
-        raise ValueError("names of genes are not unique; call adata.var_names_make_unique() first")
+    known = unique_names(adata.var_names, "genes")
     if genes is None:
         return np.arange(adata.n_vars)
     if isinstance(genes, str):
@@ -188,13 +195,13 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
     names = list(dict.fromkeys(genes))
     if not names:
         raise ValueError("genes= names no gene; leave it out for all of them")
-    if missing := [name for name in names if name not in adata.var_names]:
+    if missing := [name for name in names if name not in known]:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise KeyError(
             f"{len(missing)} of {len(names)} genes are missing in adata.var_names: "
             f"{missing[:_SHOWN]}{more}; leave them out of genes="
         )
-    return adata.var_names.get_indexer(pd.Index(names))
+    return known.get_indexer(pd.Index(names))
 
 
 def _varied(fates: Quantities, rows: np.ndarray, key: str) -> np.ndarray:

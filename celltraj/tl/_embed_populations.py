@@ -72,7 +72,7 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
 def _constant(adata: AnnData, rows: list[np.ndarray], taken: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of ``obs`` that every population has one value of."""
     table = pd.DataFrame(index=range(len(rows)))
-    for name in adata.obs.columns:
+    for name in adata.obs.columns[~adata.obs.columns.duplicated(keep=False)]:
         values = [adata.obs[name].iloc[at].astype(object).unique() for at in rows]
         if name not in taken and all(len(one) == 1 for one in values):
             table[name] = [one[0] for one in values]

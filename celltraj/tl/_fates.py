@@ -19,6 +19,7 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import FATES
+from celltraj._typing import Time
 from celltraj.models import Process, band_of
 
 
@@ -27,7 +28,7 @@ def fates(
     model: Process | Sequence[Process] | None = None,
     *,
     groupby: str,
-    at: float | None = None,
+    at: Time | None = None,
     key: str | Sequence[str] = "couplings",
     time_key: str | None = None,
     use_rep: str | None = None,
@@ -56,7 +57,7 @@ def fates(
     groupby
         Column of ``obs`` with the groups that count as fates; cells without one are left out.
     at
-        Sampling time at which fates are read; the last one by default.
+        Sampling time at which fates are read, as a number or its label; the last one by default.
     key
         Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`, or
         several of them.
@@ -113,7 +114,7 @@ def fates(
         for one, name in asked
     ]
     tied = lineages[0]
-    at = tied.lineage.times[-1] if at is None else at
+    at = tied.lineage.times[-1] if at is None else tied.times_of(adata, at)[0]
     members = _labels(tied, groups, at)
     names = groups.cat.categories.to_numpy(dtype=object)[members.any(0).numpy()]
     members = members[:, members.any(0)]
@@ -121,7 +122,7 @@ def fates(
     _check_spread(shares)
     params = {
         "groupby": groupby,
-        "at": float(at),
+        "at": at,
         "couplings": tied.name,
         "time_key": tied.time_key,
         "n_models": len(lineages),

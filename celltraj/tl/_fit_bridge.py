@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -16,6 +15,7 @@ from celltraj._anndata import (
     annotated,
     bridge_record,
     cell_velocity,
+    inner_time_of,
     options_record,
     read_snapshots,
     read_times,
@@ -26,6 +26,7 @@ from celltraj._anndata.results import BRIDGE
 from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Counts, Time
 from celltraj.models import (
     Bridge,
     Brownian,
@@ -54,12 +55,12 @@ def fit_bridge(
     reference: Reference | torch.nn.Module | None = None,
     sigma: float | Literal["estimate"] | None = None,
     max_refinements: int = 20,
-    hold_out: float | None = None,
+    hold_out: Time | None = None,
     drift: NeuralDrift | PlugInDrift | None = None,
     solver: Solver = solve,
     growth_key: str | None = None,
     growth: LearnedGrowth | Literal["learn", "prior"] | None = None,
-    counts: str | Sequence[float] = "proportions",
+    counts: Counts = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
@@ -93,7 +94,8 @@ def fit_bridge(
         The most refits of the reference; 0 takes its parameters as they are. Brownian motion has
         none to fit.
     hold_out
-        Interior time that the rounds do not see but predict: the best round is kept, and the bridge
+        Interior time, as a number or its label, that the rounds do not see but predict: the best
+        round is kept, and the bridge
         through all snapshots stands on its reference. By default the likelihood decides, which is
         right for a family that is true; a flexible one overfits, and a time helps where enough of
         them remain.
@@ -112,7 +114,8 @@ def fit_bridge(
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
-        its size at each time, in any unit.
+        its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
+        ``value_counts()``, in any order; a plain list in the order of the times.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added
@@ -182,12 +185,13 @@ def fit_bridge(
         counts=counts,
     )
     BRIDGE.claim(adata, key)
+    held = None if hold_out is None else inner_time_of(adata, time_key, hold_out)
     generator = torch.Generator().manual_seed(seed)
     family, origin = _with_sigma(reference, sigma, snapshots, generator)
     if law is not None:
         snapshots = learn_growth(snapshots, Brownian(sigma_of(family)), law, progress=progress)
     refinement = Refinement(
-        max_rounds=max_refinements, hold_out=hold_out, estimate_sigma=sigma == "estimate"
+        max_rounds=max_refinements, hold_out=held, estimate_sigma=sigma == "estimate"
     )
     drift = NeuralDrift() if drift is None else drift
     fitted = family
@@ -221,7 +225,7 @@ def fit_bridge(
         "sigma": sigma_of(fitted),
         "sigma_source": origin,
         "max_refinements": max_refinements,
-        "hold_out": hold_out,
+        "hold_out": held,
         "drift": options_record(drift),
         "solver": options_record(solver),
         "growth_key": growth_key,

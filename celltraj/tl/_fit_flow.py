@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -24,6 +24,7 @@ from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError, check_option
 from celltraj._snapshots import Snapshots
+from celltraj._typing import Counts
 from celltraj.models import (
     BrownianBridgeInterpolant,
     FlowMatching,
@@ -54,7 +55,7 @@ def fit_flow(
     max_epochs: int | None = None,
     trainer: TrainerOptions | None = None,
     growth_key: str | None = None,
-    counts: str | Sequence[float] = "proportions",
+    counts: Counts = "proportions",
     weights_key: str | None = None,
     key_added: str | None = None,
     seed: int = 0,
@@ -100,7 +101,8 @@ def fit_flow(
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
-        its size at each time, in any unit.
+        its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
+        ``value_counts()``, in any order; a plain list in the order of the times.
     weights_key
         Column of ``obs`` with non-negative cell weights; uniform by default.
     key_added

@@ -15,13 +15,17 @@ from sklearn.neighbors import NearestNeighbors
 from celltraj._anndata import (
     Projected,
     annotated,
+    column_of,
     projection_of,
     read_representation,
     read_times,
     sample_record,
+    time_of,
+    unique_names,
 )
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.results import GENE_TRENDS
+from celltraj._typing import Time
 
 logger = logging.getLogger("celltraj")
 _LEVEL = 0.95
@@ -35,7 +39,7 @@ def gene_trends(
     *,
     genes: str | Sequence[str],
     groupby: str | None = None,
-    at: float | None = None,
+    at: Time | None = None,
     time_key: str = "time",
     n_neighbors: int = 15,
     reference: AnnData | Projected | None = None,
@@ -65,8 +69,8 @@ def gene_trends(
         most of its nearest observed cells of that time have at ``at``, in a tie to that of the
         nearer ones. Cells without a label do not count. By default there is one group, ``"all"``.
     at
-        Time at which trajectories are told apart, one of ``path`` at which cells were observed; by
-        default the one that they end at.
+        Time at which trajectories are told apart, one of ``path`` at which cells were observed, as
+        a number or a label of ``time_key``; by default the one that they end at.
     time_key
         Column of ``obs`` with the sampling times, read with ``groupby``.
     n_neighbors
@@ -120,7 +124,7 @@ def gene_trends(
     groups = pd.Categorical([_ALL] * course.states.shape[1])
     ends = {}
     if groupby is not None:
-        k = course.index(at)
+        k = course.index(None if at is None else time_of(adata, time_key, at))
         ends = {"groupby": groupby, "at": course.times[k], "time_key": time_key}
         ends["n_neighbors"] = n_neighbors
         cells, labels = _labelled(adata, groupby, course.times[k], time_key, decoder.use_rep)
@@ -200,7 +204,8 @@ def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequenc
         raise ValueError("genes is empty; name one or more genes")
     params = path.uns.get(ROOT, {}).get("simulate", {}).get("params", {})
     if params.get("use_rep") == "X":
-        rows = _rows_of(names, path.var_names, "variables of path")
+        known = unique_names(path.var_names, "variables of path")
+        rows = _rows_of(names, known, "variables of path")
         return _Decoder(
             np.array(names, dtype=object), np.zeros(len(rows)), np.eye(path.n_vars)[rows], "X"
         )
@@ -233,8 +238,7 @@ def _labelled(
     adata: AnnData, groupby: str, at: float, time_key: str, use_rep: str
 ) -> tuple[np.ndarray, pd.Categorical]:
     """Return the cells observed at a time that have a label, ``(m, d)``, and the labels."""
-    if groupby not in adata.obs:
-        raise KeyError(f"no groups in adata.obs[{groupby!r}]; found {list(adata.obs.columns)}")
+    column = column_of(adata, groupby, what="groups")
     times = read_times(adata, time_key)
     here = _is_same(times, at, times)
     if not here.any():
@@ -242,10 +246,10 @@ def _labelled(
             f"no cells were observed at {at:g} to tell where trajectories lead; pass at= with one "
             f"of {np.unique(times).tolist()}, and name it in stop= of ct.tl.simulate"
         )
-    here &= adata.obs[groupby].notna().to_numpy()
+    here &= column.notna().to_numpy()
     if not here.any():
         raise ValueError(f"no cell at time {at:g} has a label in adata.obs[{groupby!r}]")
-    labels = adata.obs[groupby][here].astype("category").cat.remove_unused_categories()
+    labels = column[here].astype("category").cat.remove_unused_categories()
     return read_representation(adata, use_rep)[1][here], labels.array
 
 

@@ -13,8 +13,10 @@ from celltraj._anndata import (
     find_space,
     read_coupled,
     sample_record,
+    time_of,
 )
 from celltraj._anndata.results import INTERPOLATE
+from celltraj._typing import Time
 from celltraj.models import Bridge, displaced
 
 
@@ -22,9 +24,10 @@ def interpolate(
     adata: AnnData,
     bridge: Bridge | None = None,
     *,
-    time: float,
+    time: Time,
     n_cells: int = 1000,
     key: str = "couplings",
+    time_key: str | None = None,
     use_rep: str | None = None,
     seed: int = 0,
 ) -> AnnData:
@@ -42,11 +45,14 @@ def interpolate(
     bridge
         A fitted bridge; by default the couplings in ``adata``.
     time
-        Between the first and the last snapshot, in the user's unit.
+        Between the first and the last snapshot, in the user's unit, or a label of ``time_key``.
     n_cells
         Cells to draw.
     key
         Couplings to use without a bridge, the ``key_added`` of :func:`celltraj.tl.couplings`.
+    time_key
+        Column of ``obs`` in which a label is looked up; by default that of the couplings, or
+        ``"time"``. Not read for a number.
     use_rep
         The representation that ``bridge`` was fitted in.
     seed
@@ -80,12 +86,14 @@ def interpolate(
     generator = torch.Generator().manual_seed(seed)
     if bridge is None:
         tied, snapshots, name = read_coupled(adata, key)
-        states = displaced(tied.lineage, snapshots, time, n_cells, generator=generator)
+        moment = time_of(adata, time_key or tied.time_key, time)
+        states = displaced(tied.lineage, snapshots, moment, n_cells, generator=generator)
     else:
         check_bridge(bridge)
         name = find_space(adata, bridge, use_rep)
-        states = bridge.sample(time, n_cells, generator=generator)
-    obs = pd.DataFrame({"time": np.full(n_cells, float(time))})
-    params = {"time": float(time), "n_cells": n_cells, "use_rep": name}
+        moment = time_of(adata, time_key or "time", time)
+        states = bridge.sample(moment, n_cells, generator=generator)
+    obs = pd.DataFrame({"time": np.full(n_cells, moment)})
+    params = {"time": moment, "n_cells": n_cells, "use_rep": name}
     record = ("interpolate", INTERPOLATE.made(sample_record(params, seed), []))
     return cells_at(adata.var_names, name, states.numpy(), obs, record)

@@ -21,7 +21,10 @@ from celltraj._anndata import (
     read_space,
     read_times,
     sample_record,
+    time_of,
+    unique_names,
 )
+from celltraj._typing import Time
 from celltraj.metrics._correlation import false_discovery
 from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
 from celltraj.models._knock_out import LOADED
@@ -136,7 +139,7 @@ def read_experiment(
     adata: AnnData,
     process: Process,
     *,
-    span: tuple[float, float | None],
+    span: tuple[Time, Time | None],
     groupby: str,
     level: float,
     time_key: str,
@@ -164,7 +167,8 @@ def read_experiment(
     use_rep = "X" if in_genes or projection is None else projection.use_rep
     _, x = read_space(adata, process, use_rep)
     groups, times = read_groups(adata, groupby), read_times(adata, time_key)
-    first, last = span[0], float(times.max()) if span[1] is None else span[1]
+    first = time_of(adata, time_key, span[0])
+    last = float(times.max()) if span[1] is None else time_of(adata, time_key, span[1])
     if first >= last:
         raise ValueError(f"start={first:g} must be before stop={last:g}")
     for t in (first, last):
@@ -181,9 +185,11 @@ def read_experiment(
     return Experiment(
         process,
         None if in_genes else projection,
-        tuple(adata.var_names) if in_genes or projection is None else projection.names,
+        tuple(unique_names(adata.var_names, "genes"))
+        if in_genes or projection is None
+        else projection.names,
         torch.from_numpy(x[chosen]),
-        (float(first), float(last)),
+        (first, last),
         torch.from_numpy(x[ends]),
         members.numpy()[:, has_cells],
         tuple(groups.cat.categories[has_cells]),

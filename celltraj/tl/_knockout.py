@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import annotated
 from celltraj._anndata.results import KNOCKOUT
+from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     matched_sets,
@@ -28,8 +29,8 @@ def knockout(
     process: Process,
     *,
     genes: Sequence[str],
-    start: float,
-    stop: float | None = None,
+    start: Time,
+    stop: Time | None = None,
     groupby: str,
     level: float = 0.0,
     n_null: int = 100,
@@ -56,7 +57,7 @@ def knockout(
     genes
         Names of the genes that are knocked out together.
     start
-        Sampling time whose cells lose the genes, up to 500 of them.
+        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label.
     stop
         Sampling time at which fates are read, the last one by default; the genes are held until
         then.

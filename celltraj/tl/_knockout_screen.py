@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from celltraj._anndata import annotated
 from celltraj._anndata.expression import marked_genes
 from celltraj._anndata.results import KNOCKOUT
+from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
     Experiment,
@@ -30,8 +31,8 @@ def knockout_screen(
     process: Process,
     *,
     genes: Sequence[str] | str,
-    start: float,
-    stop: float | None = None,
+    start: Time,
+    stop: Time | None = None,
     groupby: str,
     level: float = 0.0,
     n_null: int = 200,
@@ -58,7 +59,7 @@ def knockout_screen(
     genes
         Names of the genes, each of which is knocked out alone, or a boolean column of ``var``.
     start
-        Sampling time whose cells lose the genes, up to 500 of them.
+        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label.
     stop
         Sampling time at which fates are read, the last one by default; the genes are held until
         then.

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     Untreated,
+    column_of,
     predicted_cells,
     read_untreated,
     sample_record,
@@ -193,7 +194,7 @@ def _shared(adata: AnnData, population: Untreated, name: str) -> str | float:
             f"the response was fitted with the covariate {name!r}, and there is no obs[{name!r}]; "
             f"pass covariates={{{name!r}: ...}}"
         )
-    values = adata.obs[name].iloc[population.rows].astype(object).unique()
+    values = column_of(adata, name).iloc[population.rows].astype(object).unique()
     if len(values) != 1 or pd.isna(values[0]):
         raise ValueError(
             f"the untreated cells of population {population.name!r} have "

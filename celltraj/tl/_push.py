@@ -19,6 +19,7 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import PULL, PUSH, Result
+from celltraj._typing import Time
 from celltraj.models import Process
 
 Cells = Mapping[str, str | Sequence[str]]
@@ -28,8 +29,8 @@ def push(
     adata: AnnData,
     model: Process | None = None,
     *,
-    source: float,
-    target: float,
+    source: Time,
+    target: Time,
     cells: Cells,
     key: str = "couplings",
     time_key: str | None = None,
@@ -51,7 +52,7 @@ def push(
         A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
         snapshot to snapshot. By default the couplings in ``adata``.
     source, target
-        Two sampling times, in the user's unit, the first before the second.
+        Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as
         ``{"cell_type": "MEF"}`` or ``{"cell_type": ["MEF", "Stromal"]}``.
@@ -96,6 +97,7 @@ def push(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
+    source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, source)
     masses = tied.lineage.descendants(start, source, target, progress=progress)
@@ -109,8 +111,8 @@ def pull(
     adata: AnnData,
     model: Process | None = None,
     *,
-    source: float,
-    target: float,
+    source: Time,
+    target: Time,
     cells: Cells,
     key: str = "couplings",
     time_key: str | None = None,
@@ -132,7 +134,7 @@ def pull(
         A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
         snapshot to snapshot. By default the couplings in ``adata``.
     source, target
-        Two sampling times, in the user's unit, the first before the second.
+        Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as ``{"cell_type": "IPS"}``.
     key
@@ -176,6 +178,7 @@ def pull(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
+    source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, target)
     masses = tied.lineage.ancestors(start, source, target, progress=progress)
@@ -206,7 +209,7 @@ def _record(
         for value in ([values] if isinstance(values, str | int | float) else values)
     ]
     params = {
-        "source": float(source),
+        "source": source,
         "target": times[-1],
         "couplings": tied.name,
         "time_key": tied.time_key,

@@ -17,8 +17,11 @@ from celltraj._anndata import (
     read_space,
     read_times,
     sample_record,
+    time_of,
+    times_of,
 )
 from celltraj._anndata.results import SIMULATE
+from celltraj._typing import Time
 from celltraj.models import Bridge, FlowMatching, Midpoint, Process, SdeSolver, Trajectories
 
 logger = logging.getLogger("celltraj")
@@ -29,8 +32,8 @@ def simulate(
     adata: AnnData,
     process: Process,
     *,
-    start: float,
-    stop: float | Sequence[float],
+    start: Time,
+    stop: Time | Sequence[Time],
     n_cells: int | None = None,
     n_times: int = 21,
     time_key: str | None = "time",
@@ -55,10 +58,10 @@ def simulate(
     process
         A fitted bridge, or any process.
     start
-        First time, in the user's unit.
+        First time, in the user's unit, or its label in ``time_key``.
     stop
         Last time, before ``start`` to run backwards; or all times of the result after ``start``, in
-        order, in place of ``n_times`` equally spaced ones.
+        order, in place of ``n_times`` equally spaced ones. Numbers or labels.
     n_cells
         Trajectories, drawn without replacement where there are enough cells; all cells by default.
     n_times
@@ -114,7 +117,8 @@ def simulate(
     >>> path.n_obs
     50
     """
-    grid = _time_grid(start, stop, n_times)
+    start = time_of(adata, time_key, start)
+    grid = _time_grid(start, times_of(adata, time_key, stop), n_times, is_list=np.ndim(stop) > 0)
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     name, x = read_space(adata, process, use_rep)
@@ -139,7 +143,7 @@ def simulate(
     obs = _observations(path, sources, _outside(process, path.times))
     params = {
         "process": type(process).__name__,
-        "start": float(start),
+        "start": start,
         "stop": grid[-1],
         "n_cells": n,
         "n_times": len(grid),
@@ -219,16 +223,14 @@ def _with_noise(process: Process, noise: float) -> FlowMatching:
     return process.with_noise(noise)
 
 
-def _time_grid(start: float, stop: float | Sequence[float], n_times: int) -> list[float]:
-    """Return the times of the result."""
-    stops = np.atleast_1d(np.asarray(stop, dtype=float))
-    if not len(stops) or (stops == start).any():
-        raise ValueError(f"start is {start:g}, stop is {stop}; choose another stop=")
+def _time_grid(start: float, stops: Sequence[float], n_times: int, *, is_list: bool) -> list[float]:
+    """Return the times of the result: those that were listed, or equally spaced to the one."""
+    if not len(stops) or start in stops:
+        found = list(stops) if is_list else stops[0]
+        raise ValueError(f"start is {start:g}, stop is {found}; choose another stop=")
     if n_times < 2:
         raise ValueError(f"n_times must be at least 2; found {n_times}")
-    if np.ndim(stop) == 0:
-        return np.linspace(start, stop, n_times).tolist()
-    return [float(start), *stops.tolist()]
+    return [start, *stops] if is_list else np.linspace(start, stops[0], n_times).tolist()
 
 
 def _cells_at_start(adata: AnnData, start: float, time_key: str | None) -> np.ndarray:

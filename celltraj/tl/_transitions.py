@@ -18,6 +18,7 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import TRANSITIONS
+from celltraj._typing import Time
 from celltraj.models import Process, joint_masses
 
 
@@ -26,8 +27,8 @@ def transitions(
     model: Process | None = None,
     *,
     groupby: str,
-    source: float | None = None,
-    target: float | None = None,
+    source: Time | None = None,
+    target: Time | None = None,
     key: str = "couplings",
     time_key: str | None = None,
     use_rep: str | None = None,
@@ -52,8 +53,8 @@ def transitions(
     groupby
         Column of ``obs`` with the groups; cells without one are left out.
     source, target
-        Two sampling times, in the user's unit, the first before the second; by default all
-        neighbouring times, as :func:`celltraj.pl.sankey` draws them.
+        Two sampling times, in the user's unit or as their labels, the first before the second; by
+        default all neighbouring times, as :func:`celltraj.pl.sankey` draws them.
     key
         Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
     time_key, use_rep
@@ -100,8 +101,10 @@ def transitions(
     tied = read_lineage(
         adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
     )
-    times = tied.lineage.times
-    spans = list(pairwise(times)) if source is None or target is None else [(source, target)]
+    spans = list(pairwise(tied.lineage.times))
+    if source is not None and target is not None:
+        source, target = tied.times_of(adata, source, target)
+        spans = [(source, target)]
     for first, last in spans:
         tied.lineage.span(first, last)
     bar = tqdm(spans, desc="transitions", unit="span", disable=not progress)

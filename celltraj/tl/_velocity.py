@@ -16,21 +16,22 @@ from celltraj._anndata import (
     read_space,
     read_times,
     sample_record,
+    time_of,
 )
 from celltraj._anndata.results import VELOCITY
 from celltraj._anndata.source import Source
+from celltraj._typing import Time
 from celltraj.models import Bridge, Process
 from celltraj.models._projected_velocity import mean_velocity, projected_velocity
 
 logger = logging.getLogger("celltraj")
-_KEY = "velocity"
 
 
 def velocity(
     adata: AnnData,
     process: Process,
     *,
-    time: float | None = None,
+    time: Time | None = None,
     time_key: str = "time",
     use_rep: str | None = None,
     basis: str | None = None,
@@ -57,9 +58,10 @@ def velocity(
     process
         A fitted bridge or flow, or any process.
     time
-        Time at which all cells are taken, in the user's unit; by default each at its own.
+        Time at which all cells are taken, in the user's unit or as a label of ``time_key``; by
+        default each at its own.
     time_key
-        Column of ``obs`` with the sampling times; not read where ``time`` is given.
+        Column of ``obs`` with the sampling times; not read where ``time`` is a number.
     use_rep
         The representation that ``process`` was fitted in.
     basis
@@ -109,13 +111,14 @@ def velocity(
     place = None if basis is None else _embedding_name(adata, basis)
     short = {} if place is None else {"basis": place.removeprefix("X_")}
     VELOCITY.claim(adata, key_added, **short)
-    times = read_times(adata, time_key) if time is None else np.full(len(x), float(time))
+    moment = None if time is None else time_of(adata, time_key, time)
+    times = read_times(adata, time_key) if moment is None else np.full(len(x), moment)
     _warn_of_outside(process, times)
     moving = _at_their_times(process, x, times, progress=progress)
     params = {
         "process": type(process).__name__,
-        "time": time,
-        "time_key": time_key if time is None else None,
+        "time": moment,
+        "time_key": time_key if moment is None else None,
         "use_rep": name,
         "basis": place,
         "n_neighbors": n_neighbors if place not in (None, name) else None,

@@ -263,7 +263,7 @@ def dosed(value):
 
 
 BAD = {
-    "an array": (lambda: cells().X, KEYS, TypeError, "adata must be an AnnData; found ndarray"),
+    "an array": (lambda: cells().X, KEYS, TypeError, "expected an AnnData, found ndarray"),
     "no cells": (lambda: cells()[:0].copy(), KEYS, ValueError, "adata has no cells"),
     "no column": (
         cells,

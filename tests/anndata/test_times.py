@@ -6,6 +6,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from celltraj._anndata import read_times
 
@@ -28,9 +30,14 @@ def days(*labels):
         (days(10, 2).astype("Int64"), [10, 2]),
         (days(10, 2).astype("category"), [10, 2]),
         (days("day 10", "day 2"), [10, 2]),
-        (days("day-10", "D2"), [10, 2]),
-        (days("day -1", "-2.5 h"), [-1, -2.5]),
-        (days("E8.5", "1e-3"), [8.5, 1e-3]),
+        (days("day_10", "D2"), [10, 2]),
+        (days("day -1", "-2.5 d"), [-1, -2.5]),
+        (days("E8.5", "E7"), [8.5, 7]),
+        (days("1e-3", "1"), [1e-3, 1]),
+        (days(b"day 3", b"day 2"), [3, 2]),
+        (days(1, "1"), [1, 1]),
+        (days(2.0, 1.5).astype("Float64"), [2, 1.5]),
+        (days("D0", "D-1").astype(pd.CategoricalDtype(["D-1", "D0"], ordered=True)), [0, -1]),
         (days("t10", "t2").astype("string"), [10, 2]),
         (days("t10", "t2").astype("category"), [10, 2]),
         (days("t10", "t2").astype(pd.CategoricalDtype(["t2", "t10"], ordered=True)), [10, 2]),
@@ -46,6 +53,11 @@ def test_times_are_the_numbers_that_a_reader_sees(column, expected):
     [
         (days("early", "late"), "cannot read one time from 'early'"),
         (days("day 1 rep 2", "day 2"), "cannot read one time from 'day 1 rep 2'"),
+        (days("6h", "3d"), "different units"),
+        (days("6h", "3d").astype("category"), "different units"),
+        (days(3, "7d"), "different units"),
+        (days("E18.5", "P0").astype("string"), "different origins"),
+        (days("D0", "D-1").astype(pd.CategoricalDtype(["D0", "D-1"], ordered=True)), "is ordered"),
         (days(0.0, np.inf), "infinite times"),
         (days(0.0, np.nan), r"missing for 3 cells; drop them with adata\[adata.obs\['t'\].notna"),
         (days(1, None).astype("Int64"), "missing for 3 cells"),
@@ -59,6 +71,16 @@ def test_times_are_the_numbers_that_a_reader_sees(column, expected):
 def test_what_is_no_time_is_refused(column, message):
     with pytest.raises(ValueError, match=message):
         read_times(annotated(column), "t")
+
+
+LABELS = ("D-1", "D0", "Day 1", "d2.5", "day 10")
+
+
+@given(st.permutations(LABELS * 2), st.sampled_from(["object", "string", "category"]))
+def test_neither_the_order_of_rows_nor_the_kind_of_the_column_says_anything(labels, kind):
+    expected = dict(zip(LABELS, [-1, 0, 1, 2.5, 10], strict=True))
+    found = read_times(annotated(pd.Series(labels).astype(kind)), "t")
+    assert found.tolist() == [expected[one] for one in labels]
 
 
 def test_an_order_that_contradicts_the_numbers_shows_both():

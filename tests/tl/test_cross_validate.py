@@ -90,11 +90,12 @@ def test_a_held_out_time_may_be_any_number(adata, time):
     assert set(judge(adata, hold_out=[time])["time"]) == {2.0}
 
 
-def test_times_in_text_are_held_out_by_number(adata):
+def test_times_in_text_are_held_out_by_number_or_label(adata):
     adata.obs["stage"] = [f"day {t:g}" for t in adata.obs["time"]]
-    assert set(judge(adata, time_key="stage", hold_out=[2])["time"]) == {2.0}
-    with pytest.raises(TypeError, match=r"hold.out"):
-        judge(adata, time_key="stage", hold_out=["day 2"])
+    for typed in ([2], 2, "day 2", ["day 2"], [("day 2",)], "2"):
+        assert set(judge(adata, time_key="stage", hold_out=typed)["time"]) == {2.0}
+    with pytest.raises(ValueError, match=r"no time 'day 7' .* labels found: \['day 0', 'day 1'"):
+        judge(adata, time_key="stage", hold_out="day 7")
 
 
 def test_times_stored_in_single_precision_are_found(adata):
@@ -102,9 +103,9 @@ def test_times_stored_in_single_precision_are_found(adata):
     assert set(judge(adata, hold_out=[0.1])["time"]) == {0.1}
 
 
-@pytest.mark.parametrize("hold_out", [[0.0], [4.0], [2.5], [(1.0, 4.0)], []])
+@pytest.mark.parametrize("hold_out", [[0.0], [4.0], [2.5], [(1.0, 4.0)], [], 4.0])
 def test_only_interior_times_can_be_held_out(adata, hold_out):
-    with pytest.raises(ValueError, match="interior"):
+    with pytest.raises(ValueError, match=r"one of the inner times|interior"):
         judge(adata, hold_out=hold_out)
 
 

@@ -1,0 +1,110 @@
+"""Read a column of ``obs``, and tell what cannot be read before any work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+
+def check_adata(adata: object) -> None:
+    """Raise where something is no AnnData in memory, or one that only its matrix is on disk.
+
+    Raises
+    ------
+    TypeError
+        It is no AnnData, or one that was opened lazily.
+
+    Examples
+    --------
+    >>> import anndata as ad, numpy as np
+    >>> from celltraj._anndata import check_adata
+    >>> check_adata(ad.AnnData(np.zeros((2, 1))))
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"expected an AnnData, found {type(adata).__name__}")
+    if not isinstance(adata.obs, pd.DataFrame):
+        raise TypeError(
+            "adata was opened by anndata.experimental.read_lazy, and its cells are not in memory; "
+            "load them first with adata = adata.to_memory()"
+        )
+
+
+def has_column(adata: AnnData, name: object) -> bool:
+    """Return whether ``obs`` has such a column, in an AnnData that can be read."""
+    check_adata(adata)
+    return isinstance(name, str) and name in adata.obs
+
+
+def column_of(adata: AnnData, name: str, *, what: str = "", way: str = "") -> pd.Series:
+    """Return a column of ``obs``.
+
+    Parameters
+    ----------
+    adata
+        Annotated data.
+    name
+        Name of the column.
+    what
+        What it is to hold, for a message: ``"groups"``.
+    way
+        What to do where it is missing, for a message.
+
+    Raises
+    ------
+    TypeError
+        ``adata`` is not an AnnData in memory, or ``name`` is not a text.
+    KeyError
+        There is no such column.
+    ValueError
+        There are several of that name.
+
+    Examples
+    --------
+    >>> import anndata as ad, pandas as pd
+    >>> from celltraj._anndata import column_of
+    >>> obs = pd.DataFrame({"day": [0, 1]}, index=["a", "b"])
+    >>> column_of(ad.AnnData(obs=obs), "day").tolist()
+    [0, 1]
+    """
+    check_adata(adata)
+    if not isinstance(name, str):
+        raise TypeError(
+            f"the name of a column of adata.obs must be a text; found {name!r} of type "
+            f"{type(name).__name__}. Columns found: {list(adata.obs.columns)}"
+        )
+    if name not in adata.obs:
+        missing = f"no {what} in adata.obs[{name!r}]" if what else f"no adata.obs[{name!r}]"
+        ending = f". {way}" if way else ""
+        raise KeyError(f"{missing}; columns found: {list(adata.obs.columns)}{ending}")
+    column = adata.obs[name]
+    if isinstance(column, pd.DataFrame):
+        raise ValueError(
+            f"adata.obs has {column.shape[1]} columns of the name {name!r}, as after a merge; "
+            "rename or drop all but one, as adata.obs = adata.obs.loc[:, "
+            "~adata.obs.columns.duplicated()] does"
+        )
+    return column
+
+
+def unique_names(names: pd.Index, what: str) -> pd.Index:
+    """Return names of cells, genes or variables, once each is known to name one of them.
+
+    Raises
+    ------
+    ValueError
+        Two of them have one name.
+    """
+    if not names.is_unique:
+        axis = "obs" if what == "cells" else "var"
+        raise ValueError(
+            f"names of {what} are not unique ({names[names.duplicated()][0]!r} is there twice or "
+            f"more); call adata.{axis}_names_make_unique() first"
+        )
+    return names
+
+
+def in_memory(values: Any) -> Any:
+    """Return an array as it is, a dask array once it is computed."""
+    return values.compute() if hasattr(values, "dask") else values
