@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -20,6 +21,7 @@ from celltraj._anndata import (
     sample_record,
     write_columns,
 )
+from celltraj._errors import DataWarning
 from celltraj.models import Midpoint, Process, is_growing, simulate
 from celltraj.ot import systematic
 
@@ -73,6 +75,11 @@ def growth(
     ``uns["celltraj"][key_added]`` (params, version, seed, and ``numbers``, one row per time: time,
     cells, observed, predicted).
 
+    Warns
+    -----
+    DataWarning
+        Some cells have no descendants; says how many.
+
     Raises
     ------
     KeyError
@@ -108,9 +115,23 @@ def growth(
     numbers = _numbers(tied, predicted)
     params = {"couplings": tied.source, "time_key": tied.time_key}
     record = sample_record(params, seed) | {"numbers": numbers}
+    _warn_of_none(tied, rates)
     adata = annotated(adata, copy)
     write_columns(adata, record, key_added, {key_added: tied.column(adata.n_obs, rates, None)})
     return adata if copy else None
+
+
+def _warn_of_none(tied: Tied, rates: dict[int, Tensor]) -> None:
+    """Warn of cells without descendants, by time."""
+    counts = {tied.lineage.times[k]: int(torch.isneginf(rate).sum()) for k, rate in rates.items()}
+    found = ", ".join(f"{n} at time {time:g}" for time, n in counts.items() if n)
+    if found:
+        warnings.warn(
+            f"cells without descendants ({found}): their growth is minus infinity. Their couplings "
+            "find nothing near them; raise epsilon (or sigma), or leave these cells out",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _simulated(
