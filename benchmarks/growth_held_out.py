@@ -16,7 +16,7 @@ import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Bridge, PlugInDrift, Process
+from celltraj.models import Bridge, PlugInDrift, Process, couple_gap
 from celltraj.models._holdout import exact_plans, predict
 from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
 
@@ -217,9 +217,7 @@ def trivial(task: Task, seed: int) -> Iterator[tuple[str, Cells]]:
 def _wot(snapshots: Snapshots, k: int, share: float, seed: int) -> Cells:
     """Return cells between two days, by ``P_ij r_i^(s - 1)`` where cell ``i`` sends ``r_i``."""
     cost = SquaredEuclidean(snapshots.x[k], snapshots.x[k + 1])
-    couple = Unbalanced(*WOT_TAU)
-    expected, weights = snapshots.expected(k), snapshots.weights[k + 1]
-    found = couple(cost, expected, weights, epsilon=WOT_EPSILON * cost.mean())
+    found = couple_gap(snapshots, k, Unbalanced(*WOT_TAU), cost, epsilon=WOT_EPSILON * cost.mean())
     sent = (found.row_mass / snapshots.weights[k]).numpy()
     plan = found.to_dense().numpy() * sent[:, None] ** (share - 1)
     before, after = (Cells.equal(snapshots.x[j].numpy()) for j in (k, k + 1))

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# logarithm of how many times the descendants of another cell one may have after a gap: a body has
+# e^31 cells, and rates of division and death differ by 3 a day at most
+_MOST_GROWTH = 50.0
+
 
 @dataclass(frozen=True)
 class Snapshots:
@@ -33,8 +37,8 @@ class Snapshots:
     ------
     ValueError
         Fewer than two times, times not increasing, unequal dimensions, an empty or non-finite
-        cloud, negative weights or weights that sum to zero, growth that is not finite, sizes that
-        are not positive.
+        cloud, negative weights or weights that sum to zero, growth that is not finite or so unequal
+        that it must be per another unit of time, sizes that are not positive.
 
     Examples
     --------
@@ -59,7 +63,7 @@ class Snapshots:
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "growth", _checked_growth(times, self.growth, x))
+        object.__setattr__(self, "growth", _checked_growth(times, self.growth, x, weights))
         object.__setattr__(self, "sizes", _checked_sizes(times, self.sizes))
 
     @property
@@ -142,7 +146,10 @@ def _normalised(time: float, weights: Tensor, n: int) -> Tensor:
 
 
 def _checked_growth(
-    times: tuple[float, ...], growth: tuple[Tensor, ...], x: tuple[Tensor, ...]
+    times: tuple[float, ...],
+    growth: tuple[Tensor, ...],
+    x: tuple[Tensor, ...],
+    weights: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
     rates = tuple(torch.as_tensor(g, dtype=torch.float64) for g in growth)
     if not rates:
@@ -155,7 +162,24 @@ def _checked_growth(
                 f"growth at time {t:g} has shape {tuple(rate.shape)}; expected {len(cloud)} finite "
                 "rates"
             )
+    for k, (start, stop) in enumerate(itertools.pairwise(times)):
+        there = rates[k][weights[k] > 0]
+        _check_spread(float(there.max() - there.min()), start, stop)
     return rates
+
+
+def _check_spread(spread: float, start: float, stop: float) -> None:
+    power = spread * (stop - start)
+    if power > _MOST_GROWTH:
+        raise ValueError(
+            f"growth at time {start:g} differs by {spread:.3g} per unit of time between cells: by "
+            f"time {stop:g}, {stop - start:g} units later, one has e^{power:.0f} times the "
+            f"descendants of another, and e^{_MOST_GROWTH:g} is more than any tissue has cells. "
+            "The rates are probably per another unit of time: ct.pp.score_growth(adata, "
+            "days_per_unit=...) computes them in yours (1/24 for hours, 1/1440 for minutes, "
+            "1/86400 for seconds); multiply rates of your own by that. If the unit is right, scale "
+            f"them by {_MOST_GROWTH / power:.2g}"
+        )
 
 
 def _checked_sizes(times: tuple[float, ...], sizes: tuple[float, ...]) -> tuple[float, ...]:

@@ -45,3 +45,27 @@ def test_without_leaves_times_out():
 def test_bad_clouds_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Snapshots(*arguments)
+
+
+def test_growth_per_another_unit_of_time_is_refused():
+    x = clouds(3, 4)
+    per_day = (torch.tensor([0.0, 1.0, 1.4]), torch.zeros(4))
+    assert Snapshots((0, 30), x, growth=per_day).growth  # a month of days: e^42
+    # a day in seconds: rates per day are read as rates per second
+    with pytest.raises(
+        ValueError, match=r"e\^120960 times .* days_per_unit=.* 1/86400 for seconds"
+    ):
+        Snapshots((0, 86_400), x, growth=per_day)
+    # the last rates are for no gap, and a cell without weight grows into nothing
+    Snapshots((0, 1), x, growth=(torch.zeros(3), torch.tensor([0.0, 0, 0, 1e9])))
+    weights = (torch.tensor([1.0, 1, 0]), torch.ones(4))
+    Snapshots((0, 1), x, weights, growth=(torch.tensor([0.0, 0, 1e9]), torch.zeros(4)))
+
+
+def test_the_advice_on_growth_works_as_written():
+    x, rates = clouds(3, 4), (torch.tensor([0.0, 1.0, 1.4]), torch.zeros(4))
+    with pytest.raises(ValueError, match="scale them by") as caught:
+        Snapshots((0, 86_400), x, growth=rates)
+    factor = float(str(caught.value).split()[-1])
+    assert Snapshots((0, 86_400), x, growth=tuple(factor * g for g in rates)).growth
+    assert Snapshots((0, 86_400), x, growth=tuple(g / 86_400 for g in rates)).growth

@@ -10,7 +10,7 @@ from celltraj.models._fit_flow import FlowTraining, fit_flow
 from celltraj.models._fit_response import MetaFlow, fit_response
 from celltraj.models._flow_losses import Penalties
 from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._growth import population_sizes
+from celltraj.models._growth import couple_gap, population_sizes
 from celltraj.models._growth_law import LearnedGrowth, learn_growth
 from celltraj.models._knock_out import KnockedOut
 from celltraj.models._landing import land
@@ -151,6 +151,7 @@ __all__ = [
     "TrigonometricInterpolant",
     "Vortex",
     "band_of",
+    "couple_gap",
     "default_sigma",
     "displaced",
     "fit_bridge",

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
+from celltraj.models._growth import couple_gap
 from celltraj.models._lineage import Lineage
 from celltraj.models._masses import Masses, masses_of, pairs_of
 from celltraj.models._neural import NeuralDrift, NeuralField
@@ -424,4 +425,4 @@ def couple(
     """Return the law of the reference over gap ``k`` and the coupling under it."""
     flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
     cost, epsilon = flow.problem(snapshots.x[k + 1])
-    return flow, solver(cost, snapshots.expected(k), snapshots.weights[k + 1], epsilon=epsilon)
+    return flow, couple_gap(snapshots, k, solver, cost, epsilon=epsilon)

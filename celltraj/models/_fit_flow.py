@@ -18,11 +18,12 @@ from celltraj.models._fit import TrainerOptions
 from celltraj.models._flow import gap_flow
 from celltraj.models._flow_losses import FlowLoss, Penalties
 from celltraj.models._flow_matching import FlowMatching
+from celltraj.models._growth import couple_gap
 from celltraj.models._training import DRAWN_AT_ONCE, Points, TrainingOptions, train_heads
 from celltraj.models.interpolants import Curves, Interpolant, gap_of, sample_path, share_of
 from celltraj.models.networks import TwoHeads
 from celltraj.models.references import Brownian
-from celltraj.ot import Minibatch, Solver
+from celltraj.ot import Minibatch, Solver, Transport
 
 _DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
 _TO_FIT = 400  # chains of a gap that an interpolant is fitted to
@@ -216,14 +217,14 @@ def _split(
 
 
 def _plans(
-    snapshots: Snapshots, sigma: float, solver: Solver | Minibatch, *, progress: bool
+    snapshots: Snapshots, sigma: float, solver: Callable[..., Transport], *, progress: bool
 ) -> GapPlans:
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    x, weights, times = snapshots.x, snapshots.weights, snapshots.times
+    x, times = snapshots.x, snapshots.times
     plans = []
     for k, m in gaps:
         cost, epsilon = gap_flow(Brownian(sigma), x[k], times[k], times[m]).problem(x[m])
-        coupling = solver(cost, snapshots.expected(k), weights[m], epsilon=epsilon)
+        coupling = couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
         plans.append(coupling.to_sparse(mass=_DROPPED))
     return GapPlans.of(snapshots, plans)
 

@@ -25,6 +25,8 @@ from tqdm.auto import tqdm
 from celltraj._typing import Earlier
 from celltraj.ot import Transport
 
+_HUGE = 640.0  # logarithm of the largest numbers in a product with a plan
+
 
 @dataclass(frozen=True)
 class Lineage:
@@ -144,17 +146,19 @@ class Lineage:
         shares are among descendants that have a label, NaN for a cell without such a descendant.
         """
         last = self.index(at)
-        found = [labels]
+        found, log_total = [_shares(labels)], labels.sum(1).log()
         for k in _passes(range(last - 1, -1, -1), "fates", progress=progress):
-            pulled = self.couplings[k].pull(found[0])
-            pulled = _per_weight(pulled, self.weights[k])
-            # one factor for all cells of a time: nothing overflows over many gaps
-            found.insert(0, pulled / pulled.max())
-        totals = (share.sum(1, keepdim=True) for share in found)
-        return tuple(
-            torch.where(total > 0, share / total, torch.nan)
-            for share, total in zip(found, totals, strict=True)
-        )
+            plan, weights = self.couplings[k], self.weights[k]
+            # cells of a time may differ by hundreds of powers of ten: their numbers of descendants
+            # are kept as logarithms, and in the product by as much as a float holds
+            top = log_total[log_total < torch.inf].max()
+            number = (log_total - top + _HUGE).clamp(min=0).exp()
+            number = torch.where(torch.isneginf(log_total), 0.0, number)
+            pulled = plan.pull(found[0].nan_to_num() * number[:, None])
+            pulled[(weights == 0) | (plan.row_mass == 0)] = 0
+            found.insert(0, _shares(pulled))
+            log_total = pulled.sum(1).log() - torch.where(weights > 0, weights, 1.0).log()
+        return tuple(found)
 
     def growth(self, k: int) -> Earlier:
         """Return the net rate ``(n_k,)`` of growth over gap ``k`` of the cells before it, in 1/[t].
@@ -196,6 +200,12 @@ def joint_masses(
 def _passes(gaps: range, name: str, *, progress: bool) -> Iterable[int]:
     """Return the gaps under a progress bar: a pass over a large plan takes seconds."""
     return tqdm(gaps, desc=name, unit="gap", disable=not progress)
+
+
+def _shares(values: Tensor) -> Tensor:
+    """Return ``(n, K)`` values as shares of their rows, NaN where a row is zero."""
+    total = values.sum(1, keepdim=True)
+    return torch.where(total > 0, values / total, torch.nan)
 
 
 def _per_weight(values: Tensor, weights: Tensor) -> Tensor:

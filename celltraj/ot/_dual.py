@@ -5,11 +5,12 @@ marginal is fixed, the dual to maximise is
 
 ``sum_i phi_a(f_i) + sum_j phi_b(g_j) - sum_ij P_ij``, ``P_ij = exp(f_i + g_j - C_ij / epsilon)``,
 
-``phi_a(f) = a f`` for tau = 1, else ``-tau / (1 - tau) a exp(-f (1 - tau) / tau)``. Its gradient
-vanishes where ``P 1 = a exp(-f (1 - tau_a) / tau_a)``, ``P' 1 = b exp(-g (1 - tau_b) / tau_b)``.
-The first has a solution in closed form for any ``g``,
+``phi_a(f) = a f`` for tau = 1, else ``-tau / (1 - tau) A exp(-f (1 - tau) / tau)``, where ``A`` is
+``a``, or ``a u^((1 - tau) / tau)`` with an entropy relative to ``u v'``. Its gradient vanishes
+where ``P 1 = A exp(-f (1 - tau_a) / tau_a)``, ``P' 1 = B exp(-g (1 - tau_b) / tau_b)``. The first
+has a solution in closed form for any ``g``,
 
-``f_i = tau_a (log a_i - log sum_j exp(g_j - C_ij / epsilon))``,
+``f_i = tau_a (log A_i - log sum_j exp(g_j - C_ij / epsilon))``,
 
 which leaves a concave problem in ``g`` alone.
 
@@ -57,6 +58,7 @@ class Dual:
     def __init__(self, problem: Problem, effort: Effort, plan: np.ndarray | None = None) -> None:
         self.problem, self.effort = problem, effort
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
+        self.log_a, self.log_b = problem.log_a.numpy(), problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._cost = problem.cost.dense().numpy()
         self._plan = np.empty(self._cost.shape) if plan is None else plan
@@ -85,7 +87,7 @@ class Dual:
             self.effort.passes += 1
             f = torch.from_numpy(state.f)
             log_column = log_columns(self.problem.cost, f, self.problem.epsilon).numpy()
-        g = self.tau_b * (np.log(self.b) - log_column)
+        g = self.tau_b * (self.log_b - log_column)
         return self.evaluate(state.f, g - self._shift(state.f, g))
 
     def _shift(self, f: Vector, g: Vector) -> float:
@@ -96,7 +98,7 @@ class Dual:
         price_a, price_b = (1 - self.tau_a) / self.tau_a, (1 - self.tau_b) / self.tau_b
         if price_a + price_b == 0:
             return 0.0
-        masses = logsumexp(-price_a * f, b=self.a), logsumexp(-price_b * g, b=self.b)
+        masses = logsumexp(self.log_a - price_a * f), logsumexp(self.log_b - price_b * g)
         return float(masses[0] - masses[1]) / (price_a + price_b)
 
 
@@ -104,7 +106,7 @@ class RowSolver:
     """Solve for the row potentials of a block, its rows shared among torch's threads."""
 
     def __init__(self, problem: Problem) -> None:
-        self.log_a = np.log(problem.a.numpy())
+        self.log_a = problem.log_a.numpy()
         self.inverse = 1 / problem.epsilon
         self.tau = problem.tau_a
         self.n_threads = torch.get_num_threads()
@@ -136,6 +138,7 @@ class Weights(Protocol):
 
     a: Vector
     b: Vector
+    log_b: Vector
     tau_a: float
     tau_b: float
 
@@ -152,7 +155,7 @@ class State:
     plan: np.ndarray | csr_array | None  # overwritten by the next pass where it is whole
 
     def __post_init__(self) -> None:
-        self.target = wanted(self.g, self.dual.b, self.dual.tau_b)
+        self.target = wanted(self.g, self.dual)
         self.gradient = self.target - self.column
         error = float(np.abs(self.gradient).sum())
         self.error = math.inf if math.isnan(error) else error
@@ -165,9 +168,11 @@ class State:
         return rows + _worth(self.g, dual.b, dual.tau_b, self.target) - float(self.column.sum())
 
 
-def wanted(potential: Vector, weights: Vector, tau: float) -> Vector:
-    """Return the marginal that a potential asks for, ``weights`` itself where it is fixed."""
-    return weights if tau == 1 else weights * np.exp(-potential * (1 - tau) / tau)
+def wanted(g: Vector, dual: Weights) -> Vector:
+    """Return the column sums that potentials ask for, ``b`` itself where it is fixed."""
+    price = (1 - dual.tau_b) / dual.tau_b
+    with np.errstate(over="ignore"):  # a state far from the optimum, whose error is infinite
+        return dual.b if price == 0 else np.exp(dual.log_b - price * g)
 
 
 def _worth(potential: Vector, weights: Vector, tau: float, wanted: Vector) -> float:

@@ -137,17 +137,24 @@ def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Gen
     rows, columns = (
         torch.randperm(len(w), generator=generator)[:n] for w in (problem.a, problem.b)
     )
-    mass = float(problem.a.sum())
-    a = problem.a[rows] * (mass / problem.a[rows].sum())
-    b = problem.b[columns] * (float(problem.b.sum()) / problem.b[columns].sum())
+    a, b = _same_mass(problem.a, rows), _same_mass(problem.b, columns)
     if problem.is_balanced:
         b *= a.sum() / b.sum()
-    coarse = replace(problem, cost=problem.cost.take(rows, columns), a=a, b=b)
-    f, _ = solve_potentials(coarse, effort, tol=1e-3 * mass, max_steps=30)
+    base = problem.base and (
+        _same_mass(problem.base[0], rows),
+        _same_mass(problem.base[1], columns),
+    )
+    coarse = replace(problem, cost=problem.cost.take(rows, columns), a=a, b=b, base=base)
+    f, _ = solve_potentials(coarse, effort, tol=1e-3 * float(a.sum()), max_steps=30)
     f = f / problem.epsilon
     everywhere = problem.cost.take(rows, torch.arange(len(problem.b)))
-    g = problem.tau_b * (problem.b.log() - log_columns(everywhere, f, problem.epsilon))
+    g = problem.tau_b * (problem.log_b - log_columns(everywhere, f, problem.epsilon))
     return rows, f, g
+
+
+def _same_mass(weights: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Return the weights of some cells, raised to the mass of all."""
+    return weights[chosen] * (weights.sum() / weights[chosen].sum())
 
 
 def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vector:
@@ -176,6 +183,7 @@ class _Passes:
         self.problem, self.groups, self.effort = problem, groups, effort
         self.n_groups = int(groups.max()) + 1
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
+        self.log_b = problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._rows = RowSolver(problem)
 
@@ -216,7 +224,7 @@ class _Passes:
         between = self._between(point, damped_diagonal(point))(point.gradient)
         between *= min(1.0, STEP_CAP / max(np.abs(between).max(), _TINY))
         log_column = np.log(np.maximum(point.column, _TINY)) - point.g
-        within = self.tau_b * (np.log(self.b) - log_column) - point.g
+        within = self.tau_b * (self.log_b - log_column) - point.g
         mean = self._sum(point.target * within) / self._sum(point.target)
         self.effort.sweeps += 1
         return point.g + between + within - mean[self.groups]

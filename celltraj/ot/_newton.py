@@ -36,6 +36,7 @@ _FAST = 0.2  # a sweep that leaves less of the error than this is better than a 
 _DAMPING = 0.2  # of what a column lacks, added to its diagonal: see damped_diagonal
 _LIMIT = 40  # iterations after which a factorisation is cheaper
 _SLOW_LIMIT = 300  # iterations where S is too large for one
+_NOTHING = 1e-60  # sums below it weigh nothing, and their reciprocals would overflow in float32
 _FACTOR_SIZE = 6_000  # columns up to which S is factorised: 144 MB
 
 Operator = Callable[[Vector], Vector]
@@ -152,7 +153,7 @@ class System:
             plan = plan if sparse is None else sparse
         if isinstance(plan, csr_array):
             effort.dropped_mass = max(0.0, 1 - float(plan.data.sum() / state.row.sum()))
-        return cls(plan, damped_diagonal(state), dual.tau_a / state.row)
+        return cls(plan, damped_diagonal(state), dual.tau_a / np.maximum(state.row, _NOTHING))
 
     def product(self, v: Vector) -> Vector:
         """Return ``S v``."""
@@ -172,7 +173,7 @@ class System:
         """Return an approximate inverse: Cholesky of the system scaled to a unit diagonal."""
         cholesky, back_substitute = get_lapack_funcs(("potrf", "potrs"), dtype=precision)
         rank_k = get_blas_funcs("syrk", dtype=precision)
-        left, right = np.sqrt(self.scale), 1 / np.sqrt(self.diagonal)
+        left, right = np.sqrt(self.scale), 1 / np.sqrt(np.maximum(self.diagonal, _NOTHING))
         m, plan = len(right), self.plan
         if isinstance(plan, csr_array) and plan.nnz < _SPARSE_GRAM * plan.shape[0] * m:
             values = plan.data * np.repeat(left, np.diff(plan.indptr)) * right[plan.indices]

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from celltraj._errors import ConvergenceError
+from celltraj._errors import ConvergenceError, DataWarning
 from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
+
+# Deaths leave the mass of a plan near 1: what dead cells do not send the others do, since the later
+# cells came from somewhere. A hundredth says that pairs pay 4.6 times the prices of both marginals.
+LEAST_KEPT = 0.01
+# A cell that dies still sends e^-20 of its share. Less than this is left only where costs are
+# hundreds of epsilons; a few cells may be that far from all others, not a tenth of them.
+_NOTHING, _MOST_LOST = 1e-200, 0.1
 
 
 @dataclass(frozen=True)
 class Problem:
     r"""Transport with entropy, between marginals that are fixed or relaxed.
 
-    ``min <C, P> + epsilon sum P (log P - 1) + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``
+    ``min <C, P> + epsilon sum P (log P - 1) + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, or with an
+    entropy ``epsilon KL(P | u v')`` that is relative to weights. Fixed marginals have the same plan
+    under both.
 
     Parameters
     ----------
@@ -31,6 +41,10 @@ class Problem:
         Regularisation, in units of the cost.
     rho_a, rho_b
         Price of missing a marginal, in units of the cost; infinite where it is fixed.
+    base
+        ``(n,)`` and ``(m,)`` weights ``u`` and ``v`` that the entropy is relative to: two cells of
+        half the weight are then the same as one. Without them it counts entries, so that the mass
+        of a relaxed plan depends on their number.
 
     Raises
     ------
@@ -46,6 +60,7 @@ class Problem:
     epsilon: float
     rho_a: float = math.inf
     rho_b: float = math.inf
+    base: tuple[Earlier, Later] | None = None
 
     def __post_init__(self) -> None:
         # a float32 epsilon would round every potential
@@ -57,6 +72,8 @@ class Problem:
             raise ValueError(f"weights of {n} and {m} cells, cost of shape {self.cost.shape}")
         _check_weights("a", self.a)
         _check_weights("b", self.b)
+        if self.base is not None and bool((self.base[0][self.a > 0] <= 0).any()):
+            raise ValueError("base must be positive where a is; it holds the weights of the cells")
         masses = float(self.a.sum()), float(self.b.sum())
         if self.is_balanced and abs(masses[0] - masses[1]) > 1e-10:
             raise ValueError(
@@ -79,13 +96,37 @@ class Problem:
         """Return ``rho_b / (rho_b + epsilon)``, 1 where the columns are fixed."""
         return 1 / (1 + self.epsilon / self.rho_b)
 
+    @property
+    def log_a(self) -> Earlier:
+        """Return ``log A``, where potentials ask for the row sums ``A exp(-f / rho_a)``.
+
+        Relative to a base ``f`` holds ``epsilon log u``: ``a exp(-(f - epsilon log u) / rho_a)``.
+        """
+        log_a = self.a.log()
+        return (
+            log_a if self.base is None else log_a + self.base[0].log() * self.epsilon / self.rho_a
+        )
+
+    @property
+    def log_b(self) -> Later:
+        """Return ``log B``, where potentials ask for the column sums ``B exp(-g / rho_b)``."""
+        log_b = self.b.log()
+        return (
+            log_b if self.base is None else log_b + self.base[1].log() * self.epsilon / self.rho_b
+        )
+
     def without_zeros(self) -> Problem:
         """Return the problem among the cells that carry mass."""
         rows, columns = self.a > 0, self.b > 0
         if bool(rows.all() and columns.all()):
             return self
+        return self.take(rows, columns)
+
+    def take(self, rows: Tensor, columns: Tensor) -> Problem:
+        """Return the problem among some cells, by index or boolean vectors, with their weights."""
+        base = None if self.base is None else (self.base[0][rows], self.base[1][columns])
         cost = self.cost.take(rows, columns)
-        return replace(self, cost=cost, a=self.a[rows], b=self.b[columns])
+        return replace(self, cost=cost, a=self.a[rows], b=self.b[columns], base=base)
 
     def with_zeros(self, f: Tensor, g: Tensor) -> tuple[Earlier, Later]:
         """Return potentials of all cells from those of the cells that carry mass."""
@@ -104,7 +145,8 @@ class Problem:
             Its marginal error exceeds ``tol``, and ``throw`` is set; carries the coupling.
         """
         row, column = self._marginals(f, g)
-        wanted_a, wanted_b = _wanted(f, self.a, self.rho_a), _wanted(g, self.b, self.rho_b)
+        wanted_a = _wanted(f, self.a, self.log_a, self.rho_a)
+        wanted_b = _wanted(g, self.b, self.log_b, self.rho_b)
         error = float((row - wanted_a).abs().sum() + (column - wanted_b).abs().sum())
         result = Coupling(
             cost=self.cost,
@@ -121,15 +163,61 @@ class Problem:
             effort=effort,
         )
         if throw and not result.converged:
-            relative = self.epsilon / self.cost.mean() if self.cost.mean() else math.inf
             raise ConvergenceError(
                 f"transport stopped at a marginal error of {error:.1e} (tol {tol:.1e}) after "
-                f"{effort.passes} passes with epsilon {self.epsilon:.3g} = {relative:.2g} x the "
-                "mean cost; raise epsilon (or sigma), the solver's limit or tol, or pass "
-                "throw=False",
+                f"{effort.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
+                "solver's limit or tol, or pass throw=False",
                 result,
             )
+        if not self.is_balanced:
+            self._check_kept(result, throw=throw)
         return result
+
+    def _scale(self) -> str:
+        mean = self.cost.mean()
+        relative = self.epsilon / mean if mean else math.inf
+        return f"epsilon {self.epsilon:.3g} = {relative:.2g} x the mean cost"
+
+    def _check_kept(self, result: Coupling, *, throw: bool) -> None:
+        """Raise where nearly all mass vanished, and warn of cells that lost all of theirs."""
+        kept = self._kept(result)
+        earlier = _lost("earlier cells have no descendants", result.row_mass, self.a)
+        later = _lost("later cells have no ancestors", result.column_mass, self.b)
+        lost = ", ".join(text for _, text in (earlier, later) if text)
+        if throw and (kept < LEAST_KEPT or max(earlier[0], later[0]) > _MOST_LOST):
+            raise ConvergenceError(
+                f"the coupling keeps {kept:.2g} of the mass{lost and f' ({lost})'}: to move costs "
+                f"more than to leave cells out, with {self._scale()}, tau_a {self.tau_a:.3g} and "
+                f"tau_b {self.tau_b:.3g}. Raise epsilon (or sigma), to about .05 x the mean cost, "
+                "or tau towards 1; throw=False of the solver returns the coupling as it is",
+                result,
+            )
+        if lost:
+            warnings.warn(
+                f"{lost}: they lie hundreds of epsilons from all others, with {self._scale()}; "
+                "their fates are NaN, their growth is minus infinity. Raise epsilon (or sigma), or "
+                "leave these cells out",
+                DataWarning,
+                stacklevel=2,
+            )
+
+    def _kept(self, result: Coupling) -> float:
+        """Return the plan's mass over that of a plan between cells that need not move.
+
+        A constant in the cost, such as that of a density, changes the mass and nothing else:
+        where little is kept the least cost counts as none.
+        """
+        price_a, price_b = self.epsilon + self.rho_a, self.epsilon + self.rho_b
+        total = price_a + price_b - self.epsilon
+        mass = float(result.row_mass.sum())
+        if math.isinf(total) or mass == 0:  # a fixed marginal keeps its mass
+            return float(mass > 0)
+        logs = math.log(float(self.a.sum())), math.log(float(self.b.sum()))
+        kept = mass / math.exp((price_a * logs[0] + price_b * logs[1]) / total)
+        if kept < LEAST_KEPT:
+            least = min(float(block.min()) for _, block in self.cost.blocks())
+            kept *= math.exp(min(least / total, 700.0))
+        return kept
 
     def _marginals(self, f: Earlier, g: Later) -> tuple[Earlier, Later]:
         row, column = torch.zeros_like(f), torch.zeros_like(g)
@@ -137,8 +225,16 @@ class Problem:
         for rows, block in self.cost.blocks():
             sums = row[rows].numpy(), column.numpy()
             sum_rows(block.numpy(), scaled_f[rows], scaled_g, 1 / self.epsilon, *sums)
-        column[torch.isneginf(g)] = 0  # the kernel clamps exponents
+        # the kernel clamps exponents: what is next to nothing is none
+        row[row < _NOTHING * self.a], column[column < _NOTHING * self.b] = 0, 0
+        column[torch.isneginf(g)] = 0
         return row, column
+
+
+def _lost(what: str, mass: Tensor, weights: Tensor) -> tuple[float, str]:
+    """Return the share of cells that lost all of their mass, and the sentence that says so."""
+    n, n_lost = int((weights > 0).sum()), int(((mass == 0) & (weights > 0)).sum())
+    return n_lost / n, f"{n_lost} of {n} {what}" if n_lost else ""
 
 
 def _check_weights(name: str, weights: Tensor) -> None:
@@ -156,7 +252,7 @@ def _check_weights(name: str, weights: Tensor) -> None:
         raise ValueError(f"weights {name} sum to zero; at least one must be positive")
 
 
-def _wanted(potential: Tensor, weights: Tensor, rho: float) -> Tensor:
+def _wanted(potential: Tensor, weights: Tensor, log_weights: Tensor, rho: float) -> Tensor:
     if math.isinf(rho):
         return weights
-    return torch.where(weights > 0, weights * (-potential / rho).exp(), 0.0)
+    return torch.where(weights > 0, (log_weights - potential / rho).exp(), 0.0)

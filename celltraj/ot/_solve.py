@@ -87,10 +87,17 @@ def solve(
 class Unbalanced:
     r"""Solve entropic transport between marginals that may be missed, for a price.
 
-    ``min <C, P> + epsilon sum P (log P - 1) + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``,
-    ``rho = tau epsilon / (1 - tau)``; ``tau = 1`` fixes a marginal. The plan's marginals are
-    ``row_mass`` and ``column_mass`` of the coupling, ``growth()`` is what each cell sends over what
-    it was given. Expected growth enters as ``a``: the mass a cell is to send.
+    ``min <C, P> + epsilon KL(P | u b') + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, ``rho = tau
+    epsilon / (1 - tau)``; ``tau = 1`` fixes a marginal. The plan's marginals are ``row_mass`` and
+    ``column_mass`` of the coupling, ``growth()`` is what each cell sends over what it was given.
+    Expected growth enters as ``a``, the mass a cell is to send, while ``u`` stays the weight of the
+    cell itself. Nothing depends on how many cells were sampled: two cells of half the weight are
+    the same as one.
+
+    With ``J`` the objective of the plan scaled to mass 1, the plan's own mass is
+    ``exp(-J / (epsilon + rho_a + rho_b))`` for ``a`` and ``b`` of sum 1: nearly 1 where moving is
+    cheap beside the prices of missing a marginal, next to nothing where it is dear. A plan that
+    keeps less than a hundredth, or leaves a tenth of the cells with nothing, is refused.
 
     Parameters
     ----------
@@ -100,12 +107,14 @@ class Unbalanced:
         L1 error of both optimality conditions together, in units of mass, at which to stop; by
         default as for :func:`solve`, 1e-6 where the plan is held whole, else 1e-3.
     reg_type
-        ``"entropy"`` as above (OTT, moscot), or ``"kl"``: ``epsilon KL(P | a b')`` in place of the
-        entropy, as POT has it by default.
+        ``"kl"`` as above (POT), or ``"entropy"``: ``epsilon sum P (log P - 1)`` (OTT, moscot),
+        whose plan is the same but for one factor where weights are equal. That factor grows with
+        the numbers of cells.
     max_steps
         Newton steps at the target epsilon (problems held whole).
     throw
-        Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+        Whether to raise when ``tol`` is not reached or nearly all mass is lost; otherwise
+        ``Coupling.converged`` and its masses say so.
 
     References
     ----------
@@ -126,7 +135,7 @@ class Unbalanced:
     tau_a: float = 0.95
     tau_b: float = 0.99
     tol: float | None = None
-    reg_type: str = "entropy"
+    reg_type: str = "kl"
     max_steps: int = 60
     throw: bool = True
 
@@ -137,30 +146,39 @@ class Unbalanced:
         if self.reg_type not in ("entropy", "kl"):
             raise ValueError(f'reg_type must be "entropy" or "kl"; found {self.reg_type!r}')
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+    def __call__(
+        self,
+        cost: Cost,
+        a: Earlier,
+        b: Later,
+        *,
+        epsilon: float,
+        base: Earlier | None = None,
+    ) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
+
+        ``base (n,)`` are the weights ``u`` of the earlier cells, where ``a`` holds what else is
+        expected of them; ``a`` by default. ``reg_type="entropy"`` has no use for them.
 
         Raises
         ------
         ValueError
             ``epsilon <= 0``, wrong shapes, weights that are negative or not finite; masses differ
-            where both marginals are fixed.
+            where both marginals are fixed; a base of zero where ``a`` is not.
         ConvergenceError
-            The tolerance was not reached; carries the coupling as ``result``.
+            The tolerance was not reached, or less than a hundredth of the mass is kept; carries the
+            coupling as ``result``.
         """
-        # KL(P | a b') only adds log a and log b to the exponent: with potentials that take them
-        # up, the conditions are those of "entropy" for weights a^(1 / tau)
-        is_kl, epsilon = self.reg_type == "kl", float(epsilon)
-        weights = (a ** (1 / self.tau_a), b ** (1 / self.tau_b)) if is_kl else (a, b)
         rho_a, rho_b = (
-            math.inf if tau == 1 else tau * epsilon / (1 - tau) for tau in (self.tau_a, self.tau_b)
+            math.inf if tau == 1 else tau * float(epsilon) / (1 - tau)
+            for tau in (self.tau_a, self.tau_b)
         )
-        problem, effort = Problem(cost, *weights, epsilon, rho_a, rho_b), Effort()
+        relative_to = (a if base is None else base, b) if self.reg_type == "kl" else None
+        problem, effort = Problem(cost, a, b, epsilon, rho_a, rho_b, relative_to), Effort()
         is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
         tol = (_WHOLE_TOL if is_whole else _BLOCK_TOL) if self.tol is None else self.tol
         if is_whole:
             f, g = solve_potentials(problem, effort, tol=tol, max_steps=self.max_steps)
         else:
             f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, effort)
-        coupling = problem.coupling(f, g, effort, tol=tol, throw=self.throw)
-        return replace(coupling, a=a, b=b)
+        return problem.coupling(f, g, effort, tol=tol, throw=self.throw)

@@ -28,6 +28,7 @@ _MOST = 5.0  # standard deviations that a single gene may lift a score by, as in
 _ENTRIES = 2**22  # of the columns of a set that are held dense at once
 _SHOWN = 10
 _DAYS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1 / 86_400),
     **dict.fromkeys(("min", "minute", "minutes"), 1 / 1440),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 1 / 24),
     **dict.fromkeys(("d", "day", "days"), 1.0),
@@ -87,7 +88,8 @@ def score_growth(
         default.
     days_per_unit
         Days in your unit of time, such as 1 / 24 for hours. By default read from
-        ``uns["time_unit"]`` (minutes, hours, days or weeks); 1 where nothing of the kind is there.
+        ``uns["time_unit"]`` (seconds, minutes, hours, days or weeks); 1 where nothing of the kind
+        is there.
     key_added
         Column of ``obs`` for the rates, and name of the record.
     copy

@@ -20,7 +20,7 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
-from celltraj.models import Lineage
+from celltraj.models import Lineage, couple_gap
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 
 logger = logging.getLogger("celltraj")
@@ -45,11 +45,13 @@ def couplings(
 ) -> AnnData | None:
     r"""Couple neighbouring snapshots by entropic transport, without a model of the motion.
 
-    ``min <C, P> + epsilon sum P (log P - 1) + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, with
-    ``C_ij = |x_i - y_j|^2 / 2`` and ``rho = tau epsilon / (1 - tau)``; ``a_i`` is proportional to
-    ``w_i exp(growth_i (t1 - t0))``, ``b`` to the weights of the later cells. What is kept are the
-    potentials, from which :func:`celltraj.tl.push`, :func:`celltraj.tl.transitions`,
-    :func:`celltraj.tl.fates` and others work in blocks, without an ``n x m`` array.
+    ``min <C, P> + epsilon KL(P | w b') + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, with ``C_ij =
+    |x_i - y_j|^2 / 2`` and ``rho = tau epsilon / (1 - tau)``; ``w`` and ``b`` are the weights of
+    the earlier and of the later cells, ``a_i`` is proportional to ``w_i exp(growth_i (t1 - t0))``,
+    all of sum 1. Nothing depends on how many cells were sampled: two of half the weight are the
+    same as one. What is kept are the potentials, from which :func:`celltraj.tl.push`,
+    :func:`celltraj.tl.transitions`, :func:`celltraj.tl.fates` and others work in blocks, without an
+    ``n x m`` array.
 
     Parameters
     ----------
@@ -88,17 +90,24 @@ def couplings(
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``obsm[key]`` (potentials, weights and
     masses, ``(n_obs, 5)``) and ``uns["celltraj"][key]`` (params, version, seed, time_points,
-    numbers, cells, gaps).
+    numbers, cells, gaps, with the ``mass`` that each plan keeps, 1 where moving costs nothing).
+
+    Warns
+    -----
+    DataWarning
+        Some cells lie so far from all others that they have no descendants, or no ancestors.
 
     Raises
     ------
     KeyError
         A named column or representation does not exist.
     ValueError
-        Growth that is missing or not finite, sizes of another number than there are times, a
-        ``tau`` that is no pair or outside (0, 1], or an ``epsilon`` that is not positive.
+        Growth that is missing, not finite or per another unit of time, sizes of another number than
+        there are times, a ``tau`` that is no pair or outside (0, 1], or an ``epsilon`` that is not
+        positive.
     ConvergenceError
-        ``epsilon`` is too small for the solver.
+        ``epsilon`` is too small for the solver, or so small beside the cost that nearly all mass
+        vanishes.
 
     References
     ----------
@@ -161,7 +170,7 @@ def _couple(
     cost = SquaredEuclidean(snapshots.x[k], snapshots.x[k + 1])
     epsilon = _EPSILON * cost.mean() if epsilon is None else float(epsilon)
     solver = solve if tau == _BALANCED else Unbalanced(*tau)
-    return solver(cost, snapshots.expected(k), snapshots.weights[k + 1], epsilon=epsilon)
+    return couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
 
 
 def _reached(one: Coupling) -> dict[str, float | bool | int]:

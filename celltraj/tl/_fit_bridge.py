@@ -256,8 +256,8 @@ def _law_of(growth: LearnedGrowth | str | None, growth_key: str | None) -> Learn
         return growth
     if growth not in (None, "learn", "prior"):
         raise ValueError(
-            'growth must be "learn", "prior", None or such as ct.models.LearnedGrowth(share=0.05); '
-            f"found {growth!r}"
+            'growth must be "learn", "prior", None or such as '
+            f"ct.models.LearnedGrowth(shares=(0.05,)); found {growth!r}"
         )
     if growth == "prior" and growth_key is None:
         raise ValueError(

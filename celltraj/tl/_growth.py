@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -19,6 +20,7 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import GROWTH
+from celltraj._errors import DataWarning
 from celltraj.models import Midpoint, Process, is_growing, simulate
 from celltraj.ot import systematic
 
@@ -72,6 +74,11 @@ def growth(
     ``uns["celltraj"][key_added]`` (params, version, seed, and ``numbers``, one row per time: time,
     cells, observed, predicted).
 
+    Warns
+    -----
+    DataWarning
+        Some cells have no descendants; says how many.
+
     Raises
     ------
     KeyError
@@ -107,10 +114,24 @@ def growth(
     numbers = _numbers(tied, predicted)
     params = {"couplings": tied.name, "time_key": tied.time_key}
     record = sample_record(params, seed) | {"numbers": numbers}
+    _warn_of_none(tied, rates)
     adata = annotated(adata, copy)
     columns = {key_added: tied.column(adata.n_obs, rates, None)}
     GROWTH.write(adata, key_added, record, columns, source=tied.source)
     return adata if copy else None
+
+
+def _warn_of_none(tied: Tied, rates: dict[int, Tensor]) -> None:
+    """Warn of cells without descendants, by time."""
+    counts = {tied.lineage.times[k]: int(torch.isneginf(rate).sum()) for k, rate in rates.items()}
+    found = ", ".join(f"{n} at time {time:g}" for time, n in counts.items() if n)
+    if found:
+        warnings.warn(
+            f"cells without descendants ({found}): their growth is minus infinity. Their couplings "
+            "find nothing near them; raise epsilon (or sigma), or leave these cells out",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _simulated(

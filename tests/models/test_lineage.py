@@ -191,3 +191,26 @@ def test_a_coupling_draws_rows_as_it_is_asked_to():
 
 def test_models_are_exported():
     assert ct.models.Lineage is Lineage
+
+
+def test_cells_with_few_descendants_have_fates():
+    # numbers of descendants that differ by more than a float holds, over four gaps
+    few = csr_array([[1.0, 0.0], [0.0, 1e-180]])
+    end = csr_array([[1.0, 0.0], [3e-180, 1e-180]])
+    plans = tuple(map(SparseCoupling, (few, few, few, end)))
+    half = torch.tensor([0.5, 0.5]).double()
+    found = Lineage(tuple(map(float, range(5))), plans, (half,) * 5).fates(
+        torch.eye(2).double(), 4.0
+    )
+    for share in found[:-1]:
+        torch.testing.assert_close(share[1], torch.tensor([0.75, 0.25]).double())
+
+
+def test_a_cell_without_descendants_has_no_fate():
+    plan = SparseCoupling(csr_array([[1.0, 0.0], [0.0, 0.0]]))
+    half = torch.tensor([0.5, 0.5]).double()
+    lineage = Lineage((0.0, 1.0), (plan,), (half, half))
+    fates = lineage.fates(torch.eye(2).double(), 1.0)[0]
+    assert torch.isnan(fates[1]).all()
+    assert fates[0].tolist() == [1, 0]
+    assert float(lineage.growth(0)[1]) == -np.inf
