@@ -25,6 +25,7 @@ from celltraj.models._populations import Group, Populations, Treated
 from celltraj.models._process import (
     Affine,
     GrowingProcess,
+    KnownNoise,
     Parametric,
     Process,
     Reference,
@@ -108,6 +109,7 @@ __all__ = [
     "KernelReference",
     "KineticInterpolant",
     "KnockedOut",
+    "KnownNoise",
     "LearnedGrowth",
     "Lineage",
     "LinearInterpolant",

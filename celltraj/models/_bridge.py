@@ -30,7 +30,6 @@ from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.models._representation import Representation
 from celltraj.models._save import save_bridge
 from celltraj.models._simulate import simulate
-from celltraj.models.solvers import Midpoint
 from celltraj.ot import Coupling, Solver, exact_matching, systematic
 
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
@@ -375,8 +374,8 @@ def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> B
     """
     snapshots = bridge.snapshots
     starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
-    start, solver = snapshots.x[0][starts], Midpoint(n_steps=20)
-    path = simulate(bridge, start, snapshots.times, solver=solver, generator=generator)
+    start = snapshots.x[0][starts]
+    path = simulate(bridge, start, snapshots.times, n_steps=20, generator=generator)
     if path.log_mass is None:
         return bridge
     found = torch.logsumexp(path.log_mass, 1).diff().numpy()
@@ -395,7 +394,7 @@ def check_family(reference: Reference, snapshots: Snapshots) -> None:
     ------
     ValueError
         Another dimension, negative cells of a positive family, a drift of another shape or with
-        values that are not finite.
+        values that are not finite, a diffusion that is not ``sigma`` everywhere.
     """
     name, dim = type(reference).__name__, getattr(reference, "dim", None) or snapshots.dim
     if dim != snapshots.dim:
@@ -417,6 +416,20 @@ def check_family(reference: Reference, snapshots: Snapshots) -> None:
                 f"{name} returns a drift of shape {tuple(found)} for cells of shape "
                 f"{tuple(snapshots.x[0].shape)}"
             )
+    for t, x in zip(snapshots.times, snapshots.x, strict=True):
+        _check_constant_noise(reference, t, x)
+
+
+def _check_constant_noise(reference: Reference, t: float, x: Cells) -> None:
+    sigma, noise = sigma_of(reference), reference.diffusion(t, x)
+    if not torch.allclose(noise, torch.full_like(noise, sigma), rtol=1e-5, atol=0):
+        raise ValueError(
+            f"{type(reference).__name__} has a diffusion of {float(noise.min()):g} to "
+            f"{float(noise.max()):g} at time {t:g}, and sigma={sigma:g}: couplings and drift of a "
+            "bridge are those of one sigma for all variables, states and times. Work in variables "
+            "in which the noise is constant (the logarithm, where it grows with the state), or "
+            "simulate the process itself with ct.tl.simulate"
+        )
 
 
 def couple(

@@ -27,6 +27,7 @@ from celltraj._typing import Cells, Targets
 from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
+_STIFF = 4.0  # pull times step up to which one matrix exponential keeps its digits
 N_STEPS = 12  # nodes of a gap, two Runge-Kutta steps apart
 _PROBE = 1e-5  # relative step of central differences: error 1e-10 in double precision
 
@@ -134,11 +135,19 @@ def _affine(reference: Affine, x: Cells, times: tuple[float, ...]) -> Flow:
     block[:d, d : 2 * d] = sigma_of(reference) ** 2 * torch.eye(d, dtype=torch.float64)
     block[:d, -1] = shift
     mean, steps, noises = [x], [], []
+    pull = float(matrix.abs().sum(0).max())
     for start, stop in pairwise(times):
-        whole = torch.linalg.matrix_exp(block * (stop - start))
-        step = whole[:d, :d]
+        h = stop - start
+        # e^{-A' h} swamps all else where the pull is stiff: a part of the step is doubled
+        n_doublings = max(0, math.ceil(math.log2(max(pull * h / _STIFF, 1.0))))
+        whole = torch.linalg.matrix_exp(block * (h / 2**n_doublings))
+        step, moved = whole[:d, :d], whole[:d, -1]
         noise = whole[:d, d : 2 * d] @ step.T
-        mean.append(mean[-1] @ step.T + whole[:d, -1])
+        for _ in range(n_doublings):
+            noise = step @ noise @ step.T + noise
+            moved = step @ moved + moved
+            step = step @ step
+        mean.append(mean[-1] @ step.T + moved)
         steps.append(step[None])
         noises.append((noise + noise.T)[None] / 2)
     return Flow(times, torch.stack(mean), torch.stack(steps), torch.stack(noises))

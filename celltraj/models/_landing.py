@@ -23,10 +23,10 @@ from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._lineage import Lineage
 from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
-from celltraj.models.solvers import Midpoint, SdeSolver
+from celltraj.models.solvers import SdeSolver
 from celltraj.ot import SparseCoupling
 
-_SOLVER = Midpoint(n_steps=20)  # a gap of a smooth law; the neighbours blur more than it misses
+_N_STEPS = 20  # a gap of a smooth law; the neighbours blur more than it misses
 
 
 def land(
@@ -35,7 +35,7 @@ def land(
     *,
     n_paths: int = 10,
     n_neighbors: int = 10,
-    solver: SdeSolver = _SOLVER,
+    solver: SdeSolver | None = None,
     numbers: Sequence[float] = (),
     generator: torch.Generator,
     progress: bool = False,
@@ -53,7 +53,8 @@ def land(
     n_neighbors
         Observed cells that the end of a path counts for.
     solver
-        How the equation is integrated.
+        How the equation is integrated; by default as of :func:`celltraj.models.simulate`, in 20
+        steps for each gap.
     numbers
         ``(T,)`` sizes of the population, in any unit.
     generator
@@ -77,15 +78,20 @@ def land(
     couplings = []
     for k, m in gaps:
         span = snapshots.times[k], snapshots.times[m]
-        still = not bool(process.diffusion(span[0], snapshots.x[k]).any())
-        n = 1 if still else n_paths
+        n = n_paths if _is_noisy(process, snapshots, k, m) else 1
         start = snapshots.x[k].repeat_interleave(n, 0)
-        path = simulate(process, start, span, solver=solver, generator=generator)
+        path = simulate(process, start, span, solver=solver, n_steps=_N_STEPS, generator=generator)
         mass = snapshots.weights[k].repeat_interleave(n) / n
         if path.log_mass is not None:
             mass = mass * path.log_mass[-1].exp()
         couplings.append(_landed(path.x[-1], mass, snapshots.x[m], n, n_neighbors))
     return Lineage(snapshots.times, tuple(couplings), snapshots.weights, tuple(numbers))
+
+
+def _is_noisy(process: Process, snapshots: Snapshots, k: int, m: int) -> bool:
+    """Whether cells move at random at either end of a gap: noise may depend on time and state."""
+    ends = ((snapshots.times[i], snapshots.x[i]) for i in (k, m))
+    return any(bool(process.diffusion(t, x).any()) for t, x in ends)
 
 
 def _landed(

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Process(Protocol):
-    """Describe ``dX = drift(t, X) dt + diffusion(t, X) dW`` with ``t`` in the user's unit."""
+    """Describe ``dX = drift(t, X) dt + diffusion(t, X) dW`` with ``t`` in the user's unit.
+
+    In Ito's sense. The diffusion of a cell may depend on time and on its own state; autograd takes
+    the derivative of it that a backward simulation and the probability flow need, see
+    :class:`KnownNoise`.
+    """
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` drift, in [x]/[t]."""
@@ -34,6 +39,19 @@ class ReversibleProcess(Process, Protocol):
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
+        ...
+
+
+@runtime_checkable
+class KnownNoise(Process, Protocol):
+    """A process that knows how its noise changes with the state.
+
+    For a diffusion that torch cannot differentiate, or whose derivative it does not find, such as
+    that of ``sqrt(x)`` at 0.
+    """
+
+    def variance_divergence(self, t: float, x: Cells) -> Cells:
+        """Return the derivative of ``diffusion_i^2`` by ``x_i``, ``(n, d)``, in [x]/[t]."""
         ...
 
 

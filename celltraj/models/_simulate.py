@@ -11,11 +11,13 @@ from torch import Tensor
 
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
+from celltraj.models._noise import DiagonalNoise
 from celltraj.models._process import Process, ReversibleProcess, is_growing
-from celltraj.models.solvers import Equation, Midpoint, SdeSolver
+from celltraj.models._stability import Watch, usual_solver
+from celltraj.models.solvers import Equation, SdeSolver
 from celltraj.models.solvers._solver import Law, gather
 
-_DEFAULT = Midpoint()
+_COARSE = 1e3  # size of states over their spread beyond which float32 has no digits for a step
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Trajectories:
         ``(T, n, d)`` states, in [x].
     n_evaluations
         Calls of the velocity that the simulation took.
+    solver
+        How the equation was integrated.
     log_mass
         ``(T, n)`` log of the mass of each trajectory, 0 at the first time: the growth of the
         process, integrated along it. None where the process has no growth.
@@ -38,6 +42,7 @@ class Trajectories:
     times: tuple[float, ...]
     x: States
     n_evaluations: int
+    solver: SdeSolver
     log_mass: Tensor | None = None
 
 
@@ -46,7 +51,8 @@ def simulate(
     x0: Cells,
     times: Sequence[float],
     *,
-    solver: SdeSolver = _DEFAULT,
+    solver: SdeSolver | None = None,
+    n_steps: int = 50,
     ode: bool = False,
     generator: torch.Generator,
     progress: bool = False,
@@ -54,9 +60,10 @@ def simulate(
     """Simulate ``process`` from ``x0`` onto every time in ``times``.
 
     Increasing times run the forward SDE, decreasing times the backward SDE with drift
-    ``b - sigma^2 score``; ``ode=True`` follows ``b - sigma^2 score / 2`` in either direction. The
-    growth of a process that has one is integrated along each trajectory, backwards in time with
-    the opposite sign.
+    ``b_i - (d_i s_i^2 + s_i^2 score_i)``, where ``s = diffusion(t, x)`` and its derivative ``d_i``
+    by the variable itself is zero for noise that is the same everywhere; ``ode=True`` subtracts
+    half of that in either direction. The growth of a process that has one is integrated along each
+    trajectory, backwards in time with the opposite sign.
 
     Parameters
     ----------
@@ -67,10 +74,14 @@ def simulate(
     times
         Strictly monotone times, in the user's unit.
     solver
-        How the equation is integrated: ``Midpoint()`` (default), ``Heun``, ``EulerMaruyama``,
+        How the equation is integrated: ``Midpoint()``, ``Heun``, ``EulerMaruyama``,
         ``ExponentialEuler`` and ``ExponentialMidpoint`` for a stiff pull, ``PredictorCorrector``,
         ``DormandPrince`` for an ODE, or a :class:`celltraj.models.SdeSolver` of your own. Every
-        time and every breakpoint of the process (the snapshots of a bridge) is stepped onto.
+        time and every breakpoint of the process (the snapshots of a bridge) is stepped onto. By
+        default the midpoint rule, and the exponential one where an affine law or reference pulls by
+        more than a tenth in a step.
+    n_steps
+        Steps between neighbouring breakpoints of the default solver.
     ode
         Whether to follow the probability flow instead of the SDE.
     generator
@@ -85,8 +96,9 @@ def simulate(
     Raises
     ------
     ValueError
-        Fewer than two times, times not monotone, states that become non-finite, or an equation
-        that does not suit the solver.
+        Fewer than two times, times not monotone, states that become non-finite or that leave the
+        data by a thousand widths where shorter steps do not, an equation that does not suit the
+        solver, or noise whose derivative by the state is needed and not to be had.
     TypeError
         A backward or ODE simulation of a process without a score, or a solver that is a class or a
         text and not such an object.
@@ -110,42 +122,41 @@ def simulate(
     steps = [b - a for a, b in itertools.pairwise(times)]
     if not steps or not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):
         raise ValueError(f"times must hold two or more strictly monotone values; found {times}")
+    x = x0.double() if _is_coarse(process, x0, times) else x0
+    if solver is None:
+        solver = usual_solver(process, x, times, ode=ode, n_steps=n_steps)
     check_option(solver, SdeSolver, "solver", "Midpoint(n_steps=50)")
-    velocity = _Counted(_velocity(process, 0.5 if ode else float(steps[0] < 0)))
     equation = Equation(
-        velocity,
+        _velocity(process, 0.5 if ode else float(steps[0] < 0)),
         noise=None if ode else process.diffusion,
         score=process.score if isinstance(process, ReversibleProcess) else None,
         breakpoints=tuple(getattr(process, "breakpoints", ())),
     )
-    state, d = x0, x0.shape[1]
+    state, d = x, x.shape[1]
     if is_growing(process):
         equation = gather(equation, process.growth)
-        state = torch.cat([x0, torch.zeros_like(x0[:, :1])], 1)
+        state = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+    watch = Watch(equation, solver, times)
     with torch.no_grad():
-        z = solver(equation, state, times, generator=generator, progress=progress)
-    if not torch.isfinite(z).all():
-        raise ValueError(
-            f"the simulation from {times[0]:g} to {times[-1]:g} became non-finite; raise n_steps "
-            "of the solver"
-        )
+        z = solver(watch.watched, state, times, generator=generator, progress=progress)
+        watch.check(z)
+    z = z.to(x0.dtype)
     log_mass = z[..., d] if equation.n_integrals else None
-    return Trajectories(times, z[..., :d], velocity.n_calls, log_mass)
+    return Trajectories(times, z[..., :d], watch.n_calls, solver, log_mass)
 
 
-class _Counted:
-    """Count the calls of a law."""
-
-    def __init__(self, law: Law) -> None:
-        self.law, self.n_calls = law, 0
-
-    def __call__(self, t: float, x: Tensor) -> Tensor:
-        self.n_calls += 1
-        return self.law(t, x)
+def _is_coarse(process: Process, x0: Cells, times: tuple[float, ...]) -> bool:
+    """Whether states lie so far from zero that short steps would be lost in float32."""
+    if x0.dtype != torch.float32 or not len(x0):
+        return False
+    noise = process.diffusion(times[0], x0[:1]).abs().amax(0)
+    spread = x0.amax(0) - x0.amin(0) + noise * abs(times[-1] - times[0]) ** 0.5
+    size = x0.abs().amax(0)
+    return bool((size > _COARSE * torch.where(spread > 0, spread, 10.0)).any())
 
 
 def _velocity(process: Process, weight: float) -> Law:
-    """Return ``b - weight sigma^2 score``: weight 0 forward, 1 backward, 1/2 probability flow."""
+    """Return ``b - weight (d_i s_i^2 + s_i^2 score)``: weight 0 forward, 1 backward, 1/2 ODE."""
     if weight == 0:
         return process.drift
     if not isinstance(process, ReversibleProcess):
@@ -153,8 +164,13 @@ def _velocity(process: Process, weight: float) -> Law:
             f"{type(process).__name__} has no score(t, x): it can only be simulated forwards"
         )
 
+    noise = DiagonalNoise(process)
+
     def velocity(t: float, x: Cells) -> Cells:
-        variance, drift = process.diffusion(t, x).square(), process.drift(t, x)
+        variance, divergence = noise.variance(t, x)
+        drift = process.drift(t, x)
+        if divergence is not None:
+            return drift - weight * (divergence + variance * process.score(t, x))
         # without noise the score counts for nothing, and may cost as much as the drift
         if not bool(variance.any()):
             return drift

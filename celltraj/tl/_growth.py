@@ -21,7 +21,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import GROWTH
 from celltraj._errors import DataWarning
-from celltraj.models import Midpoint, Process, is_growing, simulate
+from celltraj.models import Process, is_growing, simulate
 from celltraj.ot import systematic
 
 _PATHS = 2000  # trajectories that predicted numbers are a mean over
@@ -147,9 +147,8 @@ def _simulated(
         return np.ones(len(times))
     generator = torch.Generator().manual_seed(seed)
     rows = systematic(weights, _PATHS, generator)
-    solver = Midpoint(n_steps=20)
     path = simulate(
-        model, start[rows], times, solver=solver, generator=generator, progress=progress
+        model, start[rows], times, n_steps=20, generator=generator, progress=progress
     )
     return cast("Tensor", path.log_mass).exp().mean(1).numpy()
 

@@ -26,7 +26,7 @@ from celltraj._anndata import (
 )
 from celltraj._typing import Time
 from celltraj.metrics._correlation import false_discovery
-from celltraj.models import KnockedOut, MetaFlowMatching, Midpoint, Process, Projection, simulate
+from celltraj.models import KnockedOut, MetaFlowMatching, Process, Projection, simulate
 from celltraj.models._knock_out import LOADED
 from celltraj.models._landing import neighbour_shares
 
@@ -35,7 +35,7 @@ _NEIGHBOURS = 15  # labelled cells that the end of one counts for
 _MATCHED = 50  # genes of like expression that a random one is drawn from
 _TRIES = 20  # draws for each random set, of which some repeat others
 _TIE = 1e-9  # shifts that differ by less are equal
-_SOLVER = Midpoint(n_steps=20)
+_N_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Experiment:
             process = held = self._held(genes)
             start = held.hold(start)
         generator = torch.Generator().manual_seed(self.seed)
-        path = simulate(process, start, self.times, solver=_SOLVER, generator=generator)
+        path = simulate(process, start, self.times, n_steps=_N_STEPS, generator=generator)
         ends = path.x[-1] if held is None else held.hold(path.x[-1])
         gathered = torch.zeros(len(start)) if path.log_mass is None else path.log_mass[-1]
         near, share = neighbour_shares(ends, self.ends, _NEIGHBOURS)

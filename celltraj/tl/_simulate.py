@@ -22,7 +22,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import SIMULATE
 from celltraj._typing import Time
-from celltraj.models import Bridge, FlowMatching, Midpoint, Process, SdeSolver, Trajectories
+from celltraj.models import Bridge, FlowMatching, Process, SdeSolver, Trajectories
 
 logger = logging.getLogger("celltraj")
 _FEW = 0.1  # effective share of trajectories below which their mass deserves a warning
@@ -77,9 +77,11 @@ def simulate(
         Diffusion of a flow, in [x]/sqrt([t]): 0 for its ODE, any other value for an SDE of the same
         marginals; by default that of ``process``.
     solver
-        How the equation is integrated: ``ct.models.Midpoint()`` (default) with 50 steps between
-        neighbouring snapshots, or over the whole span of a process without snapshots; the others
-        are listed at :func:`celltraj.models.simulate`. The times of the result are stepped onto.
+        How the equation is integrated; by default ``ct.models.Midpoint()`` with 50 steps between
+        neighbouring snapshots, or over the whole span of a process without snapshots, and
+        ``ct.models.ExponentialMidpoint`` where the pull of an affine process or reference asks for
+        it; the others are listed at :func:`celltraj.models.simulate`. The times of the result are
+        stepped onto.
     seed
         Seed of the choice of cells and of the noise.
     progress
@@ -104,7 +106,8 @@ def simulate(
     ValueError
         No cell was observed at ``start``, ``start == stop``, several stops that are not in order,
         ``n_cells`` or ``n_times`` too small, negative ``noise``, a process of another dimension
-        than ``use_rep``, or an equation that does not suit the solver.
+        than ``use_rep``, an equation that does not suit the solver, or states that leave the data
+        where shorter steps do not.
 
     Examples
     --------
@@ -128,7 +131,6 @@ def simulate(
     rows = rng.choice(candidates, n, replace=n > len(candidates))
     if noise is not None:
         process = _with_noise(process, noise)
-    solver = Midpoint() if solver is None else solver
     path = models.simulate(
         process,
         torch.from_numpy(x[rows]),
@@ -151,7 +153,7 @@ def simulate(
         "use_rep": name,
         "ode": ode,
         "noise": noise,
-        "solver": options_record(solver),
+        "solver": options_record(path.solver),
     }
     record = sample_record(params, seed) | {"n_evaluations": path.n_evaluations}
     states = path.x.reshape(-1, x.shape[1]).numpy()

@@ -187,7 +187,10 @@ def evaluations_to(tolerance, make):
     x0, times = torch.tensor([[2.0, -1.0]]).double(), (0.0, 2.0)
     exact = simulated(Stiff(), x0, times, solver=DormandPrince(1e-10, 1e-11)).x[-1]
     for n in (2**k for k in range(10)):
-        path = simulated(Stiff(), x0, times, solver=make(n))
+        try:
+            path = simulated(Stiff(), x0, times, solver=make(n))
+        except ValueError:  # steps this long explode, which is refused
+            continue
         if float((path.x[-1] - exact).norm()) < tolerance:
             return path.n_evaluations
     raise AssertionError("not reached")
