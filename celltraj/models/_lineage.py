@@ -22,10 +22,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._card import card
 from celltraj._typing import Earlier
+from celltraj.models._facts import lineage_facts
 from celltraj.ot import Transport
 
 
+@card(lineage_facts)
 @dataclass(frozen=True)
 class Lineage:
     """Tie the snapshots of a time course together.

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
+from celltraj.models._facts import trajectories_facts
 from celltraj.models._process import Process, ReversibleProcess, is_growing
 from celltraj.models.solvers import Equation, Midpoint, SdeSolver
 from celltraj.models.solvers._solver import Law, gather
@@ -18,6 +20,7 @@ from celltraj.models.solvers._solver import Law, gather
 _DEFAULT = Midpoint()
 
 
+@card(trajectories_facts)
 @dataclass(frozen=True)
 class Trajectories:
     """Hold simulated states.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._errors import ConvergenceError
 from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
@@ -15,6 +16,7 @@ from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
 
 
+@card()
 @dataclass(frozen=True)
 class Problem:
     r"""Transport with entropy, between marginals that are fixed or relaxed.
