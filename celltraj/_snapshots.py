@@ -5,15 +5,48 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from celltraj._card import card
 
 # logarithm of how many times the descendants of another cell one may have after a gap: a body has
 # e^31 cells, and rates of division and death differ by 3 a day at most
 _MOST_GROWTH = 50.0
 
 
+def course_facts(snapshots: Any) -> dict[str, object]:
+    """Return what is to be known of snapshots."""
+    return {
+        "times": snapshots.times,
+        "cells": cells_of(snapshots.x),
+        "variables": snapshots.dim,
+        "population": sizes_of(snapshots.sizes),
+        "expected growth": "given" if snapshots.growth else None,
+    }
+
+
+def cells_of(parts: Sequence[Any]) -> str:
+    """Return how many cells there are, time by time and together."""
+    counts = [len(part) for part in parts]
+    each = f"{counts[0]:,} at each time" if len(set(counts)) == 1 else _span(counts, "at a time")
+    return f"{each}, {sum(counts):,} in all"
+
+
+def sizes_of(sizes: Sequence[float]) -> str | None:
+    """Return how a population grows; None where it keeps its size, or nothing is known of it."""
+    if len(set(sizes)) <= 1:
+        return None
+    return f"{sizes[0]:.4g} at the first time, {sizes[-1]:.4g} at the last"
+
+
+def _span(counts: Sequence[int], what: str) -> str:
+    return f"{min(counts):,} to {max(counts):,} {what}"
+
+
+@card(course_facts)
 @dataclass(frozen=True)
 class Snapshots:
     """Hold T weighted point clouds in time, validated once.

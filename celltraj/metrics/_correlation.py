@@ -11,6 +11,7 @@ from scipy.sparse import csc_array, issparse, sparray, spmatrix
 from scipy.stats import false_discovery_control, norm
 from tqdm.auto import tqdm
 
+from celltraj._card import card
 from celltraj.metrics._energy import probabilities
 
 _BLOCK = 1 << 22  # numbers held at once
@@ -20,6 +21,7 @@ _NOTHING = 1e-12  # weight, where nothing is left but rounding
 _FEWEST = 4  # cells: Fisher's z has variance 1 / (n - 3)
 
 
+@card()
 @dataclass(frozen=True)
 class Correlations:
     """Hold correlations of ``g`` genes with ``k`` numbers, their intervals and what they may mean.

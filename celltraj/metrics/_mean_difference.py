@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from celltraj._card import card
+
 _MOST_EXACT = 10_000  # relabellings that are all counted
 _BLOCK = 1 << 22  # numbers held at once
 _TIE = 1e-9  # relative; sums in another order differ by less
 
 
+@card()
 @dataclass(frozen=True)
 class MeanDifference:
     """Hold the differences of ``k`` quantities.

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
+from celltraj.models._card_facts import bridge_facts
 from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
 from celltraj.models._growth import couple_gap
 from celltraj.models._lineage import Lineage
@@ -35,6 +37,7 @@ from celltraj.ot import Coupling, Solver, exact_matching, systematic
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
 
 
+@card()
 @dataclass(frozen=True)
 class Round:
     """Hold what a round of refinement reached.
@@ -77,6 +80,7 @@ class Round:
         return {"round": fields.pop("number")} | fields | self.estimates
 
 
+@card(bridge_facts)
 @dataclass(frozen=True)
 class Bridge:
     """Hold a fitted bridge; a reversible ``Process``.

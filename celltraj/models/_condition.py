@@ -10,6 +10,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from celltraj._card import card
+
 Value = str | float
 
 
@@ -62,6 +64,7 @@ class Condition:
         return " + ".join(d if dose is None else f"{d} {dose:g}" for d, dose in parts)
 
 
+@card()
 @dataclass(frozen=True)
 class Covariate:
     """Turn one covariate into numbers.
@@ -120,6 +123,7 @@ class Covariate:
         return [(float(value) - self.mean) / self.scale]
 
 
+@card()
 @dataclass(frozen=True)
 class ConditionCoder:
     """Turn conditions into tokens, one of each drug, and covariates into a vector.

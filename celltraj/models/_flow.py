@@ -23,6 +23,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Targets
 from celltraj.models._process import Affine, Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
@@ -32,6 +33,7 @@ N_STEPS = 12  # nodes of a gap, two Runge-Kutta steps apart
 _PROBE = 1e-5  # relative step of central differences: error 1e-10 in double precision
 
 
+@card()
 @dataclass(frozen=True)
 class Flow:
     r"""Hold a Gaussian Markov chain for each of ``n`` cells on a grid of times.

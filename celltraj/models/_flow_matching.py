@@ -25,7 +25,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Column, Earlier
+from celltraj.models._card_facts import flow_facts
 from celltraj.models._flow_losses import Motion
 from celltraj.models._masses import Growth
 from celltraj.models._representation import Representation
@@ -36,6 +38,7 @@ from celltraj.models.networks import TwoHeads
 _MARGIN = 0.1  # of the width of a box
 
 
+@card(flow_facts)
 @dataclass(frozen=True, eq=False)
 class FlowMatching:
     """Hold a trained flow; a reversible ``Process``.

@@ -18,6 +18,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._process import GrowingProcess, Process, is_growing
 
@@ -25,6 +26,7 @@ LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
 _SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class KnockedOut:
     """Hold genes at a level; a ``Process``.

@@ -22,12 +22,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._card import card
 from celltraj._typing import Earlier
+from celltraj.models._card_facts import lineage_facts
 from celltraj.ot import Transport
 
 _HUGE = 640.0  # logarithm of the largest numbers in a product with a plan
 
 
+@card(lineage_facts)
 @dataclass(frozen=True)
 class Lineage:
     """Tie the snapshots of a time course together.

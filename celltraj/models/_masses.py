@@ -28,8 +28,10 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Earlier
+from celltraj.models._card_facts import masses_facts
 from celltraj.models.interpolants import gap_of
 from celltraj.ot import Transport, systematic
 
@@ -42,6 +44,7 @@ _ROWS = 1000  # cells whose distances to all others are held at once
 _STEADY = 1e-2  # logarithm of a ratio of masses below which a plan counts as balanced
 
 
+@card()
 @dataclass(frozen=True)
 class Growth:
     """Turn what paths through a state send and meet into a rate of growth.
@@ -79,6 +82,7 @@ class Growth:
         return (rate + (self.sizes[k] - drift).to(rate.dtype)) / length
 
 
+@card(masses_facts)
 @dataclass(frozen=True)
 class Masses:
     """Hold what the cells of each gap send and meet.

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
+from celltraj.models._card_facts import response_facts
 from celltraj.models._condition import Condition, ConditionCoder
 from celltraj.models._fit import one_thread
 from celltraj.models._projection import Projection
@@ -33,6 +35,7 @@ _STEPS = 20
 _CROWD = 512  # cells that stand for a population
 
 
+@card()
 @dataclass(frozen=True)
 class Response:
     """Hold predicted cells.
@@ -50,6 +53,7 @@ class Response:
     survival: Earlier | None
 
 
+@card(response_facts)
 @dataclass(frozen=True, eq=False)
 class MetaFlowMatching:
     """Hold a fitted response of many populations to many conditions.

@@ -23,6 +23,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._flow import Flow, runge_kutta
 from celltraj.models._process import Affine, Reference, sigma_of
@@ -30,6 +31,7 @@ from celltraj.models._process import Affine, Reference, sigma_of
 _DRAWS = 4  # paths for each pair under a nonlinear reference
 
 
+@card()
 @dataclass(frozen=True)
 class Paths:
     """Hold ``N`` weighted paths of one gap on a grid of times.
@@ -102,6 +104,7 @@ def sample_paths(
     return Paths(torch.tensor(flow.times, dtype=torch.float64), x, velocity, weights, effective)
 
 
+@card()
 @dataclass(frozen=True)
 class Pinned:
     """Hold points of pinned paths at one time, as a network learns from them.

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models._flow import Flow, gap_flow, gaussian_problem
@@ -65,6 +66,7 @@ class PlugInDrift:
         return PlugInField(snapshots, reference, couplings, masses)
 
 
+@card()
 @dataclass(frozen=True)
 class PlugInField:
     """Evaluate drift and score of the empirical bridge from its potentials."""

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
+from celltraj.models._card_facts import populations_facts, treated_facts
 from celltraj.models._condition import Condition
 
 
+@card()
 @dataclass(frozen=True)
 class Group:
     """Hold cells of one population under one condition.
@@ -28,6 +31,7 @@ class Group:
     types: Tensor | None = None
 
 
+@card(treated_facts)
 @dataclass(frozen=True)
 class Treated:
     """Hold the treated cells of one population.
@@ -47,6 +51,7 @@ class Treated:
     cells: Group
 
 
+@card(populations_facts)
 @dataclass(frozen=True)
 class Populations:
     """Hold populations of unequal sizes, each with one control that serves all its treatments.

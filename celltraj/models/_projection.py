@@ -10,11 +10,14 @@ from jaxtyping import Float64
 from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.decomposition import PCA
 
+from celltraj._card import card
+
 _SMALL = 4096  # genes whose covariance matrix is decomposed directly
 _NOTHING = 1e-6  # share of the norm of a matrix; singular values below are rounding of float32
 _ORTHONORMAL = 1e-6
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class Projection:
     """Lead from expression to principal components and back.

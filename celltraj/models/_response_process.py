@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._response_training import MetaNetwork
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import Crowd
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class ResponseProcess:
     """Move cells of one population under one condition; a reversible ``Process`` on [0, 1].

@@ -9,7 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 
+
+@card()
 @dataclass(frozen=True)
 class ResponseSource:
     """Say what of an AnnData a model was fitted to, so that it can read another one.
@@ -44,6 +47,7 @@ class ResponseSource:
     high: float = 0.0
 
 
+@card()
 @dataclass(frozen=True)
 class Support:
     """Remember where the training populations lie, to say how far away a new one is.

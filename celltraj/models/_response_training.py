@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._response_pairs import Pairs
 from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions
@@ -157,6 +158,7 @@ class ResponsePoints(NamedTuple):
     keeps: Tensor
 
 
+@card()
 class MetaNetwork(torch.nn.Module):
     """Hold encoder and field, which one optimiser trains together.
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
+from celltraj.models._card_facts import trajectories_facts
 from celltraj.models._noise import DiagonalNoise
 from celltraj.models._process import Process, ReversibleProcess, is_growing
 from celltraj.models._stability import Watch, usual_solver
@@ -20,6 +22,7 @@ from celltraj.models.solvers._solver import Law, gather
 _COARSE = 1e3  # size of states over their spread beyond which float32 has no digits for a step
 
 
+@card(trajectories_facts)
 @dataclass(frozen=True)
 class Trajectories:
     """Hold simulated states.

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Plan, Targets
 
 _BLOCK = 1_000_000  # entries held at once: 8 MB in float64, so that a block stays in the cache
@@ -48,6 +49,7 @@ def _whole(cost: Cost) -> Plan:
     return matrix
 
 
+@card()
 @dataclass(frozen=True)
 class SquaredEuclidean:
     """Half the squared Euclidean distance, ``C_ij = |x_i - y_j|^2 / 2``.
@@ -118,6 +120,7 @@ class SquaredEuclidean:
         return SquaredEuclidean(self.x[rows], self.y[columns])
 
 
+@card()
 @dataclass(frozen=True)
 class DenseCost:
     """Hold a cost that is already a matrix.
@@ -176,6 +179,7 @@ class Transition(Protocol):
         """Return ``log p(x1 at t1 | x0 at t0)`` for leading shapes that broadcast."""
 
 
+@card()
 @dataclass(frozen=True)
 class ReferenceCost:
     r"""Cost of a reference dynamic, ``C_ij = -log p(y_j at t1 | x_i at t0)``, for epsilon 1.
@@ -234,6 +238,7 @@ class ReferenceCost:
         return ReferenceCost(self.reference, self.t0, self.x[rows], self.t1, self.y[columns])
 
 
+@card()
 @dataclass(frozen=True)
 class GaussianCost:
     r"""Cost of Gaussian transitions, ``C_ij = (y_j - m_i)' W_i (y_j - m_i) / 2 + o_i``.

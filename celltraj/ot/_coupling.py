@@ -11,9 +11,11 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
+from celltraj.ot._facts import coupling_facts
 
 
 @dataclass
@@ -76,6 +78,7 @@ class Transport(Protocol):
         """Yield rows of ``to_sparse`` in blocks, each with the number of its first row."""
 
 
+@card(coupling_facts)
 @dataclass(frozen=True)
 class Coupling:
     r"""Hold an entropic plan ``P_ij = exp((f_i + g_j - C_ij) / epsilon)`` by its potentials.

@@ -9,8 +9,10 @@ import ot as pot
 import torch
 from scipy.sparse import csr_array
 
+from celltraj._card import card
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
+from celltraj.ot._facts import plan_facts
 from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_coupling import SparseCoupling
 
@@ -104,6 +106,7 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
     return plan
 
 
+@card(plan_facts)
 @dataclass(frozen=True)
 class PlanCoupling(SparseCoupling):
     """Hold a coupling as the few entries of its plan.
@@ -137,6 +140,7 @@ class PlanCoupling(SparseCoupling):
     marginal_error: float
 
 
+@card(plan_facts)
 @dataclass(frozen=True)
 class ExactCoupling(PlanCoupling):
     """Hold an optimal plan without entropy; it has at most ``n + m - 1`` entries.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._errors import ConvergenceError, DataWarning
 from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
@@ -23,6 +24,7 @@ LEAST_KEPT = 0.01
 _NOTHING, _MOST_LOST = 1e-200, 0.1
 
 
+@card()
 @dataclass(frozen=True)
 class Problem:
     r"""Transport with entropy, between marginals that are fixed or relaxed.

@@ -11,12 +11,15 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._coupling import drop_smallest, systematic
+from celltraj.ot._facts import plan_facts
 
 _ROWS = 1000
 
 
+@card(plan_facts)
 @dataclass(frozen=True)
 class SparseCoupling:
     """Hold a plan of which most entries are zero; nothing is known of its cost.

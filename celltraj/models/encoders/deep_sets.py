@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -68,6 +69,7 @@ class DeepSets:
         return CellwiseNetwork(dim, self.n_features, width=self.width, generator=generator)
 
 
+@card()
 class CellwiseNetwork(torch.nn.Module):
     """Read each cell by itself, and the mean over cells.
 

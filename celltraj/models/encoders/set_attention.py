@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import Embedding, Mask, Padded, hide_padding
 from celltraj.models.networks import mlp
@@ -77,6 +78,7 @@ class SetAttention:
         return AttentionNetwork(dim, self, generator=generator)
 
 
+@card()
 class AttentionNetwork(torch.nn.Module):
     """Let seeds and cells attend to each other.
 

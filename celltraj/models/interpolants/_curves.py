@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 
 
@@ -21,6 +22,7 @@ class Curves(Protocol):
         ...
 
 
+@card()
 @dataclass(frozen=True)
 class HermiteCurves:
     """Cubic pieces between equally spaced nodes of a gap.
@@ -71,6 +73,7 @@ class Schedule:
     d_end: Tensor
 
 
+@card()
 @dataclass(frozen=True)
 class ScheduledCurves:
     """Sums of the two ends, ``x = c(s) + a(s) (x0 - c0) + b(s) (x1 - c1)``.

@@ -8,10 +8,12 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.interpolants._curves import Curves
 
 
+@card()
 @dataclass(frozen=True)
 class PathSample:
     r"""Hold points of paths ``x_t = mean_t + gamma_t z`` at ``n`` times, one of each path.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj.models.interpolants._centred import (
     centred_curves,
     centres_of,
@@ -18,6 +19,7 @@ from celltraj.models.interpolants._curves import Schedule, ScheduledCurves
 from celltraj.models.interpolants._interpolant import fitted, share_of
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class EncodingDecodingInterpolant:
     r"""Encode a cell to Gaussian noise half way through a gap, and decode that to the next cell.

@@ -11,6 +11,7 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Earlier
 from celltraj.models.interpolants._curves import HermiteCurves, Schedule, ScheduledCurves
 from celltraj.models.interpolants._interpolant import (
@@ -26,6 +27,7 @@ _MOST_PAIRS = 500  # of a gap that the mean velocity is estimated from
 _FLOOR = 0.05  # of the greatest g: where the flow stands still, paths are 4.5 times as fast at most
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class KineticInterpolant:
     r"""Join neighbouring cells of a chain by straight lines, at the speed of least kinetic energy.

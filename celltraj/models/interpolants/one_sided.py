@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj.models.interpolants._centred import centres_of, check_scale, spread_of
 from celltraj.models.interpolants._curves import HermiteCurves, straight_lines
 from celltraj.models.interpolants._interpolant import ends_of, fitted, share_of
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class OneSidedInterpolant:
     r"""Join Gaussian noise, in place of the first snapshot, to the cells of the second.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._flow import runge_kutta
 from celltraj.models._paths import Paths
@@ -23,6 +24,7 @@ from celltraj.models.references.kernel import KernelReference
 _STEPS = 8  # Runge-Kutta steps over a gap
 
 
+@card()
 @dataclass(frozen=True)
 class ReferenceInterpolant:
     r"""Join neighbouring cells of a chain by the path of a law of motion shared by all.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj.models.interpolants._centred import centred_curves, centres_of
 from celltraj.models.interpolants._curves import Schedule, ScheduledCurves
 from celltraj.models.interpolants._interpolant import (
@@ -18,6 +19,7 @@ from celltraj.models.interpolants._interpolant import (
 )
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class TrigonometricInterpolant:
     r"""Join neighbouring cells of a chain by a quarter turn about the mean of the population.

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj.models.networks.crowd import CrowdKernels
 from celltraj.models.networks.mlp import linear, mlp
 
@@ -78,6 +79,7 @@ class Crowd(NamedTuple):
     mask: Bool[Tensor, "p m"]
 
 
+@card()
 class ResponseField(torch.nn.Module):
     r"""Predict the rate, the score and the survival of cells of many populations at once.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Column
 from celltraj.models.networks.mlp import mlp
 
 
+@card()
 class TwoHeads(torch.nn.Module):
     """Predict a rate and a score; standardisation is part of the saved state.
 

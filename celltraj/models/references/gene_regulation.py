@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -19,6 +20,7 @@ from celltraj.models.references._soft_logic import Logic, LogicProblem, fit_logi
 _MOST_POINTS = 20_000  # of paths that a fit reads
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class GeneRegulation:
     r"""Make each gene at a rate that the others set by soft logic, and let its mRNA decay.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -18,6 +19,7 @@ _AFFINE = 10.0  # ridge of the affine part in units of that of the kernel
 _REACH = 0.3  # of the width of the data, beyond which a state moves as at the edge
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class KernelReference:
     r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` affine plus a smooth correction.

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import fit_module
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class ModuleReference:
     r"""Move cells by ``dX = module(t, X) dt + sigma dW``, for any ``torch.nn.Module``.

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import stack_points
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class OrnsteinUhlenbeck:
     r"""Move cells by ``dX = (A X + c) dt + sigma dW``, with transitions in closed form.

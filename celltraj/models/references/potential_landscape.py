@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -17,6 +18,7 @@ from celltraj.models.references._regression import fit_module, stack_points
 from celltraj.models.references.module import evaluate
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class PotentialLandscape:
     r"""Move cells downhill: ``dX = -grad U(X) dt + sigma dW``, ``U`` a smooth network.
@@ -98,6 +100,7 @@ class PotentialLandscape:
         return replace(self, network=cast("ScaledNetwork", network))
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class NeuralReference:
     r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` a smooth network.
@@ -157,6 +160,7 @@ def fitted_network(family: PotentialLandscape | NeuralReference) -> ScaledNetwor
     return family.network
 
 
+@card()
 class ScaledNetwork(torch.nn.Module):
     """Drift in the user's units from a network of standardised states.
 

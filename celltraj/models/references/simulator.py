@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._consensus import minimise_by_consensus
 from celltraj.models._paths import Paths
@@ -21,6 +22,7 @@ _MOST_POINTS, _MOST_TIMES = 2_000, 24  # of paths that a simulation is compared 
 Advance = Callable[[Mapping[str, float], Cells, float, float], Cells]
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class Simulator:
     r"""Move cells as a program of the user's does, whatever it is made of.

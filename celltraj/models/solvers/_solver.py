@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._card import card
 from celltraj._typing import Cells, States
 
 Law = Callable[[float, Tensor], Tensor]
 
 
+@card()
 @dataclass(frozen=True)
 class Equation:
     """Hold the right-hand side that a solver integrates, in the direction of its times.
