@@ -9,8 +9,9 @@ from celltraj._anndata.lineage import (
     read_lineage,
     transition_matrix,
 )
-from celltraj._anndata.new_cells import Untreated, read_untreated, source_of
-from celltraj._anndata.populations import read_populations, read_rows
+from celltraj._anndata.members import Members, noise_keys, read_members
+from celltraj._anndata.new_cells import Untreated, read_untreated, source_of, warn_of_few
+from celltraj._anndata.populations import given_once, read_populations, read_rows
 from celltraj._anndata.projection import (
     Projected,
     genes_in_order,
@@ -30,7 +31,12 @@ from celltraj._anndata.read import (
 )
 from celltraj._anndata.record import read_record, read_result
 from celltraj._anndata.response import embedded_populations, predicted_cells
-from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
+from celltraj._anndata.samples import (
+    ResponseKeys,
+    Sample,
+    read_samples,
+    warn_of_never_treated,
+)
 from celltraj._anndata.times import read_times
 from celltraj._anndata.write import (
     annotated,
@@ -48,6 +54,7 @@ from celltraj._anndata.write import (
 )
 
 __all__ = [
+    "Members",
     "Projected",
     "ResponseKeys",
     "Sample",
@@ -68,7 +75,9 @@ __all__ = [
     "find_representation",
     "flow_record",
     "genes_in_order",
+    "given_once",
     "memberships",
+    "noise_keys",
     "options_record",
     "predicted_cells",
     "projection_of",
@@ -76,6 +85,7 @@ __all__ = [
     "read_coupled",
     "read_groups",
     "read_lineage",
+    "read_members",
     "read_populations",
     "read_projection",
     "read_rates",
@@ -91,6 +101,8 @@ __all__ = [
     "sample_record",
     "source_of",
     "transition_matrix",
+    "warn_of_few",
+    "warn_of_never_treated",
     "write_columns",
     "write_fit",
     "write_projection",
