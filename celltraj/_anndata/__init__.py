@@ -16,8 +16,9 @@ from celltraj._anndata.lineage import (
     read_lineage,
     transition_matrix,
 )
-from celltraj._anndata.new_cells import Untreated, read_untreated, source_of
-from celltraj._anndata.populations import read_populations, read_rows
+from celltraj._anndata.members import Members, noise_keys, read_members
+from celltraj._anndata.new_cells import Untreated, read_untreated, source_of, warn_of_few
+from celltraj._anndata.populations import given_once, read_populations, read_rows
 from celltraj._anndata.projection import (
     Projected,
     genes_in_order,
@@ -39,7 +40,12 @@ from celltraj._anndata.read import (
     variables_of,
 )
 from celltraj._anndata.response import embedded_populations, predicted_cells
-from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
+from celltraj._anndata.samples import (
+    ResponseKeys,
+    Sample,
+    read_samples,
+    warn_of_never_treated,
+)
 from celltraj._anndata.times import inner_time_of, labels_of, read_times, time_of, times_of
 from celltraj._anndata.write import (
     annotated,
@@ -54,6 +60,7 @@ from celltraj._anndata.write import (
 )
 
 __all__ = [
+    "Members",
     "Projected",
     "ResponseKeys",
     "Sample",
@@ -76,11 +83,13 @@ __all__ = [
     "find_space",
     "flow_record",
     "genes_in_order",
+    "given_once",
     "has_column",
     "in_memory",
     "inner_time_of",
     "labels_of",
     "memberships",
+    "noise_keys",
     "options_record",
     "predicted_cells",
     "projection_of",
@@ -88,6 +97,7 @@ __all__ = [
     "read_coupled",
     "read_groups",
     "read_lineage",
+    "read_members",
     "read_populations",
     "read_projection",
     "read_rates",
@@ -106,6 +116,8 @@ __all__ = [
     "transition_matrix",
     "unique_names",
     "variables_of",
+    "warn_of_few",
+    "warn_of_never_treated",
     "warn_of_view",
     "write_projection",
 ]

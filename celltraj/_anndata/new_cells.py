@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,15 @@ from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of, has_column
 from celltraj._anndata.populations import read_rows
-from celltraj._anndata.projection import genes_in_order
+from celltraj._anndata.projection import genes_in_order, read_projection
 from celltraj._errors import DataWarning
 from celltraj._typing import Cells
-from celltraj.models import MetaFlowMatching, ResponseSource
+from celltraj.models import MetaFlowMatching, Projection, ResponseSource
 
 logger = logging.getLogger("celltraj")
 _NEW = "new"  # name of the population of cells that come without one
 _FEW = 10
+_PART = 0.5  # of the cells of a population that the training knew
 _FAR = 3.0  # times the range of the training
 _SHOWN = 5
 
@@ -44,11 +46,14 @@ class Untreated:
     x: Cells
 
 
-def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
+def read_untreated(
+    adata: AnnData, model: MetaFlowMatching, *, stacklevel: int = 3
+) -> list[Untreated]:
     """Return the untreated cells of every population, in the space of the model.
 
     Where the column of the conditions is there, treated cells are left out; without it all cells
     count as untreated. Without the column of the populations they are one population, ``"new"``.
+    ``stacklevel`` leads a warning to the caller's line: 3 from the function that the caller called.
 
     Raises
     ------
@@ -61,22 +66,50 @@ def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
     source = source_of(model)
     check_adata(adata)
     kept = np.flatnonzero(_untreated(adata, source))
-    x = _states(adata[kept] if len(kept) < adata.n_obs else adata, model, source)
-    _warn_of_range(x, source)
+    cells = adata[kept] if len(kept) < adata.n_obs else adata
+    x = _states(cells, model, source, stacklevel + 1)
+    _warn_of_range(x, source, stacklevel + 1)
     names = _names(adata, source)[kept]
     found = []
     for name in pd.unique(names):
         at = np.flatnonzero(names == name)
         found.append(Untreated(name, kept[at], torch.from_numpy(x[at])))
-    few = {one.name: len(one.rows) for one in found if len(one.rows) < _FEW}
+    return found
+
+
+def warn_of_few(populations: Sequence[Untreated], model: MetaFlowMatching, advice: str) -> None:
+    """Warn of populations with few cells, by themselves or next to what the training had of them.
+
+    Parameters
+    ----------
+    populations
+        All untreated cells that stand for each.
+    model
+        The response, which may not read populations at all.
+    advice
+        What mends it.
+    """
+    if not model.reads_population:
+        return
+    sizes = {one.name: len(one.rows) for one in populations}
+    few = {name: n for name, n in sizes.items() if n < _FEW}
     if few:
         warnings.warn(
             f"fewer than {_FEW} untreated cells in {few}: what they tell of their population is "
-            "mostly noise, and so are predictions from it",
+            f"mostly noise, and so are predictions from it{advice}",
             DataWarning,
             stacklevel=3,
         )
-    return found
+    kept = {name: model.support.remembered(name) for name in sizes if name not in few}
+    part = {name: sizes[name] for name, n in kept.items() if sizes[name] < _PART * n}
+    if part:
+        warnings.warn(
+            f"untreated cells {part}, less than half of those that the training had of these "
+            "populations; what becomes of a cell depends on the population that is given with it"
+            f"{advice}",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def source_of(model: object) -> ResponseSource:
@@ -127,11 +160,16 @@ def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
     return labels.astype(str).to_numpy(dtype=object)
 
 
-def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> np.ndarray:
+def _states(
+    adata: AnnData, model: MetaFlowMatching, source: ResponseSource, stacklevel: int
+) -> np.ndarray:
     """Return the cells in the space of the model."""
     plane = model.projection
     if plane is not None and set(plane.names) <= set(map(str, adata.var_names)):
         # components of the cells themselves may be those of a PCA of their own
+        logger.info(
+            "computed %s from %d genes as for the training", plane.use_rep, len(plane.names)
+        )
         return plane.encode(genes_in_order(adata, plane.names, plane.layer))
     use_rep, rows = source.use_rep, np.arange(adata.n_obs)
     if use_rep == "X":
@@ -154,7 +192,28 @@ def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> 
         raise ValueError(
             f"obsm[{use_rep!r}] has {x.shape[1]} variables, the response {len(source.variables)}"
         )
+    if plane is not None and not _carries(adata, plane):
+        missing = sorted(set(plane.names) - set(map(str, adata.var_names)))
+        warnings.warn(
+            f"obsm[{use_rep!r}] is taken for the components of the training, and nothing tells "
+            f"that it is: the genes that they are computed from are not all there ({len(missing)} "
+            f"of {len(plane.names)} are missing: {_shown(missing)}). Pass all of them",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
     return x
+
+
+def _carries(adata: AnnData, plane: Projection) -> bool:
+    """Return whether the components of ``adata`` were computed by this projection."""
+    found = read_projection(adata)
+    return (
+        found is not None
+        and (found.use_rep, found.names) == (plane.use_rep, plane.names)
+        and found.loadings.shape == plane.loadings.shape
+        and bool(np.allclose(found.loadings, plane.loadings, atol=1e-6))
+        and bool(np.allclose(found.mean, plane.mean, atol=1e-6))
+    )
 
 
 def _positions(found: list[str], names: tuple[str, ...]) -> list[int]:
@@ -178,7 +237,7 @@ def _shown(names: list[str]) -> str:
     return f"{names[:_SHOWN]}{rest}"
 
 
-def _warn_of_range(x: np.ndarray, source: ResponseSource) -> None:
+def _warn_of_range(x: np.ndarray, source: ResponseSource, stacklevel: int) -> None:
     """Warn where values lie far outside those of the training, as counts among logarithms do."""
     centre, reach = (source.low + source.high) / 2, _FAR * (source.high - source.low) / 2
     if np.abs(x - centre).max() > reach:
@@ -187,5 +246,5 @@ def _warn_of_range(x: np.ndarray, source: ResponseSource) -> None:
             f"{source.low:.3g} to {source.high:.3g}: raw counts given to a model of logarithms, or "
             "another normalisation",
             DataWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )

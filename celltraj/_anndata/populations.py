@@ -13,7 +13,12 @@ from scipy.sparse import issparse
 
 from celltraj._anndata.columns import in_memory
 from celltraj._anndata.read import find_representation
-from celltraj._anndata.samples import ResponseKeys, Sample, read_samples
+from celltraj._anndata.samples import (
+    ResponseKeys,
+    Sample,
+    read_samples,
+    warn_of_never_treated,
+)
 from celltraj._errors import DataWarning
 from celltraj.models import Group, Populations, ResponseSource, Treated
 
@@ -52,6 +57,8 @@ def read_populations(
 ) -> tuple[Populations, ResponseSource]:
     """Return the populations, and what of ``adata`` was read.
 
+    Populations that were never treated are left out, and named in a warning.
+
     Raises
     ------
     KeyError
@@ -74,6 +81,7 @@ def read_populations(
     names = sorted({one.population for one in treated})
     if not names:
         raise ValueError(f"every cell is a control ({list(keys.controls)}); add treated cells")
+    warn_of_never_treated(samples, stacklevel=4)
     codes = _type_codes(adata, keys.cell_type)
 
     def group(sample: Sample) -> Group:
@@ -121,7 +129,19 @@ def _type_codes(adata: AnnData, key: str | None) -> np.ndarray | None:
     """Return a code for the cell type of every cell; cells without one share a code."""
     if key is None:
         return None
-    return pd.factorize(adata.obs[key].astype(object))[0].astype(np.int64)
+    # by their names, and not by which comes first: a fit does not depend on the order of cells
+    labels = adata.obs[key].astype(object)
+    names = labels.astype(str).astype(object).mask(labels.isna(), None)
+    return pd.factorize(names, sort=True)[0].astype(np.int64)
+
+
+def given_once(populations: Populations) -> list[str]:
+    """Return the drugs, with their doses, that a single population of several was given."""
+    given: dict[str, set[int]] = {}
+    for one in populations.treated:
+        given.setdefault(one.condition.name, set()).add(one.population)
+    several = len(populations.names) > 1
+    return sorted(name for name, owners in given.items() if several and len(owners) == 1)
 
 
 def _warn_of_few(samples: Sequence[Sample]) -> None:

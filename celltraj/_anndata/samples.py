@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -12,7 +13,10 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of
+from celltraj._errors import DataWarning
 from celltraj.models import Condition
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,24 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
     parts = [populations.astype(str), drugs, doses, covariates]
     table = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
     return _grouped(table, drugs.shape[1], doses.shape[1])
+
+
+def never_treated(samples: Sequence[Sample]) -> list[str]:
+    """Return the populations with untreated cells alone."""
+    treated = {one.population for one in samples if one.condition is not None}
+    return sorted({one.population for one in samples} - treated)
+
+
+def warn_of_never_treated(samples: Sequence[Sample], *, stacklevel: int = 3) -> None:
+    """Warn of populations that nothing is learned from; 3 leads to the caller of the caller."""
+    if names := never_treated(samples):
+        warnings.warn(
+            f"{len(names)} populations have untreated cells only and are left out, since a "
+            f"response is learned from cells before and after: {names[:_SHOWN]}"
+            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""),
+            DataWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def _drugs(adata: AnnData, keys: ResponseKeys) -> pd.DataFrame:

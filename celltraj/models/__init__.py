@@ -17,7 +17,7 @@ from celltraj.models._landing import land
 from celltraj.models._likelihood import log_density
 from celltraj.models._lineage import Lineage, band_of, joint_masses
 from celltraj.models._load import load
-from celltraj.models._meta_flow_matching import MetaFlowMatching, Response
+from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._neural import NeuralDrift
 from celltraj.models._paths import Paths
 from celltraj.models._plug_in import PlugInDrift
@@ -34,7 +34,7 @@ from celltraj.models._process import (
 )
 from celltraj.models._projection import Projection
 from celltraj.models._refine import Refinement, refine
-from celltraj.models._response_process import ResponseProcess
+from celltraj.models._response_process import Response, ResponseProcess
 from celltraj.models._response_support import ResponseSource
 from celltraj.models._response_training import ResponseTraining
 from celltraj.models._simulate import Trajectories, simulate

@@ -32,6 +32,7 @@ from celltraj.models.networks import FieldSizes, ResponseField
 from celltraj.ot import Solver, Unbalanced, solve
 
 _SUPPORT = 4096  # untreated cells that a model remembers
+_FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def fit_response(
     >>> bool((after.x - x - 2).abs().mean() < 0.2)
     True
     """
+    populations = populations.in_order()
     groups = [(populations.controls[one.population], one.cells) for one in populations.treated]
     sigma = flow.sigma or default_response_sigma(groups, generator=generator)
     coder = ConditionCoder.of(
@@ -264,7 +266,7 @@ def _with_support(
     model: MetaFlowMatching, populations: Populations, generator: torch.Generator
 ) -> MetaFlowMatching:
     """Return the model that remembers its training populations."""
-    share = max(_SUPPORT // len(populations.names), 1)
+    share = max(_SUPPORT // len(populations.names), _FEWEST_REMEMBERED)
     cells, owner = [], []
     for k, group in enumerate(populations.controls):
         rows = torch.randperm(len(group.x), generator=generator)[:share]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,10 +19,11 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._card_facts import response_facts
+from celltraj.models._cell_identity import brownian_paths, content_keys, content_order
 from celltraj.models._condition import Condition, ConditionCoder
 from celltraj.models._fit import one_thread
 from celltraj.models._projection import Projection
-from celltraj.models._response_process import ResponseProcess
+from celltraj.models._response_process import Response, ResponseProcess, carried
 from celltraj.models._response_support import ResponseSource, Support
 from celltraj.models._response_training import MetaNetwork
 from celltraj.models._save import save_response
@@ -29,28 +31,11 @@ from celltraj.models._simulate import simulate
 from celltraj.models.encoders import PopulationEncoder
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import Situation
-from celltraj.models.solvers import Midpoint, SdeSolver
+from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
 
 _STEPS = 20
 _CROWD = 512  # cells that stand for a population
-
-
-@card()
-@dataclass(frozen=True)
-class Response:
-    """Hold predicted cells.
-
-    Parameters
-    ----------
-    x
-        ``(n, d)`` states after the treatment, in the order of the cells before.
-    survival
-        ``(n,)`` mass that each keeps, with mean 1; None where the couplings kept the mass of every
-        cell.
-    """
-
-    x: Cells
-    survival: Earlier | None
+_BLOCK = 2048  # cells that are moved at once
 
 
 @card(response_facts)
@@ -126,6 +111,11 @@ class MetaFlowMatching:
         features = self.encoder.features(self.standardised(cells))[None]
         return self.network.embed(features, torch.ones(features.shape[:2], dtype=torch.bool))[0]
 
+    @property
+    def reads_population(self) -> bool:
+        """Whether what becomes of a cell depends on the population it lives in."""
+        return self.encoder is not None or self.network.field.kernels is not None
+
     def process(
         self,
         population: Cells,
@@ -140,7 +130,7 @@ class MetaFlowMatching:
         Parameters
         ----------
         population
-            ``(m, d)`` untreated cells that stand for the population.
+            ``(m, d)`` untreated cells that stand for the population, in any order.
         condition
             What is done to it.
         guidance
@@ -156,13 +146,6 @@ class MetaFlowMatching:
             An unknown drug, guidance that is not finite, negative noise, or noise where the paths
             had none.
         """
-        process = self._alone(population, condition, guidance=guidance, noise=noise)
-        return self._among(process, population, generator=generator)
-
-    def _alone(
-        self, population: Cells, condition: Condition, *, guidance: float, noise: float
-    ) -> ResponseProcess:
-        """Return the law of motion, without the crowd."""
         if not math.isfinite(guidance):
             raise ValueError(f"guidance must be finite; found {guidance}")
         if not 0 <= noise < math.inf:
@@ -171,9 +154,11 @@ class MetaFlowMatching:
             raise ValueError(
                 "noise needs a score, and paths without noise have none; fit with sigma"
             )
+        population = population[content_order(population)]
         known = self._known(population, condition, has_condition=True)
         unknown = self._known(population, condition, has_condition=False)
-        return ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
+        process = ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
+        return self._among(process, population, generator=generator)
 
     def _among(
         self, process: ResponseProcess, population: Cells, *, generator: torch.Generator
@@ -183,7 +168,7 @@ class MetaFlowMatching:
             return process
         chosen = torch.randperm(len(population), generator=generator)[:_CROWD]
         times = torch.linspace(0, 1, _STEPS + 1).tolist()
-        # alone, the crowd sees itself: its own path first, and then all others in its midst
+        # first the crowd moves in its own midst, and then everyone in the midst of its path
         path = simulate(
             replace(process, noise=0.0),
             population[chosen],
@@ -212,6 +197,7 @@ class MetaFlowMatching:
         condition: Condition,
         *,
         population: Targets | None = None,
+        keys: Sequence[int] | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
         solver: SdeSolver | None = None,
@@ -220,6 +206,9 @@ class MetaFlowMatching:
     ) -> Response:
         """Predict what a condition makes of untreated cells.
 
+        What becomes of a cell depends on itself, its population and the condition: neither on the
+        order of cells nor on which others are predicted with it.
+
         Parameters
         ----------
         cells
@@ -227,14 +216,17 @@ class MetaFlowMatching:
         condition
             What is done to them.
         population
-            ``(m, d)`` untreated cells of the population they live in; by default ``cells``, where
-            one half of them moves in the midst of the other, so that no cell sees itself.
+            ``(m, d)`` untreated cells of the population they live in, by default ``cells``. A cell
+            of it moves in the midst of all others: what equals it is left out once.
+        keys
+            A number for each cell, which its noise is drawn by; by default what the cell holds.
         guidance
             Weight of the condition, 1 as trained.
         noise
             Diffusion of an SDE of the same law; 0 for the ODE.
         solver
-            How the equation is integrated; 20 midpoint steps by default.
+            How the equation is integrated; 20 midpoint steps by default. One that chooses its steps
+            by all cells, such as ``DormandPrince``, agrees to its tolerance.
         generator
             Source of randomness.
         progress
@@ -243,44 +235,44 @@ class MetaFlowMatching:
         Raises
         ------
         ValueError
-            An unknown drug, or noise that the model cannot have.
+            An unknown drug, noise that the model cannot have, or a solver that moves cells
+            together.
         """
-        solver = Midpoint(n_steps=_STEPS) if solver is None else solver
-        moved = torch.empty_like(cells, dtype=torch.float64)
+        if isinstance(solver, PredictorCorrector):
+            raise ValueError(
+                "PredictorCorrector corrects all cells by one step, so that a response would "
+                "depend on which cells are predicted together; pass solver=ct.models.Midpoint()"
+            )
         everyone = cells if population is None else population
+        moved = torch.empty_like(cells, dtype=torch.float64)
         with one_thread():
-            process = self._alone(everyone, condition, guidance=guidance, noise=noise)
-            for these, others in self._halves(len(cells), population, generator=generator):
-                around = everyone if others is None else cells[others]
-                midst = self._among(process, around, generator=generator)
-                path = simulate(
-                    midst,
-                    cells[these].double(),
-                    (0.0, 1.0),
-                    solver=solver,
-                    ode=noise == 0,
+            process = self.process(
+                everyone, condition, guidance=guidance, noise=noise, generator=generator
+            )
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            keys = content_keys(cells) if keys is None and noise > 0 else keys
+            for rows in torch.arange(len(cells)).split(_BLOCK):
+                paths = None
+                if keys is not None and noise > 0:
+                    paths = brownian_paths([keys[k] for k in rows], self.dim, seed=seed)
+                moved[rows] = carried(
+                    process,
+                    cells[rows],
+                    paths,
+                    solver=Midpoint(n_steps=_STEPS) if solver is None else solver,
                     generator=generator,
                     progress=progress,
                 )
-                moved[these] = path.x[-1]
-        return Response(moved, self._survival(cells, process.known))
-
-    def _halves(
-        self, n: int, population: Targets | None, *, generator: torch.Generator
-    ) -> list[tuple[Tensor, Tensor | None]]:
-        """Return rows that are moved together, and those in whose midst."""
-        if population is not None or self.network.field.kernels is None or n < 2:
-            return [(torch.arange(n), None)]
-        order = torch.randperm(n, generator=generator)
-        first, second = order[: n // 2], order[n // 2 :]
-        return [(first, second), (second, first)]
+        return Response(moved, self._survival(cells, everyone, process.known))
 
     @torch.no_grad()
-    def _survival(self, cells: Cells, known: Tensor) -> Earlier | None:
+    def _survival(self, cells: Cells, population: Targets, known: Tensor) -> Earlier | None:
+        """Return the mass that cells keep, relative to the mean of their population."""
         if not self.has_survival:
             return None
-        mass = self.network.field.log_survival(cells.float()[None], known)[0].exp().double()
-        return mass / mass.mean()
+        log = self.network.field.log_survival
+        mass, usual = (log(x.float()[None], known)[0].exp().double() for x in (cells, population))
+        return mass / usual.mean()
 
     def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:
         """Return the model that knows further drugs by their features."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models._card_facts import populations_facts, treated_facts
+from celltraj.models._cell_identity import content_order
 from celltraj.models._condition import Condition
 
 
@@ -29,6 +30,11 @@ class Group:
 
     x: Cells
     types: Tensor | None = None
+
+    def in_order(self) -> Group:
+        """Return the cells in an order that does not depend on the one they came in."""
+        order = content_order(self.x, self.types)
+        return Group(self.x[order], None if self.types is None else self.types[order])
 
 
 @card(treated_facts)
@@ -123,6 +129,14 @@ class Populations:
     def conditions(self) -> tuple[Condition, ...]:
         """The condition of each treatment."""
         return tuple(one.condition for one in self.treated)
+
+    def in_order(self) -> Populations:
+        """Return the same, so that what is drawn by position depends on no order of cells."""
+        return Populations(
+            self.names,
+            tuple(group.in_order() for group in self.controls),
+            tuple(replace(one, cells=one.cells.in_order()) for one in self.treated),
+        )
 
     def subset(self, kept: Sequence[int]) -> Populations:
         """Return the populations of some treatments, by their indices, and these treatments."""

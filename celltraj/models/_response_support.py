@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj.models._response_scale import PopulationScales, ScaleChange
 
 
 @card()
@@ -83,6 +84,21 @@ class Support:
             self.distance(self.cells[self.owner == k], without=k) for k in range(len(self.names))
         ]
         return float(torch.cat(parts).quantile(0.99))
+
+    @cached_property
+    def _scales(self) -> PopulationScales:
+        return PopulationScales.of(self.cells, self.owner)
+
+    def scale_change(self, cells: Tensor) -> ScaleChange | None:
+        """Return how scale and place of cells ``(n, d)`` differ from those of the training.
+
+        In units of the field; None where too few cells are there on either side.
+        """
+        return self._scales.change(cells)
+
+    def remembered(self, name: str) -> int:
+        """Return how many untreated cells of a population of the training are kept."""
+        return int((self.owner == self.names.index(name)).sum()) if name in self.names else 0
 
     def embedding_ratio(self, phi: Tensor) -> float:
         """Return how far an embedding ``(e,)`` is from the nearest one, in units of the usual.

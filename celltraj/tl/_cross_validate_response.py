@@ -9,7 +9,13 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import ResponseKeys, column_of, read_populations, read_samples
+from celltraj._anndata import (
+    ResponseKeys,
+    column_of,
+    read_populations,
+    read_samples,
+    warn_of_never_treated,
+)
 from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUTH
 from celltraj.tl._fit_response import fit_response
 from celltraj.tl._response_folds import LEAVE_OUT, response_folds
@@ -73,8 +79,8 @@ def cross_validate_response(
         Most cells on either side of a distance. They are drawn at random: files are often sorted,
         and their first cells are of few types.
     seed
-        Seed of the fits and of every draw. What is drawn for one prediction does not depend on what
-        else is judged.
+        Seed of the fits and of every draw. What is drawn for one prediction depends neither on what
+        else is judged nor on the order of rows.
     progress
         Whether to show a bar over the folds.
 
@@ -145,6 +151,8 @@ def cross_validate_response(
     folds = response_folds(leave_out, samples, types, adata.n_obs)
     if prepare is None:
         read_populations(adata, keys, use_rep)  # says once of all cells what is odd about them
+    else:
+        warn_of_never_treated(samples)
     arguments = {
         "population_key": population_key,
         "condition_key": condition_key,

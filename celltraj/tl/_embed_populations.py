@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata import embedded_populations, read_untreated, sample_record, source_of
+from celltraj._anndata import (
+    embedded_populations,
+    read_untreated,
+    sample_record,
+    source_of,
+    warn_of_few,
+)
 from celltraj.models import MetaFlowMatching
 from celltraj.tl._predict_response import support_table
 
@@ -32,8 +38,10 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
     ``obs["population"]``, ``obs["n_cells"]``, ``obs["in_training"]``, ``obs["outside_share"]`` (of
     its cells, see :func:`celltraj.tl.predict_response`), ``obs["embedding_ratio"]`` (distance to
     the nearest embedding of the training, over the greatest that a training population has to its
-    nearest neighbour), and every column of ``adata.obs`` that is constant within populations;
-    ``uns["celltraj"]["embedding"]``.
+    nearest neighbour), ``obs["spread_ratio"]`` and ``obs["centre_distance"]`` (how widely its cells
+    are spread next to those of the training, in the median over variables, and how far their mean
+    lies from that of the training, in standard deviations), and every column of ``adata.obs`` that
+    is constant within populations; ``uns["celltraj"]["embedding"]``.
 
     Raises
     ------
@@ -61,6 +69,7 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
             "flow=ct.models.MetaFlow(encoder=ct.models.Moments()) to ct.tl.fit_response"
         )
     populations = read_untreated(adata, model)
+    warn_of_few(populations, model, "; pass all of theirs")
     phi = np.stack([model.embed(one.x).numpy() for one in populations])
     obs = support_table(model, populations)
     obs["in_training"] = obs["population"].isin(model.support.names)

@@ -17,6 +17,7 @@ from celltraj import models
 from celltraj._anndata import (
     ResponseKeys,
     genes_in_order,
+    given_once,
     options_record,
     read_populations,
     read_projection,
@@ -25,7 +26,13 @@ from celltraj._anndata import (
 from celltraj._anndata.results import RESPONSE
 from celltraj._anndata.source import Source
 from celltraj._errors import ConvergenceError, DataWarning, check_option
-from celltraj.models import MetaFlow, MetaFlowMatching, Projection, ResponseTraining
+from celltraj.models import (
+    MetaFlow,
+    MetaFlowMatching,
+    Populations,
+    Projection,
+    ResponseTraining,
+)
 
 logger = logging.getLogger("celltraj")
 _COMPARED = 100  # cells whose components are computed again
@@ -91,13 +98,15 @@ def fit_response(
     Returns
     -------
     The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
-    ``uns["celltraj"][key]`` (params, version, seed, populations, history).
+    ``uns["celltraj"][key]`` (params, version, seed, populations, history; under params also
+    ``never_treated``, the populations left out, and ``given_once``, drugs that one population had).
+    The order of cells does not matter.
 
     Warns
     -----
     DataWarning
-        Few cells of a population under a condition; components that are not those of the projection
-        that ``adata`` carries.
+        Populations without treated cells, which are left out; few cells of a population under a
+        condition; components that are not those of the projection that ``adata`` carries.
 
     Raises
     ------
@@ -159,6 +168,7 @@ def fit_response(
             error.result,
         ) from error
     model = replace(model, source=source, projection=_projection(adata, source.use_rep))
+    never, once = _told_little(adata, keys, populations)
     params = {
         "population_key": population_key,
         "condition_key": np.array(keys.conditions, dtype=object),
@@ -167,6 +177,8 @@ def fit_response(
         "cell_type_key": cell_type_key,
         "dose_key": np.array(keys.doses, dtype=object) if keys.doses else None,
         "covariate_keys": np.array(keys.covariates, dtype=object) if keys.covariates else None,
+        "never_treated": never,
+        "given_once": once,
         "flow": options_record(flow),
         "training": options_record(training),
     }
@@ -180,6 +192,25 @@ def fit_response(
         time.perf_counter() - start,
     )
     return model
+
+
+def _told_little(
+    adata: AnnData, keys: ResponseKeys, populations: Populations
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return populations that were left out, and drugs whose effect is known of one alone."""
+    never = sorted(set(adata.obs[keys.population].astype(str)) - set(populations.names))
+    once = given_once(populations)
+    if once:
+        logger.info(
+            "given to one population only, so that their effect is not told from what is special "
+            "about it: %s",
+            ", ".join(once),
+        )
+    return _labels(never), _labels(once)
+
+
+def _labels(names: list[str]) -> np.ndarray | None:
+    return np.array(names, dtype=object) if names else None
 
 
 def _options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,18 +16,22 @@ from tqdm.auto import tqdm
 from celltraj._anndata import (
     Untreated,
     column_of,
+    noise_keys,
     predicted_cells,
-    read_untreated,
+    read_members,
     sample_record,
     source_of,
+    warn_of_few,
 )
 from celltraj._errors import DataWarning
-from celltraj.models import Condition, MetaFlowMatching, Response, SdeSolver
+from celltraj.models import Condition, MetaFlowMatching, SdeSolver
+from celltraj.models._response_scale import ScaleChange
 from celltraj.tl._fit_response import _features
 
 logger = logging.getLogger("celltraj")
 _FAR_SHARE = 0.1  # of cells outside: ten times what a training population has
 _FAR_RATIO = 2.0  # of embedding distances
+_STANDING_OUT = 0.005  # of the variables: that many of some thousand do so by chance
 _SHOWN = 5
 
 
@@ -38,6 +43,7 @@ def predict_response(
     dose: float | Sequence[float] | None = None,
     covariates: Mapping[str, str | float] | None = None,
     condition_features: pd.DataFrame | None = None,
+    population: AnnData | None = None,
     guidance: float = 1.0,
     noise: float = 0.0,
     solver: SdeSolver | None = None,
@@ -47,7 +53,10 @@ def predict_response(
     """Predict the cells of a population under a treatment from its own untreated cells.
 
     Each untreated cell is carried along ``dX = v(t, X | phi(p0), p_t, c) dt`` from 0 to 1, where
-    the population is known by all its untreated cells.
+    the population is known by all its untreated cells. What becomes of a cell depends on itself,
+    its population, the condition and, with noise, its name: neither on the order of rows nor on
+    which other cells are predicted with it. To predict some cells of a population, pass all of it
+    as ``population``.
 
     Parameters
     ----------
@@ -66,14 +75,19 @@ def predict_response(
         Value of each covariate by its name; by default what ``obs`` holds for the population.
     condition_features
         A row of numbers for each drug that was never given, as in the training.
+    population
+        AnnData with all untreated cells of the populations, of which ``adata`` then may hold any,
+        even a single one; by default those of ``adata`` are all.
     guidance
         Weight of the condition: 1 as trained, above it more of what sets it apart from the mean of
         all conditions.
     noise
         Diffusion of an SDE of the same law, in [x] per square root of the duration of the response;
-        0 for the ODE.
+        0 for the ODE. It is drawn by the name of each cell and of its population.
     solver
-        How the equation is integrated, 20 steps of ``ct.models.Midpoint`` by default.
+        How the equation is integrated, 20 steps of ``ct.models.Midpoint`` by default. One that
+        chooses its steps by all cells, such as ``ct.models.DormandPrince``, agrees to its
+        tolerance.
     seed
         Seed of everything random.
     progress
@@ -85,15 +99,15 @@ def predict_response(
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["population"]``, ``obs["condition"]``,
     ``obs["outside"]`` (the source is farther from all untreated cells of the training than all but
     one in a hundred of these are from those of other populations), ``obs["survival"]`` (mass that a
-    cell keeps, mean 1; only with an unbalanced coupling), the cell type of the source;
-    ``uns["celltraj"]["response"]`` (params, version, seed, support), and the projection for
+    cell keeps, mean 1 over its population; only with an unbalanced coupling), the cell type of the
+    source; ``uns["celltraj"]["response"]`` (params, version, seed, support), and the projection for
     ``ct.tl.decode``.
 
     Warns
     -----
     DataWarning
-        A population unlike those of the training, with few cells, or with values far outside
-        theirs.
+        A population unlike those of the training, on another scale or at another place, with few
+        cells or less than half of those it had in the training, or with values far outside theirs.
 
     Raises
     ------
@@ -102,7 +116,8 @@ def predict_response(
     ValueError
         No untreated cells; a drug without a name or features that the model knows; doses or
         covariates that do not fit; variables that differ from those of the training; values that
-        are not finite.
+        are not finite; a population of one cell, or one that ``population`` does not hold; a cell
+        that is another one there; noise where two cells have one name.
 
     References
     ----------
@@ -124,26 +139,35 @@ def predict_response(
     source = source_of(model)
     if condition_features is not None:
         model = model.with_features(_features(condition_features) or {})
-    populations = read_untreated(adata, model)
+    members = read_members(adata, population, model)
+    cells, whole = ([one[k] for one in members] for k in (0, 1))
+    warn_of_few(whole, model, "; pass population= an AnnData with all of theirs")
     given = {} if covariates is None else dict(covariates)
     conditions = [
-        _condition(model, condition, dose, _covariates(model, adata, one, given))
-        for one in populations
+        _condition(model, condition, dose, _covariates(model, adata, one, given)) for one in cells
     ]
     for one in conditions:  # all are refused before any is computed
         model.coder.tokens(one)
         model.coder.covariate_vector(one)
-    generator = torch.Generator().manual_seed(seed)
-    responses: list[Response] = []
-    bar = tqdm(populations, desc="predicting", unit="population", disable=not progress)
-    for one, what in zip(bar, conditions, strict=True):
-        responses.append(
-            model.respond(
-                one.x, what, guidance=guidance, noise=noise, solver=solver, generator=generator
-            )
+    keys = [noise_keys(adata, one) if noise > 0 else None for one in members]
+    bar = tqdm(members, desc="predicting", unit="population", disable=not progress)
+    responses = [
+        model.respond(
+            one.cells.x,
+            what,
+            population=one.population.x,
+            keys=drawn,
+            guidance=guidance,
+            noise=noise,
+            solver=solver,
+            # anew for each, so that none depends on which others are predicted
+            generator=torch.Generator().manual_seed(seed),
         )
-    support = support_table(model, populations)
+        for one, what, drawn in zip(bar, conditions, keys, strict=True)
+    ]
+    support = support_table(model, whole)
     _warn_of_support(support)
+    _warn_of_scale(model, whole)
     params = {
         "condition": np.array(conditions[0].drugs, dtype=object),
         "dose": np.array(conditions[0].doses) if conditions[0].doses else None,
@@ -156,8 +180,8 @@ def predict_response(
     }
     record = sample_record(params, seed) | {"support": support.rename(index=str)}
     names = [one.name for one in conditions]
-    outside = [outside_cells(model, one) for one in populations]
-    return predicted_cells(adata, model, populations, responses, names, outside, record)
+    outside = [outside_cells(model, one) for one in cells]
+    return predicted_cells(adata, model, cells, responses, names, outside, record)
 
 
 def _condition(
@@ -212,6 +236,7 @@ def outside_cells(model: MetaFlowMatching, population: Untreated) -> np.ndarray:
 
 def support_table(model: MetaFlowMatching, populations: Sequence[Untreated]) -> pd.DataFrame:
     """Return how far each population is from those of the training."""
+    changes = [_scale_change(model, one) for one in populations]
     return pd.DataFrame(
         {
             "population": [one.name for one in populations],
@@ -220,8 +245,36 @@ def support_table(model: MetaFlowMatching, populations: Sequence[Untreated]) -> 
             "embedding_ratio": [
                 model.support.embedding_ratio(model.embed(one.x)) for one in populations
             ],
+            "spread_ratio": [math.nan if one is None else one.spread for one in changes],
+            "centre_distance": [math.nan if one is None else one.centre for one in changes],
         }
     )
+
+
+def _scale_change(model: MetaFlowMatching, population: Untreated) -> ScaleChange | None:
+    return model.support.scale_change(model.standardised(population.x))
+
+
+def _warn_of_scale(model: MetaFlowMatching, populations: Sequence[Untreated]) -> None:
+    """Warn of populations on another scale, or at another place, than those of the training."""
+    for one in populations:
+        change = _scale_change(model, one)
+        if change is None:
+            continue
+        names = [source_of(model).variables[k] for k in change.variables]
+        stands_out = len(names) > _STANDING_OUT * model.dim
+        if change.is_unusual or stands_out:
+            warnings.warn(
+                f"population {one.name!r} is on another scale or at another place than those of "
+                f"the training: its cells are spread {change.spread:.2f} times as widely (among "
+                f"these the factor is at most {change.usual_spread:.2f}, up or down), and their "
+                f"mean lies {change.centre:.2f} standard deviations off (at most "
+                f"{change.usual_centre:.2f})"
+                + (f"; variables that stand out: {names[:_SHOWN]}" if names else "")
+                + ". Normalise, scale and project it as the training was",
+                DataWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_support(table: pd.DataFrame) -> None:

@@ -17,7 +17,8 @@ from anndata import AnnData
 
 from celltraj._anndata import Sample, Untreated, read_representation
 from celltraj._errors import DataWarning
-from celltraj.models import Condition, MetaFlowMatching, Response
+from celltraj.models import Condition, MetaFlowMatching
+from celltraj.models._cell_identity import content_order
 from celltraj.models._response_baselines import (
     FLOOR,
     SHUFFLED,
@@ -144,9 +145,13 @@ class Judge:
         models = {name: self._fitted(name, adata, use_rep, fold) for name in self.fits}
         codes, left_out_type = None, None
         if self.types is not None:
-            codes, names = pd.factorize(self.types)
+            codes, names = pd.factorize(self.types, sort=True)
             left_out_type = None if fold.cell_type is None else names.tolist().index(fold.cell_type)
-        cells = _Cells(adata, x, codes, left_out_type, self.samples, fold)
+        # what is drawn by position shall not depend on the order that the file has
+        rank = content_order(torch.from_numpy(x), _as_types(codes)).argsort().numpy()
+        samples, held = (_in_order(part, rank) for part in (self.samples, fold.held))
+        fold = replace(fold, held=held)
+        cells = _Cells(adata, x, codes, left_out_type, samples, fold)
         rows: list[Row] = []
         for sample in fold.held:
             with _named(f"raised by {sample.population!r} with {fold.left_out!r} left out"):
@@ -188,7 +193,7 @@ class Judge:
         population, condition = sample.population, cast("Condition", sample.condition)
         label = cells.fold.left_out, population, condition.name
         rng = np.random.default_rng([self.seed, zlib.crc32("\n".join(label).encode())])
-        other = cells.fold.other_controls(self.samples, population, rng)
+        other = cells.fold.other_controls(cells.samples, population, rng)
         before = cells.before(population, in_training=False)
         chosen, after = (_draw(rows, self.n_cells, rng) for rows in (before, sample.rows))
         source, truth = cells.x[chosen], cells.x[after]
@@ -219,35 +224,40 @@ class Judge:
         self, name: str, model: MetaFlowMatching, cells: _Cells, case: _Case
     ) -> dict[str, Prediction]:
         """Return what a model predicts of the chosen cells, in their population and in another."""
-        everyone = control_rows(self.samples)[case.population]
+        everyone = control_rows(cells.samples)[case.population]
         treated = Untreated(case.population, case.treated, torch.from_numpy(cells.x[case.treated]))
         covariates = _covariates(model, cells.adata, treated, {})
         condition = replace(case.condition, covariates=covariates)
 
-        def respond(rows: np.ndarray, population: np.ndarray | None) -> Response:
-            return model.respond(
-                torch.from_numpy(cells.x[rows]),
+        def respond(population: np.ndarray) -> Prediction:
+            # as ct.tl.predict_response does
+            response = model.respond(
+                torch.from_numpy(cells.x[case.chosen]),
                 condition,
-                population=None if population is None else torch.from_numpy(cells.x[population]),
+                population=torch.from_numpy(cells.x[population]),
                 generator=torch.Generator().manual_seed(self.seed),
             )
+            survival = None if response.survival is None else response.survival.numpy()
+            return Prediction(response.x.numpy(), survival)
 
-        # as ct.tl.predict_response does: all cells move, in halves, so that none sees itself
-        own = respond(everyone, None)
-        found = {name: _prediction(own, np.searchsorted(everyone, case.chosen))}
-        if model.encoder is not None or model.network.field.kernels is not None:
-            shuffled = respond(case.chosen, case.other)
-            found[name + SHUFFLED] = _prediction(shuffled, np.arange(len(case.chosen)))
+        found = {name: respond(everyone)}
+        if model.reads_population:
+            found[name + SHUFFLED] = respond(case.other)
         return found
 
 
-def _prediction(response: Response, rows: np.ndarray) -> Prediction:
-    survival = None if response.survival is None else response.survival.numpy()[rows]
-    return Prediction(response.x.numpy()[rows], survival)
+def _as_types(codes: np.ndarray | None) -> torch.Tensor | None:
+    return None if codes is None else torch.from_numpy(codes)
+
+
+def _in_order(samples: Sequence[Sample], rank: np.ndarray) -> tuple[Sample, ...]:
+    """Return the samples with their rows by rank."""
+    return tuple(replace(one, rows=one.rows[rank[one.rows].argsort()]) for one in samples)
 
 
 def _draw(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    return np.sort(rng.permutation(rows)[:n])
+    """Return at most ``n`` of the rows, in their order."""
+    return rows[np.sort(rng.permutation(len(rows))[:n])]
 
 
 def _copy(adata: AnnData) -> AnnData:

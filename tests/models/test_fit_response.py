@@ -17,6 +17,7 @@ from celltraj.models import (
     Midpoint,
     Moments,
     Populations,
+    PredictorCorrector,
     ResponseProcess,
     ResponseTraining,
     ReversibleProcess,
@@ -374,8 +375,58 @@ class TestPrediction:
         order = torch.tensor([4, 2, 7])
         some = respond(model, x[order], population=population)
         torch.testing.assert_close(some.x, together.x[order], rtol=1e-4, atol=1e-5)
-        ratio = together.survival[order] / together.survival[order].mean()
-        torch.testing.assert_close(some.survival, ratio, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(some.survival, together.survival[order], rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("noise", [0.0, 0.5])
+    def test_neither_rows_nor_companions_matter_within_the_population(self, model, noise):
+        population = normal(60, 2, seed=2)
+        whole = respond(model, population, noise=noise)
+        order = torch.randperm(60, generator=generator(1))
+        moved = respond(model, population[order], noise=noise)
+        assert torch.equal(moved.x, whole.x[order])
+        for rows in (order[:1], order[:7]):
+            some = respond(model, population[rows], population=population[order], noise=noise)
+            torch.testing.assert_close(some.x, whole.x[rows], rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(some.survival, whole.survival[rows], rtol=1e-5, atol=1e-5)
+
+    def test_of_a_great_population_the_same_cells_stand_for_the_crowd(self, model):
+        population = normal(700, 2, seed=2)
+        order = torch.randperm(700, generator=generator(1))
+        first, second = (
+            model.process(x, DRUG, generator=generator(5)) for x in (population, population[order])
+        )
+        assert len(first.crowd[0]) == 512
+        assert torch.equal(first.crowd, second.crowd)
+        assert not torch.equal(
+            first.crowd, model.process(population, DRUG, generator=generator(6)).crowd
+        )
+
+    def test_a_cell_sees_all_of_its_population_but_itself(self, model):
+        population = normal(30, 2, seed=2)
+        process = model.process(population, DRUG, generator=generator())
+        k = int((process.crowd[0] == population[3].float()).all(1).nonzero())
+        others = torch.cat([process.crowd[:, :k], process.crowd[:, k + 1 :]], 1)
+        alone = replace(process, own=torch.tensor([k]))
+        without = replace(process, crowd=others)
+        for t in (0.0, 0.4, 1.0):
+            found, wanted = (law.velocity(t, population[3:4]) for law in (alone, without))
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(found, process.velocity(t, population[3:4]), rtol=1e-3)
+
+    def test_equal_cells_end_together_and_each_has_noise_of_its_own(self, model):
+        x = normal(1, 2, seed=3).repeat(3, 1)
+        population = torch.cat([x, normal(40, 2, seed=4)])
+        still = respond(model, x, population=population).x
+        assert torch.equal(still[0], still[2])
+        noisy = respond(model, x, population=population, noise=0.5).x
+        assert len(noisy.unique(dim=0)) == 3
+        again = respond(model, x, population=population, noise=0.5, keys=[7, 7, 8]).x
+        assert torch.equal(again[0], again[1])
+        assert not torch.equal(again[0], again[2])
+
+    def test_a_solver_that_moves_cells_together_is_refused(self, model):
+        with pytest.raises(ValueError, match=r"depend on which cells.*solver=ct.models.Midpoint"):
+            respond(model, normal(5, 2, seed=3), solver=PredictorCorrector(n_steps=5))
 
     def test_the_population_matters(self, model):
         x = normal(9, 2, seed=3)
@@ -456,6 +507,24 @@ def assert_same(one, two):
 
 
 class TestTraining:
+    def test_the_order_of_cells_does_not_matter(self):
+        populations = with_types(many(lambda y, m: y + 2, n=3)[0], 2)
+
+        def shuffled(group, seed):
+            order = torch.randperm(len(group.x), generator=generator(seed))
+            return Group(group.x[order], group.types[order])
+
+        other = replace(
+            populations,
+            controls=tuple(shuffled(g, k) for k, g in enumerate(populations.controls)),
+            treated=tuple(
+                replace(t, cells=shuffled(t.cells, 9 + k))
+                for k, t in enumerate(populations.treated)
+            ),
+        )
+        flow = MetaFlow(encoder=Moments(n_features=2), n_kernels=2)
+        assert_same(*(fitted(p, flow, steps=12, cell_dropout=0.2) for p in (populations, other)))
+
     def test_moving_and_stretching_all_variables_moves_and_stretches_predictions(self):
         factor, away = torch.tensor([3.0, 0.25]).double(), torch.tensor([-5.0, 2.0]).double()
         flow = MetaFlow(n_kernels=2, encoder=Moments(n_features=2))
@@ -669,6 +738,75 @@ class TestSupport:
         model = fitted(many(lambda y, m: y + 2, n=1)[0], steps=3)
         assert model.support.usual == math.inf
         assert math.isnan(model.support.embedding_ratio(model.embed(normal(5, 2, seed=0))))
+
+
+class TestScale:
+    """Distances look outwards only: scale and place are compared with those of the training."""
+
+    @pytest.fixture(scope="class")
+    def support(self):
+        """Return eight populations of 200 cells, whose means and spreads differ by a tenth."""
+        cells = [
+            normal(200, 5, seed=k) * (1 + 0.1 * normal(1, 1, seed=50 + k))
+            + 0.1 * normal(1, 5, seed=90 + k)
+            for k in range(8)
+        ]
+        owner = torch.arange(8).repeat_interleave(200)
+        return Support(tuple("abcdefgh"), torch.zeros(8, 0), torch.cat(cells).float(), owner)
+
+    def new(self, n=200, seed=200):
+        return normal(n, 5, seed=seed).float()
+
+    def test_cells_like_those_of_the_training_are_usual(self, support):
+        for seed in range(200, 220):
+            change = support.scale_change(self.new(seed=seed))
+            assert not change.is_unusual
+            assert change.variables == ()
+            assert change.spread == pytest.approx(1, abs=0.3)
+
+    @pytest.mark.parametrize("factor", [0.5, 2.0])
+    def test_another_scale_is_told_even_where_no_cell_lies_outside(self, support, factor):
+        x = self.new()
+        change = support.scale_change(factor * x)
+        assert change.is_unusual
+        # an eighth: spreads of populations differ by a tenth, and the median of eight is sought
+        assert change.spread == pytest.approx(factor, rel=0.15)
+        if factor < 1:
+            assert float((support.distance(factor * x) > support.usual).float().mean()) < 0.02
+
+    def test_another_place_is_told(self, support):
+        change = support.scale_change(self.new() + 1)
+        assert change.is_unusual
+        assert change.centre == pytest.approx(1, abs=0.2)
+
+    def test_logs_of_what_was_counts_are_told(self):
+        def counts(seed):
+            return torch.poisson(torch.full((100, 6), 4.0), generator=generator(seed))
+
+        owner = torch.arange(5).repeat_interleave(100)
+        cells = torch.cat([counts(k) for k in range(5)])
+        centre, scale = cells.mean(0), cells.std(0)
+        support = Support(tuple("abcde"), torch.zeros(5, 0), (cells - centre) / scale, owner)
+        assert not support.scale_change((counts(9) - centre) / scale).is_unusual
+        assert support.scale_change((counts(9).log1p() - centre) / scale).is_unusual
+
+    def test_one_variable_in_other_units_is_named(self, support):
+        x = self.new()
+        x[:, 3] *= 10
+        assert support.scale_change(x).variables == (3,)
+
+    def test_a_constant_variable_and_few_cells_tell_nothing(self, support):
+        x = self.new()
+        x[:, 0] = 0.0
+        assert support.scale_change(x).spread == pytest.approx(1, abs=0.3)
+        assert support.scale_change(x[:9]) is None
+        few = replace(support, cells=support.cells[::50], owner=support.owner[::50])
+        assert few.scale_change(x) is None
+
+    def test_one_population_shows_no_differences_and_halves_are_told_all_the_same(self, support):
+        one = Support(("a",), torch.zeros(1, 0), support.cells[:200], support.owner[:200])
+        assert not one.scale_change(self.new()).is_unusual
+        assert one.scale_change(0.5 * self.new()).is_unusual
 
 
 class TestPopulations:

@@ -7,11 +7,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import MetaFlow, MetaFlowMatching, Response, ResponseTraining
+from celltraj.models._cell_identity import content_order
 
 TINY = ResponseTraining(max_steps=3, n_context=16, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}
@@ -250,6 +252,7 @@ def test_floor_and_no_change_are_those_of_the_metrics(populations):
     for name in populations.obs["population"].unique():
         own = populations[populations.obs["population"] == name]
         x = {c: own[own.obs["condition"] == c].X.astype(float) for c in ("before", "after")}
+        x = {c: cells[content_order(torch.from_numpy(cells))] for c, cells in x.items()}
         assert scores[name, "floor", "W1"] == pytest.approx(split_half_floor(x["after"], seed=4))
         expected = wasserstein(x["before"], x["after"])
         assert scores[name, "no_change", "W1"] == pytest.approx(expected)
@@ -468,3 +471,35 @@ def test_the_bar_counts_folds(populations, capsys):
     assert "3/3" in capsys.readouterr().err
     judge(populations, progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_scores_do_not_depend_on_the_order_of_rows(populations):
+    order = np.random.default_rng(0).permutation(populations.n_obs)
+    fit = partial(ct.tl.fit_response, training=TINY, progress=False)
+    one, other = (
+        judge(adata, fit=fit, n_cells=20) for adata in (populations, populations[order].copy())
+    )
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_types_and_their_order_do_not_change_scores():
+    adata = moved(lambda labels: np.outer(labels, [1.0, 0.0]) + 1, n=30, types=[0, 1, 1])
+    adata.obs["type"] = adata.obs["type"].astype("category")
+    order = np.random.default_rng(0).permutation(adata.n_obs)
+    other = adata[order].copy()
+    other.obs["type"] = other.obs["type"].cat.reorder_categories(["1", "0"])
+    other.obs["population"] = pd.Categorical(other.obs["population"], ["p2", "p0", "p1"])
+    one, again = (judge(a, fit=tiny, cell_type_key="type", n_cells=20) for a in (adata, other))
+    key = ["left_out", "population", "condition", "method", "metric"]
+    one, again = (scores.sort_values(key, ignore_index=True) for scores in (one, again))
+    # shares of types are added in another order
+    pd.testing.assert_frame_equal(one, again, rtol=1e-6)
+
+
+@pytest.mark.parametrize("prepare", [None, lambda adata, fit_on: None], ids=["plain", "prepared"])
+def test_populations_never_treated_are_named(prepare):
+    more = ct.datasets.interacting_populations(n_populations=4, n_cells=30, seed=0)
+    kept = more[~((more.obs["population"] == "population 1") & (more.obs["condition"] == "after"))]
+    with pytest.warns(ct.DataWarning, match=r"1 populations have untreated.*'population 1'"):
+        scores = judge(kept.copy(), prepare=prepare)
+    assert set(scores["population"]) == {"population 0", "population 2", "population 3"}

@@ -183,3 +183,136 @@ def test_cells_that_die_are_predicted(cohort):
     predicted = predict(model, kept[kept.obs["drug"] == "DMSO"].copy())
     mass = predicted.obs.groupby("type", observed=True)["survival"].mean()
     assert mass["far"] < 0.6 < 1.2 < mass["near"]
+
+
+class TestOneCellPerPrediction:
+    """A prediction is a function of cell, population and condition."""
+
+    @pytest.mark.parametrize("noise", [0.0, 0.5])
+    def test_rows_may_stand_in_any_order(self, model, cohort, noise):
+        order = np.random.default_rng(0).permutation(cohort.n_obs)
+        one = predict(model, cohort, noise=noise)
+        other = predict(model, cohort[order].copy(), noise=noise)
+        np.testing.assert_array_equal(other[one.obs_names].X, one.X)
+
+    @pytest.mark.parametrize("noise", [0.0, 0.5])
+    def test_any_cells_are_predicted_as_among_all(self, model, cohort, new, noise):
+        whole = predict(model, cohort, noise=noise)
+        for rows in ([7], [30, 2, 11]):
+            some = predict(model, new[rows].copy(), population=cohort, noise=noise)
+            assert some.obs_names.tolist() == new.obs_names[rows].tolist()
+            # float32 products of matrices of other shapes
+            np.testing.assert_allclose(some.X, whole[some.obs_names].X, rtol=1e-5, atol=1e-5)
+
+    def test_other_populations_do_not_matter(self, model, cohort):
+        whole = predict(model, cohort, noise=0.5)
+        last = cohort[cohort.obs["donor"] == "donor 3"].copy()
+        alone = predict(model, last, noise=0.5)
+        np.testing.assert_array_equal(alone.X, whole[alone.obs_names].X)
+
+    def test_the_order_of_categories_does_not_matter(self, model, cohort):
+        other = cohort.copy()
+        other.obs["donor"] = pd.Categorical(
+            other.obs["donor"], sorted(set(other.obs["donor"]), reverse=True)
+        )
+        np.testing.assert_array_equal(predict(model, other).X, predict(model, cohort).X)
+
+    def test_a_fit_does_not_depend_on_rows_or_categories(self, model, cohort, new):
+        other = cohort[np.random.default_rng(0).permutation(cohort.n_obs)].copy()
+        other.obs["drug"] = pd.Categorical(other.obs["drug"], ["a/b", "DMSO"])
+        again = ct.tl.fit_response(other, training=TINY, progress=False, **KEYS)
+        np.testing.assert_array_equal(predict(again, new).X, predict(model, new).X)
+
+    def test_a_lone_cell_is_no_population(self, model, cohort, new):
+        with pytest.raises(ValueError, match=r"'donor 0' has one untreated cell.*pass population="):
+            predict(model, new[:1].copy())
+        flow = ct.models.MetaFlow(encoder=None, n_kernels=0)
+        alone = ct.tl.fit_response(cohort.copy(), flow=flow, training=TINY, progress=False, **KEYS)
+        one = predict(alone, new[:1].copy())  # what reads no population needs none
+        np.testing.assert_allclose(one.X, predict(alone, new).X[:1], rtol=1e-5, atol=1e-5)
+
+    def test_a_part_of_a_known_population_is_told(self, model, new):
+        with pytest.warns(ct.DataWarning, match=r"{'donor 0': 15}, less than half.*population="):
+            predict(model, new[:15].copy())
+
+    def test_populations_that_are_not_there_are_named(self, model, cohort, new):
+        others = cohort[cohort.obs["donor"] != "donor 0"].copy()
+        with pytest.raises(ValueError, match=r"holds no untreated cells of \['donor 0'\]"):
+            predict(model, new, population=others)
+        with pytest.raises(TypeError, match="population must be an AnnData"):
+            predict(model, new, population="donor 0")
+
+    def test_another_cell_of_the_same_name_is_refused(self, model, new):
+        other = new.copy()
+        other.X = new.X[::-1].copy()
+        with pytest.raises(ValueError, match=r"is another one in population=.*standard deviations"):
+            predict(model, new[:3].copy(), population=other)
+
+    def test_cells_without_columns_live_in_the_one_population_given(self, model, new):
+        bare = ad.AnnData(new.X, obs=pd.DataFrame(index=new.obs_names), var=new.var)
+        found = predict(model, bare[[4]].copy(), population=new, noise=0.5)
+        whole = predict(model, new, noise=0.5)
+        np.testing.assert_allclose(found.X, whole[found.obs_names].X, rtol=1e-5, atol=1e-5)
+
+    def test_noise_needs_names_and_the_ode_does_not(self, model, new):
+        twice = new.copy()
+        twice.obs_names = ["c0", *new.obs_names[:-1]]
+        with pytest.warns(UserWarning, match="not unique"):
+            found = predict(model, twice)
+        np.testing.assert_array_equal(found.X, predict(model, new).X)
+        with pytest.raises(ValueError, match=r"several cells named 'c0'.*obs_names_make_unique"):
+            predict(model, twice, noise=0.5)
+
+
+class TestScale:
+    @pytest.mark.parametrize("change", [lambda x: x / 2, lambda x: 2 * x, lambda x: x + 2])
+    def test_another_scale_or_place_is_told(self, model, new, change):
+        other = new.copy()
+        other.X = change(new.X)
+        with pytest.warns(ct.DataWarning) as told:
+            predicted = predict(model, other)
+        assert any(
+            "'donor 0' is on another scale or at another" in str(one.message) for one in told
+        )
+        table = predicted.uns["celltraj"]["response"]["support"]
+        assert {"spread_ratio", "centre_distance"} <= set(table)
+
+    def test_variables_that_stand_out_are_named(self, model, new):
+        other = new.copy()
+        other.X = new.X * [1, 1, 20]
+        with pytest.warns(ct.DataWarning) as told:
+            predict(model, other)
+        assert any("stand out: ['CD19']" in str(one.message) for one in told)
+
+
+def test_populations_never_treated_are_told_and_recorded(cohort, model, new):
+    more = cohort[(cohort.obs["donor"] != "donor 3") | (cohort.obs["drug"] == "DMSO")].copy()
+    with pytest.warns(ct.DataWarning, match=r"1 populations have untreated.*\['donor 3'\]"):
+        found = ct.tl.fit_response(more, training=TINY, progress=False, **KEYS)
+    assert found.support.names == ("donor 0", "donor 1", "donor 2")
+    assert more.uns["celltraj"]["response"]["params"]["never_treated"].tolist() == ["donor 3"]
+
+
+def test_a_drug_that_one_population_had_is_told_and_recorded(cohort, caplog):
+    more = cohort.copy()
+    more.obs.loc[(more.obs["donor"] == "donor 1") & (more.obs["drug"] == "a/b"), "drug"] = "c"
+    with caplog.at_level("INFO", logger="celltraj"):
+        ct.tl.fit_response(more, training=TINY, progress=False, **KEYS)
+    assert "given to one population only" in caplog.text
+    assert more.uns["celltraj"]["response"]["params"]["given_once"].tolist() == ["c"]
+
+
+def test_components_that_nothing_vouches_for_are_told(cohort, new):
+    adata = cohort.copy()
+    ct.pp.pca_model(adata, n_comps=2)
+    model = ct.tl.fit_response(adata, use_rep="X_pca", training=TINY, progress=False, **KEYS)
+    genes = adata[new.obs_names].copy()
+    expected = predict(model, genes).X
+    part = genes[:, :2].copy()  # carries the projection of the training
+    np.testing.assert_allclose(predict(model, part).X, expected, rtol=1e-4, atol=1e-4)
+    del part.uns["celltraj"]
+    with pytest.warns(ct.DataWarning, match=r"nothing tells.*1 of 3 are missing: \['CD19'\]"):
+        predict(model, part)
+    other = new.copy()
+    other.obsm["X_pca"] = np.zeros((new.n_obs, 2))  # of a PCA of its own: the genes count
+    np.testing.assert_allclose(predict(model, other).X, expected, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _FAR = 8.0  # length of a vector at which it saturates, in whatever it is measured
@@ -42,18 +42,28 @@ class CrowdKernels(torch.nn.Module):
         return n_heads * (dim + 1)
 
     def forward(
-        self, x: Float[Tensor, "p n d"], crowd: Float[Tensor, "p m d"], mask: Bool[Tensor, "p m"]
+        self,
+        x: Float[Tensor, "p n d"],
+        crowd: Float[Tensor, "p m d"],
+        mask: Bool[Tensor, "p m"],
+        own: Int[Tensor, "p n"] | None = None,
     ) -> Float[Tensor, "p n f"]:
-        """Return what each state sees; cells outside ``mask`` do not count."""
+        """Return what each state sees; cells outside ``mask`` do not count.
+
+        Nor does to a state the cell ``own`` of the crowd that it is itself, -1 where it is none.
+        """
         crowd = torch.where(mask[..., None], crowd, 0.0)
         scale = torch.exp(-self.log_bandwidth)[:, None]  # (h, 1, d)
         near, far = x[:, None] * scale, crowd[:, None] * scale
         squares = near.square().sum(-1)[..., None] + far.square().sum(-1)[:, :, None]
         logits = near @ far.mT - squares / 2
-        logits = logits.masked_fill(~mask[:, None, None], -math.inf)
+        hidden = ~mask[:, None]  # (p, 1, m), or (p, n, m) where each sees others
+        if own is not None:
+            hidden = hidden | (torch.arange(crowd.shape[1], device=x.device) == own[..., None])
+        logits = logits.masked_fill(hidden[:, None], -math.inf)
         to_mean = logits.softmax(-1) @ far - near
-        count = mask.sum(1).to(x.dtype).clamp(min=1).log()
-        density = torch.logsumexp(logits, -1) - count[:, None, None]
+        count = (~hidden).sum(-1).to(x.dtype).clamp(min=1).log()
+        density = torch.logsumexp(logits, -1) - count[:, None]
         seen = torch.cat([saturated(to_mean), saturated(density[..., None])], -1)
         return seen.transpose(1, 2).flatten(2)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from celltraj._card import card
@@ -73,10 +73,19 @@ class Situation(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """Cells of ``p`` populations at one time of each: ``(p, m, d)`` states and their mask."""
+    """Cells of ``p`` populations at one time of each.
+
+    Parameters
+    ----------
+    x, mask
+        ``(p, m, d)`` states, and which of them are cells ``(p, m)``.
+    own
+        ``(p, n)`` which of these each state is that is to be moved, and does not see; -1 for none.
+    """
 
     x: Float[Tensor, "p m d"]
     mask: Bool[Tensor, "p m"]
+    own: Int[Tensor, "p n"] | None = None
 
 
 @card()
@@ -181,7 +190,8 @@ class ResponseField(torch.nn.Module):
         if self.kernels is not None:
             if crowd is None:
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
-            seen.append(self.kernels(place, (crowd.x - self.centre) / self.scale, crowd.mask))
+            cells = (crowd.x - self.centre) / self.scale
+            seen.append(self.kernels(place, cells, crowd.mask, crowd.own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:
