@@ -16,6 +16,7 @@ from celltraj.models._masses import N_NODES, Masses
 from celltraj.models._neural import NeuralField
 from celltraj.models._plug_in import PlugInField
 from celltraj.models._process import Reference, sigma_of
+from celltraj.models._representation import Representation, known_space
 from celltraj.models.references import PackedReference, unpack_reference
 from celltraj.ot import Cost, Coupling, Effort
 
@@ -61,6 +62,7 @@ class _Facts:
     width: int | None
     history: tuple[float, ...]
     couplings: tuple[_Coupling, ...]
+    representation: Representation | None = None
 
 
 def bridge_of(content: Content) -> Bridge:
@@ -85,7 +87,8 @@ def bridge_of(content: Content) -> Bridge:
     couplings = _couplings(facts, snapshots, reference, parts)
     drift = network or PlugInField(snapshots, reference, couplings, masses)
     rounds = tuple(one.unpacked() for one in facts.rounds)
-    return Bridge(snapshots, reference, couplings, drift, rounds, masses)
+    space = known_space(facts.representation, snapshots.dim)
+    return Bridge(snapshots, reference, couplings, drift, rounds, masses, space)
 
 
 def _snapshots(facts: _Facts, tensors: Stored) -> Snapshots:

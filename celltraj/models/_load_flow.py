@@ -11,6 +11,7 @@ from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._flow_matching import FlowMatching
 from celltraj.models._masses import N_NODES, Growth
+from celltraj.models._representation import Representation, known_space
 from celltraj.models.interpolants._pack import PackedInterpolant, unpack_interpolant
 from celltraj.models.networks import TwoHeads
 
@@ -22,6 +23,7 @@ class _Facts:
     width: int
     noise: float
     history: tuple[float, ...]
+    representation: Representation | None = None
 
 
 def flow_of(content: Content) -> FlowMatching:
@@ -48,7 +50,8 @@ def flow_of(content: Content) -> FlowMatching:
         facts.interpolant, tensors.below("interpolant."), n_times=n_times, dim=dim
     )
     tensors.finish()
-    flow = FlowMatching(heads, facts.times, interpolant, box, 0.0, facts.history, mass)
+    space = known_space(facts.representation, dim)
+    flow = FlowMatching(heads, facts.times, interpolant, box, 0.0, facts.history, mass, space)
     return flow.with_noise(facts.noise)
 
 

@@ -81,5 +81,23 @@ class Represented(Protocol):
         ...
 
 
+def known_space(space: Representation | None, dim: int) -> Representation | None:
+    """Return what a file says of a representation, once it is of ``dim`` variables.
+
+    Raises
+    ------
+    ValueError
+        It is of another number.
+    """
+    if space is None:
+        return None
+    lengths = {len(one) for one in (space.variables, space.centre, space.scale, space.narrowest)}
+    if lengths != {dim}:
+        raise ValueError(f"its representation has {sorted(lengths)} variables, the model {dim}")
+    if min((*space.scale, *space.narrowest)) < 0:
+        raise ValueError("its representation has a negative scale")
+    return space
+
+
 def _spread(x: Tensor) -> Tensor:
     return x.std(0, correction=0)

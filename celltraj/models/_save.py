@@ -21,6 +21,7 @@ from torch import Tensor
 from celltraj.models._files import Content, parsed, write_file
 from celltraj.models._masses import Masses
 from celltraj.models._neural import NeuralField
+from celltraj.models._representation import Representation
 from celltraj.models.encoders import pack_encoder
 from celltraj.models.interpolants._pack import pack_interpolant
 from celltraj.models.references import pack_reference
@@ -68,6 +69,7 @@ def save_bridge(bridge: Bridge, directory: str | os.PathLike) -> None:
             {key: getattr(c, key) for key in _FACTS} | {"effort": asdict(c.effort)}
             for c in bridge.couplings
         ],
+        "representation": _packed_space(bridge.representation),
     }
     _write(directory, "bridge", facts, tensors)
 
@@ -81,6 +83,7 @@ def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
         "width": flow.heads.net[0].out_features,
         "noise": flow.noise,
         "history": flow.history,
+        "representation": _packed_space(flow.representation),
     }
     parts: dict[str, Mapping[str, Tensor]] = {
         "heads": flow.heads.state_dict(),
@@ -89,6 +92,10 @@ def save_flow(flow: FlowMatching, directory: str | os.PathLike) -> None:
     if flow.mass is not None:
         parts["mass"] = vars(flow.mass)
     _write(directory, "flow", facts, _named(parts) | {"box": flow.box})
+
+
+def _packed_space(space: Representation | None) -> dict[str, Any] | None:
+    return None if space is None else asdict(space)
 
 
 def save_response(model: MetaFlowMatching, directory: str | os.PathLike) -> None:
