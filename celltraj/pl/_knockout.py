@@ -8,13 +8,14 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata.tables import read_table
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _CALL = "ct.tl.knockout(adata, process, genes=..., start=..., groupby=...)"
 _COLUMNS = ("genes", "fate", "shift", "q")
 _MIDDLE = (2.5, 97.5)
 
 
+@tidy
 def knockout(
     adata: AnnData,
     *,

@@ -18,7 +18,7 @@ from matplotlib.path import Path as Outline
 from celltraj._anndata import read_record
 from celltraj._anndata.tables import all_transitions
 from celltraj.pl._cells import shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 
 _HALF = 0.035  # of a bar's width, in distances between columns
 _GAPS = 0.25  # of all mass, between the bars of a column together
@@ -29,6 +29,7 @@ _LINE = 1.35 * _FONT  # height of a line of text
 _LEGEND_COLUMNS = 3
 
 
+@tidy
 def sankey(
     adata: AnnData,
     *,

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 
 from celltraj._anndata import read_record, read_result, read_times
-from celltraj.pl._cells import plane, size_of, time_label, wrapped
+from celltraj.pl._cells import default_basis, plane, size_of, time_label, wrapped
 from celltraj.pl._finish import axes_of
 
 _GREY = "0.87"
@@ -27,7 +27,7 @@ def draw_shares(
     name: str,
     *,
     key: str,
-    basis: str,
+    basis: str | None,
     components: tuple[int, int],
     times: Sequence[float] | None,
     ax: Axes | None,
@@ -46,7 +46,7 @@ def draw_shares(
     share, params = _read(adata, name, key)
     time = read_times(adata, str(params.get("time_key", "time")))
     chosen = _times(time, share, params, times)
-    basis, cells = plane(adata, basis, components)
+    basis, cells = plane(adata, default_basis(adata, basis), components)
     ax = axes_of(ax)
     size = size_of(len(cells))
     ax.scatter(*cells.T, color=_GREY, s=size, lw=0, rasterized=True)
