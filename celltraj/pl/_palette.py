@@ -108,7 +108,7 @@ def _short(value: object) -> str:
 
 def _warn(message: str) -> None:
     """Warn at the line of the user's that draws, however deep the call is."""
-    depth, frame = 1, sys._getframe(1)
+    depth, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("celltraj."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, DataWarning, stacklevel=depth)
