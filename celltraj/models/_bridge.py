@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
-from celltraj.models._facts import bridge_facts
+from celltraj.models._card_facts import bridge_facts
 from celltraj.models._flow import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
 from celltraj.models._lineage import Lineage
 from celltraj.models._masses import Masses, masses_of, pairs_of

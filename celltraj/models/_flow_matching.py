@@ -27,7 +27,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Column, Earlier
-from celltraj.models._facts import flow_facts
+from celltraj.models._card_facts import flow_facts
 from celltraj.models._flow_losses import Motion
 from celltraj.models._masses import Growth
 from celltraj.models.interpolants import Interpolant, gap_of

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from celltraj._card import card
 from celltraj._typing import Earlier
-from celltraj.models._facts import lineage_facts
+from celltraj.models._card_facts import lineage_facts
 from celltraj.ot import Transport
 
 

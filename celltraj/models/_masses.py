@@ -31,7 +31,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Earlier
-from celltraj.models._facts import masses_facts
+from celltraj.models._card_facts import masses_facts
 from celltraj.models.interpolants import gap_of
 from celltraj.ot import Transport, systematic
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
+from celltraj.models._card_facts import response_facts
 from celltraj.models._condition import Condition, ConditionCoder
-from celltraj.models._facts import response_facts
 from celltraj.models._fit import one_thread
 from celltraj.models._projection import Projection
 from celltraj.models._response_process import ResponseProcess

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells
+from celltraj.models._card_facts import populations_facts, treated_facts
 from celltraj.models._condition import Condition
-from celltraj.models._facts import populations_facts, treated_facts
 
 
 @card()

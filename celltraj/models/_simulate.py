@@ -12,7 +12,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
-from celltraj.models._facts import trajectories_facts
+from celltraj.models._card_facts import trajectories_facts
 from celltraj.models._process import Process, ReversibleProcess, is_growing
 from celltraj.models.solvers import Equation, Midpoint, SdeSolver
 from celltraj.models.solvers._solver import Law, gather
