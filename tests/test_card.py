@@ -15,7 +15,7 @@ from celltraj._card import card
 LONGEST = 1000  # letters
 # what a field holds whose contents nobody wants to read
 HEAVY = re.compile(
-    r"Tensor|ndarray|csr_array|Cells|States|Earlier|Later|Plan\b|Cost|Transport|Coupling|Snapshots|"
+    r"Tensor|ndarray|ArrayLike|Converted|csr_array|Cells|States|Earlier|Later|Plan\b|Cost|Transport|Coupling|Snapshots|"
     r"Module|TwoHeads|\bReference\b|\bProcess\b"
 )
 PUBLIC = {

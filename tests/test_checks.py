@@ -31,7 +31,7 @@ class Moving:
         (np.float32(1), float, True),
         (False, float, False),
         ("1", float, False),
-        (np.bool_(True), bool, True),
+        (np.array([True])[0], bool, True),
         (1, bool, False),
         (None, int | None, True),
         ([1, 2.5], Sequence[float], True),

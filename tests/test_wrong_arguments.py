@@ -132,9 +132,7 @@ def screen():
     model = fit(adata, **keys)
     condition = model.coder.drugs[0]
     predicted = ct.tl.predict_response(model, adata, condition=condition, **SILENT)
-    scores = ct.tl.cross_validate_response(
-        adata, **keys, fit=fit, leave_out="population", **SILENT
-    )
+    scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, leave_out="population", **SILENT)
     embedded = ct.tl.embed_populations(model, adata, **SILENT)
     return keys | {
         "adata": adata,
@@ -197,9 +195,7 @@ def base_call(name):
     for key, one in inspect.signature(FUNCTIONS[name]).parameters.items():
         if key in own:
             found[key] = own[key]
-        elif key == "progress":
-            found[key] = False
-        elif key == "show":
+        elif key == "progress" or key == "show":
             found[key] = False
         elif one.default is inspect.Parameter.empty:
             values = state if key in state else REQUIRED

@@ -14,8 +14,8 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
+from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import Cost
-from celltraj.ot._facts import coupling_facts
 
 
 @dataclass

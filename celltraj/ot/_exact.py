@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 
 from celltraj._card import card
 from celltraj._typing import Earlier, Later
+from celltraj.ot._card_facts import plan_facts
 from celltraj.ot._cost import Cost
-from celltraj.ot._facts import plan_facts
 from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_coupling import SparseCoupling
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
+from celltraj.ot._card_facts import plan_facts
 from celltraj.ot._coupling import drop_smallest, systematic
-from celltraj.ot._facts import plan_facts
 
 _ROWS = 1000
 

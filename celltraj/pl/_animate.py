@@ -14,11 +14,20 @@ from anndata import AnnData
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from celltraj._anndata import dimension_of, unique_names
-from celltraj.pl._cells import check_path, colors_of, explain, plane, size_of, time_label
-from celltraj.pl._finish import Save, axes_of
+from celltraj.pl._cells import (
+    check_path,
+    colors_of,
+    default_basis,
+    explain,
+    plane,
+    size_of,
+    time_label,
+)
+from celltraj.pl._finish import Save, axes_of, tidy
 
 _WRITERS: dict[str, type[PillowWriter | FFMpegWriter]] = {
     ".gif": PillowWriter,
@@ -27,11 +36,12 @@ _WRITERS: dict[str, type[PillowWriter | FFMpegWriter]] = {
 _DPI = 120
 
 
+@tidy
 def animate(
     adata: AnnData,
     path: AnnData,
     *,
-    basis: str = "X",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     time_key: str = "time",
     color: str | None = None,
@@ -53,7 +63,7 @@ def animate(
     path
         Result of :func:`celltraj.tl.simulate` in the representation ``basis``.
     basis
-        Representation that ``path`` was simulated in.
+        Representation that ``path`` was simulated in, by default the one that it names.
     components
         Two variables of it.
     time_key
@@ -101,13 +111,15 @@ def animate(
     if not fps > 0:
         raise ValueError(f"fps must be above 0; found {fps:g}")
     file = _file_of(sc.settings.autosave if save is None else save)
-    name, cells = plane(adata, basis, components)
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=path), components)
     check_path(path, "trajectory", dimension_of(adata, name), name, "basis")
     moving = np.asarray(path.X)[:, list(components)]
+    shades, legend, scale = _shades(adata, path, color)
     is_new = ax is None
     ax = axes_of(ax)
     ax.scatter(*cells.T, color="0.85", s=size_of(len(cells)), lw=0, rasterized=True)
-    shades = _shades(adata, path, color, ax)
+    if color is not None:
+        explain(ax, legend, scale, color)
     ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
     _hold_limits(ax, np.concatenate([cells, moving]))
     frames = _Frames(ax, path, moving, shades, time_label(adata, time_key))
@@ -134,11 +146,6 @@ def _file_of(save: Save) -> Path | None:
     if not save:
         return None
     suffix = save if isinstance(save, str) else ""
-    if {"/", "\\"} & set(suffix):
-        raise ValueError(
-            f"save={save!r} is a path given as text, and text ends the name of a file in "
-            f"sc.settings.figdir, as in scanpy; pass save=Path({save!r})"
-        )
     ending = "" if suffix.endswith(tuple(_WRITERS)) else ".gif"
     file = save if isinstance(save, Path) else Path(sc.settings.figdir) / f"animate{suffix}{ending}"
     if file.suffix not in _WRITERS:
@@ -160,14 +167,15 @@ def _write(animation: FuncAnimation, file: Path, fps: float) -> None:
         complete.replace(file)
 
 
-def _shades(adata: AnnData, path: AnnData, color: str | None, ax: Axes) -> np.ndarray:
-    """Return the colour ``(n_rows, 4)`` of each row of ``path``, explained beside the axes."""
+def _shades(
+    adata: AnnData, path: AnnData, color: str | None
+) -> tuple[np.ndarray, dict[str, str], Normalize | None]:
+    """Return the colour ``(n_rows, 4)`` of each row of ``path``, and what explains them."""
     if color is None:
-        return np.tile([0.0, 0.0, 0.0, 1.0], (path.n_obs, 1))
+        return np.tile([0.0, 0.0, 0.0, 1.0], (path.n_obs, 1)), {}, None
     is_own = color in path.obs
     shades, legend, scale = colors_of(path if is_own else adata, np.empty(0), color)
-    explain(ax, legend, scale, color)
-    return shades if is_own else shades[_sources(adata, path, color)]
+    return shades if is_own else shades[_sources(adata, path, color)], legend, scale
 
 
 def _sources(adata: AnnData, path: AnnData, color: str) -> np.ndarray:

@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from celltraj._anndata.results import GROWTH
 from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import time_label
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _MOST_TICKS = 12
 
 
+@tidy
 def cell_numbers(
     adata: AnnData,
     *,

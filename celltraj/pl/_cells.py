@@ -8,15 +8,17 @@ from textwrap import fill
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from celltraj._anndata import column_of, find_representation, read_representation
+from celltraj._anndata import column_of, find_representation, find_space, read_representation
+from celltraj.models import Process
+from celltraj.pl._palette import category_colors
 
 TIME_MAP = "viridis"
+_PICTURES, _GRAPH = ("X_umap", "X_tsne", "X_phate"), "X_draw_graph"
 _NO_UNIT = (None, "", "1", "dimensionless")
 MISSING = "lightgrey"
 _MOST_TICKS = 10
@@ -36,19 +38,49 @@ def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str,
     if key not in adata.obsm and key != "X":
         key = basis  # so that the error names what the user typed
     name, x = read_representation(adata, key)
-    check_components(components, x.shape[1], name)
+    check_components(components, x.shape[1], name, n=2)
     return name, x[:, list(components)]
 
 
-def default_basis(adata: AnnData, basis: str | None) -> str:
-    """Return the embedding to draw: the one that is named, else the UMAP if there is one."""
+def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None) -> str:
+    """Return what to draw: what is named, else a picture of the cells, else a representation.
+
+    Parameters
+    ----------
+    adata
+        Observed cells.
+    basis
+        What the user named.
+    lives_in
+        Simulated cells or a model, which are drawn in their own representation alone.
+    """
     if basis is not None:
         return basis
-    return "X_umap" if "X_umap" in adata.obsm else find_representation(adata, None)
+    if isinstance(lives_in, AnnData):
+        params = lives_in.uns.get("celltraj", {}).get("simulate", {}).get("params", {})
+        return str(params.get("use_rep", None) or find_representation(adata, None))
+    if isinstance(lives_in, Process):
+        return find_space(adata, lives_in, None)
+    drawn = [key for key in adata.obsm if key in _PICTURES or key.startswith(_GRAPH)]
+    if not drawn:
+        return find_representation(adata, None)
+    return min(drawn, key=lambda key: _PICTURES.index(key) if key in _PICTURES else len(_PICTURES))
 
 
-def check_components(components: tuple[int, ...], n_vars: int, name: str) -> None:
-    """Raise unless ``components`` number variables of ``name``."""
+def check_components(
+    components: Sequence[int], n_vars: int, name: str, *, n: int | None = None
+) -> None:
+    """Raise unless ``components`` number variables of ``name``, and ``n`` of them where told."""
+    is_list = isinstance(components, list | tuple | np.ndarray) and len(components) > 0
+    if (
+        not is_list
+        or (n is not None and len(components) != n)
+        or not all(isinstance(c, int | np.integer) for c in components)
+    ):
+        raise ValueError(
+            f"components must be {'whole' if n is None else 'two whole'} numbers such as (0, 1), "
+            f"the variables of {name}; found {components!r}"
+        )
     if not all(0 <= c < n_vars for c in components):
         raise ValueError(
             f"components {tuple(components)} must lie between 0 and {n_vars - 1}, "
@@ -110,11 +142,11 @@ def palette_of(adata: AnnData, groupby: str) -> dict[str, str]:
     Raises
     ------
     ValueError
-        There are more categories than colours.
+        There are more categories than colours, or ``uns`` holds something else than colours.
     """
     column = column_of(adata, groupby, what="groups")
     names = [str(label) for label in column.astype("category").cat.categories]
-    return dict(zip(names, _palette(adata, groupby, len(names)), strict=True))
+    return category_colors(adata, groupby, names)
 
 
 def shades_of(adata: AnnData, groupby: str | None, names: Sequence[str]) -> dict[str, str]:
@@ -124,7 +156,7 @@ def shades_of(adata: AnnData, groupby: str | None, names: Sequence[str]) -> dict
     that it would get if these were its categories.
     """
     if groupby is None or groupby not in adata.obs:
-        return dict(zip(names, _palette(adata, str(groupby), len(names)), strict=True))
+        return category_colors(adata, str(groupby), names)
     palette = palette_of(adata, groupby)
     return {name: palette.get(name, MISSING) for name in names}
 
@@ -157,24 +189,6 @@ def _by_value(values: np.ndarray) -> tuple[np.ndarray, dict[str, str], Normalize
     scale = Normalize(np.nanmin(values), np.nanmax(values))
     shades = mpl.colormaps[TIME_MAP].with_extremes(bad=MISSING)
     return shades(scale(values)), {}, scale
-
-
-def _palette(adata: AnnData, color: str, n: int) -> list[str]:
-    """Return the user's colours of ``n`` categories, or those that scanpy would choose."""
-    choices = (
-        adata.uns.get(f"{color}_colors", ()),
-        mpl.rcParams["axes.prop_cycle"].by_key().get("color", ()),
-        sc.pl.palettes.default_20,
-        sc.pl.palettes.default_28,
-        sc.pl.palettes.default_102,
-    )
-    enough = [choice for choice in choices if len(choice) >= n]
-    if not enough:
-        raise ValueError(
-            f"adata.obs[{color!r}] has {n} categories, more than colours can tell apart; "
-            f"group them, or set adata.uns['{color}_colors']"
-        )
-    return list(enough[0])[:n]
 
 
 def explain(

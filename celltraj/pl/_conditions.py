@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import CONDITIONS
 from celltraj._anndata.tables import read_conditions
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
 _MOST_PANELS = 12
@@ -21,6 +21,7 @@ _MOST_COLUMNS = 3
 _REFERENCE, _SHADE = "0.35", "C0"
 
 
+@tidy
 def conditions(
     adata: AnnData,
     *,

@@ -6,11 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from celltraj.models._holdout import TRIVIAL
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _COLUMNS = {"method", "time", "metric", "value", "seed"}
 
 
+@tidy
 def cross_validation(
     scores: pd.DataFrame,
     *,

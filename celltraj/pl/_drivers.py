@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import DRIVERS
 from celltraj._anndata.tables import read_drivers
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
 _MOST_PANELS = 6
@@ -21,6 +21,7 @@ _UP, _DOWN = "C3", "C0"
 _ROW = 0.17  # inches
 
 
+@tidy
 def drivers(
     adata: AnnData,
     *,

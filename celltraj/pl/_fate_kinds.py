@@ -45,11 +45,15 @@ _DIAMETER = 3.4  # inches, of a circle
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Fates ``(n_obs, K)`` of cells and how they are to be drawn."""
+    """Fates ``(n_obs, K)`` of cells and how they are to be drawn.
+
+    ``is_own (n_obs,)`` are the cells of the time of the fates, whose fate is their own label.
+    """
 
     names: list[str]
     shares: np.ndarray
     params: dict[str, Any]
+    is_own: np.ndarray
     fate: list[str] | None
     groupby: str | None
     basis: str | None
@@ -59,6 +63,17 @@ class Chosen:
     def is_known(self) -> np.ndarray:
         """Whether a cell has fates, ``(n_obs,)``."""
         return np.isfinite(self.shares).all(1)
+
+    @property
+    def is_earlier(self) -> np.ndarray:
+        """Whether a cell has fates that are not its own label, ``(n_obs,)``."""
+        return self.is_known & ~self.is_own
+
+    @property
+    def whose(self) -> str:
+        """Return whose descendants bars and a simplex tell of."""
+        before = f"\nof cells before {self.time_key} {self.params['at']:g}"
+        return "share of descendants" + (before if self.is_own.any() else "")
 
     @property
     def time_key(self) -> str:
@@ -113,8 +128,8 @@ def draw_bars(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     """Draw the mean shares of groups as bars that are stacked along a row."""
     labels, groups, title = _grouped(adata, chosen)
     means = np.array([chosen.shares[here].mean(0) for here in groups])
-    ax = _axes_of_bars(labels, chosen) if ax is None else ax
     shades = chosen.shades(adata)
+    ax = _axes_of_bars(labels, chosen) if ax is None else ax
     left = np.zeros(len(means))
     rows = np.arange(len(means))
     for share, shade in zip(means.T, shades, strict=True):
@@ -123,7 +138,7 @@ def draw_bars(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     names = [f"{wrapped(one)} ({here.sum():,})" for one, here in zip(labels, groups, strict=True)]
     ax.set_yticks(rows, names)
     ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), ylabel=title)
-    ax.set_xlabel("mean share of descendants")
+    ax.set_xlabel(f"mean {chosen.whose}")
     ax.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     ax.tick_params(axis="y", length=0)
     ax.spines[:].set_visible(False)
@@ -136,11 +151,11 @@ def _axes_of_bars(labels: Sequence[str], chosen: Chosen) -> Axes:
     """Return axes with room for the names of groups on the left and of fates on the right."""
     width, height = legend_size([*chosen.names, chosen.title])
     size = 3.5, max(_BAR * len(labels) + 0.2, height)
-    return panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.6))[0]
+    return panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.8))[0]
 
 
 def _grouped(adata: AnnData, chosen: Chosen) -> tuple[list[str], list[np.ndarray], str]:
-    """Return the names of groups, which cells with fates each one has, and what they are."""
+    """Return the names of groups, which earlier cells with fates each has, and what they are."""
     if chosen.groupby is None:
         times = read_times(adata, chosen.time_key)
         groups = [(f"{t:g}", times == t) for t in np.unique(times)]
@@ -149,7 +164,7 @@ def _grouped(adata: AnnData, chosen: Chosen) -> tuple[list[str], list[np.ndarray
         column = read_groups(adata, chosen.groupby)
         groups = [(name, (column == name).to_numpy()) for name in column.cat.categories]
         title = chosen.groupby
-    found = [(name, here & chosen.is_known) for name, here in groups]
+    found = [(name, here & chosen.is_earlier) for name, here in groups]
     found = [(name, here) for name, here in found if here.any()]
     if not found:
         raise ValueError(f"no cell with fates has a group in adata.obs[{chosen.groupby!r}]")
@@ -170,11 +185,11 @@ def draw_simplex(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
 def _line(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     """Draw how many cells have which share in the second of two fates, by group."""
     labels, groups, title = _grouped(adata, chosen)
+    shades = _shades_of_groups(adata, chosen, labels)
     if ax is None:
         width, height = legend_size([*labels, title])
         size = 4.6, max(3.2, height)
-        ax = panels_of(1, 1, size=size, beside=(width + 0.6, 0.4))[0]
-    shades = _shades_of_groups(adata, chosen, labels)
+        ax = panels_of(1, 1, size=size, beside=(width + 0.6, 0.6))[0]
     edges = np.linspace(0, 1, _BINS + 1)
     for here, shade in zip(groups, shades, strict=True):
         height = np.histogram(chosen.shares[here, 1], edges)[0] / here.sum()
@@ -184,7 +199,7 @@ def _line(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     left, right = chosen.names
     ax.set(xlim=(0, 1), ylabel="share of cells")
     ax.set_xticks([0, 0.5, 1], [f"{wrapped(left)}\n100 %", "50 %", f"{wrapped(right)}\n100 %"])
-    ax.set_xlabel("share of descendants")
+    ax.set_xlabel(chosen.whose)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     ax.spines[["top", "right"]].set_visible(False)
     explain(ax, dict(zip(labels, shades, strict=True)), None, title)
@@ -201,10 +216,11 @@ def _circle(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     """Draw each cell at the mean of the corners, weighted by its shares."""
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(chosen.names)) / len(chosen.names)
     corners = np.column_stack([np.cos(angle), np.sin(angle)])
-    known = np.flatnonzero(chosen.is_known)
+    known = np.flatnonzero(chosen.is_earlier)
     by_time = chosen.groupby is None
     times = read_times(adata, chosen.time_key) if by_time else np.zeros(adata.n_obs)
     shades, legend, scale = colors_of(adata, times, chosen.groupby)
+    fates = chosen.shades(adata)
     ax = _axes_of_circle(chosen.names, list(legend)) if ax is None else ax
     ax.fill(*corners.T, facecolor="none", edgecolor="0.8", lw=1.0, zorder=1)
     label, ticks = color_label(adata, times, chosen.time_key, chosen.groupby)
@@ -214,7 +230,7 @@ def _circle(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     order = known[np.argsort(known * 0.618 % 1)]
     dots = {"s": size_of(len(known)), "lw": 0, "zorder": 2, "rasterized": True}
     ax.scatter(*(chosen.shares[order] @ corners).T, color=shades[order], **dots)
-    ax.scatter(*corners.T, s=45, color=chosen.shades(adata), lw=0.8, edgecolors="black", zorder=3)
+    ax.scatter(*corners.T, s=45, color=fates, lw=0.8, edgecolors="black", zorder=3)
     return ax
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from celltraj._anndata import read_times
 from celltraj._anndata.results import FATES
 from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 
 _KINDS = {"embedding": draw_embedding, "simplex": draw_simplex, "bars": draw_bars}
 
 
+@tidy
 def fates(
     adata: AnnData,
     *,
@@ -39,7 +42,8 @@ def fates(
         ``"embedding"``: cells by their share in a fate, each fate in a panel of its own, cells
         without fates grey. ``"simplex"``: fates stand on a circle, and a cell lies at their mean,
         weighted by its shares, ``y = sum_k F_k c_k``; of two fates, how many cells have which
-        share. ``"bars"``: the mean shares of groups of cells.
+        share. ``"bars"``: the mean shares of groups of cells. Of the cells of the time of the fates
+        the fate is their own label: they are in an embedding, and left out of simplex and bars.
     fate
         The fate or fates of an embedding; by default all, at most the first twelve. The other kinds
         need all of them.
@@ -47,8 +51,9 @@ def fates(
         Column of ``obs`` that groups the cells of bars and colours those of a simplex; by default
         time. An embedding does not use it.
     basis
-        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``; by default that one if there is one,
-        else ``X_pca``, or ``X`` with at most 50 variables.
+        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
+        the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
+        variables.
     components
         Two variables of it.
     key
@@ -91,10 +96,12 @@ def fates(
     if fate is not None and kind != "embedding":
         raise ValueError(f"kind={kind!r} draws all fates together; leave out fate=")
     names, shares = _read(adata, key)
+    params = FATES.read(adata, key)["params"]
     chosen = Chosen(
         names=names,
         shares=shares,
-        params=FATES.read(adata, key)["params"],
+        params=params,
+        is_own=_own(adata, key, shares, params),
         fate=_wanted(names, fate),
         groupby=groupby,
         basis=basis,
@@ -118,6 +125,19 @@ def _read(adata: AnnData, key: str) -> tuple[list[str], np.ndarray]:
     if not np.isfinite(shares).all(1).any():
         raise ValueError(f"no cell has fates in obsm[{key!r}]; those before its time at= do")
     return names, shares
+
+
+def _own(adata: AnnData, key: str, shares: np.ndarray, params: dict[str, Any]) -> np.ndarray:
+    """Return which cells are of the time of the fates itself, ``(n_obs,)``."""
+    if "at" not in params:
+        return np.zeros(adata.n_obs, dtype=bool)
+    is_own = read_times(adata, str(params.get("time_key", "time"))) == float(params["at"])
+    if not (np.isfinite(shares).all(1) & ~is_own).any():
+        raise ValueError(
+            f"no cell before the time of the fates, {params['at']:g}, has fates in obsm[{key!r}]; "
+            "run ct.tl.fates(adata, groupby=...) on cells of all times"
+        )
+    return is_own
 
 
 def _wanted(names: Sequence[str], fate: str | Sequence[str] | None) -> list[str] | None:

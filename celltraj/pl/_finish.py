@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import scanpy as sc
@@ -10,6 +13,46 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Save = bool | str | Path | None
+P = ParamSpec("P")
+Drawn = TypeVar("Drawn")
+
+
+def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """Decorate a plot: what cannot be saved is refused before, and no half of a figure stays.
+
+    Raises
+    ------
+    ValueError
+        ``save`` is a path given as text.
+    """
+
+    @wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawn:
+        check_save(kwargs.get("save"))
+        known = set(plt.get_fignums())
+        try:
+            return function(*args, **kwargs)
+        except BaseException:
+            for number in set(plt.get_fignums()) - known:
+                plt.close(number)
+            raise
+
+    return drawn
+
+
+def check_save(save: object) -> None:
+    """Raise where a path is given as text.
+
+    Raises
+    ------
+    ValueError
+        It is.
+    """
+    if isinstance(save, str) and {"/", "\\"} & set(save):
+        raise ValueError(
+            f"save={save!r} is a path given as text, and text ends the name of a file in "
+            f"sc.settings.figdir, as in scanpy; pass save=Path({save!r})"
+        )
 
 
 def axes_of(ax: Axes | None) -> Axes:
@@ -23,11 +66,6 @@ def finish(
     """Save, show and return as scanpy's plots do.
 
     Returns the figure, nothing once it was shown, or what was ``drawn``.
-
-    Raises
-    ------
-    ValueError
-        ``save`` is a path given as text.
     """
     save = sc.settings.autosave if save is None else save
     if save:
@@ -48,11 +86,6 @@ def _path_of(name: str, save: Save) -> Path:
     if isinstance(save, Path):
         return save
     suffix = save if isinstance(save, str) else ""
-    if {"/", "\\"} & set(suffix):
-        raise ValueError(
-            f"save={save!r} is a path given as text, and text ends the name of a file in "
-            f"sc.settings.figdir, as in scanpy; pass save=Path({save!r})"
-        )
     has_format = suffix.endswith((".svg", ".pdf", ".png"))
     ending = "" if has_format else f"{sc.settings.plot_suffix}.{sc.settings.file_format_figs}"
     return Path(sc.settings.figdir) / f"{name}{suffix}{ending}"

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from celltraj._anndata.results import GENE_TRENDS
 from celltraj._anndata.tables import read_table
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
 _MOST_PANELS = 12
@@ -22,6 +22,7 @@ _MOST_COLUMNS = 3
 _ALL = "all"
 
 
+@tidy
 def gene_trends(
     adata: AnnData,
     *,

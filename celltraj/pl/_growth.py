@@ -12,13 +12,14 @@ from matplotlib.colors import Normalize
 from celltraj._anndata import column_of
 from celltraj._anndata.results import check_column_fresh
 from celltraj.pl._cells import default_basis, plane, rate_label, size_of
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _MAP = "coolwarm"
 _GREY = "0.93"  # lighter than what the map has for zero
 _RANGE = 0.995  # of the cells, that the colours tell apart; a few rates would make all others pale
 
 
+@tidy
 def growth(
     adata: AnnData,
     *,
@@ -41,8 +42,9 @@ def growth(
     adata
         After :func:`celltraj.tl.growth`, or with rates of your own in ``obs``; not changed.
     basis
-        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``; by default that one if there is one,
-        else ``X_pca``, or ``X`` with at most 50 variables.
+        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
+        the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
+        variables.
     components
         Two variables of it.
     key

@@ -6,9 +6,10 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata.results import fit_of
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 
+@tidy
 def history(
     adata: AnnData,
     *,

@@ -9,18 +9,19 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata import read_space
 from celltraj.models import Bridge, PotentialLandscape
-from celltraj.pl._cells import plane, size_of
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._cells import default_basis, plane, size_of
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._grid import grid_of_states
 
 _N_GRID = 80
 
 
+@tidy
 def landscape(
     adata: AnnData,
     bridge: Bridge,
     *,
-    basis: str = "X",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     ax: Axes | None = None,
     show: bool | None = None,
@@ -36,7 +37,8 @@ def landscape(
     bridge
         A bridge on a :class:`~celltraj.models.PotentialLandscape`.
     basis
-        Representation that ``bridge`` was fitted in.
+        Representation that ``bridge`` was fitted in; by default that of
+        :func:`celltraj.tl.fit_bridge`.
     components
         Two variables of it; the others are those of the nearest cell in the plane.
     ax, show, return_fig
@@ -75,7 +77,7 @@ def landscape(
             f"{type(reference).__name__} has no potential; fit the bridge with "
             "reference=ct.models.PotentialLandscape()"
         )
-    name, cells = plane(adata, basis, components)
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=bridge), components)
     whole = read_space(adata, bridge, name)[1]
     across, up, states, is_near = grid_of_states(whole, components, _N_GRID)
     heights = reference.potential(torch.from_numpy(states)).numpy()

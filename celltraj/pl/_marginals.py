@@ -8,12 +8,13 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_representation, read_times
-from celltraj.pl._cells import check_components, check_path
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._cells import check_components, check_path, default_basis
+from celltraj.pl._finish import Save, finish, tidy
 
 _N_BINS = 30
 
 
+@tidy
 def marginals(
     adata: AnnData,
     path: AnnData,
@@ -39,8 +40,7 @@ def marginals(
     time_key
         Column of ``adata.obs`` with the sampling times.
     use_rep
-        Representation that ``path`` was simulated in; the same default as in
-        :func:`celltraj.tl.simulate`.
+        Representation that ``path`` was simulated in, by default the one that it names.
     components
         Variables to draw, one row each.
     ax
@@ -75,7 +75,7 @@ def marginals(
     (2, 5)
     """
     observed = read_times(adata, time_key)
-    name, x = read_representation(adata, use_rep)
+    name, x = read_representation(adata, default_basis(adata, use_rep, lives_in=path))
     check_path(path, "time", x.shape[1], name, "use_rep")
     check_components(components, x.shape[1], name)
     predicted = path.obs["time"].to_numpy(float)

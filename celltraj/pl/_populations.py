@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from celltraj.pl._cells import colors_of, explain
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _MOST_NAMES = 30
 _COLOR = "C0"
@@ -20,6 +20,7 @@ _SWEEPS = 3  # over all names, until none would rather stand elsewhere
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
+@tidy
 def populations(
     embedded: AnnData,
     *,

@@ -8,14 +8,15 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._typing import Time
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._shares import draw_shares
 
 
+@tidy
 def pull(
     adata: AnnData,
     *,
-    basis: str = "umap",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     times: Time | Sequence[Time] | None = None,
     key: str = "pull",
@@ -34,7 +35,9 @@ def pull(
     adata
         After :func:`celltraj.tl.pull`, also one that was read from a file; not changed.
     basis
-        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``.
+        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
+        the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
+        variables.
     components
         Two variables of it.
     times

@@ -9,12 +9,13 @@ from matplotlib.ticker import MaxNLocator
 
 from celltraj._anndata import check_bridge
 from celltraj.models import Bridge
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 
 _MOST_LINES = 8
 _COLUMNS = 8  # of the table before the estimates of the family
 
 
+@tidy
 def refinement(
     bridge: Bridge,
     *,

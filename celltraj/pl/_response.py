@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata import ResponseKeys
 from celltraj.pl._cells import colors_of, size_of
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 from celltraj.pl._response_cells import ResponseCells, params_of, response_cells
 
@@ -21,6 +21,7 @@ _UNTREATED, _OBSERVED, _PREDICTED = "0.84", "C0", "black"
 _LARGEST = 4.0  # times the usual area, so that one cell that stands for much covers no others
 
 
+@tidy
 def response(
     adata: AnnData,
     predicted: AnnData,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from celltraj.models._response_baselines import BASELINES, FLOOR, NO_CHANGE, SHUFFLED, TRUTH
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _COLUMNS = {"left_out", "population", "condition", "method", "metric", "value", "seed"}
 _LINES = {FLOOR: "--", NO_CHANGE: "-.", TRUTH: ":"}
@@ -23,6 +23,7 @@ _FEWEST = 3  # populations, for an interval
 _N_BOOTSTRAP = 2_000
 
 
+@tidy
 def response_scores(
     scores: pd.DataFrame,
     *,

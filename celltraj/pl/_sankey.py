@@ -19,7 +19,7 @@ from celltraj._anndata import column_of
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import all_transitions
 from celltraj.pl._cells import shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 
 _HALF = 0.035  # of a bar's width, in distances between columns
 _GAPS = 0.25  # of all mass, between the bars of a column together
@@ -30,6 +30,7 @@ _LINE = 1.35 * _FONT  # height of a line of text
 _LEGEND_COLUMNS = 3
 
 
+@tidy
 def sankey(
     adata: AnnData,
     *,

@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from celltraj._anndata import column_of, read_times, times_of
 from celltraj._anndata.results import PULL, PUSH
 from celltraj._typing import Time
-from celltraj.pl._cells import plane, size_of, time_label, wrapped
+from celltraj.pl._cells import default_basis, plane, size_of, time_label, wrapped
 from celltraj.pl._finish import axes_of
 
 _GREY = "0.87"
@@ -29,7 +29,7 @@ def draw_shares(
     name: str,
     *,
     key: str,
-    basis: str,
+    basis: str | None,
     components: tuple[int, int],
     times: Time | Sequence[Time] | None,
     ax: Axes | None,
@@ -50,7 +50,7 @@ def draw_shares(
     if times is not None:
         times = times_of(adata, str(params.get("time_key", "time")), times)
     chosen = _times(time, share, params, times)
-    basis, cells = plane(adata, basis, components)
+    basis, cells = plane(adata, default_basis(adata, basis), components)
     ax = axes_of(ax)
     size = size_of(len(cells))
     ax.scatter(*cells.T, color=_GREY, s=size, lw=0, rasterized=True)

@@ -7,18 +7,19 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_times
-from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
+from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
 _MOST_COLUMNS = 6
 
 
+@tidy
 def snapshots(
     adata: AnnData,
     *,
     time_key: str = "time",
-    basis: str = "X",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     color: str | None = None,
     ax: Axes | None = None,
@@ -35,7 +36,9 @@ def snapshots(
     time_key
         Column of ``obs`` with the sampling times.
     basis
-        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``.
+        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
+        the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
+        variables.
     components
         Two variables of it.
     color
@@ -68,7 +71,7 @@ def snapshots(
     5
     """
     times = read_times(adata, time_key)
-    name, cells = plane(adata, basis, components)
+    name, cells = plane(adata, default_basis(adata, basis), components)
     shades, legend, scale = colors_of(adata, times, color)
     observed = np.unique(times)
     drawn = (

@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 
 from celltraj._anndata import read_times
 from celltraj._anndata.results import check_column_fresh
-from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _WIDTH = 0.8  # spacings of the grid, of the kernel
 _REACH = 3.0  # widths of the kernel beyond which it is zero
@@ -20,10 +20,11 @@ _THIN, _THICK = 0.5, 1.6
 _SHORTEST = 0.07  # of the axes, so that small islands of cells get lines
 
 
+@tidy
 def stream(
     adata: AnnData,
     *,
-    basis: str = "umap",
+    basis: str | None = None,
     key: str | None = None,
     color: str | None = None,
     time_key: str = "time",
@@ -44,7 +45,9 @@ def stream(
     adata
         Cells after ``ct.tl.velocity(adata, process, basis=basis)``; not changed.
     basis
-        Embedding, such as ``"umap"`` for ``obsm["X_umap"]``; its first two variables are drawn.
+        ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
+        the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
+        variables. Its first two variables are drawn.
     key
         Key of ``obsm`` with the velocities in it, ``"velocity_{basis}"`` by default.
     color
@@ -83,11 +86,11 @@ def stream(
     >>> ct.pl.stream(adata, basis="X", color="arm", show=False).get_xlabel()
     'X 0'
     """
-    if n_grid < 2 or density <= 0:
+    if n_grid < 2 or not density > 0:
         raise ValueError(
             f"n_grid must be at least 2 and density above 0; found {n_grid} and {density:g}"
         )
-    name, cells = plane(adata, basis, (0, 1))
+    name, cells = plane(adata, default_basis(adata, basis), (0, 1))
     velocity = _velocity_of(adata, name, key)
     times = read_times(adata, time_key) if color is None else np.empty(0)
     shades, legend, scale = colors_of(adata, times, color)

@@ -8,16 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from celltraj._anndata import dimension_of, read_times
-from celltraj.pl._cells import check_path, color_label, colors_of, explain, plane, size_of
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._cells import (
+    check_path,
+    color_label,
+    colors_of,
+    default_basis,
+    explain,
+    plane,
+    size_of,
+)
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 
+@tidy
 def trajectories(
     adata: AnnData,
     path: AnnData,
     *,
     time_key: str = "time",
-    basis: str = "X",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     color: str | None = None,
     n_trajectories: int = 100,
@@ -39,7 +48,7 @@ def trajectories(
     time_key
         Column of ``adata.obs`` with the sampling times.
     basis
-        Representation that ``path`` was simulated in.
+        Representation that ``path`` was simulated in, by default the one that it names.
     components
         Two variables of it.
     color
@@ -73,7 +82,7 @@ def trajectories(
     >>> len(ct.pl.trajectories(adata, path, show=False).collections[1].get_segments())
     9
     """
-    name, cells = plane(adata, basis, components)
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=path), components)
     check_path(path, "trajectory", dimension_of(adata, name), name, "basis")
     times = read_times(adata, time_key)
     shades, legend, scale = colors_of(adata, times, color)

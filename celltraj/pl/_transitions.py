@@ -15,7 +15,7 @@ from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
 from celltraj._typing import Time
 from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish
+from celltraj.pl._finish import Save, finish, tidy
 
 _MAP = "Blues"  # lightness falls all the way, so that it can be read in grey
 _MEANINGS = {
@@ -28,6 +28,7 @@ _FEW = 8  # groups, for which cells are large
 _SMALLEST, _LARGEST = 4.5, 10.0  # points, of the numbers
 
 
+@tidy
 def transitions(
     adata: AnnData,
     *,
@@ -92,11 +93,12 @@ def transitions(
     params, span = TRANSITIONS.read(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
     matrix = transition_matrix_of(rows, direction)
     names, shares = (list(matrix.index), list(matrix.columns)), matrix.to_numpy(dtype=float)
+    groupby = str(params.get("groupby", "group"))
+    colors_of_names = shades_of(adata, groupby, list(dict.fromkeys([*names[0], *names[1]])))
     ax = _axes(*names) if ax is None else ax
     colors = plt.get_cmap(_MAP).with_extremes(bad=MISSING)
     image = ax.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
-    groupby = str(params.get("groupby", "group"))
-    _label(ax, adata, groupby, *names)
+    _label(ax, colors_of_names, *names)
     ax.set(ylabel=f"{groupby} at {span[0]:g}", xlabel=f"{groupby} at {span[1]:g}")
     when = time_label(adata, str(params.get("time_key", "time")))
     ax.set_title(f"{when} {span[0]:g} to {span[1]:g}", fontsize="medium")
@@ -115,11 +117,8 @@ def _axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def _label(
-    ax: Axes, adata: AnnData, groupby: str, rows: Sequence[str], columns: Sequence[str]
-) -> None:
+def _label(ax: Axes, shades: dict[str, str], rows: Sequence[str], columns: Sequence[str]) -> None:
     """Name rows and columns, each with a square of its colour."""
-    shades = shades_of(adata, groupby, list(dict.fromkeys([*rows, *columns])))
     square = {"s": 30, "marker": "s", "lw": 0, "clip_on": False}
     beside, below = ax.get_yaxis_transform(), ax.get_xaxis_transform()
     offset = 7 / 72  # inches from the axes to the middle of a square

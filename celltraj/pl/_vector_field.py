@@ -9,18 +9,27 @@ from matplotlib.axes import Axes
 from celltraj._anndata import read_space, read_times, time_of
 from celltraj._typing import Time
 from celltraj.models import Process
-from celltraj.pl._cells import color_label, colors_of, explain, plane, size_of, time_label
-from celltraj.pl._finish import Save, axes_of, finish
+from celltraj.pl._cells import (
+    color_label,
+    colors_of,
+    default_basis,
+    explain,
+    plane,
+    size_of,
+    time_label,
+)
+from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._grid import grid_of_states
 
 
+@tidy
 def vector_field(
     adata: AnnData,
     bridge: Process,
     *,
     time: Time,
     time_key: str = "time",
-    basis: str = "X",
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     n_grid: int = 20,
     ax: Axes | None = None,
@@ -42,7 +51,8 @@ def vector_field(
     time_key
         Column of ``obs`` with the sampling times.
     basis
-        Representation that ``bridge`` was fitted in.
+        Representation that ``bridge`` was fitted in; by default that of
+        :func:`celltraj.tl.fit_bridge`.
     components
         Two variables of it; the others are those of the nearest cell in the plane.
     n_grid
@@ -74,7 +84,7 @@ def vector_field(
     """
     if n_grid < 2:
         raise ValueError(f"n_grid must be at least 2; found {n_grid}")
-    name, cells = plane(adata, basis, components)
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=bridge), components)
     whole = read_space(adata, bridge, name)[1]
     times, moment = read_times(adata, time_key), time_of(adata, time_key, time)
     _, _, states, is_near = grid_of_states(whole, components, n_grid)

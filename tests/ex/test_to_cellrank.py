@@ -66,6 +66,85 @@ def test_it_survives_a_file(cells, tmp_path):
     assert again.uns["T_fwd_params"]["init"]["obsp_key"] == "T_fwd"
 
 
+@pytest.mark.parametrize("steps", ["connectivities", "all"])
+def test_cells_of_the_last_time_move_among_their_neighbours(cells, steps):
+    still = ct.ex.to_cellrank(cells, copy=True).obsp["T_fwd"]
+    adata = ct.ex.to_cellrank(cells, self_transitions=steps, conn_weight=0.3, copy=True)
+    matrix = adata.obsp["T_fwd"]
+    assert matrix.dtype == np.float32
+    assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
+    np.testing.assert_allclose(np.asarray(matrix.sum(1)).ravel(), 1, atol=1e-6)
+    time = adata.obs["time"].to_numpy()
+    last = time == time.max()
+    i, j = matrix.nonzero()
+    assert (time[j] >= time[i]).all()
+    assert (time[j] == time[i])[last[i]].all()
+    assert len(np.unique(j[i == np.flatnonzero(last)[0]])) > 10  # itself and its neighbours
+    share = 0.3 if steps == "all" else 0.0
+    onwards = matrix.toarray() * (time[None, :] > time[:, None])
+    expected = (1 - share) * still.toarray() * ~last[:, None]
+    np.testing.assert_allclose(onwards, expected, atol=1e-6)
+    assert adata.uns["T_fwd_params"]["params"]["use_rep"] == "X"
+    assert matrix.nnz < still.nnz + 2 * 16 * adata.n_obs
+
+
+def test_neighbours_are_those_of_the_representation_of_the_couplings(cells):
+    adata = cells.copy()
+    adata.obsm["X_pca"] = np.random.default_rng(0).normal(size=(adata.n_obs, 3))
+    ct.ex.to_cellrank(adata, self_transitions="connectivities")  # the couplings are those of X
+    matrix = adata.obsp["T_fwd"]
+    last = adata.obs["time"].to_numpy() == adata.obs["time"].max()
+    i, j = matrix[last][:, last].nonzero()
+    x = np.asarray(adata.X)[last]
+    apart = np.linalg.norm(x[:, None] - x[None], axis=-1)
+    assert apart[i, j].mean() < 0.5 * apart.mean()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"self_transitions": "uniform"}, "self_transitions must be one of"),
+        ({"self_transitions": "all", "conn_weight": 0.0}, r"conn_weight must lie in \(0, 1\)"),
+        ({"self_transitions": "all", "conn_weight": float("nan")}, "conn_weight must lie"),
+    ],
+)
+def test_other_steps_are_refused(cells, options, message):
+    with pytest.raises(ValueError, match=message):
+        ct.ex.to_cellrank(cells, copy=True, **options)
+
+
+def test_copies_of_a_cell_have_neighbours():
+    from celltraj.models._neighbourhood import neighbour_chain
+
+    x = np.concatenate([np.zeros((20, 2)), np.full((1, 2), 1e6), np.eye(2)])
+    chain = neighbour_chain(x)
+    np.testing.assert_allclose(chain.sum(1), 1)
+    assert (chain.data > 0).all()
+    flow = chain.multiply(1 / chain.diagonal()[:, None])  # the weights, which are symmetric
+    np.testing.assert_allclose(flow.toarray(), flow.toarray().T)
+    assert neighbour_chain(x[:1]).toarray() == 1
+
+
+@pytest.mark.slow
+def test_gpcca_finds_the_arms_of_the_export():
+    cellrank = pytest.importorskip("cellrank")
+    adata = ct.datasets.branching(n_cells=60, seed=0)
+    adata.obs["arm"] = pd.Categorical(np.where(adata.X[:, 1] > 0, *ARMS))
+    ct.tl.couplings(adata, tau=(1.0, 1.0), progress=False)
+    ct.tl.fates(adata, groupby="arm")
+    ct.ex.to_cellrank(adata, self_transitions="connectivities")
+    estimator = cellrank.estimators.GPCCA(cellrank.kernels.PrecomputedKernel(adata))
+    estimator.compute_schur(method="brandts")
+    estimator.compute_macrostates(n_states=3, cluster_key="arm")
+    estimator.predict_terminal_states(method="top_n", n_states=2)
+    estimator.compute_fate_probabilities(use_petsc=False, solver="direct", show_progress_bar=False)
+    early = (adata.obs["time"] < 4).to_numpy()
+    found = np.asarray(estimator.fate_probabilities.X)[early]
+    ours = adata.obsm["ct_fates"][early]
+    assert found.shape[1] == 2
+    assert abs(np.corrcoef(found[:, 0], ours[:, 0])[0, 1]) > 0.95
+
+
 def test_plans_that_were_read_are_held_to_the_same_mass(cells):
     adata = cells.copy()
     n = [int((adata.obs["time"] == t).sum()) for t in sorted(adata.obs["time"].unique())]

@@ -361,6 +361,27 @@ class TestFates:
             ]
             assert ax.get_legend().get_title().get_text() == "kind at 5"
 
+    def test_cells_of_the_time_of_the_fates_are_left_out(self, adata):
+        own = (adata.obs["day"] == 5).to_numpy()
+        labels = pd.get_dummies(adata.obs["kind"])[NAMES].to_numpy(dtype="float32")
+        adata.obsm["ct_fates"][own] = labels[own]  # as tl.fates writes them
+        known, kind = np.isfinite(adata.obsm["ct_fates"]).all(1) & ~own, adata.obs["kind"]
+        ax = ct.pl.fates(adata, kind="bars", groupby="kind", show=False)
+        widths = np.array([bar.get_width() for bar in ax.patches]).reshape(3, -1).T
+        here = [known & (kind == name).to_numpy() for name in NAMES]
+        means = [adata.obsm["ct_fates"][rows].mean(0) for rows in here]
+        np.testing.assert_allclose(widths, means, rtol=1e-5)
+        assert ax.get_xlabel() == "mean share of descendants\nof cells before day 5"
+        assert len(ct.pl.fates(adata, kind="bars", show=False).get_yticks()) == 2
+        ax = ct.pl.fates(adata, kind="simplex", groupby="kind", show=False)
+        assert len(ax.collections[0].get_offsets()) == known.sum()
+        # in an embedding they are drawn, as what they are
+        drawn = ct.pl.fates(adata, show=False)[0].collections[1]
+        assert len(drawn.get_offsets()) == (known | own).sum()
+        adata.obsm["ct_fates"][~own] = np.nan
+        with pytest.raises(ValueError, match="no cell before the time of the fates, 5"):
+            ct.pl.fates(adata, kind="bars", groupby="kind", show=False)
+
     def test_cells_lie_at_the_mean_of_the_corners(self, adata):
         ax = ct.pl.fates(adata, kind="simplex", groupby="kind", show=False)
         dots, corners = ax.collections[:2]
