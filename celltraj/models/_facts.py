@@ -19,6 +19,7 @@ from torch import Tensor
 
 _LARGEST = 1_000_000  # of a size of a network: products of three of them are still numbers
 _MOST = 2**53  # of a count, as in all JSON
+_GREATEST = 1e150  # of a number: its square is one too
 _SHOWN = 60  # characters of a value in a message
 FLOAT64 = (torch.float64,)
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -183,9 +184,9 @@ class Stored:
             network = build()
         wanted = network.state_dict()
         for name, value in wanted.items():
-            self._compare(name, self._found(name), tuple(value.shape), (value.dtype,))
+            self._compare(name, self._found(name), tuple(value.shape), _may_be(value.dtype))
         state = {
-            name: self.take(name, *value.shape, dtypes=(value.dtype,))
+            name: self.take(name, *value.shape, dtypes=_may_be(value.dtype)).to(value.dtype)
             for name, value in wanted.items()
         }
         network.load_state_dict(state, assign=True)
@@ -215,6 +216,11 @@ class Stored:
                 f"tensor {self._prefix + name!r} is {found.dtype} {tuple(found.shape)}, the facts "
                 f"ask for {dtypes[0]} {shape}"
             )
+
+
+def _may_be(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
+    """Return the types that a file may hold for one: single precision becomes double as it is."""
+    return (dtype, torch.float32) if dtype == torch.float64 else (dtype,)
 
 
 def _as(hint: Any, value: Any, where: str) -> Any:
@@ -259,8 +265,8 @@ def _as_row(origin: type, inside: tuple[Any, ...], value: Any, where: str) -> An
 
 def _finite(value: Any, where: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= torch.finfo(torch.float64).max:
-        raise ValueError(f"{where} must be a finite number; found {_shown(value)}")
+    if not is_number or not abs(value) <= _GREATEST:
+        raise ValueError(f"{where} must be a finite number, not huge; found {_shown(value)}")
     return float(value)
 
 
