@@ -72,14 +72,13 @@ def neural(seed):
     )
 
 
-def still(seed, **trainer):
+def still(seed):
     """Return a bridge with a network, in which every cell keeps its mass."""
-    where = ct.models.TrainerOptions(accelerator="cpu", **trainer)
     return fit_bridge(
         Snapshots((0.0, 1.0), (cells(6, seed=seed), cells(5, seed=seed + 1))),
         ct.models.Brownian(0.9),
         solver=solve,
-        drift=NeuralDrift(max_steps=2, batch_size=4, width=3, patience=3, trainer=where),
+        drift=NeuralDrift(max_steps=2, batch_size=4, width=3),
         generator=torch.Generator().manual_seed(seed),
         progress=False,
     )
