@@ -17,9 +17,9 @@ from celltraj.models import NeuralDrift, PlugInDrift, fit_bridge
 from celltraj.models._files import digest_of, read_file
 from celltraj.models._paths import Paths
 from celltraj.models._save import FILE, FORMAT
-from celltraj.ot import Unbalanced
+from celltraj.ot import Unbalanced, solve
 
-KINDS = ("plug-in", "neural", "flow", "response")
+KINDS = ("plug-in", "neural", "still", "flow", "response")
 
 
 def cells(n, *, seed, shift=0.0):
@@ -31,7 +31,7 @@ def cells(n, *, seed, shift=0.0):
 @cache
 def small(kind, seed=0):
     """Return a small model of one of ``KINDS``, with all that a file of it may hold."""
-    return {"plug-in": plug_in, "neural": neural, "flow": flow, "response": response}[kind](seed)
+    return globals()[kind.replace("-", "_")](seed)
 
 
 def plug_in(seed):
@@ -61,13 +61,25 @@ def neural(seed):
             (0.0, 1.5),
             (x, y),
             (torch.rand(7, generator=generator), torch.ones(9)),
-            (torch.zeros(7), torch.ones(9)),
+            (torch.linspace(0, 1, 7), torch.ones(9)),
             (1.0, 2.0),
         ),
         family.fit(paths, generator=generator),
         solver=Unbalanced(0.8, 0.9),
         drift=NeuralDrift(max_steps=2, batch_size=4, width=4),
         generator=generator,
+        progress=False,
+    )
+
+
+def still(seed):
+    """Return a bridge with a network, in which every cell keeps its mass."""
+    return fit_bridge(
+        Snapshots((0.0, 1.0), (cells(6, seed=seed), cells(5, seed=seed + 1))),
+        ct.models.Brownian(0.9),
+        solver=solve,
+        drift=NeuralDrift(max_steps=2, batch_size=4, width=3),
+        generator=torch.Generator().manual_seed(seed),
         progress=False,
     )
 
@@ -144,6 +156,7 @@ def write_old(folder, content, number):
     if number == 4:  # which did not know sizes of the population
         facts.pop("sizes" if content.kind == "bridge" else "", None)
         tensors.pop("mass.sizes", None)
+        assert not {"totals", "growth.0"} & tensors.keys(), "no bridge had growth"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{content.kind}.json").write_text(json.dumps({"format": number} | facts))

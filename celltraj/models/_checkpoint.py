@@ -217,7 +217,8 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
         return [line for k in keys for line in _differences(before.get(k), now.get(k), inner[k])]
     if before == now:
         return []
-    if name == "variables" and isinstance(before, list):
+    is_names = isinstance(before, list) and all(isinstance(one, str) for one in before)
+    if name == "variables" and is_names:
         return [_other_names(before, now)]
     return [f"{name} was {before}, is {now}"]
 

@@ -71,7 +71,8 @@ def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatchi
             raise ValueError(f"it is a {content.kind!r}, not one of {', '.join(_READERS)}")
         return _READERS[content.kind](content)
     except ValueError as error:
-        raise ValueError(f"{path} holds no model that can be used: {error}") from error
+        line = " ".join(str(error).split())
+        raise ValueError(f"{path} holds no model that can be used: {line}") from error
 
 
 def _file_in(folder: Path) -> Path:

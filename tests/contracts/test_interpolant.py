@@ -1,5 +1,6 @@
 """What every interpolant must satisfy. To add one: a line in ``CASES``."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,13 @@ from celltraj.models import (
     SplineInterpolant,
     TrigonometricInterpolant,
 )
+from celltraj.models._facts import Stored, facts_as
 from celltraj.models.interpolants import sample_path
+from celltraj.models.interpolants._pack import (
+    PackedInterpolant,
+    pack_interpolant,
+    unpack_interpolant,
+)
 
 SIGMA = 0.4
 TIMES = torch.tensor([0.0, 0.5, 2.0, 3.0]).double()
@@ -397,3 +404,21 @@ ONES = torch.ones(N).long()
 def test_options_are_checked(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_it_survives_a_file(case):
+    path = case.fitted()
+    facts, tensors = pack_interpolant(path)
+    packed = facts_as(PackedInterpolant, json.loads(json.dumps(facts, allow_nan=False)), "it")
+    sizes = {"n_times": case.n_times, "dim": 2}
+    again = unpack_interpolant(packed, Stored(tensors), **sizes)
+    for found, wanted in zip(
+        (*again.noise(case.times, case.times), *at(again, case.times, case.chain, everywhere(0.3))),
+        (*path.noise(case.times, case.times), *at(path, case.times, case.chain, everywhere(0.3))),
+        strict=True,
+    ):
+        assert torch.equal(found, wanted)
+    for name, value in tensors.items():
+        wrong = Stored(tensors | {name: torch.stack([value, value])})
+        with pytest.raises(ValueError, match=name.split(".")[-1]):
+            unpack_interpolant(packed, wrong, **sizes)

@@ -1,5 +1,6 @@
 """What every reference family must satisfy. To add one: its class, known parameters, a start."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -29,9 +30,10 @@ from celltraj.models import (
     fit_bridge,
     simulate,
 )
+from celltraj.models._facts import Stored
 from celltraj.models._flow import flow_of, uniform_grid
 from celltraj.models._paths import Paths
-from celltraj.models.references import pack_reference, unpack_reference
+from celltraj.models.references import PackedReference, pack_reference, unpack_reference
 from celltraj.ot import solve
 
 
@@ -226,10 +228,16 @@ def test_a_family_survives_a_file(family):
         with pytest.raises(TypeError, match="cannot be saved, since its code is yours"):
             pack_reference(member)
         return
-    again = unpack_reference(*pack_reference(member))
+    name, options, tensors = pack_reference(member)
+    packed = PackedReference(name, json.loads(json.dumps(options, allow_nan=False)))
+    again = unpack_reference(packed, Stored(tensors), dim=d)
     x = cells(5, d)
     torch.testing.assert_close(again.drift(0.2, x), member.drift(0.2, x), rtol=0, atol=0)
     assert again.sigma == member.sigma
+    for key, value in tensors.items():
+        wrong = tensors | {key: torch.stack([value, value])}
+        with pytest.raises(ValueError, match=f"tensor '{key}'"):
+            unpack_reference(packed, Stored(wrong), dim=d)
 
 
 def test_a_bridge_of_its_own_snapshots_meets_them(family):

@@ -6,6 +6,7 @@ of the project, on the models of ``stored``.
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -34,17 +35,25 @@ def test_a_model_of_format_5_is_the_same_and_says_that_it_has_no_digest(stored, 
     assert not caplog.text
 
 
-def test_a_model_of_format_4_knows_no_sizes_of_the_population(stored, tmp_path):
-    content, parts = stored
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "neural"])
+def test_a_model_of_format_4_knew_no_sizes_and_is_the_same_where_they_stay(kind, tmp_path):
+    content = bytes_of(small(kind), tmp_path / "new")
+    parts = content_of(tmp_path / "new")
     write_old(tmp_path / "old", parts, 4)
-    model = ct.load(tmp_path / "old")
-    if parts.kind == "bridge":
-        assert model.snapshots.sizes == (1.0,) * len(parts.facts["times"])
-    elif "mass.sizes" in parts.tensors:
-        assert not model.mass.sizes.any()
-        assert torch.equal(model.mass.drift, parts.tensors["mass.drift"])
-    else:
-        assert bytes_of(model, tmp_path / "again") == content
+    facts = json.loads((tmp_path / f"old/{parts.kind}.json").read_text())
+    assert ("sizes" in facts) == (parts.kind == "response")  # those of its network
+    assert bytes_of(ct.load(tmp_path / "old"), tmp_path / "again") == content
+
+
+def test_what_was_held_in_single_precision_is_read_in_double(tmp_path):
+    bytes_of(small("neural"), tmp_path / "new")
+    parts = content_of(tmp_path / "new")
+    name = "reference.network.centre"
+    short = parts.tensors[name].float()
+    write_old(tmp_path / "old", replace(parts, tensors=parts.tensors | {name: short}), 5)
+    centre = ct.load(tmp_path / "old").reference.network.centre
+    assert centre.dtype == torch.float64
+    assert torch.equal(centre, short.double())
 
 
 @pytest.mark.parametrize("number", [1, 3, 7, 99])
@@ -55,28 +64,22 @@ def test_other_formats_are_refused_by_number(stored, tmp_path, number):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
-@pytest.mark.parametrize("number", [4, 5])
-def test_part_of_an_older_model_is_refused_by_name(stored, tmp_path, number, share):
-    kind = stored[1].kind
-    for name in (f"{kind}.json", "tensors.safetensors"):
-        write_old(tmp_path / "old", stored[1], number)
+def test_part_of_an_older_model_is_refused_by_name(stored, tmp_path, share):
+    for name in (f"{stored[1].kind}.json", "tensors.safetensors"):
+        write_old(tmp_path / "old", stored[1], 5)
         path = tmp_path / "old" / name
         content = path.read_bytes()
         path.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(ValueError, match=rf"{name} cannot be read|{name} has no format"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be read"):
             ct.load(tmp_path / "old")
-        path.unlink()
-    with pytest.raises(FileNotFoundError, match="holds none of"):
-        ct.load(tmp_path / "old")
 
 
 def test_an_older_model_without_its_tensors_or_with_others(tmp_path):
     for kind in ("flow", "response"):
         bytes_of(small(kind), tmp_path / kind)
         write_old(tmp_path / f"old {kind}", content_of(tmp_path / kind), 5)
-    (tmp_path / "old flow/tensors.safetensors").replace(
-        tmp_path / "old response/tensors.safetensors"
-    )
+    name = "tensors.safetensors"
+    (tmp_path / "old flow" / name).replace(tmp_path / "old response" / name)
     with pytest.raises(ValueError, match="there is no tensor"):
         ct.load(tmp_path / "old response")
     with pytest.raises(ValueError, match=r"tensors\.safetensors cannot be read"):
