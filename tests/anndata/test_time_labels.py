@@ -72,6 +72,7 @@ def test_labels_are_read_as_a_reader_reads_them_together(labels, expected):
         (("D-3", "D-7"), "may be a minus sign or part word and number"),
         (("day-10", "D2"), r"\['day-10'\] .* may be a minus sign"),
         (("day-3", "day -7"), "may be a minus sign"),
+        (("day-3", "day 7"), "may be a minus sign"),
         (("D-0", "D1"), "may be a minus sign"),
         (("D.5", "D1"), "may be a decimal point"),
         (("D3_ctrl", "D3_drug", "D7_drug"), "'D3_ctrl' and 'D3_drug' .* both read as time 3"),
