@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +18,8 @@ Later = Float[Tensor, " m"]
 Column = Float[Tensor, "n 1"]
 States = Float[Tensor, "T n d"]
 
-Time = float | str  # a number in the user's unit, or a label as the column of times has it
-# what numbers of cells mean: a word, sizes in the order of the times, or by time (a Series too)
-Counts = str | Sequence[float] | Mapping[Any, float]
+Time = (
+    float | np.number | str
+)  # a number in the user's unit, or a label as the column of times has it
+# what numbers of cells mean: a word, sizes by time, or sizes in the order of the times
+Counts = str | Mapping[Any, float] | pd.Series | Sequence[float] | np.ndarray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -279,24 +280,43 @@ def read_snapshots(
         rates = read_rates(adata, growth_key)
         growth = tuple(torch.from_numpy(rates[times == t]) for t in unique)
     numbers = [len(cloud) for cloud in clouds]
-    counts = _by_number(adata, time_key, counts, unique.tolist())
-    sizes = population_sizes(unique.tolist(), numbers, counts)
+    given = _sizes(adata, time_key, counts, unique.tolist())
+    sizes = population_sizes(unique.tolist(), numbers, given)
     snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
     for message in _doubts(snapshots, name):
         warnings.warn(message, DataWarning, stacklevel=3)
     return snapshots, name
 
 
-def _by_number(adata: AnnData, time_key: str, counts: Counts, observed: Sequence[float]) -> Counts:
-    """Return sizes that are named by labels as a Series named by the times, anything else as is."""
-    if not isinstance(counts, Mapping | pd.Series):
+def _sizes(
+    adata: AnnData, time_key: str, counts: Any, observed: Sequence[float]
+) -> str | list[float] | dict[float, float]:
+    """Return a text as it is, and sizes as numbers: in a dict by time, else in their order."""
+    if isinstance(counts, str):
         return counts
-    labels, sizes = zip(*counts.items(), strict=True) if len(counts) else ((), ())
-    typed = [time_of(adata, time_key, label) for label in labels]
-    # a time stored in single precision is not exactly the number that is read from it
-    times = [next((t for t in observed if np.isclose(t, one, rtol=1e-6)), one) for one in typed]
-    # not a dict: two labels of one time must not hide each other
-    return pd.Series(sizes, index=times, dtype=object)
+    if not isinstance(counts, Mapping | pd.Series):
+        if not isinstance(counts, Sequence | np.ndarray):
+            raise TypeError(
+                "counts must be a text, a dict or Series of sizes by time, or a list of sizes in "
+                f"the order of the times {list(observed)}; found {type(counts).__name__}"
+            )
+        return [_size(size) for size in counts]
+    sizes: dict[float, float] = {}
+    for label, size in counts.items():
+        typed = time_of(adata, time_key, label)
+        # a time stored in single precision is not exactly the number that is read from it
+        time = next((t for t in observed if np.isclose(t, typed, rtol=1e-6, atol=0)), typed)
+        if time in sizes:
+            raise ValueError(f"counts= has several sizes for the time {time:g}; give one")
+        sizes[time] = _size(size)
+    return sizes
+
+
+def _size(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a size of the population must be a number; found {value!r}") from error
 
 
 def _doubts(snapshots: Snapshots, name: str) -> list[str]:

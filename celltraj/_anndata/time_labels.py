@@ -26,7 +26,8 @@ class _Label:
     """One label: its number without sign, the mark before it, and what its words mean.
 
     ``mark`` is ``"+"`` or ``"-"`` for a sign, ``"?"`` for a hyphen that may be one, ``"."`` for a
-    point between a letter and the number; ``stem`` is the text before it.
+    point between a letter and the number, ``" "`` where they stand apart, empty where they touch;
+    ``stem`` is the text before it.
     """
 
     label: Hashable
@@ -64,7 +65,8 @@ def read_labels(labels: Sequence[Hashable], place: str) -> list[float]:
     """Return the times of the different labels of a column, which ``place`` names.
 
     Numbers are read as they are; of a text its one number. A hyphen is a sign where other labels
-    have the same word without one (``D-1``, ``D0``), else it parts word and number (``day-3``).
+    have the same word without one (``D-1``, ``D0``); where all labels have one, it
+    parts word and number (``day-3``).
 
     Raises
     ------
@@ -133,13 +135,13 @@ def _mark(before: str) -> tuple[str, str]:
         return ("?" if is_open else "-"), stem
     if last == "." and is_joined and text == before:
         return ".", stem
-    return "", text
+    return ("" if text == before and text[-1:].isalpha() else " "), text
 
 
 def _signs(labels: Sequence[_Label], place: str) -> bool:
     """Return whether the hyphens between words and numbers are signs."""
     dotted = [one for one in labels if one.mark == "."]
-    stems = {one.stem for one in labels if one.mark in ("", "+")}
+    stems = {one.stem for one in labels if one.mark in ("", "+")}  # D0 tells what D-1 is
     if any(one.stem in stems for one in dotted):
         what = "a decimal point or part word and number"
         raise ValueError(_two_ways(dotted, what, labels, place))

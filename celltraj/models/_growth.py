@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from celltraj._snapshots import Snapshots
@@ -27,12 +27,10 @@ def population_sizes(
     counts
         ``"proportions"`` where numbers of cells say nothing: the size stays 1; ``"population"``
         where the population was counted: the numbers of cells; or the sizes, in any unit: a dict
-        or a Series by time in any order, or a list in the order of ``times``.
+        by time in any order, or a list in the order of ``times``.
 
     Raises
     ------
-    TypeError
-        Sizes without an order, such as a set.
     ValueError
         Another text, another number of sizes than there are times, a time without a size or a size
         without a time, or one that is not positive.
@@ -54,10 +52,10 @@ def population_sizes(
                 f"{len(times)} times; found {counts!r}"
             )
         sizes = [float(n) if counts == "population" else 1.0 for n in numbers]
-    elif hasattr(counts, "items") and hasattr(counts, "keys"):
-        sizes = _by_time(times, list(counts.items()))
+    elif isinstance(counts, Mapping):
+        sizes = _by_time(times, counts)
     else:
-        sizes = _in_order(counts)
+        sizes = [float(size) for size in counts]
     if len(sizes) != len(times) or not all(0 < size < float("inf") for size in sizes):
         raise ValueError(
             f"counts must hold a positive size for each of the {len(times)} times "
@@ -66,39 +64,18 @@ def population_sizes(
     return tuple(size / sizes[0] for size in sizes)
 
 
-def _by_time(times: Sequence[float], pairs: Sequence[tuple[Any, Any]]) -> list[float]:
-    """Return the sizes in the order of ``times``, from pairs of a time and a size."""
-    keys = [_number(key, "a time that counts= names") for key, _ in pairs]
-    missing = [float(t) for t in times if t not in keys]
-    extra = [key for key in keys if key not in times]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if missing or extra or twice:
+def _by_time(times: Sequence[float], counts: Mapping[Any, float]) -> list[float]:
+    """Return the sizes in the order of ``times``, whatever the order they are given in."""
+    missing = [float(t) for t in times if t not in counts]
+    extra = [t for t in counts if t not in times]
+    if missing or extra:
         found = [f"no size for the times {missing}"] * bool(missing)
         found += [f"sizes for {extra}, at which there are no cells"] * bool(extra)
-        found += [f"several sizes for {twice}"] * bool(twice)
         raise ValueError(
             f"counts= has {', '.join(found)}; give one size for each of the times "
             f"{[float(t) for t in times]}"
         )
-    sizes = dict(zip(keys, (_number(size, "a size") for _, size in pairs), strict=True))
-    return [sizes[t] for t in times]
-
-
-def _in_order(counts: Any) -> list[float]:
-    """Return the sizes of a list, once it is known to have an order."""
-    if isinstance(counts, set | frozenset) or not isinstance(counts, Iterable):
-        raise TypeError(
-            "counts must be a text, a dict or Series of sizes by time, or a list of sizes in the "
-            f"order of the times; found {type(counts).__name__}"
-        )
-    return [_number(size, "a size") for size in counts]
-
-
-def _number(value: Any, what: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{what} must be a number; found {value!r}") from error
+    return [float(counts[t]) for t in times]
 
 
 def couple_gap(

@@ -123,7 +123,7 @@ def colors_of(
     """
     if color is None:
         return _by_value(times)
-    column = column_of(adata, color, what="colours")
+    column = column_of(adata, color, way="Name one of them to colour by")
     if column.isna().all():
         raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):

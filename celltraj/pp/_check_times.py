@@ -15,7 +15,7 @@ def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
     A text holds one number. Words beside it may name a unit in any spelling (``6h``, ``24 hours``)
     and what time is counted from (``E8.5``, ``3dpf``); where they differ, times are refused and not
     sorted. A hyphen is a minus sign where other labels have the same word without one (``D-1``,
-    ``D0``), else it parts word and number (``day-3``, ``day-7``).
+    ``D0``); where all labels have one, it parts word and number (``day-3``, ``day-7``).
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ def _folds(
     hold_out: Time | Sequence[Entry], inner: Callable[[Time], float]
 ) -> list[tuple[float, ...]]:
     """Return the observed times of each fold, in order; ``inner`` reads what was typed."""
-    entries = [hold_out] if isinstance(hold_out, str | float | Real) else hold_out
+    entries = [hold_out] if isinstance(hold_out, str | float | Real | np.number) else hold_out
     if len(entries) == 0:
         raise ValueError("hold_out is empty: name one or more interior times")
     parts = [entry if isinstance(entry, tuple) else (entry,) for entry in entries]

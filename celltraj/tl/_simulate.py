@@ -121,7 +121,9 @@ def simulate(
     50
     """
     start = time_of(adata, time_key, start)
-    grid = _time_grid(start, times_of(adata, time_key, stop), n_times, is_list=np.ndim(stop) > 0)
+    grid = _time_grid(
+        start, times_of(adata, time_key, stop), n_times, is_list=np.asarray(stop).ndim > 0
+    )
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     name, x = read_space(adata, process, use_rep)

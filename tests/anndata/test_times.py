@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celltraj._anndata import read_times
@@ -76,6 +76,7 @@ def test_what_is_no_time_is_refused(column, message):
 LABELS = ("D-1", "D0", "Day 1", "d2.5", "day 10")
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.permutations(LABELS * 2), st.sampled_from(["object", "string", "category"]))
 def test_neither_the_order_of_rows_nor_the_kind_of_the_column_says_anything(labels, kind):
     expected = dict(zip(LABELS, [-1, 0, 1, 2.5, 10], strict=True))

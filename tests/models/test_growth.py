@@ -233,13 +233,22 @@ def test_no_growth_beyond_the_snapshots(relaxed):
 
 @pytest.mark.parametrize(
     ("counts", "expected"),
-    [("population", (1.0, 3.0)), ("proportions", (1.0, 1.0)), ([4, 2], (1.0, 0.5))],
+    [
+        ("population", (1.0, 3.0)),
+        ("proportions", (1.0, 1.0)),
+        ([4, 2], (1.0, 0.5)),
+        ({1.0: 2, 0.0: 4}, (1.0, 0.5)),
+        ({1: 2, 0: 4}, (1.0, 0.5)),
+    ],
 )
 def test_what_numbers_mean_is_declared(counts, expected):
     assert population_sizes([0.0, 1.0], [10, 30], counts) == expected
 
 
-@pytest.mark.parametrize("counts", ["cells", [1.0], [1.0, 0.0], [1.0, float("nan")]])
+@pytest.mark.parametrize(
+    "counts",
+    ["cells", [1.0], [1.0, 0.0], [1.0, float("nan")], {0: 1.0}, {0: 1.0, 1: 1.0, 2: 1.0}],
+)
 def test_other_counts_are_refused(counts):
     with pytest.raises(ValueError, match="counts"):
         population_sizes([0.0, 1.0], [10, 30], counts)
