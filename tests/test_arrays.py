@@ -120,7 +120,7 @@ def test_what_is_no_cloud_is_refused(x, error, message):
         ([1.0] * 19, ValueError, "weights"),
         ([-1.0] + [1.0] * 19, ValueError, "negative"),
         ([0.0] * 20, ValueError, "zero"),
-        ([np.nan] + [1.0] * 19, ValueError, "weights must be finite"),
+        ([np.nan] + [1.0] * 19, ValueError, "must be finite"),
         ([True] * 20, TypeError, "real numbers"),
         (["1"] * 20, TypeError, "real numbers"),
         ([[1.0] * 20], ValueError, "shape"),
