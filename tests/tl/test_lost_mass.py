@@ -74,6 +74,7 @@ def test_a_cell_without_descendants_is_counted_before_it_is_written():
     assert np.flatnonzero(np.isnan(adata.obsm["ct_fates"]).any(1)).tolist() == [0]
 
 
+@pytest.mark.filterwarnings("ignore:180 cells are exact copies")
 def test_cells_that_were_counted_twice_change_nothing():
     adata = toy()
     adata.obs["rate"] = adata.X[:, 1]
