@@ -112,10 +112,11 @@ def fokker_planck_residual(flow: object, t: float, x: ArrayLike, *, seed: int = 
         x,
         probes=probes,
     )
+    change, slope = change.detach(), slope.detach()
     size = change.square().sum() + slope.square().sum()
     if float(size) == 0:  # nothing changes, and nothing should
         return 0.0
-    return float(((change + slope).square().sum() / size).sqrt().detach())
+    return float(((change + slope).square().sum() / size).sqrt())
 
 
 @takes_arrays
