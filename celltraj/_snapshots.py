@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from celltraj._arrays import ArrayLike, ConvertedAll, as_floats
 from celltraj._card import card
 
 # logarithm of how many times the descendants of another cell one may have after a gap: a body has
@@ -56,7 +57,7 @@ class Snapshots:
     times
         ``(T,)`` strictly increasing times, in the user's own unit.
     x
-        ``T`` tensors ``(n_k, d)``; stored as float64.
+        ``T`` tensors or arrays ``(n_k, d)``; stored as float64.
     weights
         ``T`` tensors ``(n_k,)``, non-negative, normalised here to sum to one; uniform when omitted.
     growth
@@ -68,6 +69,8 @@ class Snapshots:
 
     Raises
     ------
+    TypeError
+        Cells, weights or growth that are no real numbers.
     ValueError
         Fewer than two times, times not increasing, unequal dimensions, an empty or non-finite
         cloud, negative weights or weights that sum to zero, growth that is not finite or so unequal
@@ -82,14 +85,14 @@ class Snapshots:
     """
 
     times: tuple[float, ...]
-    x: tuple[Tensor, ...]
-    weights: tuple[Tensor, ...] = ()
-    growth: tuple[Tensor, ...] = ()
+    x: ConvertedAll
+    weights: ConvertedAll = ()
+    growth: ConvertedAll = ()
     sizes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         times = tuple(float(t) for t in self.times)
-        x = tuple(torch.as_tensor(cloud, dtype=torch.float64) for cloud in self.x)
+        x = tuple(as_floats(cloud, "a point cloud", is_finite=False) for cloud in self.x)
         _check_clouds(times, x)
         given = self.weights or tuple(torch.ones(len(cloud)) for cloud in x)
         weights = tuple(_normalised(t, w, len(c)) for t, w, c in zip(times, given, x, strict=True))
@@ -166,8 +169,8 @@ def _check_clouds(times: tuple[float, ...], x: tuple[Tensor, ...]) -> None:
             raise ValueError(f"{n_bad} cells at time {t:g} hold NaN or infinite values")
 
 
-def _normalised(time: float, weights: Tensor, n: int) -> Tensor:
-    w = torch.as_tensor(weights, dtype=torch.float64)
+def _normalised(time: float, weights: ArrayLike, n: int) -> Tensor:
+    w = as_floats(weights, f"weights at time {time:g}", is_finite=False)
     if w.shape != (n,):
         raise ValueError(f"weights at time {time:g} have shape {tuple(w.shape)}; expected ({n},)")
     if not torch.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
@@ -180,11 +183,11 @@ def _normalised(time: float, weights: Tensor, n: int) -> Tensor:
 
 def _checked_growth(
     times: tuple[float, ...],
-    growth: tuple[Tensor, ...],
+    growth: Sequence[ArrayLike],
     x: tuple[Tensor, ...],
     weights: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
-    rates = tuple(torch.as_tensor(g, dtype=torch.float64) for g in growth)
+    rates = tuple(as_floats(g, "growth", is_finite=False) for g in growth)
     if not rates:
         return ()
     if len(rates) != len(times):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
-from celltraj.metrics._energy import probabilities
+import numpy as np
+import pandas as pd
+
+from celltraj._arrays import ArrayLike
+from celltraj.ot import probabilities
 
 
 def composition_error(
-    predicted: np.ndarray, observed: np.ndarray, *, weights: np.ndarray | None = None
+    predicted: Sequence[Any] | np.ndarray,
+    observed: Sequence[Any] | np.ndarray,
+    *,
+    weights: ArrayLike | None = None,
 ) -> float:
     """Return the total variation of the shares of labels in two samples.
 
@@ -27,8 +35,10 @@ def composition_error(
 
     Raises
     ------
+    TypeError
+        Weights that are no real numbers.
     ValueError
-        Weights of another length, negative or not finite.
+        No cells, a missing label, or weights of another length, negative or not finite.
 
     Examples
     --------
@@ -37,7 +47,21 @@ def composition_error(
     >>> composition_error(np.array(["B", "T"]), np.array(["T", "T"]))
     0.5
     """
-    a = probabilities(weights, len(predicted))
-    labels = np.unique(np.concatenate([predicted, observed]))
-    shares = [abs(a[predicted == label].sum() - (observed == label).mean()) for label in labels]
-    return float(np.sum(shares)) / 2
+    given, found = _labels(predicted, "predicted"), _labels(observed, "observed")
+    a, b = probabilities(weights, len(given)), probabilities(None, len(found))
+    codes = pd.factorize(np.concatenate([given, found]))[0]
+    n, n_labels = len(given), codes.max() + 1
+    shares = np.bincount(codes[:n], a, n_labels) - np.bincount(codes[n:], b, n_labels)
+    return float(np.abs(shares).sum()) / 2
+
+
+def _labels(values: Sequence[Any] | np.ndarray, name: str) -> np.ndarray:
+    """Return labels as objects, so that a number is never taken for its text."""
+    labels = np.asarray(values, dtype=object)
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(f"{name} must hold a label for each cell; found shape {labels.shape}")
+    if pd.isna(labels).any():
+        raise ValueError(
+            f"{name} has {int(pd.isna(labels).sum())} cells without a label; leave them out"
+        )
+    return labels

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from celltraj._arrays import ArrayLike, as_array
 from celltraj.ot import wasserstein
 
 
-def split_half_floor(x: np.ndarray, *, seed: int, n_splits: int = 5) -> float:
+def split_half_floor(x: ArrayLike, *, seed: int, n_splits: int = 5) -> float:
     """Return the mean W1 between random halves of ``x``: no prediction can be expected below it.
 
     Parameters
@@ -25,8 +26,10 @@ def split_half_floor(x: np.ndarray, *, seed: int, n_splits: int = 5) -> float:
 
     Raises
     ------
+    TypeError
+        A sample of no real numbers.
     ValueError
-        Fewer than two cells.
+        Fewer than two cells, another shape, NaN, or no split.
 
     Examples
     --------
@@ -35,6 +38,9 @@ def split_half_floor(x: np.ndarray, *, seed: int, n_splits: int = 5) -> float:
     >>> split_half_floor(np.array([[0.0], [2.0]]), seed=0)
     2.0
     """
+    x = as_array(x, "x", "(n, d)")
+    if n_splits < 1:
+        raise ValueError(f"n_splits must be at least 1; found {n_splits}")
     rng = np.random.default_rng(seed)
     half = len(x) // 2
     if half == 0:

@@ -12,12 +12,14 @@ underlying score Fokker-Planck equation* (2023).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from celltraj._arrays import ArrayLike, as_floats, takes_arrays
 from celltraj._typing import Cells, Column, Earlier
 
 _EXACT = 30  # variables up to which the divergence is exact
@@ -41,7 +43,7 @@ class ScoredFlow(Protocol):
         ...
 
 
-def fokker_planck_residual(flow: object, t: float, x: Cells, *, seed: int = 0) -> float:
+def fokker_planck_residual(flow: object, t: float, x: ArrayLike, *, seed: int = 0) -> float:
     """Return how far the ODE and the SDE of a flow are from the same marginals, relative.
 
     ``sqrt(E |a + b|^2 / E (|a|^2 + |b|^2))``, ``a = ds/dt`` and ``b = grad(div v + v . s - g)``:
@@ -65,7 +67,10 @@ def fokker_planck_residual(flow: object, t: float, x: Cells, *, seed: int = 0) -
     Raises
     ------
     TypeError
-        ``flow`` has no velocity and score that can be differentiated.
+        ``flow`` has no velocity and score that can be differentiated, or states that are no real
+        numbers.
+    ValueError
+        No states, another shape, or NaN.
 
     References
     ----------
@@ -88,7 +93,9 @@ def fokker_planck_residual(flow: object, t: float, x: Cells, *, seed: int = 0) -
             f"a residual needs velocity and score of a flow; found {type(flow).__name__}. Fit one "
             "with ct.tl.fit_flow(adata)"
         )
-    x = x.double()
+    x = as_floats(x, "x", "(n, d)")
+    if not math.isfinite(t):
+        raise ValueError(f"t must be a finite time; found {t}")
     n, d = x.shape
     if d <= _EXACT:
         probes = torch.eye(d, dtype=x.dtype)[:, None].expand(d, n, d)
@@ -105,10 +112,14 @@ def fokker_planck_residual(flow: object, t: float, x: Cells, *, seed: int = 0) -
         x,
         probes=probes,
     )
+    change, slope = change.detach(), slope.detach()
     size = change.square().sum() + slope.square().sum()
-    return float(((change + slope).square().sum() / size).sqrt().detach())
+    if float(size) == 0:  # nothing changes, and nothing should
+        return 0.0
+    return float(((change + slope).square().sum() / size).sqrt())
 
 
+@takes_arrays
 def score_residual(
     velocity: Callable[[Column, Cells], Cells],
     score: Callable[[Column, Cells], Cells],

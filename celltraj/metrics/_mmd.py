@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
+from celltraj._arrays import ArrayLike
 from celltraj.metrics._energy import mean_differences
+from celltraj.ot import check_samples
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the five kernels, in units of the bandwidth
 
 
 def mmd(
-    x: np.ndarray,
-    y: np.ndarray,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    weights: np.ndarray | None = None,
+    weights: ArrayLike | None = None,
     bandwidth: float | None = None,
 ) -> float:
     """Return the maximum mean discrepancy of two samples, the root and not the square.
@@ -41,8 +43,11 @@ def mmd(
 
     Raises
     ------
+    TypeError
+        Samples or weights that are no real numbers.
     ValueError
-        ``y`` has no spread that a bandwidth could be read from, or ``bandwidth`` is not positive.
+        Samples that are empty, not finite or of unequal dimension; ``y`` has no spread that a
+        bandwidth could be read from, or ``bandwidth`` is not positive.
 
     References
     ----------
@@ -55,6 +60,7 @@ def mmd(
     >>> mmd(np.zeros((1, 1)), np.ones((1, 1)), bandwidth=1e-3)  # nothing in common
     1.41421356237309...
     """
+    x, y = check_samples(x, y)
     size = median_distance(y) if bandwidth is None else bandwidth
     if not 0 < size < np.inf:
         raise ValueError(

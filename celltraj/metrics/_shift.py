@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from celltraj._arrays import ArrayLike, as_array
 
-def shift_cosine(predicted: np.ndarray, observed: np.ndarray) -> float:
+
+def shift_cosine(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Return the cosine of the angle between two mean shifts: 1 where the direction is right.
 
     Parameters
@@ -19,6 +21,13 @@ def shift_cosine(predicted: np.ndarray, observed: np.ndarray) -> float:
     -------
     The cosine; NaN where one of them is zero.
 
+    Raises
+    ------
+    TypeError
+        Shifts that are no real numbers.
+    ValueError
+        Shifts that are empty, of unequal length or not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -26,11 +35,12 @@ def shift_cosine(predicted: np.ndarray, observed: np.ndarray) -> float:
     >>> shift_cosine(np.array([0.0, 2.0]), np.array([0.0, 5.0]))
     1.0
     """
-    lengths = float(np.linalg.norm(predicted) * np.linalg.norm(observed))
-    return float(predicted @ observed) / lengths if lengths > 0 else math.nan
+    p, q = _shifts(predicted, observed)
+    lengths = float(np.linalg.norm(p) * np.linalg.norm(q))
+    return float(p @ q) / lengths if lengths > 0 else math.nan
 
 
-def shift_r2(predicted: np.ndarray, observed: np.ndarray) -> float:
+def shift_r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Return the share of a mean shift that is predicted: 1 where it is right, 0 for no change.
 
     ``1 - |predicted - observed|^2 / |observed|^2``. It is measured against no change and not
@@ -46,6 +56,13 @@ def shift_r2(predicted: np.ndarray, observed: np.ndarray) -> float:
     -------
     The share, below zero where no change would have been better; NaN where ``observed`` is zero.
 
+    Raises
+    ------
+    TypeError
+        Shifts that are no real numbers.
+    ValueError
+        Shifts that are empty, of unequal length or not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -53,6 +70,13 @@ def shift_r2(predicted: np.ndarray, observed: np.ndarray) -> float:
     >>> shift_r2(np.array([0.0, 1.0]), np.array([0.0, 2.0]))
     0.75
     """
-    size = float(observed @ observed)
-    missed = predicted - observed
+    p, q = _shifts(predicted, observed)
+    size, missed = float(q @ q), p - q
     return 1 - float(missed @ missed) / size if size > 0 else math.nan
+
+
+def _shifts(predicted: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    p, q = as_array(predicted, "predicted", "(d,)"), as_array(observed, "observed", "(d,)")
+    if p.shape != q.shape:
+        raise ValueError(f"predicted has {len(p)} variables, observed has {len(q)}")
+    return p, q

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._arrays import takes_arrays
 from celltraj._typing import Cells, Earlier
 from celltraj.models._ode import integrate
 
@@ -44,6 +45,7 @@ class DeterministicFlow(Protocol):
         ...
 
 
+@takes_arrays
 def log_density(
     flow: DeterministicFlow,
     t: float,

@@ -15,6 +15,7 @@ plan, for as many labels as there are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._arrays import ArrayLike, ConvertedAll, as_floats, as_rows, takes_arrays
 from celltraj._card import card
 from celltraj._typing import Earlier
 from celltraj.models._card_facts import lineage_facts
@@ -67,7 +69,7 @@ class Lineage:
 
     times: tuple[float, ...]
     couplings: tuple[Transport, ...]
-    weights: tuple[Tensor, ...]
+    weights: ConvertedAll
     numbers: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -82,6 +84,13 @@ class Lineage:
             )
         if not all(0 < size < float("inf") for size in self.numbers):
             raise ValueError(f"sizes of the population must be positive; found {self.numbers}")
+        weights = tuple(as_floats(w, "weights", "(n,)") for w in self.weights)
+        object.__setattr__(self, "weights", weights)
+        shapes = [(len(one.row_mass), len(one.column_mass)) for one in self.couplings]
+        if shapes != [(len(w), len(v)) for w, v in itertools.pairwise(weights)]:
+            raise ValueError(
+                f"couplings of shapes {shapes} do not tie {[len(w) for w in weights]} cells"
+            )
 
     def index(self, time: float) -> int:
         """Return which snapshot was taken at ``time``.
@@ -114,7 +123,7 @@ class Lineage:
         return first, last
 
     def descendants(
-        self, mass: Tensor, source: float, target: float, *, progress: bool = False
+        self, mass: ArrayLike, source: float, target: float, *, progress: bool = False
     ) -> tuple[Tensor, ...]:
         """Return the mass at every time from ``source`` to ``target``.
 
@@ -122,33 +131,34 @@ class Lineage:
         population.
         """
         first, last = self.span(source, target)
-        found = [mass]
+        found = [as_rows(mass, len(self.weights[first]), "mass")]
         for k in _passes(range(first, last), "descendants", progress=progress):
             found.append(self.couplings[k].push(_per_weight(found[-1], self.weights[k])))
             found[-1] = found[-1] * self._scale(k)
         return tuple(found)
 
     def ancestors(
-        self, mass: Tensor, source: float, target: float, *, progress: bool = False
+        self, mass: ArrayLike, source: float, target: float, *, progress: bool = False
     ) -> tuple[Tensor, ...]:
         """Return the mass at every time from ``source`` to ``target``, whose cells hold ``mass``.
 
         Every descendant has an ancestor: the total stays the same.
         """
         first, last = self.span(source, target)
-        found = [mass]
+        found = [as_rows(mass, len(self.weights[last]), "mass")]
         for k in _passes(range(last - 1, first - 1, -1), "ancestors", progress=progress):
             plan = self.couplings[k]
             found.insert(0, plan.pull(_per_weight(found[0], plan.column_mass)))
         return tuple(found)
 
-    def fates(self, labels: Tensor, at: float, *, progress: bool = False) -> tuple[Tensor, ...]:
+    def fates(self, labels: ArrayLike, at: float, *, progress: bool = False) -> tuple[Tensor, ...]:
         """Return ``(n_k, K)`` shares of descendants by label, at every time up to ``at``.
 
         ``labels (n, K)`` are those of the cells at ``at``, a row of zeros for a cell without one:
         shares are among descendants that have a label, NaN for a cell without such a descendant.
         """
         last = self.index(at)
+        labels = as_rows(labels, len(self.weights[last]), "labels")
         found, log_total = [_shares(labels)], labels.sum(1).log()
         for k in _passes(range(last - 1, -1, -1), "fates", progress=progress):
             plan, weights = self.couplings[k], self.weights[k]
@@ -178,6 +188,7 @@ class Lineage:
         return ratio / float(self.couplings[k].row_mass.sum())
 
 
+@takes_arrays
 def joint_masses(
     lineage: Lineage, before: Tensor, after: Tensor, source: float, target: float
 ) -> Tensor:
@@ -217,8 +228,8 @@ def _per_weight(values: Tensor, weights: Tensor) -> Tensor:
     return values * (scale if values.ndim == 1 else scale[:, None])
 
 
-def band_of(shares: Sequence[Tensor], confidence: float) -> tuple[Tensor, Tensor]:
+def band_of(shares: Sequence[ArrayLike], confidence: float) -> tuple[Tensor, Tensor]:
     """Return lower and upper quantiles of ``(n, K)`` shares over several models."""
-    stacked = torch.stack(list(shares))
+    stacked = torch.stack([as_floats(one, "shares", is_finite=False) for one in shares])
     tail = (1 - confidence) / 2
     return torch.nanquantile(stacked, tail, 0), torch.nanquantile(stacked, 1 - tail, 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._arrays import takes_arrays
 from celltraj._card import card
 from celltraj._errors import check_option
 from celltraj._typing import Cells, States
@@ -49,6 +50,7 @@ class Trajectories:
     log_mass: Tensor | None = None
 
 
+@takes_arrays
 def simulate(
     process: Process,
     x0: Cells,

@@ -3,7 +3,15 @@
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Effort, Transport, systematic
-from celltraj.ot._exact import Exact, ExactCoupling, PlanCoupling, exact_matching, wasserstein
+from celltraj.ot._exact import (
+    Exact,
+    ExactCoupling,
+    PlanCoupling,
+    check_samples,
+    exact_matching,
+    probabilities,
+    wasserstein,
+)
 from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._sinkhorn import Sinkhorn
@@ -30,8 +38,10 @@ __all__ = [
     "SquaredEuclidean",
     "Transport",
     "Unbalanced",
+    "check_samples",
     "draw_partners",
     "exact_matching",
+    "probabilities",
     "solve",
     "solve_batch",
     "systematic",

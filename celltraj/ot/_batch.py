@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from celltraj._arrays import ArrayLike
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
 from celltraj.ot._ladder import ladder
@@ -18,8 +19,8 @@ _CHECK = 10  # sweeps between two looks at the error
 
 def solve_batch(
     costs: Sequence[Cost],
-    a: Sequence[Tensor],
-    b: Sequence[Tensor],
+    a: Sequence[ArrayLike],
+    b: Sequence[ArrayLike],
     *,
     epsilon: float | Sequence[float],
     tol: float = 1e-6,
@@ -71,13 +72,14 @@ def solve_batch(
     [True, True]
     """
     k = len(costs)
-    epsilons = [epsilon] * k if isinstance(epsilon, int | float) else list(epsilon)
+    given = np.asarray(epsilon, float)
+    epsilons = given.tolist() if given.ndim else [float(given)] * k
     if not len(a) == len(b) == len(epsilons) == k:
         raise ValueError(
             f"{k} costs need as many weights and epsilons; found {len(a)}, {len(b)} and "
             f"{len(epsilons)}"
         )
-    problems = [Problem(*given) for given in zip(costs, a, b, epsilons, strict=True)]
+    problems = [Problem.of(*given) for given in zip(costs, a, b, epsilons, strict=True)]
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     f, g, n_sweeps = _sweep(problems, 0.5 * tol, max_iters, torch.device(device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -10,8 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._arrays import Converted, as_floats
 from celltraj._card import card
-from celltraj._typing import Cells, Earlier, Plan, Targets
+from celltraj._typing import Plan
 
 _BLOCK = 1_000_000  # entries held at once: 8 MB in float64, so that a block stays in the cache
 
@@ -42,6 +42,20 @@ def _row_slices(n: int, m: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
+def _convert(cost: object, *, dtype: torch.dtype | None = None, **shapes: str) -> None:
+    """Replace what a frozen cost was given by tensors of these shapes."""
+    for name, shape in shapes.items():
+        values = as_floats(getattr(cost, name), name, shape, dtype=dtype)
+        object.__setattr__(cost, name, values)
+
+
+def _check_same(x: Tensor, y: Tensor, first: str, second: str) -> None:
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"{first} has {x.shape[1]} dimensions, {second} has {y.shape[1]}; they must agree"
+        )
+
+
 def _whole(cost: Cost) -> Plan:
     matrix = torch.empty(cost.shape, dtype=torch.float64)
     for rows, block in cost.blocks():
@@ -59,12 +73,15 @@ class SquaredEuclidean:
     Parameters
     ----------
     x, y
-        ``(n, d)`` and ``(m, d)`` finite points; costs are float64 whatever they are.
+        ``(n, d)`` and ``(m, d)`` finite points, tensors, arrays or lists; costs are float64
+        whatever they are.
 
     Raises
     ------
+    TypeError
+        Coordinates that are no real numbers.
     ValueError
-        Dimensions differ, or a coordinate is not finite.
+        Dimensions differ, there are no points, or a coordinate is not finite.
 
     Examples
     --------
@@ -74,16 +91,12 @@ class SquaredEuclidean:
     tensor([[12.5000]], dtype=torch.float64)
     """
 
-    x: Cells
-    y: Targets
+    x: Converted
+    y: Converted
 
     def __post_init__(self) -> None:
-        if self.x.shape[-1] != self.y.shape[-1]:
-            raise ValueError(
-                f"x has {self.x.shape[-1]} dimensions, y has {self.y.shape[-1]}; they must agree"
-            )
-        if not bool(torch.isfinite(self.x).all() and torch.isfinite(self.y).all()):
-            raise ValueError("points must be finite; found NaN or infinite coordinates")
+        _convert(self, x="(n, d)", y="(m, d)")
+        _check_same(self.x, self.y, "x", "y")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,8 +105,8 @@ class SquaredEuclidean:
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
-        centre = self.y.mean(0)  # nearer to the origin, products lose fewer digits
-        x, y = (self.x - centre).double(), (self.y - centre).double()
+        centre = self.y.mean(0).double()  # nearer to the origin, products lose fewer digits
+        x, y = self.x.double() - centre, self.y.double() - centre
         half_x, half_y = (v.square().sum(1, keepdim=True) / 2 for v in (x, y))
         left = torch.cat([x, half_x, torch.ones_like(half_x)], 1)  # one product sums all terms
         right = torch.cat([-y, torch.ones_like(half_y), half_y], 1).T.contiguous()
@@ -111,8 +124,9 @@ class SquaredEuclidean:
 
     def mean(self) -> float:
         """Return the mean cost in closed form, without forming it."""
-        dx, dy = self.x.mean(0), self.y.mean(0)
-        spread = self.x.sub(dx).square().sum(1).mean() + self.y.sub(dy).square().sum(1).mean()
+        x, y = self.x.double(), self.y.double()
+        dx, dy = x.mean(0), y.mean(0)
+        spread = x.sub(dx).square().sum(1).mean() + y.sub(dy).square().sum(1).mean()
         return float(0.5 * (spread + (dx - dy).square().sum()))
 
     def take(self, rows: Tensor, columns: Tensor) -> SquaredEuclidean:
@@ -128,12 +142,14 @@ class DenseCost:
     Parameters
     ----------
     matrix
-        ``(n, m)`` finite costs, float64, in any unit; epsilon has the same unit.
+        ``(n, m)`` finite costs, in any unit; epsilon has the same unit.
 
     Raises
     ------
+    TypeError
+        Entries that are no real numbers.
     ValueError
-        An entry is not finite.
+        Another shape, or an entry that is not finite.
 
     Examples
     --------
@@ -143,11 +159,10 @@ class DenseCost:
     1.0
     """
 
-    matrix: Plan
+    matrix: Converted
 
     def __post_init__(self) -> None:
-        if not math.isfinite(float(self.matrix.sum())):  # cheaper than looking at each entry
-            raise ValueError("the cost must be finite; found NaN or infinite entries")
+        _convert(self, dtype=torch.float64, matrix="(n, m)")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -209,9 +224,13 @@ class ReferenceCost:
 
     reference: Transition
     t0: float
-    x: Cells
+    x: Converted
     t1: float
-    y: Targets
+    y: Converted
+
+    def __post_init__(self) -> None:
+        _convert(self, x="(n, d)", y="(m, d)")
+        _check_same(self.x, self.y, "x", "y")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -263,10 +282,20 @@ class GaussianCost:
     tensor([[9.]], dtype=torch.float64)
     """
 
-    m: Cells
-    precision: Tensor
-    offset: Earlier
-    y: Targets
+    m: Converted
+    precision: Converted
+    offset: Converted
+    y: Converted
+
+    def __post_init__(self) -> None:
+        _convert(self, m="(n, d)", precision="(n, d, d)", offset="(n,)", y="(m, d)")
+        _check_same(self.m, self.y, "m", "y")
+        (n, d), found = self.m.shape, (tuple(self.precision.shape), tuple(self.offset.shape))
+        if found != ((n, d, d), (n,)):
+            raise ValueError(
+                f"{n} means of {d} dimensions need a precision of shape {(n, d, d)} and an offset "
+                f"of shape {(n,)}; found {found[0]} and {found[1]}"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

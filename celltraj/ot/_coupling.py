@@ -11,6 +11,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
 from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
@@ -145,15 +146,17 @@ class Coupling:
             whole[rows] = block
         return whole
 
-    def push(self, v: Tensor) -> Tensor:
+    def push(self, v: ArrayLike) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+        v = as_rows(v, len(self.f), "v")
         total = torch.zeros((len(self.g), *v.shape[1:]), dtype=v.dtype)
         for rows, block in self._plan_blocks():
             total += block.T @ v[rows]
         return total
 
-    def pull(self, v: Tensor) -> Tensor:
+    def pull(self, v: ArrayLike) -> Tensor:
         """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+        v = as_rows(v, len(self.g), "v")
         total = torch.empty((len(self.f), *v.shape[1:]), dtype=v.dtype)
         for rows, block in self._plan_blocks():
             torch.matmul(block, v, out=total[rows])
@@ -233,6 +236,7 @@ class Coupling:
         parts = [torch.logsumexp((self.g - block) / self.epsilon, 1) for _, block in cost.blocks()]
         return -self.epsilon * torch.cat(parts)
 
+    @takes_arrays
     def sample(
         self, n: int, *, generator: torch.Generator, rows: Earlier | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -296,6 +300,7 @@ def _sparse_block(plan: np.ndarray, mass: float) -> csr_array:
     return drop_smallest(kept, mass, gone=np.maximum(row - kept.sum(1), 0))
 
 
+@takes_arrays
 def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """Draw ``n`` sorted indices, each ``n w_i`` times to within one."""
     positions = torch.arange(n, dtype=torch.float64)

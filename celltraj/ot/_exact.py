@@ -9,16 +9,17 @@ import ot as pot
 import torch
 from scipy.sparse import csr_array
 
+from celltraj._arrays import ArrayLike, as_array
 from celltraj._card import card
 from celltraj._typing import Earlier, Later
 from celltraj.ot._card_facts import plan_facts
-from celltraj.ot._cost import Cost
+from celltraj.ot._cost import Cost, SquaredEuclidean
 from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_coupling import SparseCoupling
 
 
 def wasserstein(
-    x: np.ndarray, y: np.ndarray, *, order: int = 1, weights: np.ndarray | None = None
+    x: ArrayLike, y: ArrayLike, *, order: int = 1, weights: ArrayLike | None = None
 ) -> float:
     """Return the exact Wasserstein distance of two samples.
 
@@ -40,8 +41,11 @@ def wasserstein(
 
     Raises
     ------
+    TypeError
+        Samples or weights that are no real numbers.
     ValueError
-        An order other than 1 or 2; weights of another length, negative or not finite.
+        An order other than 1 or 2; samples that are empty, not finite or of unequal dimension;
+        weights of another length, negative or not finite.
     RuntimeError
         The simplex did not reach an optimum.
 
@@ -54,24 +58,66 @@ def wasserstein(
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2; found {order}")
-    a = pot.unif(len(x)) if weights is None else _probabilities(weights, len(x))
-    cost = pot.dist(np.asarray(x, float), np.asarray(y, float)).clip(min=0) ** (order / 2)
-    value, log = pot.emd2(a, pot.unif(len(y)), cost, numItermax=10**7, log=True)
+    left, right = check_samples(x, y)
+    a = probabilities(weights, len(left))
+    cost = pot.dist(left, right).clip(min=0) ** (order / 2)
+    value, log = pot.emd2(a, pot.unif(len(right)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return float(value) ** (1 / order)
 
 
-def _probabilities(weights: np.ndarray, n: int) -> np.ndarray:
-    w = np.asarray(weights, float)
-    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
+def check_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return two samples ``(n, d)`` and ``(m, d)`` as float64 arrays.
+
+    Raises
+    ------
+    TypeError
+        One holds no real numbers.
+    ValueError
+        One is empty, has another shape or holds NaN, or their dimensions differ.
+
+    Examples
+    --------
+    >>> from celltraj.ot import check_samples
+    >>> check_samples([[1, 2]], [[3, 4]])[0]
+    array([[1., 2.]])
+    """
+    left, right = as_array(x, "x", "(n, d)"), as_array(y, "y", "(m, d)")
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(
+            f"x has {left.shape[1]} dimensions, y has {right.shape[1]}; they must agree"
+        )
+    return left, right
+
+
+def probabilities(weights: ArrayLike | None, n: int) -> np.ndarray:
+    """Return ``n`` weights that sum to one, uniform where there are none.
+
+    Raises
+    ------
+    TypeError
+        Weights that are no real numbers.
+    ValueError
+        Weights of another length, negative or not finite, or all zero.
+
+    Examples
+    --------
+    >>> from celltraj.ot import probabilities
+    >>> probabilities([3, 1], 2)
+    array([0.75, 0.25])
+    """
+    if weights is None:
+        return np.full(n, 1 / n)
+    w = as_array(weights, "weights", "(n,)")
+    if w.shape != (n,) or (w < 0).any() or not w.sum() > 0:
         raise ValueError(
             f"weights must be {n} finite numbers, none of them negative and not all zero; found "
-            f"shape {w.shape}, minimum {w.min(initial=np.inf):g}"
+            f"shape {w.shape}, minimum {w.min():g}"
         )
     return w / w.sum()
 
 
-def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Return the plan of least mean squared displacement, by POT's network simplex.
 
     ``argmin_P sum P_ij |x_i - y_j|^2`` with row sums ``a`` and column sums ``b``.
@@ -89,6 +135,9 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
 
     Raises
     ------
+    ValueError
+        Cells that are not finite or of unequal dimension, weights of another length, negative, not
+        finite or of unequal mass.
     RuntimeError
         The simplex did not reach an optimum.
 
@@ -101,7 +150,10 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
     array([[0. , 0.5],
            [0.5, 0. ]])
     """
-    plan, log = pot.emd(a, b, pot.dist(x, y), numItermax=10**7, log=True)
+    problem = Problem.of(SquaredEuclidean(x, y), a, b, epsilon=1.0)  # type: ignore[arg-type]
+    left, right = check_samples(x, y)
+    cost = pot.dist(left, right)
+    plan, log = pot.emd(problem.a.numpy(), problem.b.numpy(), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return plan
 
@@ -204,7 +256,7 @@ class Exact:
 
     max_iters: int = 10**7
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later) -> ExactCoupling:
+    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike) -> ExactCoupling:
         """Return an optimal coupling of ``a`` and ``b``.
 
         Raises
@@ -214,15 +266,14 @@ class Exact:
         RuntimeError
             The simplex did not reach an optimum.
         """
-        Problem(cost, a, b, epsilon=1.0)  # refuses what no solver takes
-        plan, log = pot.emd(
-            a.numpy(), b.numpy(), cost.dense().numpy(), numItermax=self.max_iters, log=True
-        )
+        problem = Problem.of(cost, a, b, epsilon=1.0)  # refuses what no solver takes
+        left, right = problem.a.numpy(), problem.b.numpy()
+        plan, log = pot.emd(left, right, cost.dense().numpy(), numItermax=self.max_iters, log=True)
         _check_optimal(log)
         sparse = csr_array(plan)
-        error = np.abs(plan.sum(1) - a.numpy()).sum() + np.abs(plan.sum(0) - b.numpy()).sum()
+        error = np.abs(plan.sum(1) - left).sum() + np.abs(plan.sum(0) - right).sum()
         f, g = torch.from_numpy(log["u"]), torch.from_numpy(log["v"])
-        return ExactCoupling(sparse, cost, a, b, float(error), f, g)
+        return ExactCoupling(sparse, cost, problem.a, problem.b, float(error), f, g)
 
 
 def _check_optimal(log: dict) -> None:

@@ -9,6 +9,7 @@ import ot as pot
 import torch
 from scipy.sparse import coo_array, csr_array
 
+from celltraj._arrays import ArrayLike
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import systematic
@@ -67,7 +68,7 @@ class Minibatch:
                 f"size and rounds must be positive; found {self.size} and {self.rounds}"
             )
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> PlanCoupling:
+    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> PlanCoupling:
         """Return the mean coupling of ``a`` and ``b``; ``epsilon`` has no use here.
 
         Raises
@@ -75,11 +76,11 @@ class Minibatch:
         ValueError
             Wrong shapes, weights that are negative or not finite, unequal masses.
         """
-        Problem(cost, a, b, epsilon=1.0)  # refuses what no solver takes
+        problem = Problem.of(cost, a, b, epsilon=1.0)  # refuses what no solver takes
         generator = torch.Generator().manual_seed(self.seed)
         rows, columns, values = [], [], []
         for _ in range(self.rounds):
-            for i, j in self._batches(a, b, generator):
+            for i, j in self._batches(problem.a, problem.b, generator):
                 matching = pot.emd([], [], cost.take(i, j).dense().numpy())
                 k, m = matching.nonzero()
                 rows.append(i.numpy()[k])
@@ -88,7 +89,7 @@ class Minibatch:
         entries = (np.concatenate(rows), np.concatenate(columns))
         plan = csr_array(coo_array((np.concatenate(values), entries), shape=cost.shape))
         plan.sum_duplicates()
-        return _scaled(cost, a, b, plan)
+        return _scaled(cost, problem.a, problem.b, plan)
 
     def _batches(self, a: Earlier, b: Later, generator: torch.Generator):
         """Yield rows and columns of batches in which all cells occur by their weight."""

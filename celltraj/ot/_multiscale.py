@@ -25,6 +25,7 @@ from scipy.linalg import lu_factor, lu_solve
 from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
+from celltraj._arrays import ArrayLike
 from celltraj._kernels import sum_groups
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
@@ -96,7 +97,7 @@ class Multiscale:
     seed: int = 0
     progress: bool = True
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
 
         Raises
@@ -106,7 +107,7 @@ class Multiscale:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        problem, effort = Problem(cost, a, b, epsilon), Effort()
+        problem, effort = Problem.of(cost, a, b, epsilon), Effort()
         f, g = self.solve_potentials(problem, effort)
         return problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
 

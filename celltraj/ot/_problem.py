@@ -6,9 +6,11 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from celltraj._arrays import ArrayLike, as_floats
 from celltraj._card import card
 from celltraj._errors import ConvergenceError, DataWarning
 from celltraj._kernels import sum_rows
@@ -22,6 +24,7 @@ LEAST_KEPT = 0.01
 # A cell that dies still sends e^-20 of its share. Less than this is left only where costs are
 # hundreds of epsilons; a few cells may be that far from all others, not a tenth of them.
 _NOTHING, _MOST_LOST = 1e-200, 0.1
+_SINGLE, _ROUNDED = (torch.float32, np.float32), 1e-5
 
 
 @card()
@@ -50,10 +53,12 @@ class Problem:
 
     Raises
     ------
+    TypeError
+        ``cost`` is no :class:`Cost`.
     ValueError
         ``epsilon`` is not positive and finite; weights have another length than the cost, are
-        negative, not finite, not float64 or all zero; both marginals are fixed and their masses
-        differ by more than 1e-10.
+        negative, not finite or all zero; both marginals are fixed and their masses differ by more
+        than 1e-10.
     """
 
     cost: Cost
@@ -67,13 +72,18 @@ class Problem:
     def __post_init__(self) -> None:
         # a float32 epsilon would round every potential
         object.__setattr__(self, "epsilon", float(self.epsilon))
+        if not isinstance(self.cost, Cost):
+            raise TypeError(
+                "cost must be a cost such as ct.ot.SquaredEuclidean(x, y), or "
+                f"ct.ot.DenseCost(matrix); found {type(self.cost).__name__}"
+            )
         if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
             raise ValueError(f"epsilon must be positive and finite; found {self.epsilon}")
         n, m = len(self.a), len(self.b)
         if (n, m) != self.cost.shape:
             raise ValueError(f"weights of {n} and {m} cells, cost of shape {self.cost.shape}")
-        _check_weights("a", self.a)
-        _check_weights("b", self.b)
+        if self.base is not None and len(self.base[0]) != n:
+            raise ValueError(f"base holds {len(self.base[0])} weights, a {n}")
         if self.base is not None and bool((self.base[0][self.a > 0] <= 0).any()):
             raise ValueError("base must be positive where a is; it holds the weights of the cells")
         masses = float(self.a.sum()), float(self.b.sum())
@@ -82,6 +92,33 @@ class Problem:
                 f"masses differ: a sums to {masses[0]!r}, b to {masses[1]!r}; rescale one, or use "
                 "Unbalanced where cells divide and die"
             )
+
+    @classmethod
+    def of(
+        cls,
+        cost: Cost,
+        a: ArrayLike,
+        b: ArrayLike,
+        epsilon: float,
+        rho: tuple[float, float] = (math.inf, math.inf),
+        base: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Problem:
+        """Return the problem of weights in any form; single precision may round their masses.
+
+        Raises
+        ------
+        TypeError
+            Weights that are no real numbers.
+        ValueError
+            As the problem itself has it.
+        """
+        is_single = any(getattr(w, "dtype", None) in _SINGLE for w in (a, b))
+        left, right = _weights("a", a), _weights("b", b)
+        is_balanced = math.isinf(rho[0]) and math.isinf(rho[1])
+        if is_single and is_balanced and abs(float(left.sum() / right.sum()) - 1) < _ROUNDED:
+            right = right * (left.sum() / right.sum())
+        relative_to = None if base is None else (_weights("base", base[0]), _weights("b", base[1]))
+        return cls(cost, left, right, epsilon, *rho, relative_to)
 
     @property
     def is_balanced(self) -> bool:
@@ -239,19 +276,13 @@ def _lost(what: str, mass: Tensor, weights: Tensor) -> tuple[float, str]:
     return n_lost / n, f"{n_lost} of {n} {what}" if n_lost else ""
 
 
-def _check_weights(name: str, weights: Tensor) -> None:
-    if not (isinstance(weights, Tensor) and weights.dtype == torch.float64):
-        found = f"{type(weights).__name__} of {weights.dtype}"
-        raise ValueError(
-            f"weights {name} must be a torch tensor of float64; found {found}; "
-            "torch.as_tensor(weights, dtype=torch.float64) makes one"
-        )
-    if not bool(torch.isfinite(weights).all()):
-        raise ValueError(f"weights {name} must be finite; found NaN or infinite values")
-    if float(weights.min()) < 0:
-        raise ValueError(f"weights {name} must be non-negative; found {float(weights.min())}")
-    if not float(weights.sum()) > 0:
+def _weights(name: str, weights: ArrayLike) -> Tensor:
+    found = as_floats(weights, f"weights {name}", "(n,)")
+    if float(found.min()) < 0:
+        raise ValueError(f"weights {name} must be non-negative; found {float(found.min())}")
+    if not float(found.sum()) > 0:
         raise ValueError(f"weights {name} sum to zero; at least one must be positive")
+    return found
 
 
 def _wanted(potential: Tensor, weights: Tensor, log_weights: Tensor, rho: float) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from celltraj._arrays import ArrayLike
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
@@ -55,7 +56,7 @@ class Sinkhorn:
     max_iters: int = 20_000
     throw: bool = True
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``.
 
         Raises
@@ -65,7 +66,7 @@ class Sinkhorn:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        problem = Problem(cost, a, b, epsilon)
+        problem = Problem.of(cost, a, b, epsilon)
         inner = problem.without_zeros()
         dense = inner.cost.dense()
         log_a, log_b = inner.a.log(), inner.b.log()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from celltraj._arrays import ArrayLike
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
@@ -27,8 +29,8 @@ class Solver(Protocol):
 
 def solve(
     cost: Cost,
-    a: Earlier,
-    b: Later,
+    a: ArrayLike,
+    b: ArrayLike,
     *,
     epsilon: float,
     tol: float | None = None,
@@ -76,7 +78,7 @@ def solve(
     """
     if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
         whole = SparseNewtonSinkhorn(throw=throw)
-        solver: Solver = whole if tol is None else replace(whole, tol=tol)
+        solver: Callable[..., Coupling] = whole if tol is None else replace(whole, tol=tol)
     else:
         blocks = Multiscale(throw=throw, progress=progress)
         solver = blocks if tol is None else replace(blocks, tol=tol)
@@ -149,11 +151,11 @@ class Unbalanced:
     def __call__(
         self,
         cost: Cost,
-        a: Earlier,
-        b: Later,
+        a: ArrayLike,
+        b: ArrayLike,
         *,
         epsilon: float,
-        base: Earlier | None = None,
+        base: ArrayLike | None = None,
     ) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
 
@@ -169,12 +171,13 @@ class Unbalanced:
             The tolerance was not reached, or less than a hundredth of the mass is kept; carries the
             coupling as ``result``.
         """
-        rho_a, rho_b = (
+        rho = tuple(
             math.inf if tau == 1 else tau * float(epsilon) / (1 - tau)
             for tau in (self.tau_a, self.tau_b)
         )
         relative_to = (a if base is None else base, b) if self.reg_type == "kl" else None
-        problem, effort = Problem(cost, a, b, epsilon, rho_a, rho_b, relative_to), Effort()
+        problem = Problem.of(cost, a, b, epsilon, (rho[0], rho[1]), relative_to)
+        effort = Effort()
         is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
         tol = (_WHOLE_TOL if is_whole else _BLOCK_TOL) if self.tol is None else self.tol
         if is_whole:

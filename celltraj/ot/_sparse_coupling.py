@@ -11,6 +11,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import plan_facts
@@ -62,12 +63,14 @@ class SparseCoupling:
         """Return the ``(m,)`` column sums of the plan."""
         return torch.from_numpy(self.plan.sum(0)).double()
 
-    def push(self, v: Tensor) -> Tensor:
+    def push(self, v: ArrayLike) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+        v = as_rows(v, self.plan.shape[0], "v")
         return torch.from_numpy(self.plan.T @ v.numpy())
 
-    def pull(self, v: Tensor) -> Tensor:
+    def pull(self, v: ArrayLike) -> Tensor:
         """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+        v = as_rows(v, self.plan.shape[1], "v")
         return torch.from_numpy(self.plan @ v.numpy())
 
     def entropy(self) -> Earlier:
@@ -78,6 +81,7 @@ class SparseCoupling:
         total = self.row_mass
         return torch.from_numpy(mass.sum(1)) / total + total.log()
 
+    @takes_arrays
     def sample(
         self, n: int, *, generator: torch.Generator, rows: Earlier | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import numpy as np
 import ot as pot
 import torch
 
+from celltraj._arrays import ArrayLike
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost, DenseCost
 from celltraj.ot._coupling import Coupling, Effort
@@ -55,7 +56,7 @@ class SparseNewtonSinkhorn:
     max_steps: int = 60
     throw: bool = True
 
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
+    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``, in units of the cost.
 
         Raises
@@ -65,7 +66,7 @@ class SparseNewtonSinkhorn:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        problem, effort = Problem(cost, a, b, epsilon), Effort()
+        problem, effort = Problem.of(cost, a, b, epsilon), Effort()
         f, g = solve_potentials(problem, effort, tol=self.tol, max_steps=self.max_steps)
         return problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
 
