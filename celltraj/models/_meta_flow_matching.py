@@ -111,7 +111,7 @@ class MetaFlowMatching:
     def standardised(self, cells: Cells) -> Tensor:
         """Return cells ``(n, d)`` in the units of the field, float32."""
         field = self.network.field
-        return (cells.float() - field.centre) / field.scale
+        return (cells - field.centre).float() / field.scale
 
     @torch.no_grad()
     def embed(self, cells: Cells) -> Tensor:
@@ -187,7 +187,7 @@ class MetaFlowMatching:
             ode=True,
             generator=generator,
         )
-        return replace(process, crowd=path.x.float())
+        return replace(process, crowd=path.x)
 
     @torch.no_grad()
     def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:
@@ -274,7 +274,7 @@ class MetaFlowMatching:
     def _survival(self, cells: Cells, known: Tensor) -> Earlier | None:
         if not self.has_survival:
             return None
-        mass = self.network.field.log_survival(cells.float()[None], known)[0].exp().double()
+        mass = self.network.field.log_survival(cells[None], known)[0].exp().double()
         return mass / mass.mean()
 
     def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:

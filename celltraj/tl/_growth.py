@@ -126,9 +126,7 @@ def _simulated(
         return np.ones(len(times))
     generator = torch.Generator().manual_seed(seed)
     rows = systematic(weights, _PATHS, generator)
-    path = simulate(
-        model, start[rows], times, n_steps=20, generator=generator, progress=progress
-    )
+    path = simulate(model, start[rows], times, n_steps=20, generator=generator, progress=progress)
     return cast("Tensor", path.log_mass).exp().mean(1).numpy()
 
 

@@ -117,7 +117,8 @@ class ResponseField(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = sizes
-        self.register_buffer("centre", centre.float().clone())
+        # in double precision: far from zero float32 has no digits left for the cells
+        self.register_buffer("centre", centre.double().clone())
         self.register_buffer("scale", scale.float().clone())
         self.register_buffer("box", ((box - centre) / scale).float())
         width, dim = sizes.width, sizes.dim
@@ -173,13 +174,14 @@ class ResponseField(torch.nn.Module):
 
         ``crowd`` are cells of each population at the same times, for a field with kernels.
         """
-        place = (x - self.centre) / self.scale
+        place = (x - self.centre).float() / self.scale
         z = self._inside(place)
         seen = [z]
         if self.kernels is not None:
             if crowd is None:
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
-            seen.append(self.kernels(place, (crowd.x - self.centre) / self.scale, crowd.mask))
+            others = (crowd.x - self.centre).float() / self.scale
+            seen.append(self.kernels(place, others, crowd.mask))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:
@@ -205,7 +207,7 @@ class ResponseField(torch.nn.Module):
         """Return the log of the mass that untreated cells keep, relative to their population."""
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
-        z = self._inside((x - self.centre) / self.scale)
+        z = self._inside((x - self.centre).float() / self.scale)
         return self.survival(torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1))[..., 0]
 
 
