@@ -336,7 +336,7 @@ class ResponseBatches:
         for k in chosen.unique().tolist():
             rows = (chosen == k).nonzero()[:, 0]
             drawn = self.tasks[k].pairs.draw(len(rows) * n, generator=self.generator)
-            before[rows], after[rows] = (cells.reshape(-1, n, dim) for cells in drawn[:2])
+            before[rows], after[rows] = (cells.double().reshape(-1, n, dim) for cells in drawn[:2])
             survival[rows] = drawn[2].reshape(-1, n)
         return before, after, survival
 

@@ -53,10 +53,16 @@ def wasserstein(
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2; found {order}")
     a = pot.unif(len(x)) if weights is None else _probabilities(weights, len(x))
-    cost = pot.dist(np.asarray(x, float), np.asarray(y, float)).clip(min=0) ** (order / 2)
+    cost = _squared_distances(np.asarray(x, float), np.asarray(y, float)) ** (order / 2)
     value, log = pot.emd2(a, pot.unif(len(y)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return float(value) ** (1 / order)
+
+
+def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the squared distances ``(n, m)``, about the mean: far from zero products lose them."""
+    centre = y.mean(0)
+    return pot.dist(x - centre, y - centre).clip(min=0)
 
 
 def _probabilities(weights: np.ndarray, n: int) -> np.ndarray:
@@ -99,7 +105,7 @@ def exact_matching(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -
     array([[0. , 0.5],
            [0.5, 0. ]])
     """
-    plan, log = pot.emd(a, b, pot.dist(x, y), numItermax=10**7, log=True)
+    plan, log = pot.emd(a, b, _squared_distances(x, y), numItermax=10**7, log=True)
     _check_optimal(log)
     return plan
 
