@@ -17,6 +17,7 @@ from celltraj._anndata.keys import ROOT
 from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 
+_ROUNDED = 1e-4  # of the spread of a variable, what single precision may take from a state
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -142,7 +143,8 @@ def cells_at(
     use_rep
         ``"X"``, or the key of ``obsm`` that holds the states besides ``X``.
     states
-        ``(n, d)`` states, stored as float32.
+        ``(n, d)`` states, stored as float32, or as they are where they lie so far from zero that
+        float32 has no digits for their spread.
     obs
         ``n`` rows about the states.
     record
@@ -150,13 +152,20 @@ def cells_at(
     """
     is_x = use_rep == "X"
     names = var_names if is_x else [f"{use_rep}_{i}" for i in range(states.shape[1])]
-    x = states.astype(np.float32)
+    x = _at_rest(states)
     obs = obs.set_axis([str(i) for i in range(len(obs))])
     result = AnnData(x, obs=obs, var=pd.DataFrame(index=pd.Index(names, dtype=str)))
     if not is_x:
         result.obsm[use_rep] = x.copy()
     result.uns[ROOT] = {record[0]: record[1]}
     return result
+
+
+def _at_rest(states: np.ndarray) -> np.ndarray:
+    """Return the states in single precision, where that rounds them by little of their spread."""
+    small = states.astype(np.float32)
+    rounded = np.abs(small - states).max(0, initial=0.0)
+    return states if (rounded > _ROUNDED * np.ptp(states, axis=0)).any() else small
 
 
 def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:

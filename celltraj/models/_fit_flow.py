@@ -167,7 +167,14 @@ def fit_flow(
     n_steps = training.n_steps(snapshots.n_cells)
     batches = PathBatches(kept, plans, interpolant, generator, n_steps, training.batch_size)
     growth = plans.masses.growth()
-    heads = TwoHeads(kept, width=training.width, generator=generator, has_mass=growth is not None)
+    times = torch.tensor(kept.times, dtype=torch.float64)
+    heads = TwoHeads(
+        kept,
+        width=training.width,
+        generator=generator,
+        has_mass=growth is not None,
+        noise=float(interpolant.noise(times, (times[1:] + times[:-1]) / 2)[0].max()),
+    )
     check: Callable[[TwoHeads], float] | None = None
     if watched is not None:
         check = _validation(watched, sigma, solver, interpolant, generator)
@@ -331,8 +338,8 @@ class PathBatches:
         )
         mass = self.plans.mass(pool.chains, rows, share_of(self.times, t)[1])
         columns = (v[:, None] for v in (mass, pool.chains.sent[rows], pool.chains.met[rows]))
-        parts = (t[:, None], path.x, path.rate, path.z, path.width, *columns)
-        return Points(*(part.float() for part in parts))
+        parts = (path.rate, path.z, path.width, *columns)
+        return Points(t[:, None], path.x, *(part.float() for part in parts))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from celltraj.models._response_training import (
 from celltraj.models._training import train_heads
 from celltraj.models.encoders import Moments, PopulationEncoder
 from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
-from celltraj.models.networks import FieldSizes, ResponseField
+from celltraj.models.networks import FieldSizes, ResponseField, scale_of
 from celltraj.ot import Solver, Unbalanced, solve
 
 _SUPPORT = 4096  # untreated cells that a model remembers
@@ -163,7 +163,7 @@ def fit_response(
     )
     bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
     pairs = [couple_treated(populations, one, flow.coupling, sigma=sigma) for one in bar]
-    network = _network(populations, flow, coder, training.width, generator)
+    network = _network(populations, flow, coder, training.width, sigma, generator)
     tasks = _tasks(populations, flow.encoder, coder, network.field, pairs)
     interpolant = _with_sigma(flow.interpolant, pairs, sigma)
     n_cells = sum(len(group.x) for group in populations.controls)
@@ -198,6 +198,7 @@ def _network(
     flow: MetaFlow,
     coder: ConditionCoder,
     width: int,
+    sigma: float,
     generator: torch.Generator,
 ) -> MetaNetwork:
     encoder = flow.encoder
@@ -210,7 +211,7 @@ def _network(
         width=width,
         has_survival=isinstance(flow.coupling, Unbalanced),
     )
-    centre, scale = _units(populations)
+    centre, scale = _units(populations, sigma / 2)
     cells = torch.cat([group.x for group in populations.groups])
     box = torch.stack(list(cells.double().aminmax(dim=0)))
     network = ResponseField(sizes, centre, scale, box, generator=generator)
@@ -218,15 +219,16 @@ def _network(
     return MetaNetwork(network, built, generator=generator)
 
 
-def _units(populations: Populations) -> tuple[Tensor, Tensor]:
-    """Return mean and spread of every variable, with all populations and conditions alike."""
+def _units(populations: Populations, noise: float) -> tuple[Tensor, Tensor]:
+    """Return mean and spread of every variable, with all populations and conditions alike.
+
+    In units of at least ``noise``, that of the paths half-way.
+    """
     groups = populations.groups
-    means = torch.stack([group.x.double().mean(0) for group in groups])
-    squares = torch.stack([group.x.double().square().mean(0) for group in groups])
-    centre = means.mean(0)
-    scale = (squares.mean(0) - centre.square()).clamp(min=0).sqrt()
-    # a constant variable carries no scale of its own; one keeps it where it is
-    return centre, torch.where(scale > 0, scale, torch.ones_like(scale))
+    centre = torch.stack([group.x.double().mean(0) for group in groups]).mean(0)
+    # about the centre: the difference of two squares has no digits far from zero
+    squares = torch.stack([(group.x - centre).square().mean(0) for group in groups])
+    return centre, scale_of(squares.mean(0).sqrt(), noise)
 
 
 def _tasks(
@@ -241,7 +243,7 @@ def _tasks(
     def features(x: Tensor) -> Tensor:
         if encoder is None:
             return torch.zeros(len(x), 1)
-        return encoder.features((x.float() - network.centre) / network.scale)
+        return encoder.features((x - network.centre).float() / network.scale)
 
     controls = [features(group.x) for group in populations.controls]
     return [

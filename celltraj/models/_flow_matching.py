@@ -107,7 +107,8 @@ class FlowMatching:
     def _velocity_and_score(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         inside, length = self._inside(t, x)
         rate, score = self.heads.predict(t, inside)
-        _, slope = self.interpolant.noise(torch.tensor(self.times), torch.tensor([t]))
+        at = torch.tensor([t], dtype=torch.float64)
+        _, slope = self.interpolant.noise(self._clock, at)
         return rate - slope.to(x.dtype) * score + (inside - x) / length, score
 
     def score(self, t: float, x: Cells) -> Cells:
@@ -127,7 +128,7 @@ class FlowMatching:
 
     def _inside(self, t: float, x: Cells) -> tuple[Cells, float]:
         """Return the nearest states within the box of the gap of ``t``, and its length."""
-        k = int(gap_of(torch.tensor(self.times), torch.tensor(t)))
+        k = int(gap_of(self._clock, torch.tensor(t, dtype=torch.float64)))
         low, high = self.box[k : k + 2, 0].amin(0), self.box[k : k + 2, 1].amax(0)
         # a curve may bend out of the box of its ends
         margin = _MARGIN * (high - low)
@@ -145,15 +146,19 @@ class FlowMatching:
 
     def differentiable_velocity(self, t: Column, x: Cells) -> Cells:
         """Return the velocity ``(n, d)`` at a time for each state, differentiable in both."""
-        return self._motion.velocity(t.float(), x.float()).to(x.dtype)
+        return self._motion.velocity(t.double(), x).to(x.dtype)
 
     def differentiable_score(self, t: Column, x: Cells) -> Cells:
         """Return the score ``(n, d)`` at a time for each state, differentiable in both."""
-        return self._motion.score(t.float(), x.float()).to(x.dtype)
+        return self._motion.score(t.double(), x).to(x.dtype)
 
     def differentiable_growth(self, t: Column, x: Cells) -> Earlier:
         """Return the growth ``(n,)`` at a time for each state, up to a function of time."""
-        return self._motion.growth(t.float(), x.float()).to(x.dtype)
+        return self._motion.growth(t.double(), x).to(x.dtype)
+
+    @property
+    def _clock(self) -> Tensor:
+        return torch.tensor(self.times, dtype=torch.float64)
 
     @property
     def _motion(self) -> Motion:

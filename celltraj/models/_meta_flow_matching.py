@@ -101,7 +101,7 @@ class MetaFlowMatching:
     def standardised(self, cells: Cells) -> Tensor:
         """Return cells ``(n, d)`` in the units of the field, float32."""
         field = self.network.field
-        return (cells.float() - field.centre) / field.scale
+        return (cells - field.centre).float() / field.scale
 
     @torch.no_grad()
     def embed(self, cells: Cells) -> Tensor:
@@ -177,7 +177,7 @@ class MetaFlowMatching:
             ode=True,
             generator=generator,
         )
-        return replace(process, crowd=path.x.float())
+        return replace(process, crowd=path.x)
 
     @torch.no_grad()
     def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:
@@ -271,7 +271,7 @@ class MetaFlowMatching:
         if not self.has_survival:
             return None
         log = self.network.field.log_survival
-        mass, usual = (log(x.float()[None], known)[0].exp().double() for x in (cells, population))
+        mass, usual = (log(one[None], known)[0].exp().double() for one in (cells, population))
         return mass / usual.mean()
 
     def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:

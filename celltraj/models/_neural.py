@@ -153,7 +153,13 @@ class NeuralField(TwoHeads):
         generator: torch.Generator,
         has_mass: bool = False,
     ) -> None:
-        super().__init__(snapshots, width=width, generator=generator, has_mass=has_mass)
+        super().__init__(
+            snapshots,
+            width=width,
+            generator=generator,
+            has_mass=has_mass,
+            noise=sigma_of(reference) * math.sqrt(max(snapshots.gaps)) / 2,
+        )
         self.snapshots, self.reference, self.width = snapshots, reference, width
         self.history: tuple[float, ...] = ()
         self.boxes = tuple(cloud.aminmax(dim=0) for cloud in snapshots.x)
@@ -309,8 +315,8 @@ class _Batches:
             for part, values in self._at_random_times(gap, i[here], j[here]):
                 columns[here[part]] = values
         d = self.snapshots.dim
-        parts = columns.float().split([1, d, d, d, 1, 1, 1, 1], 1)
-        return tuple(part.contiguous() for part in parts)
+        t, x, *parts = columns.split([1, d, d, d, 1, 1, 1, 1], 1)
+        return tuple(part.contiguous() for part in (t, x, *(part.float() for part in parts)))
 
     def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield groups of points that share a time, which are stratified over the gap."""

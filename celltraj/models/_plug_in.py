@@ -100,11 +100,11 @@ class PlugInField:
         if share > _TOUCHING:
             earlier = self._earlier(t, state, _finite(sent)[:, None])[1][:, 0]
         else:
-            earlier = _finite(sent)[torch.cdist(state, self.snapshots.x[k]).argmin(1)]
+            earlier = _finite(sent)[_nearest(state, self.snapshots.x[k])]
         if share < 1 - _TOUCHING:
             later = self._later(t, state, _finite(met)[:, None])[1][:, 0]
         else:
-            later = _finite(met)[torch.cdist(state, self.snapshots.x[k + 1]).argmin(1)]
+            later = _finite(met)[_nearest(state, self.snapshots.x[k + 1])]
         return earlier.to(x.dtype), later.to(x.dtype)
 
     @property
@@ -211,6 +211,12 @@ class _Averages:
 
     def means(self) -> Tensor:
         return self.sums / self.mass[:, None]
+
+
+def _nearest(x: Cells, cells: Cells) -> Tensor:
+    """Return the index ``(n,)`` of the cell nearest to each state."""
+    centre = cells.mean(0)  # far from zero, products lose the digits of a distance
+    return torch.cdist(x - centre, cells - centre).argmin(1)
 
 
 def _finite(log_ratios: Earlier) -> Earlier:

@@ -92,8 +92,8 @@ def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pair
         raise ValueError("no cell type is there both before and after the treatment")
     cumulative = torch.cat(masses).cumsum(0)
     return Pairs(
-        before.x.float(),
-        after.x.float(),
+        before.x,
+        after.x,
         torch.cat(rows),
         torch.cat(columns),
         cumulative / cumulative[-1],

@@ -105,7 +105,7 @@ class ResponseProcess:
 
     @torch.no_grad()
     def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
-        z = x.float()[None]
+        z = x[None]
         time = torch.full((1, len(x), 1), t)
         rate, score = self.network.field.heads(time, z, known, self._crowd_at(t, z))
         return rate[0], score[0]

@@ -333,12 +333,12 @@ class ResponseBatches:
     def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return ``n`` pairs of each chosen task."""
         dim = self.tasks[0].pairs.before.shape[1]
-        before, after = torch.empty(2, len(chosen), n, dim)
+        before, after = torch.empty(2, len(chosen), n, dim, dtype=torch.float64)
         survival = torch.empty(len(chosen), n)
         for k in chosen.unique().tolist():
             rows = (chosen == k).nonzero()[:, 0]
             drawn = self.tasks[k].pairs.draw(len(rows) * n, generator=self.generator)
-            before[rows], after[rows] = (cells.reshape(-1, n, dim) for cells in drawn[:2])
+            before[rows], after[rows] = (cells.double().reshape(-1, n, dim) for cells in drawn[:2])
             survival[rows] = drawn[2].reshape(-1, n)
         return before, after, survival
 
@@ -348,14 +348,14 @@ class ResponseBatches:
         """Return state, rate, noise and width of a point of the path of each pair."""
         p, n, dim = before.shape
         chain = torch.stack([before.reshape(-1, dim), after.reshape(-1, dim)])
-        times, rows = torch.tensor([0.0, 1.0]), torch.arange(p * n)
+        times, rows = torch.tensor([0.0, 1.0], dtype=torch.float64), torch.arange(p * n)
         curves = self.interpolant.curves(times, chain, torch.zeros_like(rows))
-        at = t.reshape(-1)
+        at = t.reshape(-1).double()
         path = sample_path(self.interpolant, times, curves, rows, at, generator=self.generator)
         x, rate, z, width = (
             part.reshape(p, n, -1) for part in (path.x, path.rate, path.z, path.width)
         )
-        return x, rate, z, width
+        return x, rate.float(), z.float(), width.float()
 
     def _contexts(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return features of a sample of the untreated cells of each row, and their mask."""

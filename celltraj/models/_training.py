@@ -90,7 +90,7 @@ class TrainingOptions:
 
 
 class Points(NamedTuple):
-    """Hold the points of bridges of one step, float32.
+    """Hold the points of bridges of one step: times and states float64, the rest float32.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def two_heads_loss(field: TwoHeads, points: Points) -> Tensor:
 
 @runtime_checkable
 class Batches(Protocol):
-    """Draw the points of a training on the CPU, in float32.
+    """Draw the points of a training on the CPU.
 
     Each item is a list of steps, each a tuple of tensors that the loss understands. Built afresh
     from the same seed, with ``first`` and the state of ``generator`` set to what they were after

@@ -60,10 +60,16 @@ def wasserstein(
         raise ValueError(f"order must be 1 or 2; found {order}")
     left, right = check_samples(x, y)
     a = probabilities(weights, len(left))
-    cost = pot.dist(left, right).clip(min=0) ** (order / 2)
+    cost = _squared_distances(left, right) ** (order / 2)
     value, log = pot.emd2(a, pot.unif(len(right)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return float(value) ** (1 / order)
+
+
+def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the squared distances ``(n, m)``, about the mean: far from zero products lose them."""
+    centre = y.mean(0)
+    return pot.dist(x - centre, y - centre).clip(min=0)
 
 
 def check_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -151,8 +157,7 @@ def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np
            [0.5, 0. ]])
     """
     problem = Problem.of(SquaredEuclidean(x, y), a, b, epsilon=1.0)  # type: ignore[arg-type]
-    left, right = check_samples(x, y)
-    cost = pot.dist(left, right)
+    cost = _squared_distances(*check_samples(x, y))
     plan, log = pot.emd(problem.a.numpy(), problem.b.numpy(), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return plan

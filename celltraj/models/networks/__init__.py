@@ -1,5 +1,6 @@
 """Networks, one per file."""
 
+from celltraj.models.networks._scale import scale_of
 from celltraj.models.networks.crowd import CrowdKernels, saturated
 from celltraj.models.networks.mlp import linear, mlp
 from celltraj.models.networks.response_field import Crowd, FieldSizes, ResponseField, Situation
@@ -15,4 +16,5 @@ __all__ = [
     "linear",
     "mlp",
     "saturated",
+    "scale_of",
 ]

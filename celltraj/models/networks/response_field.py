@@ -128,7 +128,8 @@ class ResponseField(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = sizes
-        self.register_buffer("centre", centre.float().clone())
+        # in double precision: far from zero float32 has no digits left for the cells
+        self.register_buffer("centre", centre.double().clone())
         self.register_buffer("scale", scale.float().clone())
         self.register_buffer("box", ((box - centre) / scale).float())
         width, dim = sizes.width, sizes.dim
@@ -184,14 +185,14 @@ class ResponseField(torch.nn.Module):
 
         ``crowd`` are cells of each population at the same times, for a field with kernels.
         """
-        place = (x - self.centre) / self.scale
+        place = (x - self.centre).float() / self.scale
         z = self._inside(place)
         seen = [z]
         if self.kernels is not None:
             if crowd is None:
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
-            cells = (crowd.x - self.centre) / self.scale
-            seen.append(self.kernels(place, cells, crowd.mask, crowd.own))
+            others = (crowd.x - self.centre).float() / self.scale
+            seen.append(self.kernels(place, others, crowd.mask, crowd.own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:
@@ -217,7 +218,7 @@ class ResponseField(torch.nn.Module):
         """Return the log of the mass that untreated cells keep, relative to their population."""
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
-        z = self._inside((x - self.centre) / self.scale)
+        z = self._inside((x - self.centre).float() / self.scale)
         return self.survival(torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1))[..., 0]
 
 

@@ -8,12 +8,16 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Column
+from celltraj.models.networks._scale import scale_of
 from celltraj.models.networks.mlp import mlp
 
 
 @card()
 class TwoHeads(torch.nn.Module):
     """Predict a rate and a score; standardisation is part of the saved state.
+
+    States and times are taken as they are, in double precision: float32 begins once they are
+    standardised, so that neither may lie far from zero for its digits to count.
 
     Parameters
     ----------
@@ -27,6 +31,9 @@ class TwoHeads(torch.nn.Module):
         Further inputs, such as an embedding of a treatment; none by default.
     has_mass
         Whether a third head predicts what cells send and meet, from which growth follows.
+    noise
+        Standard deviation of the paths around their means in the middle of the widest gap, in [x]:
+        a variable that is narrower is seen in units of it, as the paths are wider than its cells.
     """
 
     centre: Tensor
@@ -42,18 +49,17 @@ class TwoHeads(torch.nn.Module):
         generator: torch.Generator,
         n_conditions: int = 0,
         has_mass: bool = False,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.n_conditions, self.has_mass = n_conditions, has_mass
         cells = torch.cat(snapshots.x)
-        scale = cells.std(0)
-        # a constant variable carries no scale of its own; one keeps it where it is
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        scale = scale_of(cells.std(0), noise)
         duration = snapshots.times[-1] - snapshots.times[0]
-        self.register_buffer("centre", cells.mean(0).float())
+        self.register_buffer("centre", cells.mean(0).double())
         self.register_buffer("scale", scale.float())
         self.register_buffer("speed", (scale / duration).float() * len(snapshots.gaps))
-        self.register_buffer("times", torch.tensor(snapshots.times, dtype=torch.float32))
+        self.register_buffer("times", torch.tensor(snapshots.times, dtype=torch.float64))
         n_inputs = snapshots.dim + 1 + len(snapshots.times) + n_conditions
         n_outputs = 2 * snapshots.dim + 2 * has_mass
         self.net = mlp(n_inputs, n_outputs, width=width, generator=generator)
@@ -70,7 +76,7 @@ class TwoHeads(torch.nn.Module):
         ``c (n, n_conditions)`` are the further inputs, where the network has some; the masses are
         ``(n, 2)``, or ``(n, 0)`` where it has no head for them.
         """
-        inputs = [(x - self.centre) / self.scale, *self._time_features(t)]
+        inputs = [(x - self.centre).float() / self.scale, *self._time_features(t)]
         if self.n_conditions:
             if c is None:
                 raise ValueError(f"this network asks for {self.n_conditions} conditions; pass c=")
@@ -89,20 +95,26 @@ class TwoHeads(torch.nn.Module):
 
         The drift of a bridge has a kink at every snapshot, which the share alone cannot express.
         """
+        t = t.double()
         position = torch.searchsorted(self.times, t, right=True).clamp_(1, len(self.times) - 1)
         before, after = self.times[position - 1], self.times[position]
         s = (t - before) / (after - before)
         hats = torch.zeros(len(t), len(self.times), dtype=t.dtype, device=t.device)
         hats.scatter_(1, position - 1, 1 - s).scatter_(1, position, s)
-        return (t - self.times[0]) / (self.times[-1] - self.times[0]), hats
+        share = (t - self.times[0]) / (self.times[-1] - self.times[0])
+        return share.float(), hats.float()
 
     def predict(self, t: float, x: Cells) -> tuple[Cells, Cells]:
         """Return rate ``(n, d)``, in [x]/[t], and score, in 1/[x], at one time."""
         with torch.set_grad_enabled(x.requires_grad):
-            rate, score = self.heads(torch.full((len(x), 1), t), x.float())
+            rate, score = self.heads(_at(t, x), x)
             return (rate * self.speed).to(x.dtype), (score / self.scale).to(x.dtype)
 
     def predict_mass(self, t: float, x: Cells) -> Tensor:
         """Return logarithms of the masses sent and met, ``(n, 2)``, at one time."""
         with torch.set_grad_enabled(x.requires_grad):
-            return self.all_heads(torch.full((len(x), 1), t), x.float())[2].to(x.dtype)
+            return self.all_heads(_at(t, x), x)[2].to(x.dtype)
+
+
+def _at(t: float, x: Cells) -> Column:
+    return torch.full((len(x), 1), t, dtype=torch.float64)
