@@ -107,19 +107,24 @@ class ResponseProcess:
     def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
         z = x[None]
         time = torch.full((1, len(x), 1), t)
-        rate, score = self.network.field.heads(time, z, known, self._crowd_at(t, z))
+        crowd = self._crowd_at(t, z)
+        rate, score = self.network.field.heads(time, z, known, crowd, self._own(z, crowd))
         return rate[0], score[0]
 
     def _crowd_at(self, t: float, x: Tensor) -> Crowd | None:
-        """Return the cells of the population at one time, and which of them each state is."""
+        """Return the cells of the population at one time, by a line between two of its times."""
         if self.network.field.kernels is None:
             return None
         cells = x if self.crowd is None else _on_a_line(self.crowd, t)[None]
+        return Crowd(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
+
+    def _own(self, x: Tensor, crowd: Crowd | None) -> Tensor | None:
+        """Return which cell of the crowd each state is."""
+        # a cell that is all there is of its population stands for it
+        if crowd is None or crowd.x.shape[1] == 1:
+            return None
         own = torch.arange(x.shape[1]) if self.crowd is None else self.own
-        if own is not None:
-            # a cell that is all there is of its population stands for it
-            own = own[None] if cells.shape[1] > 1 else None
-        return Crowd(cells, torch.ones(cells.shape[:2], dtype=torch.bool), own)
+        return None if own is None else own[None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -410,8 +410,9 @@ class TestPrediction:
         without = replace(process, crowd=others)
         for t in (0.0, 0.4, 1.0):
             found, wanted = (law.velocity(t, population[3:4]) for law in (alone, without))
-            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-            assert not torch.allclose(found, process.velocity(t, population[3:4]), rtol=1e-3)
+            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+        seeing = process.velocity(0.0, population[3:4])
+        assert (alone.velocity(0.0, population[3:4]) - seeing).abs().max() > 1e-4
 
     def test_equal_cells_end_together_and_each_has_noise_of_its_own(self, model):
         x = normal(1, 2, seed=3).repeat(3, 1)
@@ -738,75 +739,6 @@ class TestSupport:
         model = fitted(many(lambda y, m: y + 2, n=1)[0], steps=3)
         assert model.support.usual == math.inf
         assert math.isnan(model.support.embedding_ratio(model.embed(normal(5, 2, seed=0))))
-
-
-class TestScale:
-    """Distances look outwards only: scale and place are compared with those of the training."""
-
-    @pytest.fixture(scope="class")
-    def support(self):
-        """Return eight populations of 200 cells, whose means and spreads differ by a tenth."""
-        cells = [
-            normal(200, 5, seed=k) * (1 + 0.1 * normal(1, 1, seed=50 + k))
-            + 0.1 * normal(1, 5, seed=90 + k)
-            for k in range(8)
-        ]
-        owner = torch.arange(8).repeat_interleave(200)
-        return Support(tuple("abcdefgh"), torch.zeros(8, 0), torch.cat(cells).float(), owner)
-
-    def new(self, n=200, seed=200):
-        return normal(n, 5, seed=seed).float()
-
-    def test_cells_like_those_of_the_training_are_usual(self, support):
-        for seed in range(200, 220):
-            change = support.scale_change(self.new(seed=seed))
-            assert not change.is_unusual
-            assert change.variables == ()
-            assert change.spread == pytest.approx(1, abs=0.3)
-
-    @pytest.mark.parametrize("factor", [0.5, 2.0])
-    def test_another_scale_is_told_even_where_no_cell_lies_outside(self, support, factor):
-        x = self.new()
-        change = support.scale_change(factor * x)
-        assert change.is_unusual
-        # an eighth: spreads of populations differ by a tenth, and the median of eight is sought
-        assert change.spread == pytest.approx(factor, rel=0.15)
-        if factor < 1:
-            assert float((support.distance(factor * x) > support.usual).float().mean()) < 0.02
-
-    def test_another_place_is_told(self, support):
-        change = support.scale_change(self.new() + 1)
-        assert change.is_unusual
-        assert change.centre == pytest.approx(1, abs=0.2)
-
-    def test_logs_of_what_was_counts_are_told(self):
-        def counts(seed):
-            return torch.poisson(torch.full((100, 6), 4.0), generator=generator(seed))
-
-        owner = torch.arange(5).repeat_interleave(100)
-        cells = torch.cat([counts(k) for k in range(5)])
-        centre, scale = cells.mean(0), cells.std(0)
-        support = Support(tuple("abcde"), torch.zeros(5, 0), (cells - centre) / scale, owner)
-        assert not support.scale_change((counts(9) - centre) / scale).is_unusual
-        assert support.scale_change((counts(9).log1p() - centre) / scale).is_unusual
-
-    def test_one_variable_in_other_units_is_named(self, support):
-        x = self.new()
-        x[:, 3] *= 10
-        assert support.scale_change(x).variables == (3,)
-
-    def test_a_constant_variable_and_few_cells_tell_nothing(self, support):
-        x = self.new()
-        x[:, 0] = 0.0
-        assert support.scale_change(x).spread == pytest.approx(1, abs=0.3)
-        assert support.scale_change(x[:9]) is None
-        few = replace(support, cells=support.cells[::50], owner=support.owner[::50])
-        assert few.scale_change(x) is None
-
-    def test_one_population_shows_no_differences_and_halves_are_told_all_the_same(self, support):
-        one = Support(("a",), torch.zeros(1, 0), support.cells[:200], support.owner[:200])
-        assert not one.scale_change(self.new()).is_unusual
-        assert one.scale_change(0.5 * self.new()).is_unusual
 
 
 class TestPopulations:

@@ -104,6 +104,19 @@ def test_masked_cells_do_not_count(fill):
     close(kernels(x, longer, mask), kernels(x, cells.x, cells.mask))
 
 
+def test_a_state_does_not_see_the_cell_that_it_is():
+    kernels, cells = CrowdKernels(D, 3), around()
+    k = 4
+    own = torch.full((P, 2), -1)
+    own[:, 0] = k
+    x = cells.x[:, [k, k]]
+    found = kernels(x, cells.x, cells.mask, own)
+    others = torch.cat([cells.x[:, :k], cells.x[:, k + 1 :]], 1)
+    close(found[:, 0], kernels(x, others, cells.mask[:, 1:])[:, 0])
+    close(found[:, 1], kernels(x, cells.x, cells.mask)[:, 1])
+    assert (found[:, 0] - found[:, 1]).abs().max() > 0.1  # the finest kernel sees itself best
+
+
 def test_the_order_of_cells_changes_nothing_but_their_order():
     field, known, x = field_of(), situation(), normal(P, N, D, seed=4)
     vector, cells = field.known(known), around()

@@ -73,19 +73,10 @@ class Situation(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """Cells of ``p`` populations at one time of each.
-
-    Parameters
-    ----------
-    x, mask
-        ``(p, m, d)`` states, and which of them are cells ``(p, m)``.
-    own
-        ``(p, n)`` which of these each state is that is to be moved, and does not see; -1 for none.
-    """
+    """Cells of ``p`` populations at one time of each: ``(p, m, d)`` states and their mask."""
 
     x: Float[Tensor, "p m d"]
     mask: Bool[Tensor, "p m"]
-    own: Int[Tensor, "p n"] | None = None
 
 
 @card()
@@ -180,10 +171,12 @@ class ResponseField(torch.nn.Module):
         x: Float[Tensor, "p n d"],
         known: Float[Tensor, "p g"],
         crowd: Crowd | None,
+        own: Int[Tensor, "p n"] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return rate in units of ``scale`` and score in units of its inverse, ``(p, n, d)``.
 
-        ``crowd`` are cells of each population at the same times, for a field with kernels.
+        ``crowd`` are cells of each population at the same times, for a field with kernels; ``own``
+        says which of them each state is, and so does not see, -1 for none.
         """
         place = (x - self.centre).float() / self.scale
         z = self._inside(place)
@@ -192,7 +185,7 @@ class ResponseField(torch.nn.Module):
             if crowd is None:
                 raise ValueError("this field sees the cells around a cell; pass crowd=")
             others = (crowd.x - self.centre).float() / self.scale
-            seen.append(self.kernels(place, others, crowd.mask, crowd.own))
+            seen.append(self.kernels(place, others, crowd.mask, own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:
