@@ -83,7 +83,7 @@ class TestMeanDifference:
         np.testing.assert_allclose([one.lower, one.upper], interval)
         exact = permutation_test(
             (x, y),
-            lambda a, b, axis: np.abs(a.mean(axis) - b.mean(axis)),
+            lambda a, b, axis: np.abs(ttest_ind(a, b, axis=axis, equal_var=False).statistic),
             vectorized=True,
             alternative="greater",
         )
@@ -191,6 +191,42 @@ def test_what_is_compared():
     pd.testing.assert_frame_equal(few, at_zero)
 
 
+def test_the_key_of_a_result_is_taken_for_the_result():
+    adata = cells(FOUR)
+    expected = found(adata)
+    pd.testing.assert_frame_equal(found(adata, of="ct_fates"), expected)
+    assert adata.uns["celltraj"]["conditions"]["params"]["key"] == "ct_fates"
+    # also where it is called as the kind is
+    adata.obsm["fates"] = adata.obsm.pop("ct_fates")
+    adata.uns["celltraj"]["fates"] = adata.uns["celltraj"].pop("ct_fates")
+    pd.testing.assert_frame_equal(found(adata), expected)
+    adata.obsm["ct_fates"] = 1 - adata.obsm["fates"]
+    adata.uns["celltraj"]["ct_fates"] = adata.uns["celltraj"]["fates"]
+    with pytest.raises(ValueError, match="of='fates' means 'ct_fates' or 'fates'; name one"):
+        found(adata)
+    pd.testing.assert_frame_equal(found(adata, key="fates"), expected)
+    adata.obsm["X_pca"] = np.zeros((adata.n_obs, 2))
+    with pytest.raises(KeyError, match=r"no names in adata.uns.*ct.tl.fates"):
+        found(adata, of="X_pca")
+
+
+def test_cells_of_the_time_of_the_fates_are_left_out_and_this_is_said(caplog):
+    adata = cells(FOUR)
+    expected = found(adata, time=0)
+    adata.uns["celltraj"]["ct_fates"]["params"]["at"] = 1.0
+    with caplog.at_level("INFO", "celltraj"):
+        pd.testing.assert_frame_equal(found(adata), expected)
+    n = int((adata.obs["time"] == 1).sum())
+    assert f"{n} cells of time 1, at which 'ct_fates' were read, are left out" in caplog.text
+    caplog.clear()
+    both = found(adata, time=[0, 1])
+    assert not both.equals(expected)
+    assert "left out" not in caplog.text
+    # of other quantities nothing is left out
+    alone = found(adata, of="value")
+    pd.testing.assert_frame_equal(alone, found(adata, of="value", time=[0, 1]))
+
+
 def test_only_the_asked_times():
     adata = cells(FOUR)
     expected = found(adata[adata.obs["time"] == 1].copy(), of="value")
@@ -282,7 +318,7 @@ def test_errors():
     with pytest.raises(KeyError, match=r"no adata.uns|Run ct.tl.compare_conditions"):
         ct.get.conditions(adata)
     for options, error, match in [
-        ({"of": "age"}, KeyError, "of='age' is neither 'fates' nor 'growth' nor a column"),
+        ({"of": "age"}, KeyError, "of='age' is neither 'fates' nor 'growth', nor fates"),
         ({"of": "value", "key": "x"}, ValueError, "leave key= out"),
         ({"key": "x"}, KeyError, r"no fates in adata.obsm\['x'\].*ct.tl.fates"),
         ({"of": "growth", "key": "x"}, KeyError, r"no growth in adata.obs\['x'\].*ct.tl.growth"),
