@@ -125,7 +125,9 @@ def condition_p(design: str, repeats: int, seed: int) -> list[np.ndarray]:
     return found
 
 
-def knockout_p(design: str, repeats: int, seed: int) -> dict[str, list[np.ndarray]]:
+def knockout_p(
+    design: str, repeats: int, seed: int, *, n_genes: int = 100
+) -> dict[str, list[np.ndarray]]:
     """Return p values of every gene, by the rules of ``knockout`` and ``knockout_screen``.
 
     Each gene is knocked out once, and serves the others as a random gene.
@@ -133,7 +135,7 @@ def knockout_p(design: str, repeats: int, seed: int) -> dict[str, list[np.ndarra
     rng = np.random.default_rng(seed)
     found: dict[str, list[np.ndarray]] = {"knockout": [], "knockout_screen": []}
     for _ in range(repeats):
-        adata, weights = wired(rng, **WIRINGS[design])
+        adata, weights = wired(rng, n_genes=n_genes, **WIRINGS[design])
         asked = {"groupby": "kind", "level": 0.0, "time_key": "time", "seed": 0}
         experiment = read_experiment(adata, Law(weights), span=(0.0, None), **asked)
         genes = list(range(1, adata.n_vars))  # the first variable is the fate itself

@@ -145,12 +145,14 @@ class Law:
 
 
 def wired(
-    rng: np.random.Generator, *, n_genes: int = 40, between: float = 0.0, trend: float = 0.0
+    rng: np.random.Generator, *, n_genes: int, between: float = 0.0, trend: float = 0.0
 ) -> tuple[ad.AnnData, np.ndarray]:
     """Return cells of two times, and weights with which all genes alike move a fate.
 
     Parameters
     ----------
+    n_genes
+        Number of genes.
     between
         Standard deviation of genes over four samples.
     trend

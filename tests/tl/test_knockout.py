@@ -12,6 +12,7 @@ import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.models import DormandPrince, KnockedOut, PlugInDrift, simulate
 from celltraj.tl._knock_outs import Experiment, matched_sets, share_as_large
+from celltraj.tl._knock_screen import random_genes, screen_p
 
 FATES = ("CD4/CD8", "NK")
 SILENT = {"progress": False}
@@ -359,6 +360,24 @@ def test_p_values_of_random_genes_are_uniform():
         # at .05, which is a step, within four standard errors
         error = np.sqrt(0.05 * 0.95 / len(one))
         assert np.mean(one <= 0.05 + 1e-9) == pytest.approx(0.05, abs=4 * error)
+
+
+def test_p_values_of_a_screen_are_uniform():
+    p = []
+    for seed in range(4):
+        experiment, shifts = many_genes(seed, n=400)
+        rng = np.random.default_rng(seed)
+        places = rng.choice(400, 200, replace=False)
+        random = random_genes(experiment, 118, rng)
+        found = screen_p(experiment, places, random, shifts[places], shifts[random])[:, 0]
+        # each is compared with half of the random genes: 1 + 59 in all
+        np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-9)
+        p.append(found)
+    # the random genes are shared, so that the errors are those over screens
+    rates = [np.mean(one <= 0.05 + 1e-9) for one in p]
+    error = max(np.std(rates, ddof=1) / 2, np.sqrt(0.05 * 0.95 / 800))
+    assert np.mean(rates) == pytest.approx(0.05, abs=4 * error)
+    assert kstest(np.concatenate(p), "uniform").statistic < 0.1
 
 
 def test_no_random_set_counts_twice():
