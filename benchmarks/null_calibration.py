@@ -147,7 +147,7 @@ def knockout_p(
         pairs = zip(genes, sets, strict=True)
         matched = [share_as_large(shifts[np.ravel(one)], shifts[gene]) for gene, one in pairs]
         found["knockout"].append(np.array(matched)[:, 0])
-        random = random_genes(experiment, 2 * N_NULL, rng)
+        random = random_genes(experiment, 4 * N_NULL, rng)
         screened = screen_p(experiment, genes, random, shifts[genes], shifts[random])
         found["knockout_screen"].append(screened[:, 0])
     return found

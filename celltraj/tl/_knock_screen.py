@@ -8,7 +8,9 @@ import numpy as np
 
 from celltraj.tl._knock_outs import Experiment, share_as_large
 
-_NEAREST = 2  # of the random genes, the half that is nearest in expression
+# of the random genes, the quarter that is nearest in expression: of a half of them the genes that
+# vary more than most would have p values below .05 in 6.6 % in place of 6 %, others in less than 1 %
+_NEAREST = 4
 
 
 def random_genes(experiment: Experiment, n: int, rng: np.random.Generator) -> list[int]:

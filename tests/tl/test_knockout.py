@@ -362,22 +362,26 @@ def test_p_values_of_random_genes_are_uniform():
         assert np.mean(one <= 0.05 + 1e-9) == pytest.approx(0.05, abs=4 * error)
 
 
-def test_p_values_of_a_screen_are_uniform():
-    p = []
+def test_p_values_of_a_screen_are_nearly_uniform():
+    p, is_wide = [], []
     for seed in range(4):
         experiment, shifts = many_genes(seed, n=400)
         rng = np.random.default_rng(seed)
         places = rng.choice(400, 200, replace=False)
-        random = random_genes(experiment, 118, rng)
+        random = random_genes(experiment, 236, rng)
         found = screen_p(experiment, places, random, shifts[places], shifts[random])[:, 0]
-        # each is compared with half of the random genes: 1 + 59 in all
+        # each is compared with a quarter of the random genes: 1 + 59 in all
         np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-9)
         p.append(found)
-    # the random genes are shared, so that the errors are those over screens
-    rates = [np.mean(one <= 0.05 + 1e-9) for one in p]
-    error = max(np.std(rates, ddof=1) / 2, np.sqrt(0.05 * 0.95 / 800))
-    assert np.mean(rates) == pytest.approx(0.05, abs=4 * error)
-    assert kstest(np.concatenate(p), "uniform").statistic < 0.1
+        is_wide.append(places % 2 == 1)
+    p, is_wide = np.concatenate(p), np.concatenate(is_wide)
+    error = np.sqrt(0.05 * 0.95 / 400)
+    # of two kinds of genes, one ten times as variable, the quarter holds some of the other kind
+    assert np.mean(p[is_wide] <= 0.05 + 1e-9) < 0.065 + 3 * error
+    assert np.mean(p[~is_wide] <= 0.05 + 1e-9) < 0.05 + 3 * error
+    # without regard to spread 1 in 10 would be
+    every = [share_as_large(shifts[random], shifts[place])[0] for place in places[is_wide[-200:]]]
+    assert np.mean(every) < np.mean(p[is_wide])
 
 
 def test_no_random_set_counts_twice():
