@@ -53,7 +53,7 @@ def drivers(
     each of them, and Student's test over the ``atanh r`` of samples. Without it cells are the
     units, as if they were independent given their time, and p values are too small wherever cells
     of a sample resemble each other: of genes that no fate goes with, where samples differ as much
-    as cells, 54 % had a p below .05, and 4 to 5 % with ``sample_key`` (benchmarks/README.md).
+    as cells, 58 % had a p below .05, and 5 % with ``sample_key`` (benchmarks/README.md).
     Fates were computed from expression: p values sort genes, and are no proof that a gene drives
     anything.
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from celltraj.tl._knock_outs import Experiment, share_as_large
 
-# of the random genes, the quarter that is nearest in expression: of a half of them the genes that
-# vary more than most would have p values below .05 in 6.6 % in place of 6 %, others in less than 1 %
+# of the random genes, the quarter that is nearest in expression: by a half of them, 6.6 % in place
+# of 6 % of the genes that vary more than most have p values below .05, and of others 1 or none
 _NEAREST = 4
 
 
