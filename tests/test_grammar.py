@@ -49,11 +49,11 @@ class TestEveryFunction:
     def test_at_most_twelve_parameters(self, name):
         # a fit names its data, its law, when to stop, how to solve and where to write; a simulation
         # where it begins and ends, how often it is seen, and with what noise; a comparison what is
-        # compared, and how its p values come about
+        # compared, which cells and units count, and how its p values come about
         most = {
             "tl.compare_conditions": 13,
             "tl.cross_validate_response": 13,
-            "tl.drivers": 13,
+            "tl.drivers": 16,
             "tl.fit_bridge": 18,
             "tl.fit_flow": 15,
             "tl.fit_response": 14,

@@ -150,8 +150,9 @@ SCORE_GROWTH = (
 DRIVERS = _result(
     "{key}",
     {
-        "table": "one row per fate and gene: gene, fate, correlation, lower, upper, p, q, n_cells; "
-        "fates in their order, highest correlation first, NaN for genes that are constant",
+        "table": "one row per fate and gene: gene, fate, correlation, lower, upper, p, q, "
+        "n_samples (where samples are the units), n_cells; fates in their order, highest "
+        "correlation first, NaN for genes that are constant",
     },
     "tl.drivers",
 )

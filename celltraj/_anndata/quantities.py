@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.columns import column_of
+from celltraj._anndata.columns import column_of, has_column
 from celltraj._anndata.groups import memberships, read_groups
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.results import FATES, check_column_fresh
@@ -18,6 +19,7 @@ from celltraj._anndata.times import read_times, times_of
 from celltraj._errors import DataWarning
 from celltraj._typing import Time
 
+logger = logging.getLogger("celltraj")
 _SHOWN = 20
 
 
@@ -109,6 +111,46 @@ def time_key_of(adata: AnnData, key: str) -> str:
     """Return the column of times that a result says it was computed with, else ``"time"``."""
     record = adata.uns.get(ROOT, {}).get(key, {})
     return str(record.get("params", {}).get("time_key", "time"))
+
+
+def fate_time_of(adata: AnnData, key: str) -> float | None:
+    """Return the time that the fates in ``obsm[key]`` were read at; None for another result."""
+    if key not in adata.obsm:
+        return None
+    at = adata.uns.get(ROOT, {}).get(key, {}).get("params", {}).get("at")
+    return None if at is None else float(at)
+
+
+def told_cells(
+    adata: AnnData,
+    key: str,
+    is_known: np.ndarray,
+    time: Time | Sequence[Time] | None,
+    time_key: str,
+) -> np.ndarray:
+    """Return which cells with a value are of the asked times, ``(n_obs,)``.
+
+    Without any those before the time that fates were read at: the fate of a cell of that very time
+    is its own label, of which nothing was told. Only who names that time gets these cells.
+
+    Raises
+    ------
+    ValueError
+        No cell is of such a time.
+    """
+    at = fate_time_of(adata, key)
+    if time is not None or at is None or not has_column(adata, time_key):
+        return is_known & is_at(adata, time, time_key)
+    is_last = is_known & (read_times(adata, time_key) == at)
+    if is_last.any():
+        logger.info(
+            "%d cells of time %g, at which %r were read, are left out: their fate is their own "
+            "label. Name that time in time= to take them",
+            is_last.sum(),
+            at,
+            key,
+        )
+    return is_known & ~is_last
 
 
 def is_at(adata: AnnData, time: Time | Sequence[Time] | None, time_key: str) -> np.ndarray:

@@ -27,7 +27,7 @@ def drivers(
     Returns
     -------
     A new table with one row for each gene and fate: gene, fate, correlation, lower, upper, p, q,
-    n_cells; NaN for genes that are the same in all cells.
+    n_samples (where samples are the units), n_cells; NaN for genes that are the same in all cells.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def drivers(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> ct.tl.drivers(adata, key="time")
+    >>> ct.tl.drivers(adata, key="time", within_time=False)
     >>> ct.get.drivers(adata)["gene"].tolist()
     ['x', 'y']
     """

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_array, issparse, sparray, spmatrix
+from scipy.sparse import csc_array, csr_array, issparse, sparray, spmatrix
 from scipy.stats import false_discovery_control, norm
+from scipy.stats import t as student
 from tqdm.auto import tqdm
 
 from celltraj._card import card
 from celltraj.metrics._energy import probabilities
+from celltraj.metrics._moments import blocks, covariances, moments
 
 _BLOCK = 1 << 22  # numbers held at once
-_ROUNDING = 1e-13  # spread over mean, below which a gene differs from cell to cell by rounding only
 _TIE = 1e-10  # of a correlation; sums in another order differ by less
-_NOTHING = 1e-12  # weight, where nothing is left but rounding
-_FEWEST = 4  # cells: Fisher's z has variance 1 / (n - 3)
+_FEWEST = 3  # degrees of freedom about the mean: Fisher's z has variance 1 over one less than these
 
 
 @card()
@@ -33,7 +31,7 @@ class Correlations:
     lower, upper
         ``(g, k)`` ends of the intervals.
     p
-        ``(g, k)`` two-sided p values by Fisher's z.
+        ``(g, k)`` two-sided p values.
     """
 
     value: np.ndarray
@@ -47,14 +45,19 @@ def correlations(
     y: np.ndarray,
     *,
     weights: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
     confidence: float = 0.95,
 ) -> Correlations:
-    """Correlate every gene with every number, with intervals by Fisher's z.
+    """Correlate every gene with every number within strata, with intervals by Fisher's z.
 
-    ``r = sum_i w_i (x_i - mean x) (y_i - mean y) / (sd x sd y)``, and ``atanh r`` is about normal
-    with variance ``1 / (n - 3)``: ``n`` cells, with weights ``1 / sum_i w_i^2`` of them. Cells are
-    taken to be independent. A sparse matrix stays sparse; of a dense one a block of genes at a time
-    is held in float64.
+    ``r = sum_s p_s C_s / sqrt(sum_s p_s V_s sum_s p_s U_s)`` with the covariance ``C_s`` and the
+    variances ``V_s``, ``U_s`` in stratum ``s`` of weight ``p_s``. Where a gene and a number are
+    independent in every stratum of ``n_s`` cells, the sum of the ``C_s`` has variance ``sum_s p_s^2
+    V_s U_s / (n_s - 1)``, as that of one stratum with ``f`` degrees of freedom about its mean
+    would: ``atanh r`` is about normal with variance ``1 / (f - 2)``, and ``r sqrt((f - 1) / (1 -
+    r^2))`` has Student's distribution with ``f - 1`` degrees. Of one stratum ``f = n - 1``; cells
+    in strata that hardly vary count for little. With weights ``n_s`` is ``1 / sum_i w_i^2``. Cells
+    are taken to be independent. Sparse stays sparse; a block of genes at a time is in float64.
 
     Parameters
     ----------
@@ -64,13 +67,17 @@ def correlations(
         ``(n, k)`` numbers of every cell.
     weights
         ``(n,)`` weights of the cells, whose sum does not matter; uniform by default.
+    strata
+        ``(n,)`` labels, such as sampling times; what only differs between them does not count. One
+        stratum by default.
     confidence
         Level of the intervals.
 
     Returns
     -------
-    Correlations, intervals and p values, each ``(g, k)``, NaN where a gene or a number is constant.
-    Intervals and p values are NaN of fewer than four cells.
+    Correlations, intervals and p values, each ``(g, k)``, NaN where a gene or a number is constant
+    in every stratum. Intervals and p values are NaN of fewer than three degrees of freedom: four
+    cells in one stratum.
 
     Raises
     ------
@@ -80,7 +87,8 @@ def correlations(
     References
     ----------
     Fisher, *On the "probable error" of a coefficient of correlation deduced from a small sample*
-    (1921); Kish, *Survey sampling* (1965), for the number of cells with weights.
+    (1921); Strasser & Weber, *On the asymptotic theory of permutation statistics* (1999), for the
+    variance over strata; Kish, *Survey sampling* (1965), for the number of cells with weights.
 
     Examples
     --------
@@ -93,25 +101,60 @@ def correlations(
     w = _checked(x, y, weights)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1; found {confidence}")
-    middle, spread = _moments(np.asarray(y, float), w)
+    value, freedom = within(x, y, w, groups_of(strata, len(w)))
+    return _with_intervals(value, freedom, confidence)
+
+
+def within(
+    x: np.ndarray | spmatrix | sparray, y: np.ndarray, w: np.ndarray, groups: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return correlations within groups of rows and their degrees of freedom, ``(g, k)`` each.
+
+    ``w`` are weights of sum one over all groups.
+    """
+    x, y = csr_array(x) if issparse(x) else x, np.asarray(y, float)
+    shape = x.shape[1], y.shape[1]
+    total, noise = np.zeros(shape), np.zeros(shape)
+    of_x, of_y = np.zeros(shape[0]), np.zeros(shape[1])
+    for rows in groups:
+        part = w[rows].sum()
+        if part == 0:
+            continue
+        mine = w[rows] / part
+        n = 1 / (mine**2).sum()
+        if n < 1 + 1e-9:
+            continue
+        covariance, spread, its = _stratum(x[rows], y[rows], mine)
+        total += part * covariance
+        of_x += part * spread**2
+        of_y += part * its**2
+        noise += part**2 / (n - 1) * np.outer(spread**2, its**2)
+    scale = np.outer(of_x, of_y)
+    scale[noise == 0] = np.nan  # one of them is constant wherever the other one is not
+    return np.clip(total / np.sqrt(scale), -1, 1), scale / np.where(noise > 0, noise, np.nan)
+
+
+def _stratum(
+    x: np.ndarray | csr_array, y: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return covariances ``(g, k)`` and the standard deviations ``(g,)`` and ``(k,)``."""
+    middle, spread = moments(y, w)
     moved = w[:, None] * (y - middle)
-    value = np.full((x.shape[1], y.shape[1]), np.nan)
-    for part, block in _blocks(x):
-        mean, sd = _moments(block, w)
-        scale = sd[:, None] * spread
-        r = _covariances(block, moved, mean) / np.where(scale > 0, scale, np.nan)
-        value[part] = np.clip(r, -1, 1)
-    return _with_intervals(value, 1 / float((w**2).sum()), confidence)
+    found = np.zeros((x.shape[1], y.shape[1]))
+    of_genes = np.zeros(x.shape[1])
+    for part, block in blocks(x):
+        mean, of_genes[part] = moments(block, w)
+        found[part] = block.T @ moved - mean[:, None] * moved.sum(0)
+    return found, of_genes, spread
 
 
-def _with_intervals(value: np.ndarray, n: float, confidence: float) -> Correlations:
-    if n < _FEWEST - 1e-9:
-        nothing = np.full(value.shape, np.nan)
-        return Correlations(value, nothing, nothing, nothing)
+def _with_intervals(value: np.ndarray, freedom: np.ndarray, confidence: float) -> Correlations:
+    f = np.where(freedom > _FEWEST - 1e-9, freedom, np.nan)
     with np.errstate(divide="ignore"):  # a correlation of one is infinitely far from none
         middle = np.arctanh(value)
-    half = norm.ppf((1 + confidence) / 2) / math.sqrt(n - 3)
-    p = 2 * norm.sf(np.abs(middle) * math.sqrt(n - 3))
+        score = np.abs(value) * np.sqrt((f - 1) / (1 - value**2))
+    half = norm.ppf((1 + confidence) / 2) / np.sqrt(f - 2)
+    p = 2 * student.sf(score, f - 1)
     return Correlations(value, np.tanh(middle - half), np.tanh(middle + half), p)
 
 
@@ -150,7 +193,7 @@ def permutation_p(
 
     Returns
     -------
-    ``(g, k)`` two-sided p values, NaN where a gene or a number is constant.
+    ``(g, k)`` two-sided p values, NaN where in no stratum both a gene and a number vary.
 
     Raises
     ------
@@ -172,14 +215,14 @@ def permutation_p(
     w = _checked(x, y, weights)
     if n_permutations < 1:
         raise ValueError(f"n_permutations must be at least 1; found {n_permutations}")
-    groups = _groups(strata, len(w))
+    groups = groups_of(strata, len(w))
     x = csc_array(x) if issparse(x) else x
     residual = np.array(y, dtype=float)
     for rows in groups:
         residual[rows] -= residual[rows].mean(0)
+    is_flat = np.isnan(within(x, y, w, groups)[0])
     mean, sd = _all_moments(x, w)
-    is_flat = (sd[:, None] * _moments(np.asarray(y, float), w)[1]) == 0
-    observed = np.abs(_covariances(x, w[:, None] * residual, mean))
+    observed = np.abs(covariances(x, w[:, None] * residual, mean))
     observed -= _TIE * sd[:, None] * np.sqrt(w @ residual**2)
     count = np.zeros(observed.shape)
     size = max(1, _BLOCK // max(1, residual.size))
@@ -187,7 +230,7 @@ def permutation_p(
         for first in range(0, n_permutations, size):
             n = min(size, n_permutations - first)
             moved = w[:, None] * np.hstack([residual[_order(groups, rng)] for _ in range(n)])
-            draws = np.abs(_covariances(x, moved, mean)).reshape(len(count), n, -1)
+            draws = np.abs(covariances(x, moved, mean)).reshape(len(count), n, -1)
             count += (draws >= observed[:, None]).sum(1)
             bar.update(n)
     return np.where(is_flat, np.nan, (1 + count) / (1 + n_permutations))
@@ -234,56 +277,14 @@ def _checked(
     return probabilities(weights, len(y))
 
 
-def _all_moments(
-    x: np.ndarray | spmatrix | sparray, w: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    moments = [_moments(block, w) for _, block in _blocks(x)]
-    mean, sd = (np.concatenate(part) for part in zip(*moments, strict=True))
+def _all_moments(x: np.ndarray | csc_array, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    each = [moments(block, w) for _, block in blocks(x)]
+    mean, sd = (np.concatenate(part) for part in zip(*each, strict=True))
     return mean, sd
 
 
-def _blocks(
-    x: np.ndarray | spmatrix | sparray,
-) -> Iterator[tuple[slice, np.ndarray | csc_array]]:
-    """Yield blocks of genes in float64, as sparse as they are; at least one, maybe empty."""
-    n, g = x.shape
-    columns = csc_array(x) if issparse(x) else x
-    width = max(1, _BLOCK // max(1, n))
-    for first in range(0, max(g, 1), width):
-        part = slice(first, first + width)
-        block = columns[:, part].astype(float)
-        if not isinstance(block, np.ndarray):
-            block.sum_duplicates()
-        yield part, block
-
-
-def _moments(block: np.ndarray | csc_array, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of every column, 0 where it is rounding.
-
-    In two passes: one of squares alone would lose a small spread about a large mean.
-    """
-    mean = w @ block
-    if isinstance(block, np.ndarray):
-        square = w @ (block - mean) ** 2
-    else:
-        gene = np.repeat(np.arange(len(mean)), np.diff(block.indptr))
-        inside = w[block.indices]
-        rest = 1 - np.bincount(gene, inside, len(mean))  # of the cells whose zeros are not stored
-        square = np.bincount(gene, inside * (block.data - mean[gene]) ** 2, len(mean))
-        square += np.where(rest > _NOTHING, rest, 0) * mean**2
-    sd = np.sqrt(square)
-    return mean, np.where(sd <= _ROUNDING * np.abs(mean), 0.0, sd)
-
-
-def _covariances(
-    x: np.ndarray | spmatrix | sparray, moved: np.ndarray, mean: np.ndarray
-) -> np.ndarray:
-    """Return ``(g, m)`` sums of centred expression times numbers that carry the weights."""
-    parts = [block.T @ moved for _, block in _blocks(x)]
-    return np.concatenate(parts) - mean[:, None] * moved.sum(0)
-
-
-def _groups(strata: np.ndarray | None, n: int) -> list[np.ndarray]:
+def groups_of(strata: np.ndarray | None, n: int) -> list[np.ndarray]:
+    """Return the rows of every stratum; all of them in one for None."""
     if strata is None:
         return [np.arange(n)]
     if len(strata) != n:

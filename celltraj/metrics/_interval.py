@@ -30,7 +30,8 @@ def bootstrap_interval(draws: np.ndarray, n: int) -> tuple[float, float]:
     distribution with ``n - 1`` degrees of freedom, in place of .025 and .975: plain percentiles are
     too narrow for few populations, since a resample spreads by ``(n - 1) / n`` of the variance and
     its quantiles are those of a normal distribution. No quantile goes beyond the least and the
-    greatest population.
+    greatest population, between which the centre of a symmetric law lies in ``1 - 2^(1 - n)`` of
+    cases: of fewer than six populations it holds the truth less often than in 95 % (.75 of three).
 
     Parameters
     ----------

@@ -52,8 +52,9 @@ def mean_difference(
     """Return how far the means of two groups of samples are apart.
 
     ``mean x - mean reference`` with Welch's interval, and as p value the share of all ways to call
-    ``n`` of the ``n + m`` samples ``x`` whose means are as far apart; of more than 10,000 ways
-    ``n_permutations`` are drawn.
+    ``n`` of the ``n + m`` samples ``x`` whose means are as far apart in units of Welch's standard
+    error; of more than 10,000 ways ``n_permutations`` are drawn. Exact where samples of both groups
+    have one law, and closer than by means alone where they only have one mean.
 
     Parameters
     ----------
@@ -73,7 +74,9 @@ def mean_difference(
     References
     ----------
     Welch, *The generalization of "Student's" problem when several different population variances
-    are involved* (1947); Phipson & Smyth, *Permutation p-values should never be zero* (2010).
+    are involved* (1947); Janssen, *Studentized permutation tests for non-i.i.d. hypotheses and the
+    generalized Behrens-Fisher problem* (1997); Phipson & Smyth, *Permutation p-values should never
+    be zero* (2010).
 
     Examples
     --------
@@ -96,8 +99,7 @@ def mean_difference(
     n_ways = math.comb(n + m, n)
     exact = n_ways <= _MOST_EXACT
     ways = _subsets(n + m, n) if exact else _drawn_subsets(n + m, n, n_permutations, rng)
-    # a subset and the rest have opposite means, so that its mean alone tells how far they are apart
-    p = _share(pooled[:n].sum(0), pooled, ways, 0 if exact else 1)
+    p = _share_of_subsets(pooled, n, ways, 0 if exact else 1)
     least = (2 if n == m else 1) / n_ways if exact else 1 / (1 + n_permutations)
     return MeanDifference(effect, lower, upper, p, least)
 
@@ -151,10 +153,26 @@ def paired_difference(
     error = np.sqrt(difference.var(0, ddof=1) / n)
     freedom = np.where(error > 0, n - 1.0, np.nan)
     lower, upper = _interval(effect, error, freedom, confidence)
+    p, least = share_of_signs(difference, n_permutations=n_permutations, rng=rng)
+    return MeanDifference(effect, lower, upper, p, least)
+
+
+def share_of_signs(
+    values: np.ndarray, *, n_permutations: int, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Return the share of ways to swap signs of ``(n, k)`` that leave a mean as far from zero.
+
+    And the least share that there can be. Of more than 10,000 ways ``n_permutations`` are drawn.
+    """
+    n = len(values)
     exact = 2**n <= _MOST_EXACT
-    ways = _signs(n) if exact else _drawn_signs(n, n_permutations, rng)
-    p = _share(difference.sum(0), difference, ways, 0 if exact else 1)
-    return MeanDifference(effect, lower, upper, p, 2 / 2**n if exact else 1 / (1 + n_permutations))
+    width = max(1, _BLOCK // (2**n if exact else n_permutations))
+    shares = []
+    for first in range(0, values.shape[1], width):
+        part = values[:, first : first + width]
+        ways = _signs(n) if exact else _drawn_signs(n, n_permutations, rng)
+        shares.append(_share(part.sum(0), part, ways, 0 if exact else 1))
+    return np.concatenate(shares), 2 / 2**n if exact else 1 / (1 + n_permutations)
 
 
 def _interval(
@@ -177,6 +195,35 @@ def _share(
         count = count + (np.abs(block @ values) >= least).sum(0)
         total += len(block)
     return count / total
+
+
+def _share_of_subsets(
+    values: np.ndarray, n: int, ways: Iterator[np.ndarray], before: int
+) -> np.ndarray:
+    """Return the share of ways to choose ``n`` rows that differ as much from the rest as the first.
+
+    ``values`` are centred; ``before`` counts the observed one among drawn ways.
+    """
+    observed = _apart((np.arange(len(values)) < n)[None].astype(float), values, n)
+    count, total = np.full(values.shape[1], before), before
+    for block in ways:
+        distance, error = _apart(block, values, n)
+        # multiplied crosswise: of samples that do not differ the error is zero
+        reach = distance * observed[1] - observed[0] * error
+        count = count + (reach >= -_TIE * distance * observed[1]).sum(0)
+        total += len(block)
+    return count / total
+
+
+def _apart(ways: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return squared differences of means and Welch's squared errors, ``(b, k)`` each."""
+    m = len(values) - n
+    sums, squares = ways @ values, ways @ values**2
+    total = (values**2).sum(0)
+    floor = _TIE * total  # what is left of equal numbers by rounding
+    one, rest = squares - sums**2 / n, total - squares - sums**2 / m
+    one, rest = (np.where(part <= floor, 0.0, part) for part in (one, rest))
+    return (sums / n + sums / m) ** 2, one / (n * (n - 1)) + rest / (m * (m - 1))
 
 
 def _subsets(n: int, size: int) -> Iterator[np.ndarray]:

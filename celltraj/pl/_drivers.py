@@ -72,7 +72,7 @@ def drivers(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> ct.tl.drivers(adata, key="time")
+    >>> ct.tl.drivers(adata, key="time", within_time=False)
     >>> len(ct.pl.drivers(adata, show=False))
     1
     """
@@ -102,7 +102,7 @@ def drivers(
         _draw(panel, up, down, level)
         panel.set_title(name, fontsize="medium")
     for panel in panels[-n_columns:]:
-        panel.set_xlabel(f"correlation over {int(table['n_cells'].iloc[0]):,} cells")
+        panel.set_xlabel(_units(table))
     figure = panels[0].figure
     if len(names) < of_all:
         figure.suptitle(f"the first {len(names)} of {of_all} fates")
@@ -120,6 +120,14 @@ def _chosen(table: pd.DataFrame, fate: str | Sequence[str] | None) -> tuple[list
     if unknown := [name for name in names if name not in found]:
         raise ValueError(f"no fate {unknown}; found {found}")
     return names, len(names)
+
+
+def _units(table: pd.DataFrame) -> str:
+    """Return what was correlated over."""
+    over = f"{int(table['n_cells'].iloc[0]):,} cells"
+    if "n_samples" not in table:
+        return f"correlation over {over}"
+    return f"mean correlation in {int(table['n_samples'].max())} samples, {over}"
 
 
 def _extremes(table: pd.DataFrame, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -80,6 +80,7 @@ def knockout(
         if fate not in set(table["fate"]):
             raise ValueError(f"no fate {fate!r}; found {table['fate'].unique().tolist()}")
         table = table[table["fate"] == fate]
+    table = table[table["shift"].notna()]  # of genes that are constant nothing is known
     order = table["shift"].abs().sort_values(kind="stable").index[-n:]
     table = table.loc[order]
     ax = axes_of(ax)

@@ -9,23 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.sparse import sparray, spmatrix
 
 from celltraj._anndata import (
     annotated,
-    has_column,
-    read_times,
     sample_record,
     times_of,
     unique_names,
 )
 from celltraj._anndata.expression import marked_genes, read_expression
-from celltraj._anndata.quantities import (
-    Quantities,
-    is_at,
-    read_fates,
-    read_number,
-    time_key_of,
-)
+from celltraj._anndata.quantities import Quantities, read_fates, read_number, time_key_of
 from celltraj._anndata.results import DRIVERS
 from celltraj._errors import DataWarning
 from celltraj._typing import Time
@@ -35,10 +28,10 @@ from celltraj.metrics._correlation import (
     false_discovery,
     permutation_p,
 )
+from celltraj.metrics._sample_correlation import sample_correlations, sign_p
+from celltraj.tl._driver_cells import DriverCells, read_driver_cells
 
 _METHODS = ("fisher", "permutation")
-_FEWEST = 4
-_ROUNDING = 1e-6  # relative: fates are float32
 _SHOWN = 10
 
 
@@ -48,7 +41,10 @@ def drivers(
     key: str = "ct_fates",
     layer: str | None = None,
     groups: str | Sequence[str] | None = None,
+    sample_key: str | None = None,
+    time_key: str | None = None,
     time: Time | Sequence[Time] | None = None,
+    within_time: bool = True,
     genes: str | Sequence[str] | None = None,
     method: str = "fisher",
     n_permutations: int = 1000,
@@ -58,13 +54,15 @@ def drivers(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Correlate the expression of genes with the fates of cells.
+    """Driver genes: correlate the expression of genes with the fates of cells.
 
-    Pearson's ``r`` over cells, with the interval ``tanh(atanh r +- z / sqrt(n - 3))`` of Fisher.
-    Over cells of several times genes that merely change with time are found as well: name a
-    ``time``, or take ``method="permutation"``, whose p values know only what happens within a time.
-    Cells are taken as independent, and fates were computed from expression: p values sort genes,
-    and are no proof that a gene drives anything.
+    Pearson's ``r`` within sampling times. With ``sample_key`` samples are the units: ``r`` within
+    each of them, and Student's test over the ``atanh r`` of samples. Without it cells are the
+    units, as if they were independent given their time, and p values are too small wherever cells
+    of a sample resemble each other: of genes that no fate goes with, where samples differ as much
+    as cells, 58 % had a p below .05, and 5 % with ``sample_key`` (benchmarks/README.md).
+    Fates were computed from expression: p values sort genes, and are no proof that a gene drives
+    anything.
 
     Parameters
     ----------
@@ -77,17 +75,29 @@ def drivers(
         Layer with the expression; ``X`` by default.
     groups
         Names of one or more fates; all by default.
+    sample_key
+        Column of ``obs`` with the samples: patients, animals, wells. Each counts once, however many
+        cells it has; cells without one are left out. What only differs between samples is not
+        found: :func:`celltraj.tl.compare_conditions` compares those.
+    time_key
+        Column of ``obs`` with the sampling times; by default the one that fates or growth were
+        computed with, else ``"time"``.
     time
-        One or more sampling times to take cells of, as numbers or as labels; all by default. Times
-        are those that the fates were computed with, else ``obs["time"]``.
+        One or more sampling times to take cells of, as numbers or as labels. By default all before
+        the one that fates were read at: there the fate of a cell is its own label.
+    within_time
+        Whether genes and fates are compared within sampling times, as differences from their mean
+        of that time. False compares cells of all times: a gene that merely changes with time then
+        goes with every fate that does, and has a p below .05 (in 100 % of such genes).
     genes
         Names of genes, or a boolean column of ``var`` such as one of transcription factors; all by
         default.
     method
-        ``"fisher"`` takes p values of Fisher's z; ``"permutation"`` exchanges cells within each
-        sampling time.
+        ``"fisher"`` takes p values of Student's distribution; ``"permutation"`` exchanges cells
+        within each sampling time, or with ``sample_key`` swaps the signs of the correlations of
+        whole samples, in all ways up to 10,000.
     n_permutations
-        Exchanges; no p is below ``1 / (1 + n_permutations)``.
+        Exchanges; no p is below ``1 / (1 + n_permutations)``, nor of ``S`` samples ``2 / 2^S``.
     confidence
         Level of the intervals.
     key_added
@@ -102,29 +112,32 @@ def drivers(
     Returns
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
-    version, seed, and table: gene, fate, correlation, lower, upper, p (two-sided), q
-    (Benjamini-Hochberg over the genes of a fate), n_cells; fates in their order, the highest
-    correlation first, genes that are constant last and NaN), which :func:`celltraj.get.drivers`
-    reads.
+    version, seed, and table: gene, fate, correlation (with samples the ``tanh`` of their mean),
+    lower, upper, p (two-sided), q (Benjamini-Hochberg over the genes of a fate), n_cells, with
+    samples n_samples (those in which gene and fate vary; fewer than two have neither interval nor
+    p); fates in their order, the highest correlation first, genes that are constant last and NaN),
+    which :func:`celltraj.get.drivers` reads. ``params["units"]`` says whether ``"cells"`` or
+    ``"samples"`` were counted.
 
     Warns
     -----
     DataWarning
-        The expression looks like raw counts, a fate is the same in all cells, or numbers are
-        infinite.
+        The expression looks like raw counts, a fate is the same in all cells, numbers are infinite,
+        samples have too few cells, or no p can be below ``1 - confidence``.
 
     Raises
     ------
     KeyError
-        There are no such fates, layer, column or genes.
+        There are no such fates, layer, column or genes, or no sampling times.
     ValueError
         Unknown fates, times or method, names of genes that are not unique, values that are not
-        finite numbers, or fewer than four cells.
+        finite numbers, fewer than four cells, or a single sample.
 
     References
     ----------
     Fisher, *On the "probable error" of a coefficient of correlation deduced from a small sample*
-    (1921); Benjamini & Hochberg, *Controlling the false discovery rate* (1995).
+    (1921); Ibragimov & Müller, *t-statistic based correlation and heterogeneity robust inference*
+    (2010); Benjamini & Hochberg, *Controlling the false discovery rate* (1995).
 
     Examples
     --------
@@ -133,7 +146,7 @@ def drivers(
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
     >>> ct.tl.couplings(adata, progress=False)
     >>> ct.tl.fates(adata, groupby="arm")
-    >>> ct.tl.drivers(adata, time=3.0)
+    >>> ct.tl.drivers(adata)
     >>> ct.get.drivers(adata, fate="up", n=1)["gene"].tolist()
     ['y']
     """
@@ -143,32 +156,84 @@ def drivers(
     fates = _read(adata, key, groups)
     columns = _columns(adata, genes)
     x = read_expression(adata, layer)
-    time_key = time_key_of(adata, key)
-    rows = np.flatnonzero(fates.is_known & is_at(adata, time, time_key))
-    x, y = x[rows][:, columns], _varied(fates, rows, key)
-    found, p = correlations(x, y, confidence=confidence), None
-    if method == "permutation":
-        strata = read_times(adata, time_key)[rows] if has_column(adata, time_key) else None
-        rng = np.random.default_rng(seed)
-        p = permutation_p(
-            x, y, n_permutations=n_permutations, rng=rng, strata=strata, progress=progress
-        )
+    if time_key is None:
+        time_key = time_key_of(adata, key)
+    cells = read_driver_cells(
+        adata,
+        fates,
+        key=key,
+        time=time,
+        time_key=time_key,
+        within_time=within_time,
+        sample_key=sample_key,
+    )
+    found, n_samples = _found(
+        x[cells.rows][:, columns],
+        cells,
+        method=method,
+        n_permutations=n_permutations,
+        confidence=confidence,
+        seed=seed,
+        progress=progress,
+    )
     params = {
         "key": key,
         "layer": layer,
         "groups": np.array(fates.names, dtype=object),
+        "units": "cells" if sample_key is None else "samples",
+        "sample_key": sample_key,
         "time": None if time is None else np.array(times_of(adata, time_key, time)),
-        "time_key": None if time is None and p is None else time_key,
+        "time_key": time_key if within_time or time is not None else None,
+        "within_time": within_time,
         "genes": genes if genes is None or isinstance(genes, str) else "names",
         "method": method,
-        "n_permutations": None if p is None else n_permutations,
+        "n_permutations": None if method == "fisher" else n_permutations,
         "confidence": confidence,
     }
-    table = _table(found if p is None else replace(found, p=p), adata.var_names[columns], fates)
-    table["n_cells"] = len(rows)
+    table = _table(found, adata.var_names[columns], fates, n_samples)
+    table["n_cells"] = len(cells.rows)
     adata = annotated(adata, copy)
     DRIVERS.write(adata, key_added, sample_record(params, seed) | {"table": table})
     return adata if copy else None
+
+
+def _found(
+    x: np.ndarray | spmatrix | sparray,
+    cells: DriverCells,
+    *,
+    method: str,
+    n_permutations: int,
+    confidence: float,
+    seed: int,
+    progress: bool,
+) -> tuple[Correlations, np.ndarray | None]:
+    """Return the correlations, and over how many samples each is, ``(g, k)``; None over cells."""
+    y, strata, rng = cells.values, cells.strata, np.random.default_rng(seed)
+    if cells.samples is None:
+        found = correlations(x, y, strata=strata, confidence=confidence)
+        if method == "permutation":
+            p = permutation_p(
+                x, y, n_permutations=n_permutations, rng=rng, strata=strata, progress=progress
+            )
+            found = replace(found, p=p)
+        return found, None
+    found, z = sample_correlations(x, y, cells.samples, strata=strata, confidence=confidence)
+    n = np.isfinite(z).sum(0)
+    if method == "permutation":
+        found = replace(found, p=sign_p(z, n_permutations=n_permutations, rng=rng))
+        _warn_of_few(int(n.max()), confidence)
+    return found, n
+
+
+def _warn_of_few(n_samples: int, confidence: float) -> None:
+    if 2 / 2**n_samples > 1 - confidence:
+        warnings.warn(
+            f"the signs of {n_samples} samples can be swapped in so few ways that no p can be "
+            f'below {2 / 2**n_samples:.2g}, whatever the effect; method="fisher" trusts that '
+            "samples are about normal instead",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quantities:
@@ -204,30 +269,9 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
     return known.get_indexer(pd.Index(names))
 
 
-def _varied(fates: Quantities, rows: np.ndarray, key: str) -> np.ndarray:
-    """Return the fates of some cells, ``(n, k)``, once they are known to be enough.
-
-    What differs by rounding alone is made the same.
-    """
-    y = fates.values[rows]
-    if len(rows) < _FEWEST:
-        raise ValueError(
-            f"{len(rows)} cells have a value of {key!r} there; a correlation needs at least "
-            f"{_FEWEST}. Fates end at the time that they are read at; choose earlier times"
-        )
-    is_same = np.ptp(y, axis=0) <= _ROUNDING * np.abs(y).max(0)
-    if is_same.any():
-        names = np.array(fates.names, dtype=object)[is_same].tolist()
-        warnings.warn(
-            f"{names} of {key!r} are the same in all {len(rows)} cells; nothing correlates with "
-            "them. Leave them out with groups=, or take more times",
-            DataWarning,
-            stacklevel=3,
-        )
-    return np.where(is_same, 0.0, y)
-
-
-def _table(found: Correlations, genes: pd.Index, fates: Quantities) -> pd.DataFrame:
+def _table(
+    found: Correlations, genes: pd.Index, fates: Quantities, n_samples: np.ndarray | None
+) -> pd.DataFrame:
     """Return one row for each fate and gene, fates in their order, the highest first."""
     columns = {
         "correlation": found.value,
@@ -236,6 +280,8 @@ def _table(found: Correlations, genes: pd.Index, fates: Quantities) -> pd.DataFr
         "p": found.p,
         "q": false_discovery(found.p),
     }
+    if n_samples is not None:
+        columns["n_samples"] = n_samples
     parts = []
     for k, fate in enumerate(fates.names):
         order = np.argsort(-found.value[:, k], kind="stable")  # NaN come last

@@ -31,6 +31,7 @@ logger = logging.getLogger("celltraj")
 _LEVEL = 0.95
 _ALL = "all"
 _SHOWN = 5
+_FEWEST = 5  # trajectories; an interval of two is nine standard deviations wide
 
 
 def gene_trends(
@@ -52,8 +53,8 @@ def gene_trends(
     ``sum_i m_i x_i / sum_i m_i`` over the trajectories of a group, with ``m_i`` the mass that each
     one has at that time, where it has one, and ``x_i`` its components led back to the gene. Of
     real cells this is the part of the expression that lies in the plane of the components. The
-    intervals are those of a mean of so many trajectories; that the law of motion is uncertain
-    itself, they do not know.
+    intervals are those of a mean of so many trajectories, of five or more; that the law of motion
+    is uncertain itself, and that cells of a sample resemble each other, they do not know.
 
     Parameters
     ----------
@@ -89,7 +90,8 @@ def gene_trends(
     -------
     Nothing, with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
     version, seed, and table: gene, group, time ([t]), mean, lower and upper (95 %, [x] of the
-    genes, NaN of a single trajectory)), which :func:`celltraj.get.gene_trends` reads.
+    genes, NaN where fewer than five trajectories count: ``(sum_i m_i)^2 / sum_i m_i^2``)), which
+    :func:`celltraj.get.gene_trends` reads.
 
     Raises
     ------
@@ -273,7 +275,8 @@ def _table(course: _Course, decoder: _Decoder, groups: pd.Categorical) -> pd.Dat
     blocks = []
     for code, group in enumerate(groups.categories):
         mine = np.asarray(groups.codes) == code
-        logger.info("%d of %d trajectories lead to %s", mine.sum(), len(mine), group)
+        few = ", too few for intervals" if mine.sum() < _FEWEST else ""
+        logger.info("%d of %d trajectories lead to %s%s", mine.sum(), len(mine), group, few)
         if not mine.any():
             continue
         for t, states, mass in zip(course.times, course.states, course.mass, strict=True):
@@ -293,7 +296,7 @@ def _mean_and_half(x: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndar
     share = mass / mass.sum()
     mean = share @ x
     n = 1 / np.square(share).sum()
-    if n < 1 + 1e-9:
+    if n < _FEWEST - 1e-9:
         return mean, np.full(len(mean), np.nan)
     variance = np.square(share) @ np.square(x - mean) * n / (n - 1)
     return mean, student.ppf((1 + _LEVEL) / 2, n - 1) * np.sqrt(variance)

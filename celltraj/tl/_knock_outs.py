@@ -128,9 +128,9 @@ class Experiment:
         return np.hypot(*(self._ranks - self._ranks[:, [place]]))
 
     def can_be_held(self) -> np.ndarray:
-        """Return which genes change with the state."""
+        """Return which genes change with the state; of one that is constant nothing is known."""
         if self.genes is None:
-            return np.ones(len(self.names), dtype=bool)
+            return np.ptp(torch.cat([self.start, self.ends]).numpy(), axis=0) > 0
         lengths = np.linalg.norm(self.genes.loadings, axis=1)
         return lengths >= LOADED
 
@@ -221,7 +221,7 @@ def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:
     Raises
     ------
     ValueError
-        No genes, or some that are not in the data or that the components hold nothing of.
+        No genes, or some that are not in the data.
     """
     names = list(dict.fromkeys(names))
     place = {name: i for i, name in enumerate(experiment.names)}
@@ -231,14 +231,18 @@ def places_of(names: Sequence[str], experiment: Experiment) -> list[int]:
             f"{len(missing)} of {len(names)} genes are not among the {len(place)} of the model "
             f"(first: {missing[:5]}); genes are named as in adata.var_names"
         )
-    usable = experiment.can_be_held()
-    flat = [name for name in names if not usable[place[name]]]
-    if flat:
-        raise ValueError(
-            f"the components hold nothing of {len(flat)} genes (first: {flat[:5]}), so that "
-            "nothing is known of their loss; leave them out, or raise n_comps= of ct.pp.pca_model"
-        )
     return [place[name] for name in names]
+
+
+def check_held(places: Sequence[int], experiment: Experiment) -> None:
+    """Raise ValueError where a gene does not change with the state."""
+    usable = experiment.can_be_held()
+    if flat := [experiment.names[i] for i in places if not usable[i]]:
+        raise ValueError(
+            f"the state holds nothing of {len(flat)} genes (first: {flat[:5]}), which are constant "
+            "or have no loadings, so that nothing is known of their loss; leave them out, or raise "
+            "n_comps= of ct.pp.pca_model"
+        )
 
 
 def matched_sets(

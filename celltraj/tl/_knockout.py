@@ -14,6 +14,7 @@ from celltraj._anndata.results import KNOCKOUT
 from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
+    check_held,
     matched_sets,
     places_of,
     read_experiment,
@@ -94,7 +95,8 @@ def knockout(
     TypeError
         A response was passed, or one name in place of a list.
     ValueError
-        Genes that are not in the data or that the components hold nothing of, no cells at a time or
+        Genes that are not in the data, that are constant or that the components hold nothing of,
+        no cells at a time or
         none in a group, ``start`` not before ``stop``, no projection, genes that cannot all be at
         the level, no other genes to compare with, or ``n_null`` below 0.
 
@@ -119,6 +121,7 @@ def knockout(
         adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
     )
     places = places_of(list(genes), experiment)
+    check_held(places, experiment)
     control, mass = experiment.shares()
     held, held_mass = experiment.shares(places)
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,19 +12,21 @@ from tqdm.auto import tqdm
 from celltraj._anndata import annotated
 from celltraj._anndata.expression import marked_genes
 from celltraj._anndata.results import KNOCKOUT
+from celltraj._errors import DataWarning
 from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
-    Experiment,
+    check_held,
     places_of,
     read_experiment,
     record_of,
-    share_as_large,
     shift_table,
     with_p,
 )
+from celltraj.tl._knock_screen import random_genes, screen_p
 
-_NEAREST = 2  # of the random genes, the half that is nearest in expression
+_SHOWN = 10
+_FEWEST = 2
 
 
 def knockout_screen(
@@ -45,9 +48,11 @@ def knockout_screen(
     """Knock out each of many genes alone, and tell which shift fates more than random genes do.
 
     As :func:`celltraj.tl.knockout`, with random genes that all share: each gene is compared with
-    the half of them that is nearest to it in mean and spread of expression. The least p value is
-    therefore ``1 / (1 + n_null / 2)``, and of ``m`` genes a single driver can reach ``q`` of .05
-    only with ``n_null`` of about ``40 m``: screen few genes, or read the order of the shifts.
+    the quarter of them that is nearest to it in mean and spread of expression. The least p value is
+    therefore ``1 / (1 + n_null / 4)``, and of ``m`` genes a single driver can reach ``q`` of .05
+    only with ``n_null`` of about ``80 m``: screen few genes, or read the order of the shifts. A
+    quarter is a wide range: of genes that do no more than others of their spread, about 6 % of
+    those that vary more than most have p below .05, and 2 % of those that vary less.
 
     Parameters
     ----------
@@ -84,7 +89,13 @@ def knockout_screen(
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]`` (params,
     version, seed; ``table``, a row per gene and fate: genes, fate, control, knockout, shift, p, q;
-    ``null``: genes, fate, shift). ``q`` is by Benjamini and Hochberg over the genes of a fate.
+    ``null``: genes, fate, shift). ``q`` is by Benjamini and Hochberg over the genes of a fate. Rows
+    of genes that are constant, or that the components hold nothing of, are NaN.
+
+    Warns
+    -----
+    DataWarning
+        Some genes are constant, or the components hold nothing of them.
 
     Raises
     ------
@@ -93,7 +104,7 @@ def knockout_screen(
     TypeError
         A response was passed.
     ValueError
-        Genes that are not in the data or that the components hold nothing of, no cells at a time or
+        Genes that are not in the data, none that the state holds anything of, no cells at a time or
         none in a group, ``start`` not before ``stop``, no projection, ``n_null`` below 2,
         or a column of ``var`` that is not boolean.
 
@@ -110,20 +121,27 @@ def knockout_screen(
     (2, 7)
     """
     KNOCKOUT.claim(adata, key_added)
-    if n_null < _NEAREST:
-        raise ValueError(f"n_null must be at least {_NEAREST}; found {n_null}")
+    if n_null < _FEWEST:
+        raise ValueError(f"n_null must be at least {_FEWEST}; found {n_null}")
     span = (start, stop)
     experiment = read_experiment(
         adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
     )
     places = places_of(_listed(adata, genes), experiment)
+    is_held = experiment.can_be_held()[places]
+    if not is_held.any():
+        check_held(places, experiment)
+    _warn_of_constant([experiment.names[i] for i in np.array(places)[~is_held]])
     control, _ = experiment.shares()
-    random = _random_genes(experiment, n_null, np.random.default_rng(seed))
-    bar = tqdm([*places, *random], desc="knock-outs", unit="gene", disable=not progress)
+    random = random_genes(experiment, n_null, np.random.default_rng(seed))
+    tried = [place for place, one in zip(places, is_held, strict=True) if one]
+    bar = tqdm([*tried, *random], desc="knock-outs", unit="gene", disable=not progress)
     held = np.array([experiment.shares([one])[0] for one in bar])
-    tested, null = held[: len(places)], held[len(places) :]
+    tested, null = np.full((len(places), len(control)), np.nan), held[len(tried) :]
+    tested[is_held] = held[: len(tried)]
     table = shift_table([experiment.names[i] for i in places], experiment.fates, control, tested)
-    p = _p_values(experiment, places, random, tested - control, null - control)
+    p = np.full(tested.shape, np.nan)
+    p[is_held] = screen_p(experiment, tried, random, tested[is_held] - control, null - control)
     record = record_of(experiment, n_null=len(random), groupby=groupby, time_key=time_key)
     names = [experiment.names[i] for i in random]
     shifts = shift_table(names, experiment.fates, control, null)[["genes", "fate", "shift"]]
@@ -134,29 +152,15 @@ def knockout_screen(
     return adata if copy else None
 
 
-def _random_genes(experiment: Experiment, n: int, rng: np.random.Generator) -> list[int]:
-    """Return genes from the whole range of expression, at random in each part of it."""
-    usable = np.flatnonzero(experiment.can_be_held())
-    order = usable[np.argsort(experiment.expression()[usable], kind="stable")]
-    parts = np.array_split(order, min(n, len(order)))
-    return [int(rng.choice(part)) for part in parts]
-
-
-def _p_values(
-    experiment: Experiment,
-    places: Sequence[int],
-    random: Sequence[int],
-    shifts: np.ndarray,
-    null: np.ndarray,
-) -> np.ndarray:
-    """Return ``(r, K)`` shares of the random genes nearest in expression with as large shifts."""
-    others = np.asarray(random)
-    found = np.empty_like(shifts)
-    for row, place in enumerate(places):
-        distance = np.where(others == place, np.inf, experiment.apart(place)[others])
-        near = np.argsort(distance, kind="stable")[: max(1, len(others) // _NEAREST)]
-        found[row] = share_as_large(null[near], shifts[row])
-    return found
+def _warn_of_constant(names: Sequence[str]) -> None:
+    if names:
+        warnings.warn(
+            f"the state holds nothing of {len(names)} genes, which are constant or have no "
+            f"loadings: {list(names[:_SHOWN])}; nothing is known of their loss, and their rows are "
+            "NaN",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _listed(adata: AnnData, genes: Sequence[str] | str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
-from celltraj.metrics import _correlation
+from celltraj.metrics import _correlation, _moments
 from celltraj.metrics._correlation import correlations, false_discovery, permutation_p
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]
@@ -26,6 +26,7 @@ def fields(found):
 def _blocks(request, monkeypatch):
     """Run with all genes in one block, and with two in each."""
     monkeypatch.setattr(_correlation, "_BLOCK", request.param)
+    monkeypatch.setattr(_moments, "_BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")

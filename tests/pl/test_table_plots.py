@@ -23,6 +23,7 @@ def adata(tmp_path):
     x[:, 8] = 1.0
     mouse = np.arange(200) % 8
     obs = {"mouse": [f"m{k}" for k in mouse], "diet": np.where(mouse < 4, "fat", "lean")}
+    obs["time"] = 0.0
     adata = ad.AnnData(x, obs=pd.DataFrame(obs, [f"c{k}" for k in range(200)]))
     adata.var_names = [f"g{k}" for k in range(9)]
     adata.obsm["ct_fates"] = np.column_stack([share, 1 - share]).astype("float32")
@@ -62,6 +63,11 @@ class TestDrivers:
             assert panel.yaxis_inverted()
         assert panels[0].get_xlabel() == "correlation over 200 cells"
         assert legend_of(panels[0].figure) == ["q ≤ 0.05", "q > 0.05"]
+
+    def test_samples_are_named_where_they_are_the_units(self, adata):
+        ct.tl.drivers(adata, sample_key="mouse", progress=False)
+        panels = ct.pl.drivers(adata, show=False)
+        assert panels[0].get_xlabel() == "mean correlation in 8 samples, 200 cells"
 
     def test_no_legend_where_all_are_alike(self, adata):
         panels = ct.pl.drivers(adata, n=1, show=False)

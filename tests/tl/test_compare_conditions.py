@@ -83,7 +83,7 @@ class TestMeanDifference:
         np.testing.assert_allclose([one.lower, one.upper], interval)
         exact = permutation_test(
             (x, y),
-            lambda a, b, axis: np.abs(a.mean(axis) - b.mean(axis)),
+            lambda a, b, axis: np.abs(ttest_ind(a, b, axis=axis, equal_var=False).statistic),
             vectorized=True,
             alternative="greater",
         )
@@ -111,6 +111,33 @@ class TestMeanDifference:
             one = compare(np.zeros((3, 1)), np.zeros((3, 1)), rng=rng, **OPTIONS)
             assert (one.effect[0], one.p[0]) == (0, 1)
             assert np.isnan([one.lower, one.upper]).all()
+
+
+def attained(p, p_min):
+    """Return the largest distance between the law of p values that take steps and a uniform one."""
+    steps = np.arange(1, round(1 / p_min) + 1) * p_min
+    share = (p <= steps[:, None] + 1e-9).mean(1)
+    return np.abs(share - steps).max()
+
+
+@pytest.mark.parametrize(
+    ("compare", "sizes"),
+    [(mean_difference, (3, 3)), (mean_difference, (2, 6)), (paired_difference, (6, 6))],
+)
+def test_p_values_of_samples_of_one_law_are_uniform(compare, sizes):
+    rng, k = np.random.default_rng(11), 2000
+    law = rng.standard_t(3, size=(sum(sizes), k))  # of heavy tails: no p trusts the normal one
+    found = compare(law[: sizes[0]], law[sizes[0] :], rng=rng, **OPTIONS)
+    # Dvoretzky, Kiefer and Wolfowitz: 1 in 10,000
+    assert attained(found.p, found.p_min) < np.sqrt(np.log(2e4) / 2 / k)
+
+
+def test_samples_of_unlike_spread_are_told_by_their_own_error():
+    rng, k = np.random.default_rng(12), 2000
+    wide, narrow = 3 * rng.normal(size=(3, k)), rng.normal(size=(9, k))
+    found = mean_difference(wide, narrow, rng=rng, **OPTIONS)
+    # by the means alone .22 of them are; exact are none where few samples spread more than many
+    assert 0.05 < np.mean(found.p <= 0.05) < 0.15
 
 
 @pytest.mark.parametrize("is_paired", [False, True])
@@ -189,6 +216,42 @@ def test_what_is_compared():
     few = found(adata, of="kind")
     at_zero = found(adata[adata.obs["time"] == 0].copy(), of="kind")
     pd.testing.assert_frame_equal(few, at_zero)
+
+
+def test_the_key_of_a_result_is_taken_for_the_result():
+    adata = cells(FOUR)
+    expected = found(adata)
+    pd.testing.assert_frame_equal(found(adata, of="ct_fates"), expected)
+    assert adata.uns["celltraj"]["conditions"]["params"]["key"] == "ct_fates"
+    # also where it is called as the kind is
+    adata.obsm["fates"] = adata.obsm.pop("ct_fates")
+    adata.uns["celltraj"]["fates"] = adata.uns["celltraj"].pop("ct_fates")
+    pd.testing.assert_frame_equal(found(adata), expected)
+    adata.obsm["ct_fates"] = 1 - adata.obsm["fates"]
+    adata.uns["celltraj"]["ct_fates"] = adata.uns["celltraj"]["fates"]
+    with pytest.raises(ValueError, match="of='fates' means 'ct_fates' or 'fates'; name one"):
+        found(adata)
+    pd.testing.assert_frame_equal(found(adata, key="fates"), expected)
+    adata.obsm["X_pca"] = np.zeros((adata.n_obs, 2))
+    with pytest.raises(KeyError, match=r"no names in adata.uns.*ct.tl.fates"):
+        found(adata, of="X_pca")
+
+
+def test_cells_of_the_time_of_the_fates_are_left_out_and_this_is_said(caplog):
+    adata = cells(FOUR)
+    expected = found(adata, time=0)
+    adata.uns["celltraj"]["ct_fates"]["params"]["at"] = 1.0
+    with caplog.at_level("INFO", "celltraj"):
+        pd.testing.assert_frame_equal(found(adata), expected)
+    n = int((adata.obs["time"] == 1).sum())
+    assert f"{n} cells of time 1, at which 'ct_fates' were read, are left out" in caplog.text
+    caplog.clear()
+    both = found(adata, time=[0, 1])
+    assert not both.equals(expected)
+    assert "left out" not in caplog.text
+    # of other quantities nothing is left out
+    alone = found(adata, of="value")
+    pd.testing.assert_frame_equal(alone, found(adata, of="value", time=[0, 1]))
 
 
 def test_only_the_asked_times():
@@ -282,7 +345,7 @@ def test_errors():
     with pytest.raises(KeyError, match=r"no adata.uns|Run ct.tl.compare_conditions"):
         ct.get.conditions(adata)
     for options, error, match in [
-        ({"of": "age"}, KeyError, "of='age' is neither 'fates' nor 'growth' nor a column"),
+        ({"of": "age"}, KeyError, "of='age' is neither 'fates' nor 'growth', nor fates"),
         ({"of": "value", "key": "x"}, ValueError, "leave key= out"),
         ({"key": "x"}, KeyError, r"no fates in adata.obsm\['x'\].*ct.tl.fates"),
         ({"of": "growth", "key": "x"}, KeyError, r"no growth in adata.obs\['x'\].*ct.tl.growth"),

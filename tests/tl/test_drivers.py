@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csc_matrix, csr_matrix
-from scipy.stats import false_discovery_control, pearsonr
+from scipy.stats import false_discovery_control, pearsonr, ttest_1samp
 
 import celltraj as ct
 from celltraj._errors import DataWarning
@@ -44,8 +44,11 @@ def of(table, gene, fate=NAMES[0]):
     return row
 
 
+ALL = {"within_time": False, "time": [0, 1, 2]}
+
+
 def test_every_row_is_what_scipy_finds(adata):
-    table = found(adata, confidence=0.9)
+    table = found(adata, confidence=0.9, **ALL)
     assert list(table) == ["gene", "fate", "correlation", "lower", "upper", "p", "q", "n_cells"]
     for row in table.itertuples():
         if row.gene == "g7":
@@ -54,8 +57,10 @@ def test_every_row_is_what_scipy_finds(adata):
         fate = adata.obsm["ct_fates"][:, NAMES.index(row.fate)].astype(float)
         expected = pearsonr(adata.X[:, GENES.index(row.gene)].astype(float), fate)
         interval = expected.confidence_interval(0.9)
-        ours = row.correlation, row.lower, row.upper
-        np.testing.assert_allclose(ours, (expected.statistic, *interval), rtol=1e-6)
+        ours = row.correlation, row.lower, row.upper, row.p
+        np.testing.assert_allclose(
+            ours, (expected.statistic, *interval, expected.pvalue), rtol=1e-6
+        )
     for _, its in table.groupby("fate"):
         its = its[its["p"].notna()]
         np.testing.assert_allclose(its["q"], false_discovery_control(its["p"]))
@@ -96,7 +101,7 @@ def test_cells_genes_and_fates_that_are_asked_for(adata):
 
 
 def test_a_number_of_obs(adata):
-    table = found(adata, key="ct_growth")
+    table = found(adata, key="ct_growth", within_time=False)
     assert set(table["fate"]) == {"ct_growth"}
     assert of(table, "g0", "ct_growth")["correlation"] == pytest.approx(
         pearsonr(adata.X[:, 0].astype(float), adata.obs["ct_growth"]).statistic
@@ -111,7 +116,7 @@ def test_a_number_of_obs(adata):
 
 class TestPermutation:
     def test_what_changes_with_time_alone_is_not_found(self, adata):
-        assert of(found(adata), "g1")["p"] < 1e-6
+        assert of(found(adata, **ALL), "g1")["p"] < 1e-6
         table = found(adata, method="permutation", n_permutations=499)
         assert of(table, "g1")["p"] > 0.02  # of uniform p values one in fifty is not
         assert of(table, "g0")["p"] == 1 / 500
@@ -128,6 +133,138 @@ class TestPermutation:
         pd.testing.assert_frame_equal(a, b)
         assert not a["p"].equals(c["p"])
         np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+class TestWithinTime:
+    def test_of_several_times_it_is_the_correlation_of_what_times_leave(self, adata):
+        table = found(adata, groups=NAMES[0])
+        rows = (adata.obs["time"] < 2).to_numpy()
+        time = adata.obs["time"].to_numpy()[rows]
+        rest = [
+            column - np.array([column[time == t].mean() for t in time])
+            for column in (adata.X[rows, 0].astype(float), adata.obsm["ct_fates"][rows, 0])
+        ]
+        assert of(table, "g0")["correlation"] == pytest.approx(pearsonr(*rest).statistic)
+        params = adata.uns["celltraj"]["drivers"]["params"]
+        assert (params["within_time"], params["units"]) == (True, "cells")
+
+    def test_of_one_time_it_is_scipys(self, adata):
+        row = of(found(adata, time=1), "g0")
+        rows = (adata.obs["time"] == 1).to_numpy()
+        fate = adata.obsm["ct_fates"][rows, 0].astype(float)
+        expected = pearsonr(adata.X[rows, 0].astype(float), fate)
+        assert (row["correlation"], row["p"]) == pytest.approx(tuple(expected), rel=1e-6)
+
+    def test_a_gene_that_changes_with_time_is_found_only_over_all_cells(self, adata):
+        assert of(found(adata), "g1")["p"] > 0.02
+        table = found(adata, within_time=False)
+        assert of(table, "g1")["p"] < 1e-6
+        assert not adata.uns["celltraj"]["drivers"]["params"]["within_time"]
+
+    def test_without_times_it_says_how_to_go_on(self, adata):
+        adata.obs = adata.obs.rename(columns={"time": "day"})
+        adata.uns["celltraj"]["ct_fates"]["params"]["time_key"] = "gone"
+        with pytest.raises(KeyError, match=r"obs\['gone'\].*time_key=, or within_time=False"):
+            found(adata)
+        assert (found(adata, within_time=False)["n_cells"] == 90).all()
+        assert (found(adata, time_key="day")["n_cells"] == 60).all()
+        assert adata.uns["celltraj"]["drivers"]["params"]["time_key"] == "day"
+
+
+def test_cells_of_the_time_of_the_fates_are_left_out_and_this_is_said(adata, caplog):
+    with caplog.at_level("INFO", "celltraj"):
+        table = found(adata)
+    assert "30 cells of time 2, at which 'ct_fates' were read, are left out" in caplog.text
+    early = adata[adata.obs["time"] < 2].copy()
+    pd.testing.assert_frame_equal(table, found(early))
+    assert (found(adata, time=[1, 2])["n_cells"] == 60).all()
+    assert (found(adata, key="ct_growth")["n_cells"] == 90).all()
+    late = adata[adata.obs["time"] == 2].copy()
+    with pytest.raises(ValueError, match=r"0 cells have a value.*unless it is named in time="):
+        found(late)
+
+
+class TestSamples:
+    @pytest.fixture
+    def mice(self, adata):
+        adata.obs["mouse"] = [f"m{k % 6}" for k in range(adata.n_obs)]
+        return adata
+
+    def test_each_mouse_counts_once(self, mice):
+        table = found(mice, sample_key="mouse", time=1, confidence=0.9)
+        rows = (mice.obs["time"] == 1).to_numpy()
+        fate = mice.obsm["ct_fates"][:, 0].astype(float)
+        z = []
+        for name in mice.obs["mouse"].unique():
+            its = rows & (mice.obs["mouse"] == name).to_numpy()
+            z.append(np.arctanh(pearsonr(mice.X[its, 2].astype(float), fate[its]).statistic))
+        expected = ttest_1samp(z, 0)
+        interval = expected.confidence_interval(0.9)
+        row = of(table, "g2")
+        ours = row["correlation"], row["lower"], row["upper"], row["p"]
+        theirs = *np.tanh([np.mean(z), *interval]), expected.pvalue
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+        assert (row["n_samples"], row["n_cells"]) == (6, 30)
+        params = mice.uns["celltraj"]["drivers"]["params"]
+        assert (params["units"], params["sample_key"]) == ("samples", "mouse")
+        assert np.isnan(of(table, "g7")["p"])
+
+    def test_what_differs_between_mice_alone_does_not_count(self, mice):
+        expected = found(mice, sample_key="mouse")
+        code = np.arange(mice.n_obs) % 6
+        mice.X = mice.X + 4 * code[:, None]
+        mice.obsm["ct_fates"] = mice.obsm["ct_fates"].astype(float) + 0.1 * code[:, None]
+        # the order follows the correlations, which are the same up to rounding
+        columns = ["correlation", "lower", "upper", "p"]
+        again = found(mice, sample_key="mouse").set_index(["gene", "fate"])
+        expected = expected.set_index(["gene", "fate"]).loc[again.index]
+        is_flat = again.index.get_level_values("gene") == "g7"
+        np.testing.assert_allclose(again[columns][~is_flat], expected[columns][~is_flat], rtol=1e-3)
+
+    def test_a_real_driver_is_found(self, mice):
+        row = of(found(mice, sample_key="mouse"), "g0")
+        assert row["p"] < 0.01
+        assert row["lower"] > 0.3
+        with pytest.warns(DataWarning, match=r"signs of 4 samples .* below 0.12") as said:
+            ct.tl.drivers(
+                mice[mice.obs["mouse"] < "m4"].copy(), sample_key="mouse", method="permutation"
+            )
+        assert said[0].filename == __file__
+        row = of(found(mice, sample_key="mouse", method="permutation"), "g0")
+        assert row["p"] == 2 / 2**6
+
+    def test_a_sparse_matrix_is_a_dense_one(self, mice):
+        expected = found(mice, sample_key="mouse")
+        mice.X = csr_matrix(mice.X)
+        pd.testing.assert_frame_equal(found(mice, sample_key="mouse"), expected, rtol=1e-7)
+
+    def test_mice_without_the_gene_do_not_count(self, mice):
+        mice.X[(mice.obs["mouse"] < "m4").to_numpy(), 2] = 0
+        mice.X[(mice.obs["mouse"] < "m5").to_numpy(), 3] = 0
+        table = found(mice, sample_key="mouse")
+        assert of(table, "g2")["n_samples"] == 2
+        assert np.isfinite(of(table, "g2")["p"])
+        alone = of(table, "g3")
+        assert alone["n_samples"] == 1
+        assert np.isfinite(alone["correlation"])
+        assert np.isnan([alone["lower"], alone["upper"], alone["p"], alone["q"]]).all()
+
+    def test_too_few_cells_or_mice(self, mice):
+        name = mice.obs["mouse"].to_numpy(dtype=object)
+        mice.obs["mouse"] = np.where(np.arange(90) == 3, "lonely", name)
+        with pytest.warns(DataWarning, match=r"1 samples .* left out: \['lonely'\]") as said:
+            ct.tl.drivers(mice, sample_key="mouse", progress=False)
+        assert said[0].filename == __file__
+        assert (ct.get.drivers(mice)["n_cells"] == 59).all()
+        mice.obs["mouse"] = "m0"
+        with pytest.raises(ValueError, match=r"the sample \['m0'\].*Leave sample_key= out"):
+            found(mice, sample_key="mouse")
+        with pytest.raises(KeyError, match=r"adata.obs\['rat'\]"):
+            found(mice, sample_key="rat")
+
+    def test_cells_without_a_mouse_are_left_out(self, mice):
+        mice.obs["mouse"] = mice.obs["mouse"].where(mice.obs["mouse"] != "m2")
+        assert (found(mice, sample_key="mouse")["n_cells"] == 50).all()
 
 
 @pytest.mark.parametrize("store", ["h5ad", "zarr"])
@@ -156,7 +293,7 @@ def test_nothing_but_the_record_is_written(adata):
 def test_doubtful_data_are_pointed_to(adata):
     adata.obsm["ct_fates"][:, 1] = 0.5 + 1e-8 * adata.X[:, 1]
     with pytest.warns(
-        DataWarning, match=r"\['Mono.'\] of 'ct_fates' are the same in all 90"
+        DataWarning, match=r"\['Mono.'\] of 'ct_fates' are the same in all cells of each time \(60"
     ) as said:
         ct.tl.drivers(adata, progress=False)
     assert said[0].filename == __file__

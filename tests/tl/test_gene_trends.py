@@ -158,11 +158,26 @@ def test_intervals_of_weighted_means_cover_the_truth():
     assert 0.88 < covered < 0.97
 
 
-def test_a_single_trajectory_has_no_interval(adata, path):
-    ct.tl.gene_trends(adata, path[path.obs["trajectory"] == 3].copy(), genes="g0")
+@pytest.mark.parametrize(("n", "has_interval"), [(1, False), (2, False), (4, False), (5, True)])
+def test_few_trajectories_have_no_interval(adata, path, n, has_interval):
+    few = path[path.obs["trajectory"] < n].copy()
+    ct.tl.gene_trends(adata, few, genes="g0")
     table = ct.get.gene_trends(adata)
     assert table["mean"].notna().all()
-    assert table[["lower", "upper"]].isna().all(axis=None)
+    assert (table[["lower", "upper"]].notna() == has_interval).all(axis=None)
+
+
+def test_trajectories_of_hardly_any_mass_do_not_count(adata, path):
+    path.obs["mass"] = np.where(path.obs["trajectory"] < 4, 1.0, 1e-3)
+    ct.tl.gene_trends(adata, path, genes="g0")
+    assert ct.get.gene_trends(adata)[["lower", "upper"]].isna().all(axis=None)
+
+
+def test_an_interval_is_as_wide_as_cells_vary():
+    # of two trajectories it was as wide as nine standard deviations
+    widths = [_mean_and_half(np.random.default_rng(k).normal(size=(5, 1)), np.ones(5))[1][0]
+              for k in range(200)]  # fmt: skip
+    assert np.median(widths) < 1.5
 
 
 def test_states_that_are_genes_need_no_projection():

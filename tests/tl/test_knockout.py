@@ -9,8 +9,10 @@ from scipy.linalg import expm
 from scipy.stats import kstest
 
 import celltraj as ct
+from celltraj._errors import DataWarning
 from celltraj.models import DormandPrince, KnockedOut, PlugInDrift, simulate
 from celltraj.tl._knock_outs import Experiment, matched_sets, share_as_large
+from celltraj.tl._knock_screen import random_genes, screen_p
 
 FATES = ("CD4/CD8", "NK")
 SILENT = {"progress": False}
@@ -190,7 +192,7 @@ class TestKnockout:
         adata.X[:, 7] = 1.0
         ct.pp.pca_model(adata, n_comps=4)
         bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT)
-        with pytest.raises(ValueError, match=r"hold nothing of 1 genes \(first: \['gene7'\]"):
+        with pytest.raises(ValueError, match=r"holds nothing of 1 genes \(first: \['gene7'\]"):
             ct.tl.knockout(adata, bridge, genes=["gene7"], start=0.0, groupby="fate", **SILENT)
 
     def test_the_order_of_genes_does_not_matter(self):
@@ -291,6 +293,45 @@ class TestScreen:
             )
 
 
+class TestConstantGenes:
+    """Of a gene that never varies nothing is known; others are screened all the same."""
+
+    ASKED = {"start": 0.0, "groupby": "fate", "n_null": 4, **SILENT}  # noqa: RUF012
+
+    def screened(self, adata, **options):
+        ct.tl.knockout_screen(adata, Switch(), **self.ASKED | options)
+        return ct.get.knockout(adata, key="knockout_screen").set_index(["genes", "fate"])
+
+    def test_their_rows_are_empty_and_they_are_named(self):
+        adata = switched(n=30)
+        adata.X[:, 4] = 0.5
+        with pytest.warns(DataWarning, match=r"holds nothing of 1 genes.*\['gene4'\]") as said:
+            table = self.screened(adata, genes=["gene0", "gene4", "gene3"])
+        assert said[0].filename == __file__
+        assert table.index.get_level_values("genes").unique().tolist() == [
+            "gene0", "gene4", "gene3"
+        ]  # fmt: skip
+        flat = table.loc["gene4"]
+        assert flat[["knockout", "shift", "p", "q"]].isna().all(axis=None)
+        rest = table.drop("gene4", level="genes")
+        assert rest.notna().all(axis=None)
+        # the rest is what it is without the constant one
+        pd.testing.assert_frame_equal(rest, self.screened(adata, genes=["gene0", "gene3"]))
+        assert "gene4" not in set(adata.uns["celltraj"]["knockout_screen"]["null"]["genes"])
+        with pytest.warns(DataWarning):
+            self.screened(adata, genes=["gene0", "gene4"])
+        drawn = ct.pl.knockout(adata, key="knockout_screen", show=False)
+        assert not any("gene4" in label.get_text() for label in drawn.get_yticklabels())
+
+    def test_nothing_but_constant_ones_is_refused(self):
+        adata = switched(n=30)
+        adata.X[:, 4] = 0.5
+        with pytest.raises(ValueError, match=r"holds nothing of 1 genes \(first: \['gene4'\]"):
+            self.screened(adata, genes=["gene4"])
+        with pytest.raises(ValueError, match="leave them out"):
+            ct.tl.knockout(adata, Switch(), genes=["gene0", "gene4"], **self.ASKED)
+
+
 def many_genes(seed, n=800):
     """Return an experiment on genes, half of them ten times as variable, and their shifts."""
     rng = np.random.default_rng(seed)
@@ -319,6 +360,28 @@ def test_p_values_of_random_genes_are_uniform():
         # at .05, which is a step, within four standard errors
         error = np.sqrt(0.05 * 0.95 / len(one))
         assert np.mean(one <= 0.05 + 1e-9) == pytest.approx(0.05, abs=4 * error)
+
+
+def test_p_values_of_a_screen_are_nearly_uniform():
+    p, is_wide = [], []
+    for seed in range(4):
+        experiment, shifts = many_genes(seed, n=400)
+        rng = np.random.default_rng(seed)
+        places = rng.choice(400, 200, replace=False)
+        random = random_genes(experiment, 236, rng)
+        found = screen_p(experiment, places, random, shifts[places], shifts[random])[:, 0]
+        # each is compared with a quarter of the random genes: 1 + 59 in all
+        np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-9)
+        p.append(found)
+        is_wide.append(places % 2 == 1)
+    p, is_wide = np.concatenate(p), np.concatenate(is_wide)
+    error = np.sqrt(0.05 * 0.95 / 400)
+    # of two kinds of genes, one ten times as variable, the quarter holds some of the other kind
+    assert np.mean(p[is_wide] <= 0.05 + 1e-9) < 0.065 + 3 * error
+    assert np.mean(p[~is_wide] <= 0.05 + 1e-9) < 0.05 + 3 * error
+    # without regard to spread 1 in 10 would be
+    every = [share_as_large(shifts[random], shifts[place])[0] for place in places[is_wide[-200:]]]
+    assert np.mean(every) < np.mean(p[is_wide])
 
 
 def test_no_random_set_counts_twice():
