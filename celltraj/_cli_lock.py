@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,7 +57,8 @@ class Lock:
         self.file.seek(0)
         names = _record(self.file.readline()).get("scratch", [])
         # a file that anyone may have changed must not name a folder of another kind
-        known = [n for n in names if isinstance(n, str) and _SCRATCH.fullmatch(n)]
+        listed = names if isinstance(names, list) else []
+        known = [n for n in listed if isinstance(n, str) and _SCRATCH.fullmatch(n)]
         return [self.folder / name for name in known if (self.folder / name).is_dir()]
 
     def note(self, scratch: Sequence[Path]) -> None:
@@ -172,8 +173,7 @@ def _release(lock: Lock) -> None:
     left = lock.noted()
     if fcntl is None:  # Windows removes no open file
         lock.file.close()
-    try:
-        if not left:
+    if not left:
+        with suppress(OSError):  # a file that stays, held by nobody, is no obstacle
             lock.path.unlink(missing_ok=True)
-    finally:
-        lock.file.close()
+    lock.file.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -37,14 +38,16 @@ class Shells:
         self.process.kill()
         self.process.communicate()
 
-    def run(self, *argv, root, kill_at=None, after=None, whole=False):
+    def run(self, *argv, root, kill_at=None, after=None, limit=None, whole=False):
         """Return exit status, number of operations below ``root`` (0 if killed), and stderr.
 
         ``kill_at`` is the operation before which the child dies, ``after`` the seconds after which
-        it is killed; ``whole`` draws and scores, which stubs stand for otherwise.
+        it is killed, ``limit`` the bytes that a file may have; ``whole`` draws and scores, which
+        stubs stand for otherwise.
         """
         job = {"argv": list(map(str, argv)), "root": str(root), "kill_at": kill_at}
-        self.process.stdin.write(json.dumps(job | {"after": after, "whole": whole}) + "\n")
+        job |= {"after": after, "limit": limit, "whole": whole}
+        self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -90,7 +93,7 @@ class _Counter:
             self(filename)
             serialize(tensors, filename, metadata)
             if self.n + 1 == self.kill_at:  # half way
-                os.truncate(filename, os.path.getsize(filename) // 2)
+                os.truncate(filename, Path(filename).stat().st_size // 2)
             self(filename)
 
         def create_dataset(group, *args, **kwargs):
@@ -156,6 +159,8 @@ def _child(job, err):
     if not job["whole"]:
         _stub()
     counter.watch()
+    if job["limit"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], job["limit"]))
     try:
         status = {"recover": _recover, "swap": _swap}.get(command, lambda *_: main(job["argv"]))(
             *rest
@@ -190,14 +195,14 @@ def _run(job):
 def _warm_up():
     """Take one step, so that children find compiled what they need."""
     import celltraj as ct
+    from celltraj import cli
 
+    cli._parser()
     adata = ct.datasets.branching(n_cells=10, seed=0)
     ct.tl.fit_bridge(adata, drift=ct.models.NeuralDrift(max_steps=1), progress=False)
 
 
 if __name__ == "__main__":
-    import celltraj.cli  # once for all children
-
     replies = os.fdopen(os.dup(1), "w")
     _warm_up()
     for line in sys.stdin:

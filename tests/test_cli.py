@@ -199,11 +199,9 @@ def test_times_are_held_out_by_number_or_label(data, tmp_path, monkeypatch, caps
         raise ValueError("seen")
 
     monkeypatch.setattr(ct.tl, "cross_validate", cross_validate)
+    call = ["evaluate", str(data), "--time-key", "day", "--out", str(tmp_path / "run"), *QUICK]
     with pytest.raises(SystemExit):
-        main(
-            ["evaluate", str(data), "--time-key", "day", "--out", str(tmp_path / "run"), *QUICK]
-            + ["--hold-out", "1", "day 1", "D1,2.5", "1e0, P0"]
-        )
+        main([*call, "--hold-out", "1", "day 1", "D1,2.5", "1e0, P0"])
     assert seen == [(1.0,), ("day 1",), ("D1", 2.5), (1.0, "P0")]
     assert capsys.readouterr().err == "celltraj: seen\n"
 

@@ -12,6 +12,7 @@ import celltraj as ct
 
 QUICK = ["--quiet", "--max-steps", "60", "--checkpoint-every", "50"]
 N_KILLS = 6  # of a command, evenly over its operations
+WRITTEN = "a.txt,c.txt,model/m.txt"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ class TestSwap:
     def test_a_kill_of_the_one_who_finishes(self, shells, old, new, tmp_path):
         out, half = tmp_path / "out", tmp_path / "half"
         for k in count(1):
-            shells.run("swap", fresh(old, half), "a.txt,c.txt,model/m.txt", root=half, kill_at=k)
+            shells.run("swap", fresh(old, half), WRITTEN, root=half, kill_at=k)
             if list(half.glob(".part-*/moves.json")):
                 break
         for k in count(1):
@@ -151,6 +152,20 @@ class Case:
         assert run["status"] == 0 or kill, run["err"]
         return run
 
+    def check_full(self, limit):
+        """Let no file grow beyond ``limit``, and see that nothing has changed."""
+        fresh(self.old, self.out)
+        run = self.run(self.call, limit=limit)
+        assert run["status"] == 2, run["err"]
+        *_, message = run["err"].splitlines()
+        place = self.call[-1] if "predict" in self.call else self.out
+        assert message == (
+            f"celltraj: cannot write to {place} (File too large); raise the limit, or pass "
+            "another --out"
+        )
+        assert "Traceback" not in run["err"]
+        assert results(self.out) == self.before
+
     def check(self, **kill):
         """Kill a run, and see that all that follows is right."""
         fresh(self.old, self.out)
@@ -175,6 +190,12 @@ def test_a_command_killed_at_operations_throughout(case):
     assert case.n > N_KILLS
     for k in np.unique(np.linspace(1, case.n, N_KILLS).astype(int)):
         case.check(kill_at=int(k))
+
+
+def test_a_full_disk_is_one_line_and_changes_nothing(case):
+    largest = max(len(content or "") for content in case.after.values())
+    for limit in (0, 300, largest // 2, largest - 1):
+        case.check_full(limit)
 
 
 @pytest.mark.slow
