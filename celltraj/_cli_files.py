@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import anndata as ad
@@ -69,7 +69,7 @@ def check_column(adata: ad.AnnData, path: Path, column: str, option: str) -> Non
         )
 
 
-def check_training(out: Path, *, reads: Iterable[Path]) -> None:
+def check_training(out: Path, *, reads: Collection[Path]) -> None:
     """Raise unless a training can put its results and checkpoints into ``out``.
 
     Raises
@@ -81,7 +81,7 @@ def check_training(out: Path, *, reads: Iterable[Path]) -> None:
     _check_folder(out / CHECKPOINT)
 
 
-def check_writable(folder: Path, names: Sequence[str], *, reads: Iterable[Path]) -> None:
+def check_writable(folder: Path, names: Sequence[str], *, reads: Collection[Path]) -> None:
     """Raise unless the files ``names`` can be put into ``folder`` without harm to what is read.
 
     Parameters
