@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import anndata as ad
 
-SCRATCH = ".part-"
 CHECKPOINT = "checkpoint"
-_MODELS = {"bridge.json", "flow.json", "response.json"}
+EVALUATED = ("scores.csv", "scores.png")
+# what a training writes; those in model/ also by the formats that ct.load migrates
+_MODELS = tuple(
+    f"model/{name}"
+    for name in (
+        "model.safetensors",
+        "tensors.safetensors",
+        "bridge.json",
+        "flow.json",
+        "response.json",
+    )
+)
+TRAINED = (
+    *_MODELS,
+    *EVALUATED,
+    "fitted.h5ad",
+    "summary.json",
+    "snapshots.png",
+    "trajectories.png",
+    "marginals.png",
+    "history.png",
+    "populations.png",
+)
 
 
 def read_h5ad(path: Path) -> ad.AnnData:
@@ -50,33 +69,70 @@ def check_column(adata: ad.AnnData, path: Path, column: str, option: str) -> Non
         )
 
 
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """Yield a scratch folder inside ``out`` whose files move to ``out`` once all are complete."""
-    new = [folder for folder in (out, *out.parents) if not folder.exists()]
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
-            yield Path(scratch)
-            for file in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
-                target = out / file.relative_to(scratch)
-                target.parent.mkdir(exist_ok=True)
-                file.replace(target)
-                _remove_other_models(target)
-    finally:
-        for folder in new:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+def check_training(out: Path, *, reads: Collection[Path]) -> None:
+    """Raise unless a training can put its results and checkpoints into ``out``.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`check_writable`.
+    """
+    check_writable(out, TRAINED, reads=reads)
+    _check_folder(out / CHECKPOINT)
 
 
-def _remove_other_models(file: Path) -> None:
-    """Remove a model of another kind that stood where this file of a model now stands."""
-    for other in _MODELS - {file.name} if file.name in _MODELS else ():
-        file.with_name(other).unlink(missing_ok=True)
+def check_writable(folder: Path, names: Sequence[str], *, reads: Collection[Path]) -> None:
+    """Raise unless the files ``names`` can be put into ``folder`` without harm to what is read.
+
+    Parameters
+    ----------
+    folder
+        Where they are to be written; it need not exist.
+    names
+        Paths below it.
+    reads
+        Files that the command reads, under any name: links count as what they lead to.
+
+    Raises
+    ------
+    ValueError
+        One of them is read by the same command, a file stands where a folder is needed or a folder
+        where a file is, or the folder takes no files.
+    """
+    _check_folder(folder)
+    for parent in {(folder / name).parent for name in names}:
+        _check_folder(parent)
+        if parent.exists() and parent.stat().st_dev != folder.stat().st_dev:
+            raise ValueError(f"{parent} is on another device than {folder}; pass another --out")
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, and a file is to be written there; remove it")
+        for read in reads:
+            if path.exists() and read.exists() and path.samefile(read):
+                raise ValueError(
+                    f"{path} is read as {read} and would be replaced; pass another --out"
+                )
 
 
-def remove_scratch(out: Path, *, but: Path) -> None:
-    """Remove what a killed fit left; who resumes says that it is dead."""
-    for scratch in out.glob(f"{SCRATCH}*"):
-        if scratch != but:
-            shutil.rmtree(scratch)
+def _check_folder(folder: Path) -> None:
+    """Raise unless ``folder`` takes files, or can be made."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not nearest.is_dir():
+        raise ValueError(
+            f"{nearest} is no folder, and files are to be written there; pass another --out"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"nothing can be written to {nearest}; pass another --out")
+
+
+def earlier_results(folder: Path) -> tuple[str, ...]:
+    """Return the files that an earlier training may have left, none where it left no model.
+
+    A picture or a table of the same name without a model beside it is the user's.
+    """
+    return TRAINED if any((folder / name).is_file() for name in _MODELS) else ()
+
+
+def files_of_model(path: Path) -> list[Path]:
+    """Return the files that are read with a model."""
+    return [one for one in path.iterdir() if one.is_file()] if path.is_dir() else [path]

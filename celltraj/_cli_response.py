@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,25 @@ import pandas as pd
 from safetensors import SafetensorError
 
 import celltraj as ct
-from celltraj._cli_files import CHECKPOINT, check_column, read_h5ad, remove_scratch, staged
+from celltraj._cli_files import (
+    CHECKPOINT,
+    check_column,
+    check_training,
+    check_writable,
+    earlier_results,
+    files_of_model,
+    read_h5ad,
+)
+from celltraj._cli_lock import Lock
+from celltraj._cli_swap import finish_swaps, staged, writing
+from celltraj._cli_types import Parser, assignment, number, whole
 from celltraj.models import MetaFlowMatching, ResponseTraining, TrainerOptions, remove_checkpoint
 
 logger = logging.getLogger("celltraj")
 _COLUMNS = ("population", "condition", "dose", "covariate", "cell_type")
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add both commands to the parser."""
     _add_fit(commands.add_parser("fit-response", help="fit the response to treatments"))
     _add_predict(commands.add_parser("predict", help="predict treated cells from untreated ones"))
@@ -42,10 +52,10 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--cell-type", help="obs column within which cells are coupled", **column)
     fit.add_argument("--dose", help="obs columns with the dose of each drug", **several)
     fit.add_argument("--covariate", default=[], help="obs columns of treated cells", **several)
-    fit.add_argument("--max-steps", type=int, help="training steps")
+    fit.add_argument("--max-steps", type=whole(1), help="training steps")
     fit.add_argument(
         "--checkpoint-every",
-        type=int,
+        type=whole(1),
         default=TrainerOptions.checkpoint_every,
         metavar="STEPS",
         help="training steps between checkpoints",
@@ -67,58 +77,54 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         "--condition", nargs="+", required=True, metavar="DRUG", help="drugs given together"
     )
     predict.add_argument(
-        "--dose", type=_number, nargs="+", help="dose of each drug, in the unit of the training"
+        "--dose", type=number(), nargs="+", help="dose of each drug, in the unit of the training"
     )
     predict.add_argument(
         "--covariate",
-        type=_assignment,
+        type=assignment,
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="covariates, in place of those in obs",
     )
     predict.add_argument(
-        "--guidance", type=_number, default=1.0, help="weight of the condition, 1 as trained"
+        "--guidance", type=number(), default=1.0, help="weight of the condition, 1 as trained"
     )
-    predict.add_argument("--noise", type=_number, default=0.0, help="diffusion, 0 for an ODE")
+    predict.add_argument("--noise", type=number(0.0), default=0.0, help="diffusion, 0 for an ODE")
     predict.add_argument("--out", type=Path, default=Path("predicted.h5ad"), help="file to write")
     _add_common(predict)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=whole(0), default=0)
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
     command.add_argument(
         "--json", action="store_true", help="print the summary as one JSON object and nothing else"
     )
 
 
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
-    return number
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not name=value")
-    return name, value
-
-
 def _fit(arguments: argparse.Namespace) -> None:
-    start, out = time.perf_counter(), arguments.out
-    adata = _read_cohort(arguments)
+    start = time.perf_counter()
+    check_training(arguments.out, reads=[arguments.data])
+    finish_swaps(arguments.data.parent)
+    with writing(arguments.out) as lock:
+        summary = _fit_and_draw(_read_cohort(arguments), arguments, lock, start)
+        remove_checkpoint(arguments.out / CHECKPOINT)
+    if arguments.json:
+        print(_json(summary))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in summary.items()))
+
+
+def _fit_and_draw(
+    adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock, start: float
+) -> dict[str, Any]:
     trainer = TrainerOptions(
-        checkpoint=out / CHECKPOINT,
+        checkpoint=arguments.out / CHECKPOINT,
         checkpoint_every=arguments.checkpoint_every,
         resume=arguments.resume,
     )
-    training = ResponseTraining(max_steps=arguments.max_steps, trainer=trainer)
-    with staged(out) as folder:
-        if arguments.resume:
-            remove_scratch(out, but=folder)
+    with staged(lock, earlier_results(arguments.out)) as folder:
         model = ct.tl.fit_response(
             adata,
             population_key=arguments.population,
@@ -128,7 +134,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             cell_type_key=arguments.cell_type,
             dose_key=arguments.dose,
             covariate_keys=arguments.covariate,
-            training=training,
+            training=ResponseTraining(max_steps=arguments.max_steps, trainer=trainer),
             seed=arguments.seed,
             progress=not arguments.quiet,
         )
@@ -137,11 +143,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         _draw(adata, model, folder)
         summary = _summary_of_fit(adata, model, arguments, folder, start)
         (folder / "summary.json").write_text(_json(summary))
-    remove_checkpoint(out / CHECKPOINT)
-    if arguments.json:
-        print(_json(summary))
-    else:
-        print("\n".join(f"{name}: {value}" for name, value in summary.items()))
+    return summary
 
 
 def _read_cohort(arguments: argparse.Namespace) -> ad.AnnData:
@@ -194,25 +196,14 @@ def _json(summary: dict[str, Any]) -> str:
 
 def _predict(arguments: argparse.Namespace) -> None:
     start, out = time.perf_counter(), arguments.out
-    if out.is_dir() or out.resolve() == arguments.data.resolve():
-        what = "a folder" if out.is_dir() else "the file of the untreated cells"
-        raise ValueError(f"--out {out} is {what}; pass the path of a file to write")
-    model = _load(arguments.model)
-    adata = read_h5ad(arguments.data)
-    covariates = _covariates(model, adata, dict(arguments.covariate))
-    with staged(out.parent) as folder:
-        predicted = ct.tl.predict_response(
-            model,
-            adata,
-            condition=arguments.condition,
-            dose=arguments.dose,
-            covariates=covariates,
-            guidance=arguments.guidance,
-            noise=arguments.noise,
-            seed=arguments.seed,
-            progress=not arguments.quiet,
-        )
-        predicted.write_h5ad(folder / out.name)
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder; pass the path of a file to write")
+    reads = [arguments.data, *files_of_model(arguments.model)]
+    check_writable(out.parent, [out.name], reads=reads)
+    for folder in (arguments.data.parent, arguments.model.parent):
+        finish_swaps(folder)
+    with writing(out, is_file=True) as lock:
+        predicted = _predicted(arguments, lock)
     support = predicted.uns["celltraj"]["response"]["support"]
     condition = str(predicted.obs["condition"].iloc[0])
     logger.info("wrote %d cells under %s to %s", predicted.n_obs, condition, out)
@@ -227,6 +218,27 @@ def _predict(arguments: argparse.Namespace) -> None:
         "support": _rows(support),
     }
     print(_json(facts | _common(arguments, start)))
+
+
+def _predicted(arguments: argparse.Namespace, lock: Lock) -> ad.AnnData:
+    """Return the predicted cells, which are written."""
+    model = _load(arguments.model)
+    adata = read_h5ad(arguments.data)
+    covariates = _covariates(model, adata, dict(arguments.covariate))
+    with staged(lock, ()) as folder:
+        predicted = ct.tl.predict_response(
+            model,
+            adata,
+            condition=arguments.condition,
+            dose=arguments.dose,
+            covariates=covariates,
+            guidance=arguments.guidance,
+            noise=arguments.noise,
+            seed=arguments.seed,
+            progress=not arguments.quiet,
+        )
+        predicted.write_h5ad(folder / arguments.out.name)
+    return predicted
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,17 +5,30 @@ from __future__ import annotations
 import argparse
 import logging
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
 
 import celltraj as ct
 from celltraj._anndata import read_representation
-from celltraj._cli_files import CHECKPOINT, check_column, read_h5ad, remove_scratch, staged
+from celltraj._cli_files import (
+    CHECKPOINT,
+    EVALUATED,
+    check_column,
+    check_training,
+    check_writable,
+    earlier_results,
+    read_h5ad,
+)
+from celltraj._cli_lock import Lock
 from celltraj._cli_response import add_commands
+from celltraj._cli_swap import finish_swaps, staged, writing
+from celltraj._cli_types import Parser, times, whole
 from celltraj.models import (
     Bridge,
     FlowMatching,
@@ -30,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
     Results go to ``--out``, the table of scores or the summary to stdout, everything else to
-    stderr. A failure ends with status 2, one line that says what mends it, and no file written;
-    once a training was under way, its checkpoint stays in ``--out`` for ``--resume``.
+    stderr. A failure ends with status 2, one line that says what mends it, and what stood in
+    ``--out`` as it was; once a training was under way, its checkpoint stays for ``--resume``.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -78,7 +91,7 @@ def _in_one_line(message: object) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="celltraj", description=ct.__doc__)
+    parser = Parser(prog="celltraj", description=ct.__doc__)
     commands = parser.add_subparsers(required=True)
     demo = commands.add_parser("demo", help="fit a model to a simulated, branching population")
     demo.set_defaults(run=_demo, resume=False)
@@ -93,11 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument(
         "--hold-out",
-        type=_fold,
+        type=times,
         nargs="+",
         required=True,
         metavar="TIME[,TIME]",
-        help="times left out in turn; those joined by a comma are left out together",
+        help="times left out in turn, as numbers or as the labels that the column of times holds; "
+        "those joined by a comma are left out together",
     )
     for command in (fit, evaluate):
         command.add_argument("data", type=Path, help="h5ad file")
@@ -106,40 +120,45 @@ def _parser() -> argparse.ArgumentParser:
     for command in (demo, fit):
         command.add_argument(
             "--checkpoint-every",
-            type=int,
+            type=whole(1),
             default=TrainerOptions.checkpoint_every,
             metavar="STEPS",
             help="training steps between checkpoints",
         )
     for command, out in ((demo, "demo"), (fit, "run"), (evaluate, "run")):
         command.add_argument("--out", type=Path, default=Path(out), help="folder of the results")
-        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--seed", type=whole(0), default=0)
         command.add_argument(
             "--model", choices=("bridge", "flow"), default="bridge", help="what is fitted"
         )
-        command.add_argument("--max-steps", type=int, help="training steps of each fit")
+        command.add_argument("--max-steps", type=whole(1), help="training steps of each fit")
         command.add_argument("--quiet", action="store_true", help="show no progress bars")
     add_commands(commands)
     return parser
 
 
-def _fold(text: str) -> tuple[float, ...]:
-    return tuple(float(time) for time in text.split(","))
-
-
 def _demo(arguments: argparse.Namespace) -> None:
     arguments.time_key, arguments.use_rep = "time", "X"
-    _fit_and_draw(ct.datasets.branching(seed=arguments.seed), arguments)
+    check_training(arguments.out, reads=())
+    with writing(arguments.out) as lock:
+        _fit_and_draw(ct.datasets.branching(seed=arguments.seed), arguments, lock)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    _fit_and_draw(_read(arguments), arguments)
+    check_training(arguments.out, reads=[arguments.data])
+    finish_swaps(arguments.data.parent)
+    with writing(arguments.out) as lock:
+        _fit_and_draw(_read(arguments), arguments, lock)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    adata = _read(arguments)
-    with staged(arguments.out) as folder:
-        _score(adata, arguments.hold_out, arguments, folder)
+    check_writable(arguments.out, EVALUATED, reads=[arguments.data])
+    finish_swaps(arguments.data.parent)
+    with writing(arguments.out) as lock:
+        adata = _read(arguments)
+        with staged(lock, EVALUATED) as folder:
+            means = _score(adata, arguments.hold_out, arguments, folder)
+    print(means)
 
 
 def _read(arguments: argparse.Namespace) -> ad.AnnData:
@@ -169,19 +188,20 @@ def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions
     )
 
 
-def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace) -> None:
+def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock) -> None:
     time_key, seed = arguments.time_key, arguments.seed
     fit = _fitter(arguments, _trainer(adata, arguments))
-    with staged(arguments.out) as folder:
-        if arguments.resume:
-            remove_scratch(arguments.out, but=folder)
+    means = ""
+    with staged(lock, earlier_results(arguments.out)) as folder:
         model = fit(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
         model.save(folder / "model")
         adata.write_h5ad(folder / "fitted.h5ad")
         _draw(adata, model, arguments, folder)
         if interior := model.breakpoints[1:-1]:
-            _score(adata, [(time,) for time in interior], arguments, folder)
+            means = _score(adata, [(time,) for time in interior], arguments, folder)
     remove_checkpoint(arguments.out / CHECKPOINT)
+    if means:
+        print(means)
 
 
 def _draw(
@@ -210,10 +230,11 @@ def _draw(
 
 def _score(
     adata: ad.AnnData,
-    hold_out: list[tuple[float, ...]],
+    hold_out: Sequence[tuple[Any, ...]],
     arguments: argparse.Namespace,
     folder: Path,
-) -> None:
+) -> str:
+    """Write scores and their picture, and return the mean of each method as text."""
     scores = ct.tl.cross_validate(
         adata,
         time_key=arguments.time_key,
@@ -226,4 +247,4 @@ def _score(
     )
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.cross_validation(scores, show=False, save=folder / "scores.png")
-    print(scores.groupby("method")["value"].mean().sort_values().to_string())
+    return scores.groupby("method")["value"].mean().sort_values().to_string()
