@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from typing import Any
 
 
@@ -55,6 +57,22 @@ class TrainingError(RuntimeError):
 
 class DataWarning(UserWarning):
     """Point to data that can be fitted but deserve a look: few, constant or duplicate cells."""
+
+
+def warn(message: str, category: type[Warning] = DataWarning) -> None:
+    """Warn at the line of the user, the last one that is not of this package.
+
+    Parameters
+    ----------
+    message
+        What deserves a look, and what mends it.
+    category
+        Kind of the warning.
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("celltraj."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=max(level - 1, 1))
 
 
 def check_option(value: object, kind: Any, name: str, example: str) -> None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.sparse import issparse, sparray, spmatrix
 
 from celltraj._anndata.columns import check_adata, in_memory
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 
 _MANY = 50  # counts above that value are met in raw data and not after a logarithm
 
 
-def read_expression(
-    adata: AnnData, layer: str | None, *, stacklevel: int = 3
-) -> np.ndarray | spmatrix | sparray:
+def read_expression(adata: AnnData, layer: str | None) -> np.ndarray | spmatrix | sparray:
     """Return the ``(n_obs, n_vars)`` expression in ``X`` or a layer, as sparse as it is.
-
-    ``stacklevel`` leads a warning of raw counts to the caller's line: 3 from the function that the
-    user calls.
 
     Raises
     ------
@@ -35,11 +28,10 @@ def read_expression(
     x = _matrix(adata, layer, place)
     _check_values(x, adata.obs_names, place)
     if _looks_like_counts(x):
-        warnings.warn(
+        warn(
             f"{place} looks like raw counts, in which a few genes have nearly all variance; run "
             "sc.pp.normalize_total(adata) and sc.pp.log1p(adata) first",
             DataWarning,
-            stacklevel=stacklevel,
         )
     return x
 

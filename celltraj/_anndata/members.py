@@ -38,7 +38,7 @@ def read_members(
         A population that ``population`` does not hold, or that has a single cell where the model
         reads it; a cell that is another one in both; anything that the cells are refused for.
     """
-    found = read_untreated(adata, model, stacklevel=4)
+    found = read_untreated(adata, model)
     members = [Members(one, one) for one in found]
     if population is not None:
         if not isinstance(population, AnnData):
@@ -46,7 +46,7 @@ def read_members(
                 "population must be an AnnData with the untreated cells of whole populations; "
                 f"found {type(population).__name__}"
             )
-        whole = read_untreated(population, model, stacklevel=4)
+        whole = read_untreated(population, model)
         known = _by_name(found, whole, adata, model)
         members = [
             Members(_as_there(one, known[one.name], adata, population, model), known[one.name])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from anndata import AnnData
 from celltraj._anndata.columns import check_adata, column_of, has_column
 from celltraj._anndata.populations import read_rows
 from celltraj._anndata.projection import genes_in_order, read_projection
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Cells
 from celltraj.models import MetaFlowMatching, Projection, ResponseSource
 
@@ -46,14 +45,11 @@ class Untreated:
     x: Cells
 
 
-def read_untreated(
-    adata: AnnData, model: MetaFlowMatching, *, stacklevel: int = 3
-) -> list[Untreated]:
+def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
     """Return the untreated cells of every population, in the space of the model.
 
     Where the column of the conditions is there, treated cells are left out; without it all cells
     count as untreated. Without the column of the populations they are one population, ``"new"``.
-    ``stacklevel`` leads a warning to the caller's line: 3 from the function that the caller called.
 
     Raises
     ------
@@ -67,8 +63,8 @@ def read_untreated(
     check_adata(adata)
     kept = np.flatnonzero(_untreated(adata, source))
     cells = adata[kept] if len(kept) < adata.n_obs else adata
-    x = _states(cells, model, source, stacklevel + 1)
-    _warn_of_range(x, source, stacklevel + 1)
+    x = _states(cells, model, source)
+    _warn_of_range(x, source)
     names = _names(adata, source)[kept]
     found = []
     for name in pd.unique(names):
@@ -94,21 +90,19 @@ def warn_of_few(populations: Sequence[Untreated], model: MetaFlowMatching, advic
     sizes = {one.name: len(one.rows) for one in populations}
     few = {name: n for name, n in sizes.items() if n < _FEW}
     if few:
-        warnings.warn(
+        warn(
             f"fewer than {_FEW} untreated cells in {few}: what they tell of their population is "
             f"mostly noise, and so are predictions from it{advice}",
             DataWarning,
-            stacklevel=3,
         )
     kept = {name: model.support.remembered(name) for name in sizes if name not in few}
     part = {name: sizes[name] for name, n in kept.items() if sizes[name] < _PART * n}
     if part:
-        warnings.warn(
+        warn(
             f"untreated cells {part}, less than half of those that the training had of these "
             "populations; what becomes of a cell depends on the population that is given with it"
             f"{advice}",
             DataWarning,
-            stacklevel=3,
         )
 
 
@@ -160,9 +154,7 @@ def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
     return labels.astype(str).to_numpy(dtype=object)
 
 
-def _states(
-    adata: AnnData, model: MetaFlowMatching, source: ResponseSource, stacklevel: int
-) -> np.ndarray:
+def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> np.ndarray:
     """Return the cells in the space of the model."""
     plane = model.projection
     if plane is not None and set(plane.names) <= set(map(str, adata.var_names)):
@@ -194,12 +186,11 @@ def _states(
         )
     if plane is not None and not _carries(adata, plane):
         missing = sorted(set(plane.names) - set(map(str, adata.var_names)))
-        warnings.warn(
+        warn(
             f"obsm[{use_rep!r}] is taken for the components of the training, and nothing tells "
             f"that it is: the genes that they are computed from are not all there ({len(missing)} "
             f"of {len(plane.names)} are missing: {_shown(missing)}). Pass all of them",
             DataWarning,
-            stacklevel=stacklevel,
         )
     return x
 
@@ -237,14 +228,13 @@ def _shown(names: list[str]) -> str:
     return f"{names[:_SHOWN]}{rest}"
 
 
-def _warn_of_range(x: np.ndarray, source: ResponseSource, stacklevel: int) -> None:
+def _warn_of_range(x: np.ndarray, source: ResponseSource) -> None:
     """Warn where values lie far outside those of the training, as counts among logarithms do."""
     centre, reach = (source.low + source.high) / 2, _FAR * (source.high - source.low) / 2
     if np.abs(x - centre).max() > reach:
-        warnings.warn(
+        warn(
             f"values from {x.min():.3g} to {x.max():.3g} lie far outside those of the training, "
             f"{source.low:.3g} to {source.high:.3g}: raw counts given to a model of logarithms, or "
             "another normalisation",
             DataWarning,
-            stacklevel=stacklevel,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +18,7 @@ from celltraj._anndata.samples import (
     read_samples,
     warn_of_never_treated,
 )
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj.models import Group, Populations, ResponseSource, Treated
 
 _FEW_CELLS = 10
@@ -81,7 +80,7 @@ def read_populations(
     names = sorted({one.population for one in treated})
     if not names:
         raise ValueError(f"every cell is a control ({list(keys.controls)}); add treated cells")
-    warn_of_never_treated(samples, stacklevel=4)
+    warn_of_never_treated(samples)
     codes = _type_codes(adata, keys.cell_type)
 
     def group(sample: Sample) -> Group:
@@ -153,9 +152,8 @@ def _warn_of_few(samples: Sequence[Sample]) -> None:
         if len(one.rows) < _FEW_CELLS
     }
     if few:
-        warnings.warn(
+        warn(
             f"fewer than {_FEW_CELLS} cells in {few}: what is learned from them is mostly noise; "
             "merge or drop these",
             DataWarning,
-            stacklevel=4,
         )

@@ -130,7 +130,7 @@ def genes_in_order(
         Genes are missing, too many or not unique, or values are not finite numbers.
     """
     order = _positions(adata.var_names, names)
-    x = read_expression(adata, layer, stacklevel=4)
+    x = read_expression(adata, layer)
     return x if (order == np.arange(len(order))).all() else x[:, order]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from celltraj._anndata.groups import memberships, read_groups
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.results import FATES, check_column_fresh
 from celltraj._anndata.times import read_times, times_of
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 
 logger = logging.getLogger("celltraj")
@@ -72,10 +71,8 @@ def read_fates(adata: AnnData, key: str) -> Quantities:
     return Quantities(names, np.asarray(adata.obsm[key], dtype=float))
 
 
-def read_number(adata: AnnData, key: str, *, stacklevel: int = 4) -> Quantities:
+def read_number(adata: AnnData, key: str) -> Quantities:
     """Return a column of ``obs`` with numbers or booleans; infinite ones count as missing.
-
-    ``stacklevel`` leads a warning of these to the user's line.
 
     Raises
     ------
@@ -90,11 +87,10 @@ def read_number(adata: AnnData, key: str, *, stacklevel: int = 4) -> Quantities:
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}, and numbers are needed")
     values = column.to_numpy(dtype=float, na_value=np.nan)
     if n_endless := int(np.isinf(values).sum()):
-        warnings.warn(
+        warn(
             f"{n_endless} cells have infinite values in adata.obs[{key!r}], as the growth of a "
             "cell without descendants; they are left out. Give them a number to keep them",
             DataWarning,
-            stacklevel=stacklevel,
         )
     return Quantities((key,), np.where(np.isfinite(values), values, np.nan)[:, None])
 

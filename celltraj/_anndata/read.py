@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from scipy.sparse import issparse
 
 from celltraj._anndata.columns import check_adata, column_of, in_memory
 from celltraj._anndata.times import read_times, time_of
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process, population_sizes
@@ -165,12 +164,11 @@ def read_space(adata: AnnData, process: Process, use_rep: str | None) -> tuple[s
     known = process.representation if isinstance(process, Represented) else None
     doubt = None if known is None else known.doubt(torch.from_numpy(x))
     if doubt is not None and known is not None:
-        warnings.warn(
+        warn(
             f"the cells in {name} do not look like those in {known.name} that the "
             f"{type(process).__name__} was fitted to: {doubt}. Pass use_rep= with the space of the "
             "fit, processed as it was then",
             DataWarning,
-            stacklevel=4,
         )
     return name, x
 
@@ -284,7 +282,7 @@ def read_snapshots(
     sizes = population_sizes(unique.tolist(), numbers, given)
     snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
     for message in _doubts(snapshots, name):
-        warnings.warn(message, DataWarning, stacklevel=3)
+        warn(message, DataWarning)
     return snapshots, name
 
 

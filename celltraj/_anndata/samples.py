@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -13,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj.models import Condition
 
 _SHOWN = 5
@@ -144,15 +143,14 @@ def never_treated(samples: Sequence[Sample]) -> list[str]:
     return sorted({one.population for one in samples} - treated)
 
 
-def warn_of_never_treated(samples: Sequence[Sample], *, stacklevel: int = 3) -> None:
-    """Warn of populations that nothing is learned from; 3 leads to the caller of the caller."""
+def warn_of_never_treated(samples: Sequence[Sample]) -> None:
+    """Warn of populations that nothing is learned from."""
     if names := never_treated(samples):
-        warnings.warn(
+        warn(
             f"{len(names)} populations have untreated cells only and are left out, since a "
             f"response is learned from cells before and after: {names[:_SHOWN]}"
             + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""),
             DataWarning,
-            stacklevel=stacklevel,
         )
 
 

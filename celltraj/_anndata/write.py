@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
 from celltraj._anndata.keys import ROOT
+from celltraj._errors import warn
 from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 
@@ -119,11 +119,10 @@ def cell_velocity(
 def warn_of_view(adata: AnnData) -> None:
     """Say that a view becomes an AnnData of its own once a fit is written to it."""
     if adata.is_view:
-        warnings.warn(
+        warn(
             "adata is a view of another AnnData: it becomes an AnnData of its own to hold the "
             "results, and the other one does not get them; pass adata[...].copy() to say so",
             ImplicitModificationWarning,
-            stacklevel=3,
         )
 
 

@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from celltraj._checks import checked
 from celltraj.datasets._build import build_adata, check_count
 
 SPEED = 1.0
@@ -33,6 +34,7 @@ def _population(
     return x, arm
 
 
+@checked
 def branching(
     n_cells: int = 300, *, growth: tuple[float, float] = (0.4, 0.4), seed: int = 0
 ) -> ad.AnnData:

@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from celltraj._checks import checked
 from celltraj.datasets._build import check_count
 from celltraj.datasets._build_labelled import build_labelled
 
@@ -128,6 +129,7 @@ def _label(screen: _Screen, line: int, doses: dict[int, float]) -> tuple:
     return str(screen.lines[line]), first, second, dose_1, dose_2
 
 
+@checked
 def drug_screen(
     *, n_lines: int = 8, n_drugs: int = 5, n_cells: int = 200, n_vars: int = 10, seed: int = 0
 ) -> ad.AnnData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 
+from celltraj._checks import checked
 from celltraj.datasets._build import build_adata, check_count
 
 
@@ -14,6 +15,7 @@ def _random_spd(n_vars, rng):
     return (cov + cov.T) / 2
 
 
+@checked
 def gaussian_snapshots(
     n_cells: int = 2000, n_vars: int = 2, sigma: float = 1.0, *, seed: int = 0
 ) -> ad.AnnData:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import anndata as ad
 
+from celltraj._checks import checked
 from celltraj.datasets._load import load
 
 
+@checked
 def gene_circuit_growth() -> ad.AnnData:
     """Load a simulated gene circuit with growing and quiescent cells.
 
@@ -41,6 +43,7 @@ def gene_circuit_growth() -> ad.AnnData:
     return load("gene_circuit_growth")
 
 
+@checked
 def larry_spring() -> ad.AnnData:
     """Load mouse haematopoiesis with clonal barcodes in a 2-D layout, all cells.
 
@@ -77,6 +80,7 @@ def larry_spring() -> ad.AnnData:
     return load("larry_spring")
 
 
+@checked
 def reprogramming() -> ad.AnnData:
     """Load mouse fibroblasts on their way to pluripotent cells, with the couplings of another tool.
 

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
+from celltraj._checks import checked
 from celltraj.datasets._build import check_count
 from celltraj.datasets._build_labelled import build_labelled
 from celltraj.datasets._euler_maruyama import euler_maruyama
@@ -33,6 +34,7 @@ def _density(x: np.ndarray, bandwidth: float) -> np.ndarray:
     return kernel.sum(axis=1) / max(len(x) - 1, 1)
 
 
+@checked
 def interaction_drift(
     x: np.ndarray,
     *,
@@ -118,6 +120,7 @@ def _before_and_after(
     return [before, after]
 
 
+@checked
 def interacting_populations(
     *,
     n_populations: int = 40,

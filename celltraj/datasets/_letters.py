@@ -13,6 +13,7 @@ from matplotlib import path as mpath
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
+from celltraj._checks import checked
 from celltraj.datasets._build import check_count
 from celltraj.datasets._build_labelled import build_labelled
 
@@ -63,6 +64,7 @@ def _split(letter: str) -> str:
     return {VALIDATION: "validation", TEST: "test"}.get(letter, "train")
 
 
+@checked
 def letters(
     *, n_cells: int = 700, n_rotations: int = 10, letters: str = ascii_uppercase, seed: int = 0
 ) -> ad.AnnData:

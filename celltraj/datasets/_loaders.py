@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import anndata as ad
 
+from celltraj._checks import checked
 from celltraj.datasets._load import load
 
 
+@checked
 def eb_pca5() -> ad.AnnData:
     """Load embryoid bodies in 5 principal components.
 
@@ -36,6 +38,7 @@ def eb_pca5() -> ad.AnnData:
     return load("eb_pca5")
 
 
+@checked
 def eb_phate2d() -> ad.AnnData:
     """Load embryoid bodies in a 2-D PHATE layout.
 
@@ -61,6 +64,7 @@ def eb_phate2d() -> ad.AnnData:
     return load("eb_phate2d")
 
 
+@checked
 def emt_a549() -> ad.AnnData:
     """Load A549 epithelial-mesenchymal transition, 10-D latent.
 
@@ -86,6 +90,7 @@ def emt_a549() -> ad.AnnData:
     return load("emt_a549")
 
 
+@checked
 def growing_gaussians_10d() -> ad.AnnData:
     """Load simulated growing Gaussians in 10-D.
 
@@ -111,6 +116,7 @@ def growing_gaussians_10d() -> ad.AnnData:
     return load("growing_gaussians_10d")
 
 
+@checked
 def gulf_vortex() -> ad.AnnData:
     """Load ocean drifters in a Gulf of Mexico vortex.
 
@@ -136,6 +142,7 @@ def gulf_vortex() -> ad.AnnData:
     return load("gulf_vortex")
 
 
+@checked
 def hematopoiesis_2d() -> ad.AnnData:
     """Load mouse haematopoiesis in a 2-D layout.
 
@@ -161,6 +168,7 @@ def hematopoiesis_2d() -> ad.AnnData:
     return load("hematopoiesis_2d")
 
 
+@checked
 def hesc_pca5() -> ad.AnnData:
     """Load hESC to definitive endoderm in 5 principal components.
 
@@ -186,6 +194,7 @@ def hesc_pca5() -> ad.AnnData:
     return load("hesc_pca5")
 
 
+@checked
 def hesc_tf() -> ad.AnnData:
     """Load hESC to definitive endoderm, 100 transcription factors.
 
@@ -211,6 +220,7 @@ def hesc_tf() -> ad.AnnData:
     return load("hesc_tf")
 
 
+@checked
 def ipsc_latent4() -> ad.AnnData:
     """Load iPSC to cardiomyocyte, 4-D latent.
 
@@ -236,6 +246,7 @@ def ipsc_latent4() -> ad.AnnData:
     return load("ipsc_latent4")
 
 
+@checked
 def lotka_volterra() -> ad.AnnData:
     """Load simulated Lotka-Volterra benchmark.
 
@@ -261,6 +272,7 @@ def lotka_volterra() -> ad.AnnData:
     return load("lotka_volterra")
 
 
+@checked
 def pbmc_programs() -> ad.AnnData:
     """Load PBMC immune time course, 30 gene programs.
 
@@ -286,6 +298,7 @@ def pbmc_programs() -> ad.AnnData:
     return load("pbmc_programs")
 
 
+@checked
 def repressilator() -> ad.AnnData:
     """Load simulated repressilator benchmark.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 
+from celltraj._checks import checked
 from celltraj.datasets._build import build_adata, check_count
 from celltraj.datasets._euler_maruyama import euler_maruyama
 
@@ -17,6 +18,7 @@ def _drift(x):
     return np.column_stack([ALPHA * prey - BETA * meet, DELTA * meet - GAMMA * predator])
 
 
+@checked
 def lotka_volterra_simulation(n_cells: int = 50, *, seed: int = 0) -> ad.AnnData:
     """Simulate snapshots of a Lotka-Volterra system with additive noise.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 
+from celltraj._checks import checked
 from celltraj.datasets._build import build_adata, check_count
 from celltraj.datasets._euler_maruyama import euler_maruyama
 
@@ -16,6 +17,7 @@ def _drift(x):
     return BETA / (1.0 + (repressor / K) ** N) - GAMMA * x
 
 
+@checked
 def repressilator_simulation(n_cells: int = 50, *, seed: int = 0) -> ad.AnnData:
     """Simulate snapshots of a three-gene repressilator with additive noise.
 

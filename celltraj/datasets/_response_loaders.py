@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import anndata as ad
 
+from celltraj._checks import checked
 from celltraj.datasets._load import load
 
 
+@checked
 def glioblastoma() -> ad.AnnData:
     """Load glioblastoma slices of 5 patients, control and panobinostat.
 
@@ -42,6 +44,7 @@ def glioblastoma() -> ad.AnnData:
     return load("glioblastoma")
 
 
+@checked
 def kang_counts() -> ad.AnnData:
     """Load blood cells of 8 donors with and without interferon beta, raw counts.
 
@@ -73,6 +76,7 @@ def kang_counts() -> ad.AnnData:
     return load("kang_counts")
 
 
+@checked
 def kang_pca5() -> ad.AnnData:
     """Load blood cells of 8 donors with and without interferon beta, 5 principal components.
 

@@ -14,12 +14,14 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.neighbours import with_neighbours
 from celltraj._anndata.results import MATRIX
+from celltraj._checks import checked
 from celltraj.models import Process
 from celltraj.ot._coupling import check_mass
 
 _STEPS = ("diagonal", "connectivities", "all")
 
 
+@checked
 def to_cellrank(
     adata: AnnData,
     model: Process | None = None,

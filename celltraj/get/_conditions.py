@@ -6,8 +6,10 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.tables import read_conditions
+from celltraj._checks import checked
 
 
+@checked
 def conditions(adata: AnnData, *, key: str = "conditions", samples: bool = False) -> pd.DataFrame:
     """Return the effect of conditions on quantities, or what was measured of each sample.
 

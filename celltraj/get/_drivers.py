@@ -6,8 +6,10 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.tables import read_drivers
+from celltraj._checks import checked
 
 
+@checked
 def drivers(
     adata: AnnData, *, fate: str | None = None, n: int | None = None, key: str = "drivers"
 ) -> pd.DataFrame:

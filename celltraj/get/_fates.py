@@ -7,10 +7,12 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.results import FATES
+from celltraj._checks import checked
 
 _ENDS = {"mean": "", "lower": "_lower", "upper": "_upper"}
 
 
+@checked
 def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.DataFrame:
     """Return the fates of all cells as a table, cells by names of fates.
 

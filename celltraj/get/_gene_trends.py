@@ -6,8 +6,10 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.results import GENE_TRENDS
+from celltraj._checks import checked
 
 
+@checked
 def gene_trends(
     adata: AnnData, *, gene: str | None = None, key: str = "gene_trends"
 ) -> pd.DataFrame:

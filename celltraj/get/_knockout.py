@@ -7,8 +7,10 @@ from anndata import AnnData
 
 from celltraj._anndata.results import KNOCKOUT
 from celltraj._anndata.tables import read_table
+from celltraj._checks import checked
 
 
+@checked
 def knockout(adata: AnnData, *, fate: str | None = None, key: str = "knockout") -> pd.DataFrame:
     """Return how knock-outs shift fates.
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from celltraj._checks import checked
 from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models._response_baselines import FLOOR, NO_CHANGE, SHUFFLED, TRUTH
 from celltraj.models._response_scores import DISTANCES, SIZE
@@ -21,6 +22,7 @@ _CASE = ["left_out", "population", "condition", "seed"]
 _FEWEST = 5  # populations: of fewer, all agree too often by chance
 
 
+@checked
 def response_summary(
     scores: pd.DataFrame, *, n_bootstrap: int = 2000, seed: int = 0
 ) -> pd.DataFrame:

@@ -6,11 +6,13 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
+from celltraj._checks import checked
 from celltraj._typing import Time
 
 _DIRECTIONS = ("forward", "backward", "mass")
 
 
+@checked
 def transitions(
     adata: AnnData,
     *,

@@ -12,12 +12,14 @@ from scipy.sparse import csr_array, issparse, vstack
 from celltraj._anndata import annotated, column_of, read_times
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
+from celltraj._checks import checked
 from celltraj.ot import SparseCoupling
 from celltraj.ot._coupling import check_mass
 
 _ROWS = 500  # earlier cells whose rows are held dense at once
 
 
+@checked
 def from_moscot(
     adata: AnnData,
     problem: Any,

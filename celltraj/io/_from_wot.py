@@ -15,6 +15,7 @@ from scipy.sparse import csr_array, issparse
 from celltraj._anndata import annotated, times_of
 from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.ot import SparseCoupling
 from celltraj.ot._coupling import check_mass
@@ -24,6 +25,7 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 _FILE = re.compile(rf"_{_NUMBER}_{_NUMBER}$")
 
 
+@checked
 def from_wot(
     adata: AnnData,
     maps: str | Path | Mapping[tuple[Time, Time], Map],

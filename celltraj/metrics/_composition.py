@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked
 from celltraj.ot import probabilities
 
 
+@checked
 def composition_error(
     predicted: Sequence[Any] | np.ndarray,
     observed: Sequence[Any] | np.ndarray,

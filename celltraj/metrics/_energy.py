@@ -8,9 +8,11 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked
 from celltraj.ot import check_samples, probabilities
 
 
+@checked
 def energy_distance(x: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> float:
     """Return the energy distance of two samples, the root and not the square.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from celltraj._arrays import ArrayLike, as_array
+from celltraj._checks import checked
 from celltraj.ot import wasserstein
 
 
+@checked
 def split_half_floor(x: ArrayLike, *, seed: int, n_splits: int = 5) -> float:
     """Return the mean W1 between random halves of ``x``: no prediction can be expected below it.
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from celltraj._arrays import ArrayLike, as_floats, takes_arrays
+from celltraj._checks import checked
 from celltraj._typing import Cells, Column, Earlier
 
 _EXACT = 30  # variables up to which the divergence is exact
@@ -43,6 +44,7 @@ class ScoredFlow(Protocol):
         ...
 
 
+@checked
 def fokker_planck_residual(flow: object, t: float, x: ArrayLike, *, seed: int = 0) -> float:
     """Return how far the ODE and the SDE of a flow are from the same marginals, relative.
 
@@ -120,6 +122,7 @@ def fokker_planck_residual(flow: object, t: float, x: ArrayLike, *, seed: int = 
 
 
 @takes_arrays
+@checked
 def score_residual(
     velocity: Callable[[Column, Cells], Cells],
     score: Callable[[Column, Cells], Cells],
@@ -147,6 +150,7 @@ def score_residual(
     return change, slope
 
 
+@checked
 def directional(
     function: Callable[..., Tensor], at: tuple[Tensor, ...], direction: tuple[Tensor, ...]
 ) -> Tensor:

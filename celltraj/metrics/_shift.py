@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from celltraj._arrays import ArrayLike, as_array
+from celltraj._checks import checked
 
 
+@checked
 def shift_cosine(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Return the cosine of the angle between two mean shifts: 1 where the direction is right.
 
@@ -40,6 +42,7 @@ def shift_cosine(predicted: ArrayLike, observed: ArrayLike) -> float:
     return float(p @ q) / lengths if lengths > 0 else math.nan
 
 
+@checked
 def shift_r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Return the share of a mean shift that is predicted: 1 where it is right, 0 for no change.
 

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from celltraj._arrays import ArrayLike, as_array
 from celltraj._card import card
+from celltraj._checks import checked
 from celltraj._typing import Earlier, Later
 from celltraj.ot._card_facts import plan_facts
 from celltraj.ot._cost import Cost, SquaredEuclidean
@@ -18,6 +19,7 @@ from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_coupling import SparseCoupling
 
 
+@checked
 def wasserstein(
     x: ArrayLike, y: ArrayLike, *, order: int = 1, weights: ArrayLike | None = None
 ) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from celltraj._arrays import ArrayLike, as_floats
 from celltraj._card import card
-from celltraj._errors import ConvergenceError, DataWarning
+from celltraj._errors import ConvergenceError, DataWarning, warn
 from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
@@ -232,12 +231,11 @@ class Problem:
                 result,
             )
         if lost:
-            warnings.warn(
+            warn(
                 f"{lost}: they lie hundreds of epsilons from all others, with {self._scale()}; "
                 "their fates are NaN, their growth is minus infinity. Raise epsilon (or sigma), or "
                 "leave these cells out",
                 DataWarning,
-                stacklevel=2,
             )
 
     def _kept(self, result: Coupling) -> float:

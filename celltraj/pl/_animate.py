@@ -18,6 +18,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from celltraj._anndata import dimension_of, unique_names
+from celltraj._checks import checked
 from celltraj.pl._cells import (
     check_path,
     colors_of,
@@ -37,6 +38,7 @@ _DPI = 120
 
 
 @tidy
+@checked
 def animate(
     adata: AnnData,
     path: AnnData,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata.results import GROWTH
 from celltraj._anndata.tables import read_table
+from celltraj._checks import checked
 from celltraj.pl._cells import time_label
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -14,6 +15,7 @@ _MOST_TICKS = 12
 
 
 @tidy
+@checked
 def cell_numbers(
     adata: AnnData,
     *,

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import CONDITIONS
 from celltraj._anndata.tables import read_conditions
+from celltraj._checks import checked
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
@@ -22,6 +23,7 @@ _REFERENCE, _SHADE = "0.35", "C0"
 
 
 @tidy
+@checked
 def conditions(
     adata: AnnData,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
+from celltraj._checks import checked
 from celltraj.models._holdout import TRIVIAL
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -12,6 +13,7 @@ _COLUMNS = {"method", "time", "metric", "value", "seed"}
 
 
 @tidy
+@checked
 def cross_validation(
     scores: pd.DataFrame,
     *,

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import DRIVERS
 from celltraj._anndata.tables import read_drivers
+from celltraj._checks import checked
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
@@ -22,6 +23,7 @@ _ROW = 0.17  # inches
 
 
 @tidy
+@checked
 def drivers(
     adata: AnnData,
     *,

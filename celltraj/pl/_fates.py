@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata import read_times
 from celltraj._anndata.results import FATES
+from celltraj._checks import checked
 from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
 from celltraj.pl._finish import Save, finish, tidy
 
@@ -18,6 +19,7 @@ _KINDS = {"embedding": draw_embedding, "simplex": draw_simplex, "bars": draw_bar
 
 
 @tidy
+@checked
 def fates(
     adata: AnnData,
     *,

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import GENE_TRENDS
 from celltraj._anndata.tables import read_table
+from celltraj._checks import checked
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
@@ -23,6 +24,7 @@ _ALL = "all"
 
 
 @tidy
+@checked
 def gene_trends(
     adata: AnnData,
     *,

@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 
 from celltraj._anndata import column_of
 from celltraj._anndata.results import check_column_fresh
+from celltraj._checks import checked
 from celltraj.pl._cells import default_basis, plane, rate_label, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -20,6 +21,7 @@ _RANGE = 0.995  # of the cells, that the colours tell apart; a few rates would m
 
 
 @tidy
+@checked
 def growth(
     adata: AnnData,
     *,

@@ -6,10 +6,12 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata.results import fit_of
+from celltraj._checks import checked
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 
 @tidy
+@checked
 def history(
     adata: AnnData,
     *,

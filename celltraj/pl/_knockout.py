@@ -9,12 +9,14 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata.results import KNOCKOUT
 from celltraj._anndata.tables import read_table
+from celltraj._checks import checked
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 _MIDDLE = (2.5, 97.5)
 
 
 @tidy
+@checked
 def knockout(
     adata: AnnData,
     *,

@@ -8,6 +8,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_space
+from celltraj._checks import checked
 from celltraj.models import Bridge, PotentialLandscape
 from celltraj.pl._cells import default_basis, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -17,6 +18,7 @@ _N_GRID = 80
 
 
 @tidy
+@checked
 def landscape(
     adata: AnnData,
     bridge: Bridge,

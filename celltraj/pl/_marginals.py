@@ -8,6 +8,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_representation, read_times
+from celltraj._checks import checked
 from celltraj.pl._cells import check_components, check_path, default_basis
 from celltraj.pl._finish import Save, finish, tidy
 
@@ -15,6 +16,7 @@ _N_BINS = 30
 
 
 @tidy
+@checked
 def marginals(
     adata: AnnData,
     path: AnnData,

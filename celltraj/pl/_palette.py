@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -13,7 +11,7 @@ import scanpy as sc
 from anndata import AnnData
 from matplotlib.colors import is_color_like, to_hex
 
-from celltraj._errors import DataWarning
+from celltraj._errors import warn
 
 _SHOWN = 5
 _KINDS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.Categorical)
@@ -53,7 +51,7 @@ def _own(given: object, key: str, names: Sequence[str], *, is_there: bool) -> li
         return None  # those of categories that nothing knows any more
     if len(colors) != len(names):
         drawn = "those that scanpy would choose" if len(colors) < len(names) else "the first ones"
-        _warn(f"{place} has {len(colors)} colours for {len(names)} categories: {drawn} are drawn")
+        warn(f"{place} has {len(colors)} colours for {len(names)} categories: {drawn} are drawn")
     if len(colors) < len(names):
         return None
     return [_checked(one, place) for one in colors[: len(names)]]
@@ -104,11 +102,3 @@ def _of_scanpy(key: str, n: int) -> list[str]:
 def _short(value: object) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _warn(message: str) -> None:
-    """Warn at the line of the user's that draws, however deep the call is."""
-    depth, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("celltraj."):
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, DataWarning, stacklevel=depth)

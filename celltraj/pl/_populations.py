@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
+from celltraj._checks import checked
 from celltraj.pl._cells import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -21,6 +22,7 @@ _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @tidy
+@checked
 def populations(
     embedded: AnnData,
     *,

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._shares import draw_shares
 
 
 @tidy
+@checked
 def pull(
     adata: AnnData,
     *,

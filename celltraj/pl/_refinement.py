@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from celltraj._anndata import check_bridge
+from celltraj._checks import checked
 from celltraj.models import Bridge
 from celltraj.pl._finish import Save, finish, tidy
 
@@ -16,6 +17,7 @@ _COLUMNS = 8  # of the table before the estimates of the family
 
 
 @tidy
+@checked
 def refinement(
     bridge: Bridge,
     *,

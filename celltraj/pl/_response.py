@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from celltraj._anndata import ResponseKeys
+from celltraj._checks import checked
 from celltraj.pl._cells import colors_of, size_of
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
@@ -22,6 +23,7 @@ _LARGEST = 4.0  # times the usual area, so that one cell that stands for much co
 
 
 @tidy
+@checked
 def response(
     adata: AnnData,
     predicted: AnnData,

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from celltraj._checks import checked
 from celltraj.models._response_baselines import BASELINES, FLOOR, NO_CHANGE, SHUFFLED, TRUTH
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -24,6 +25,7 @@ _N_BOOTSTRAP = 2_000
 
 
 @tidy
+@checked
 def response_scores(
     scores: pd.DataFrame,
     *,

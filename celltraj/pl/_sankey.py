@@ -18,6 +18,7 @@ from matplotlib.path import Path as Outline
 from celltraj._anndata import column_of
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import all_transitions
+from celltraj._checks import checked
 from celltraj.pl._cells import shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
 
@@ -31,6 +32,7 @@ _LEGEND_COLUMNS = 3
 
 
 @tidy
+@checked
 def sankey(
     adata: AnnData,
     *,

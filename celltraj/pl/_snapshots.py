@@ -7,6 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_times
+from celltraj._checks import checked
 from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
@@ -15,6 +16,7 @@ _MOST_COLUMNS = 6
 
 
 @tidy
+@checked
 def snapshots(
     adata: AnnData,
     *,

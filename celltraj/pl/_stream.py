@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from celltraj._anndata import read_times
 from celltraj._anndata.results import check_column_fresh
+from celltraj._checks import checked
 from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -21,6 +22,7 @@ _SHORTEST = 0.07  # of the axes, so that small islands of cells get lines
 
 
 @tidy
+@checked
 def stream(
     adata: AnnData,
     *,

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from celltraj._anndata import dimension_of, read_times
+from celltraj._checks import checked
 from celltraj.pl._cells import (
     check_path,
     color_label,
@@ -21,6 +22,7 @@ from celltraj.pl._finish import Save, axes_of, finish, tidy
 
 
 @tidy
+@checked
 def trajectories(
     adata: AnnData,
     path: AnnData,

@@ -13,6 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
@@ -29,6 +30,7 @@ _SMALLEST, _LARGEST = 4.5, 10.0  # points, of the numbers
 
 
 @tidy
+@checked
 def transitions(
     adata: AnnData,
     *,

@@ -7,6 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata import read_space, read_times, time_of
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.pl._cells import (
@@ -23,6 +24,7 @@ from celltraj.pl._grid import grid_of_states
 
 
 @tidy
+@checked
 def vector_field(
     adata: AnnData,
     bridge: Process,

@@ -7,8 +7,10 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import labels_of, read_times
+from celltraj._checks import checked
 
 
+@checked
 def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
     """Count the cells at each time, in order of time, and show the labels that it was read from.
 

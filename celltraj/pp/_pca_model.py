@@ -15,9 +15,11 @@ from celltraj._anndata import (
     write_projection,
 )
 from celltraj._anndata.results import PCA
+from celltraj._checks import checked
 from celltraj.models._projection import fit_projection
 
 
+@checked
 def pca_model(
     adata: AnnData,
     *,

@@ -16,8 +16,10 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.key import PROJECTION
 from celltraj._anndata.results import PCA
+from celltraj._checks import checked
 
 
+@checked
 def project(
     adata: AnnData, *, reference: AnnData | Projected, copy: bool = False
 ) -> AnnData | None:

@@ -13,13 +13,15 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from celltraj._anndata import column_of, find_representation, read_snapshots, read_times
-from celltraj._errors import ConvergenceError, DataWarning, RefinementError
+from celltraj._checks import checked
+from celltraj._errors import ConvergenceError, DataWarning, RefinementError, warn
 from celltraj.models import Bridge, simulate
 from celltraj.tl._silent import silent
 
 _FEW = 2  # fits that an interval can be read from at all
 
 
+@checked
 def bootstrap(
     adata: AnnData,
     *,
@@ -146,10 +148,9 @@ def _table(
             "or sigma does not suit the data"
         )
     if len(found) < n_bootstrap:
-        warnings.warn(
+        warn(
             f"{n_bootstrap - len(found)} of {n_bootstrap} resampled data sets could not be fitted "
             "and are left out",
-            stacklevel=3,
         )
     values = pd.concat(found, axis=1)
     table = estimate.rename("estimate").reset_index()

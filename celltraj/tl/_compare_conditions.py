@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,7 +25,8 @@ from celltraj._anndata.quantities import (
     told_cells,
 )
 from celltraj._anndata.results import CONDITIONS
-from celltraj._errors import DataWarning
+from celltraj._checks import checked
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 from celltraj.tl._samples import Samples
 
@@ -34,6 +34,7 @@ _KEYS = {"fates": "ct_fates", "growth": "ct_growth"}
 _COLUMN = "column"
 
 
+@checked
 def compare_conditions(
     adata: AnnData,
     *,
@@ -155,11 +156,10 @@ def compare_conditions(
     )
     least = float(table["p_min"].max())
     if least > 1 - confidence:
-        warnings.warn(
+        warn(
             f"with so few samples no p can be below {least:.2g} (see p_min), whatever the effect; "
             "intervals trust that samples are about normal instead",
             DataWarning,
-            stacklevel=2,
         )
     params = {
         "sample_key": sample_key,
@@ -214,7 +214,7 @@ def _read(adata: AnnData, kind: str, source: str) -> Quantities:
 def _growth(adata: AnnData, key: str) -> Quantities:
     way = "Run ct.tl.growth(adata), or pass key= with its key_added"
     column_of(adata, key, what="growth", way=way)
-    return replace(read_number(adata, key, stacklevel=5), names=("growth",))
+    return replace(read_number(adata, key), names=("growth",))
 
 
 def _samples(

@@ -18,6 +18,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
+from celltraj._checks import checked
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
 from celltraj.models import Lineage, couple_gap
@@ -28,6 +29,7 @@ _EPSILON = 0.05  # of the mean cost
 _BALANCED = (1.0, 1.0)
 
 
+@checked
 def couplings(
     adata: AnnData,
     *,

@@ -15,6 +15,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from celltraj._anndata import inner_time_of, read_snapshots, read_times
+from celltraj._checks import checked
 from celltraj._errors import DataWarning
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Time
@@ -29,6 +30,7 @@ _SELECTED = "selected"
 _ALWAYS = {"floor", _SELECTED, *TRIVIAL}
 
 
+@checked
 def cross_validate(
     adata: AnnData,
     *,

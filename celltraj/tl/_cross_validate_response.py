@@ -16,6 +16,7 @@ from celltraj._anndata import (
     read_samples,
     warn_of_never_treated,
 )
+from celltraj._checks import checked
 from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUTH
 from celltraj.tl._fit_response import fit_response
 from celltraj.tl._response_folds import LEAVE_OUT, response_folds
@@ -25,6 +26,7 @@ from celltraj.tl._silent import silent
 _COLUMNS = ("left_out", "population", "condition", "method", "metric", "value")
 
 
+@checked
 def cross_validate_response(
     adata: AnnData,
     *,

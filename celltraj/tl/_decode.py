@@ -16,11 +16,13 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.key import ROOT
 from celltraj._anndata.results import DECODE
+from celltraj._checks import checked
 from celltraj.models._projection import Projection
 
 _BLOCK = 4096  # cells decoded at once, in float64
 
 
+@checked
 def decode(
     adata: AnnData,
     *,

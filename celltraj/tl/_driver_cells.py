@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from anndata import AnnData
 
 from celltraj._anndata import read_groups, read_times
 from celltraj._anndata.quantities import Quantities, told_cells
-from celltraj._errors import DataWarning
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 
 _FEWEST = 4  # cells, in one stratum; another one for each further stratum
@@ -117,12 +116,11 @@ def _is_large(samples: np.ndarray, strata: np.ndarray | None, sample_key: str) -
     is_small = by_sample.size() - by_sample.nunique() < _FEWEST - 1
     small = is_small.index[is_small].tolist()
     if small:
-        warnings.warn(
+        warn(
             f"{len(small)} samples of adata.obs[{sample_key!r}] have too few cells to correlate "
             f"over and are left out: {small[:_SHOWN]}. {_FEWEST} of one time are needed, and one "
             "more for each further time",
             DataWarning,
-            stacklevel=4,
         )
     return ~np.isin(samples, small)
 
@@ -167,9 +165,8 @@ def _warn_of_constant(
     advice = ", or within_time=False to let them go with time" if strata is not None else ""
     if samples is not None:
         advice += ", or compare samples by ct.tl.compare_conditions"
-    warnings.warn(
+    warn(
         f"{names} of {key!r} are the same in all cells{where} ({len(values)} cells); nothing "
         f"correlates with them. Leave them out with groups=, take more times{advice}",
         DataWarning,
-        stacklevel=4,
     )

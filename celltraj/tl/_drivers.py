@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,7 +19,8 @@ from celltraj._anndata import (
 from celltraj._anndata.expression import marked_genes, read_expression
 from celltraj._anndata.quantities import Quantities, read_fates, read_number, time_key_of
 from celltraj._anndata.results import DRIVERS
-from celltraj._errors import DataWarning
+from celltraj._checks import checked
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 from celltraj.metrics._correlation import (
     Correlations,
@@ -35,6 +35,7 @@ _METHODS = ("fisher", "permutation")
 _SHOWN = 10
 
 
+@checked
 def drivers(
     adata: AnnData,
     *,
@@ -227,12 +228,11 @@ def _found(
 
 def _warn_of_few(n_samples: int, confidence: float) -> None:
     if 2 / 2**n_samples > 1 - confidence:
-        warnings.warn(
+        warn(
             f"the signs of {n_samples} samples can be swapped in so few ways that no p can be "
             f'below {2 / 2**n_samples:.2g}, whatever the effect; method="fisher" trusts that '
             "samples are about normal instead",
             DataWarning,
-            stacklevel=4,
         )
 
 

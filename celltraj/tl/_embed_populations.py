@@ -13,10 +13,12 @@ from celltraj._anndata import (
     source_of,
     warn_of_few,
 )
+from celltraj._checks import checked
 from celltraj.models import MetaFlowMatching
 from celltraj.tl._predict_response import support_table
 
 
+@checked
 def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0) -> AnnData:
     """Embed each population by its untreated cells, as the response sees it.
 

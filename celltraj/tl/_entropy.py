@@ -7,9 +7,11 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import annotated, read_lineage, sample_record
 from celltraj._anndata.results import ENTROPY
+from celltraj._checks import checked
 from celltraj.models import Process
 
 
+@checked
 def entropy(
     adata: AnnData,
     model: Process | None = None,

@@ -19,10 +19,12 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import FATES
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process, band_of
 
 
+@checked
 def fates(
     adata: AnnData,
     model: Process | Sequence[Process] | None = None,

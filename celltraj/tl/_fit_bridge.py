@@ -24,6 +24,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import BRIDGE
 from celltraj._anndata.source import Source
+from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts, Time
@@ -47,6 +48,7 @@ from celltraj.ot import Solver, solve
 logger = logging.getLogger("celltraj")
 
 
+@checked
 def fit_bridge(
     adata: AnnData,
     *,

@@ -22,6 +22,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
+from celltraj._checks import checked
 from celltraj._errors import ConvergenceError, check_option
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
@@ -43,6 +44,7 @@ logger = logging.getLogger("celltraj")
 TAU_A, TAU_B = 0.97, 0.99
 
 
+@checked
 def fit_flow(
     adata: AnnData,
     *,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,7 +24,8 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import RESPONSE
 from celltraj._anndata.source import Source
-from celltraj._errors import ConvergenceError, DataWarning, check_option
+from celltraj._checks import checked
+from celltraj._errors import ConvergenceError, DataWarning, check_option, warn
 from celltraj.models import (
     MetaFlow,
     MetaFlowMatching,
@@ -38,6 +38,7 @@ logger = logging.getLogger("celltraj")
 _COMPARED = 100  # cells whose components are computed again
 
 
+@checked
 def fit_response(
     adata: AnnData,
     *,
@@ -252,10 +253,9 @@ def _projection(adata: AnnData, use_rep: str) -> Projection | None:
     again = found.encode(genes_in_order(cells, found.names, found.layer))
     if np.allclose(again, np.asarray(cells.obsm[use_rep]), rtol=1e-3, atol=1e-3):
         return found
-    warnings.warn(
+    warn(
         f"obsm[{use_rep!r}] is not what the projection in uns gives, so that the model goes "
         "without it and predictions are not decoded; run ct.pp.pca_model(adata) again",
         DataWarning,
-        stacklevel=3,
     )
     return None

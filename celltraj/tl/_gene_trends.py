@@ -25,6 +25,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.keys import ROOT
 from celltraj._anndata.results import GENE_TRENDS
+from celltraj._checks import checked
 from celltraj._typing import Time
 
 logger = logging.getLogger("celltraj")
@@ -34,6 +35,7 @@ _SHOWN = 5
 _FEWEST = 5  # trajectories; an interval of two is nine standard deviations wide
 
 
+@checked
 def gene_trends(
     adata: AnnData,
     path: AnnData,

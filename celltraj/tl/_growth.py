@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -20,13 +19,15 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import GROWTH
-from celltraj._errors import DataWarning
+from celltraj._checks import checked
+from celltraj._errors import DataWarning, warn
 from celltraj.models import Process, is_growing, simulate
 from celltraj.ot import systematic
 
 _PATHS = 2000  # trajectories that predicted numbers are a mean over
 
 
+@checked
 def growth(
     adata: AnnData,
     model: Process | None = None,
@@ -126,11 +127,10 @@ def _warn_of_none(tied: Tied, rates: dict[int, Tensor]) -> None:
     counts = {tied.lineage.times[k]: int(torch.isneginf(rate).sum()) for k, rate in rates.items()}
     found = ", ".join(f"{n} at time {time:g}" for time, n in counts.items() if n)
     if found:
-        warnings.warn(
+        warn(
             f"cells without descendants ({found}): their growth is minus infinity. Their couplings "
             "find nothing near them; raise epsilon (or sigma), or leave these cells out",
             DataWarning,
-            stacklevel=3,
         )
 
 

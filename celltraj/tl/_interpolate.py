@@ -16,10 +16,12 @@ from celltraj._anndata import (
     time_of,
 )
 from celltraj._anndata.results import INTERPOLATE
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, displaced
 
 
+@checked
 def interpolate(
     adata: AnnData,
     bridge: Bridge | None = None,

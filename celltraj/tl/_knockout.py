@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata import annotated
 from celltraj._anndata.results import KNOCKOUT
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
@@ -25,6 +26,7 @@ from celltraj.tl._knock_outs import (
 )
 
 
+@checked
 def knockout(
     adata: AnnData,
     process: Process,

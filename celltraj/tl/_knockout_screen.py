@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,8 @@ from tqdm.auto import tqdm
 from celltraj._anndata import annotated
 from celltraj._anndata.expression import marked_genes
 from celltraj._anndata.results import KNOCKOUT
-from celltraj._errors import DataWarning
+from celltraj._checks import checked
+from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.tl._knock_outs import (
@@ -29,6 +29,7 @@ _SHOWN = 10
 _FEWEST = 2
 
 
+@checked
 def knockout_screen(
     adata: AnnData,
     process: Process,
@@ -154,12 +155,11 @@ def knockout_screen(
 
 def _warn_of_constant(names: Sequence[str]) -> None:
     if names:
-        warnings.warn(
+        warn(
             f"the state holds nothing of {len(names)} genes, which are constant or have no "
             f"loadings: {list(names[:_SHOWN])}; nothing is known of their loss, and their rows are "
             "NaN",
             DataWarning,
-            stacklevel=3,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -23,7 +22,8 @@ from celltraj._anndata import (
     source_of,
     warn_of_few,
 )
-from celltraj._errors import DataWarning
+from celltraj._checks import checked
+from celltraj._errors import DataWarning, warn
 from celltraj.models import Condition, MetaFlowMatching, SdeSolver
 from celltraj.models._response_scale import ScaleChange
 from celltraj.tl._fit_response import _features
@@ -35,6 +35,7 @@ _STANDING_OUT = 0.005  # of the variables: that many of some thousand do so by c
 _SHOWN = 5
 
 
+@checked
 def predict_response(
     model: MetaFlowMatching,
     adata: AnnData,
@@ -264,7 +265,7 @@ def _warn_of_scale(model: MetaFlowMatching, populations: Sequence[Untreated]) ->
         names = [source_of(model).variables[k] for k in change.variables]
         stands_out = len(names) > _STANDING_OUT * model.dim
         if change.is_unusual or stands_out:
-            warnings.warn(
+            warn(
                 f"population {one.name!r} is on another scale or at another place than those of "
                 f"the training: its cells are spread {change.spread:.2f} times as widely (among "
                 f"these the factor is at most {change.usual_spread:.2f}, up or down), and their "
@@ -273,7 +274,6 @@ def _warn_of_scale(model: MetaFlowMatching, populations: Sequence[Untreated]) ->
                 + (f"; variables that stand out: {names[:_SHOWN]}" if names else "")
                 + ". Normalise, scale and project it as the training was",
                 DataWarning,
-                stacklevel=3,
             )
 
 
@@ -281,11 +281,10 @@ def _warn_of_support(table: pd.DataFrame) -> None:
     """Warn of populations unlike those of the training."""
     far = (table["outside_share"] > _FAR_SHARE) | (table["embedding_ratio"] > _FAR_RATIO)
     for row in table[far].itertuples():
-        warnings.warn(
+        warn(
             f"population {row.population!r} is unlike those of the training: "
             f"{row.outside_share:.0%} of its cells lie outside (usual: 1%), and its embedding is "
             f"{row.embedding_ratio:.1f} times as far from the nearest one as theirs; what is "
             "predicted for it is extrapolated",
             DataWarning,
-            stacklevel=3,
         )

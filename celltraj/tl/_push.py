@@ -19,12 +19,14 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import PULL, PUSH, Result
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process
 
 Cells = Mapping[str, str | Sequence[str]]
 
 
+@checked
 def push(
     adata: AnnData,
     model: Process | None = None,
@@ -107,6 +109,7 @@ def push(
     return adata if copy else None
 
 
+@checked
 def pull(
     adata: AnnData,
     model: Process | None = None,

@@ -12,11 +12,13 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
+from celltraj._checks import checked
 from celltraj.models import Bridge, GeneRegulation, Refinement, refine
 from celltraj.models.references import allowed_edges
 from celltraj.ot import Solver, solve
 
 
+@checked
 def regulation(
     adata: AnnData,
     bridge: Bridge,

@@ -21,6 +21,7 @@ from celltraj._anndata import (
     times_of,
 )
 from celltraj._anndata.results import SIMULATE
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, FlowMatching, Process, SdeSolver, Trajectories
 
@@ -28,6 +29,7 @@ logger = logging.getLogger("celltraj")
 _FEW = 0.1  # effective share of trajectories below which their mass deserves a warning
 
 
+@checked
 def simulate(
     adata: AnnData,
     process: Process,

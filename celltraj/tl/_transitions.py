@@ -18,10 +18,12 @@ from celltraj._anndata import (
     sample_record,
 )
 from celltraj._anndata.results import TRANSITIONS
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process, joint_masses
 
 
+@checked
 def transitions(
     adata: AnnData,
     model: Process | None = None,

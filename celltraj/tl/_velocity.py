@@ -20,6 +20,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import VELOCITY
 from celltraj._anndata.source import Source
+from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, Process
 from celltraj.models._projected_velocity import mean_velocity, projected_velocity
@@ -27,6 +28,7 @@ from celltraj.models._projected_velocity import mean_velocity, projected_velocit
 logger = logging.getLogger("celltraj")
 
 
+@checked
 def velocity(
     adata: AnnData,
     process: Process,
