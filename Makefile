@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := celltraj tests benchmarks
 
-.PHONY: demo test tutorials wheel-check
+.PHONY: demo test test-slow tutorials wheel-check
 
 .venv/installed: pyproject.toml .constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,7 +21,11 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2  # two processes of one thread: threads of both would wait
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"  # two processes of one thread: threads of both would wait
+
+# kills at every operation, coverage of intervals and the like: long, and not part of the above
+test-slow: .venv/tested
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 # needs CELLTRAJ_DATA_DIR=folder with the data sets; where numba starts more threads than there are
 # cores to spare, as scanpy has it do, small operations wait for each other
