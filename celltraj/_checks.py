@@ -15,12 +15,23 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 _MOST = 2**31  # no count is as large, and one that is would end in memory that nobody has
 _SHOWN = 60  # characters of a value in a message
 
@@ -69,7 +80,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     >>> draw(3, seed="x")
     Traceback (most recent call last):
         ...
-    TypeError: seed must be int; found 'x' (str)
+    TypeError: seed must be an integer; found 'x' (str)
     """
     signature = inspect.signature(function)
 
@@ -82,6 +93,32 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def checked_fields(cls: type[T]) -> type[T]:
+    """Return a dataclass of options that refuses fields which their annotations do not allow.
+
+    Stands above ``@dataclass``; what a field must be beyond its type the class checks itself.
+
+    Raises
+    ------
+    TypeError
+        A field is of another type, or there is none of that name.
+    ValueError
+        It is of this type but an empty text, or a number that is not finite.
+    """
+    made = cls.__init__  # type: ignore[misc]
+    signature = inspect.signature(cls)
+
+    @functools.wraps(made)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        hints = _hints(cast("Any", cls))
+        for name, value in _bound(cls.__name__, signature, args, kwargs).items():
+            check_argument(name, value, hints.get(name, Any), signature.parameters[name].annotation)
+        made(self, *args, **kwargs)
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
 
 
 def check_argument(name: str, value: object, hint: Any, shown: object) -> None:
@@ -201,7 +238,18 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _words(annotation: object) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    """Return what an annotation asks, in words where they are short."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return " or ".join(_WORDS.get(one, one) for one in text.split(" | "))
+
+
+_WORDS = {
+    "AnnData": "an AnnData",
+    "int": "an integer",
+    "float": "a number",
+    "str": "a text",
+    "bool": "True or False",
+}
 
 
 def _brief(value: object) -> str:

@@ -72,7 +72,7 @@ def warn(message: str, category: type[Warning] = DataWarning) -> None:
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals.get("__name__", "").startswith("celltraj."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=max(level - 1, 1))
+    warnings.warn(message, category, stacklevel=level)
 
 
 def check_option(value: object, kind: Any, name: str, example: str) -> None:

@@ -71,10 +71,10 @@ def test_what_is_right_goes_through_as_it_is():
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"n": "2"}, TypeError, r"n must be int; found '2' \(str\)"),
+        ({"n": "2"}, TypeError, r"n must be an integer; found '2' \(str\)"),
         ({"n": 2, "width": float("nan")}, ValueError, "width must be finite; found nan"),
         ({"n": 2, "seed": -1}, ValueError, r"seed must be an integer from 0 to 2\^63"),
-        ({"n": 2, "seed": True}, TypeError, "seed must be int"),
+        ({"n": 2, "seed": True}, TypeError, "seed must be an integer"),
         ({"n": 10**30}, ValueError, r"n must be less than 2\^31"),
         ({"n": 2, "name": " "}, ValueError, "name is empty"),
         ({"n": 2, "sed": 1}, TypeError, r"takes no argument 'sed'; did you mean seed=\?"),

@@ -49,7 +49,7 @@ def test_seed_and_format(simulate, tmp_path):
 def test_bad_count(simulate):
     with pytest.raises(ValueError, match="n_cells must be at least 1, found 0"):
         simulate(n_cells=0)
-    with pytest.raises(TypeError, match="n_cells must be an integer, found float"):
+    with pytest.raises(TypeError, match="n_cells must be an integer; found"):
         simulate(n_cells=2.5)
     with pytest.raises(TypeError):
         simulate(5, 2, 1.0, 0)  # seed is keyword-only

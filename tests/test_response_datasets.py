@@ -86,7 +86,7 @@ def test_bad_options(simulate, options, message):
 
 @pytest.mark.parametrize("simulate", [ds.letters, ds.interacting_populations, ds.drug_screen])
 def test_a_count_is_an_integer(simulate):
-    with pytest.raises(TypeError, match="n_cells must be an integer, found float"):
+    with pytest.raises(TypeError, match="n_cells must be an integer; found"):
         simulate(n_cells=2.5)
 
 

@@ -8,7 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import expit
 
+from celltraj._checks import checked_fields
 
+
+@checked_fields
 @dataclass(frozen=True)
 class BirthDeath:
     """Turn scores of proliferation and apoptosis into rates of birth and death per day.

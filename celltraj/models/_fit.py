@@ -16,10 +16,13 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from celltraj._checks import checked_fields
+
 _ACCELERATORS = ("auto", "cpu", "gpu")
 _PRECISIONS = ("32-true", "bf16-mixed")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class TrainerOptions:
     """Say where and how a network is trained, which is no part of the model.

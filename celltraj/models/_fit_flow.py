@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._checks import checked_fields
 from celltraj._snapshots import Snapshots
 from celltraj.models._chains import Chains, GapPlans
 from celltraj.models._checkpoint import fingerprint
@@ -33,6 +34,7 @@ _DRAWS_OF_POOL = 40  # times that points are drawn from the same pool
 _VALIDATED = 4096  # points of held-out cells
 
 
+@checked_fields
 @dataclass(frozen=True)
 class FlowTraining(TrainingOptions):
     """Say how the network of a flow is trained.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from celltraj._checks import checked_fields
 from celltraj._errors import check_option
 from celltraj.models._checkpoint import digest
 from celltraj.models._condition import Condition, ConditionCoder
@@ -35,6 +36,7 @@ _SUPPORT = 4096  # untreated cells that a model remembers
 _FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
 
 
+@checked_fields
 @dataclass(frozen=True)
 class MetaFlow:
     """Say how populations enter a response, and how their cells are coupled.

@@ -17,6 +17,7 @@ import torch
 from scipy.integrate import RK45
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
 from celltraj.models._masses import EARLY
@@ -29,6 +30,7 @@ _TOLERANCE = 1e-3  # of the mean speed, what a step may miss
 _STEP = 0.5  # of a mean gap: the longest step whose error is penalised
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Penalties:
     """Weigh what a flow should be besides right; each is relative and 0 leaves it out.

@@ -27,6 +27,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
+from celltraj._checks import checked_fields
 from celltraj._snapshots import Snapshots
 from celltraj.models._bridge import couple
 from celltraj.models._process import Reference
@@ -36,6 +37,7 @@ _LEAST = math.exp(-5)  # of what is expected: as in the masses of paths
 _COUNTED = (0.25, 0.5, 0.75, 1.0)  # shares c that are tried besides none
 
 
+@checked_fields
 @dataclass(frozen=True)
 class LearnedGrowth:
     """Ask for a rate of growth that is learned from the snapshots.

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from celltraj._checks import checked
 from celltraj.models._bridge import Bridge
 from celltraj.models._files import Content, mapped, read_file
 from celltraj.models._flow_matching import FlowMatching
@@ -32,6 +33,7 @@ _READERS: dict[str, Callable[[Content], Bridge | FlowMatching | MetaFlowMatching
 logger = logging.getLogger("celltraj")
 
 
+@checked
 def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatching:
     """Read a bridge, a flow or a response that its ``save`` wrote.
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models._checkpoint import fingerprint
@@ -46,6 +47,7 @@ _CHECKED = 8  # batches of a check of an early stop
 _NODES = 32  # times in a gap that these points share, drawn afresh each time
 
 
+@checked_fields
 @dataclass(frozen=True)
 class NeuralDrift(TrainingOptions):
     """Ask for a drift learned by one time-conditioned network over all gaps.

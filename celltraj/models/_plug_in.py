@@ -22,7 +22,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._snapshots import Snapshots
-from celltraj._typing import Cells, Earlier
+from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._flow import Flow, gap_flow, gaussian_problem
 from celltraj.models._masses import EARLY, Masses
 from celltraj.models._paths import apply
@@ -213,7 +213,7 @@ class _Averages:
         return self.sums / self.mass[:, None]
 
 
-def _nearest(x: Cells, cells: Cells) -> Tensor:
+def _nearest(x: Cells, cells: Targets) -> Tensor:
     """Return the index ``(n,)`` of the cell nearest to each state."""
     centre = cells.mean(0)  # far from zero, products lose the digits of a distance
     return torch.cdist(x - centre, cells - centre).argmin(1)

@@ -18,6 +18,7 @@ from itertools import pairwise
 import torch
 from tqdm.auto import tqdm
 
+from celltraj._checks import checked_fields
 from celltraj._errors import ConvergenceError, RefinementError
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
@@ -35,6 +36,7 @@ _PATHS = 250  # pairs of a gap that paths are drawn for
 _BY_PATHS = 2  # rounds before the parameters of a family are near enough for scoring
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Refinement:
     """Say when the alternation of bridge and reference ends.

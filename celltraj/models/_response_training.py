@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj.models._fit import TrainerOptions
 from celltraj.models._response_pairs import Pairs
 from celltraj.models._training import DRAWN_AT_ONCE, TrainingOptions
@@ -20,6 +21,7 @@ from celltraj.models.networks import Crowd, FieldSizes, ResponseField, Situation
 _MANY = 8  # times the cells of a sample: beyond it drawing with replacement hardly differs
 
 
+@checked_fields
 @dataclass(frozen=True)
 class ResponseTraining(TrainingOptions):
     """Say how the network of a treatment response is trained.

@@ -28,6 +28,7 @@ from celltraj.models.networks import TwoHeads
 
 _MOST_STEPS = 20_000
 _DIVERGED = 1e6  # times the first loss: finite, and lost for good
+_WARM = 0.1  # share of the steps in which the learning rate rises
 _CHECK_EVERY = 250  # steps between checks of an early stop
 DRAWN_AT_ONCE = 50  # steps, in one batch of Lightning's
 _MASSES = 0.1  # weight of the loss of the masses: the trunk serves the motion first
@@ -379,8 +380,10 @@ class HeadsTraining(lightning.LightningModule):
         peak, n = self.options.learning_rate, self.n_steps
         groups = self.options.parameter_groups(self.field)
         optimizer = torch.optim.AdamW(groups, lr=peak, fused=True)
+        # a rise that ends with the very first step would be divided by its length of zero
+        warm = _WARM if _WARM * n != 1 else _WARM / 2
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak, total_steps=n, pct_start=0.1
+            optimizer, peak, total_steps=n, pct_start=warm
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 

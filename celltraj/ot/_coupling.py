@@ -13,12 +13,14 @@ from torch import Tensor
 
 from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import Cost
 
 
+@checked_fields
 @dataclass
 class Effort:
     """Count what a solver did; it is filled while the solver works.

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from celltraj._arrays import ArrayLike, as_array
 from celltraj._card import card
-from celltraj._checks import checked
+from celltraj._checks import checked, checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._card_facts import plan_facts
 from celltraj.ot._cost import Cost, SquaredEuclidean
@@ -234,6 +234,7 @@ class ExactCoupling(PlanCoupling):
         return float(self.f @ self.a + self.g @ self.b)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Exact:
     """Solve transport without entropy, by POT's network simplex.

@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import coo_array, csr_array
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import systematic
@@ -20,6 +21,7 @@ _SCALINGS = 200
 _EVEN = 1e-6
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Minibatch:
     """Couple random batches of cells exactly, many times over, and return the mean of the plans.

@@ -26,6 +26,7 @@ from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked_fields
 from celltraj._kernels import sum_groups
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
@@ -52,6 +53,7 @@ _GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 _TINY = 1e-300
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Multiscale:
     r"""Solve large entropic transport without an ``n x m`` array.

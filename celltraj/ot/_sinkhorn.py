@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
@@ -21,6 +22,7 @@ _NEGLIGIBLE = 1e-9  # mass that truncating the kernel may drop
 _DENSE = 0.2  # share of entries above which a dense product is faster
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Sinkhorn:
     r"""Solve entropic transport by alternating log-domain updates.

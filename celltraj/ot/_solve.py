@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling, Effort
@@ -85,6 +86,7 @@ def solve(
     return solver(cost, a, b, epsilon=epsilon)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Unbalanced:
     r"""Solve entropic transport between marginals that may be missed, for a price.

@@ -9,6 +9,7 @@ import ot as pot
 import torch
 
 from celltraj._arrays import ArrayLike
+from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost, DenseCost
 from celltraj.ot._coupling import Coupling, Effort
@@ -18,6 +19,7 @@ from celltraj.ot._newton import climb
 from celltraj.ot._problem import Problem
 
 
+@checked_fields
 @dataclass(frozen=True)
 class SparseNewtonSinkhorn:
     r"""Solve entropic transport by Newton steps on the sparsified semi-dual.

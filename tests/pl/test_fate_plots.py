@@ -80,15 +80,20 @@ def made(names=NAMES, colors=COLORS, times=TIMES):
     groups = {"groupby": "kind", "time_key": "day"}
     numbers = {"time": times, "observed": 40 + times, "predicted": 40 + 2 * times}
     adata.uns["celltraj"] = {
-        "push": followed,
-        "pull": followed,
-        "transitions": {"params": groups, "table": transition_table(names, times)},
-        "ct_fates": {"params": groups | {"at": times[-1]}, "names": np.array(names, object)},
+        "push": {"kind": "push"} | followed,
+        "pull": {"kind": "pull"} | followed,
+        "transitions": {"kind": "transitions", "params": groups, "table": transition_table(names, times)},
+        "ct_fates": {
+            "kind": "fates",
+            "params": groups | {"at": times[-1]},
+            "names": np.array(names, object),
+        },
         "ct_growth": {
+            "kind": "growth",
             "params": {"time_key": "day"},
             "numbers": pd.DataFrame(numbers).rename(index=str),
         },
-        "gene_trends": {"params": groups, "table": trend_table(names, times, 3)},
+        "gene_trends": {"kind": "gene trends", "params": groups, "table": trend_table(names, times, 3)},
     }
     return adata
 

@@ -28,7 +28,9 @@ def adata(tmp_path):
     adata.var_names = [f"g{k}" for k in range(9)]
     adata.obsm["ct_fates"] = np.column_stack([share, 1 - share]).astype("float32")
     names = np.array(NAMES, dtype=object)
-    adata.uns["celltraj"] = {"ct_fates": {"params": {"time_key": "time"}, "names": names}}
+    adata.uns["celltraj"] = {
+        "ct_fates": {"kind": "fates", "params": {"time_key": "time"}, "names": names}
+    }
     ct.tl.drivers(adata, progress=False)
     ct.tl.compare_conditions(adata, **KEYS)
     adata.write_h5ad(tmp_path / "cells.h5ad")

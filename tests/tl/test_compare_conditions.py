@@ -38,7 +38,7 @@ def cells(diets, n_cells=5, seed=0):
     adata.obsm["ct_fates"] = np.column_stack([share, 1 - share]).astype("float32")
     names = np.array(NAMES, dtype=object)
     params = {"groupby": "kind", "time_key": "time"}
-    adata.uns["celltraj"] = {"ct_fates": {"params": params, "names": names}}
+    adata.uns["celltraj"] = {"ct_fates": {"kind": "fates", "params": params, "names": names}}
     return adata
 
 

@@ -30,7 +30,7 @@ def adata():
     adata.obsm["ct_fates"] = np.column_stack([share, 1 - share]).astype("float32")
     params = {"groupby": "arm", "at": 2.0, "time_key": "time"}
     names = np.array(NAMES, dtype=object)
-    adata.uns["celltraj"] = {"ct_fates": {"params": params, "names": names}}
+    adata.uns["celltraj"] = {"ct_fates": {"kind": "fates", "params": params, "names": names}}
     return adata
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -20,6 +21,7 @@ from celltraj.models.networks import mlp
 from celltraj.models.solvers._solver import check_at_least
 
 
+@checked_fields
 @dataclass(frozen=True)
 class DeepSets:
     r"""Embed a population by the mean of a learned function of its cells.

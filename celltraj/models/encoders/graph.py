@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders.deep_sets import CellwiseNetwork
 from celltraj.models.solvers._solver import check_at_least
@@ -17,6 +18,7 @@ _BLOCK = 1_000_000  # distances held at once
 _SAME = 1e-6  # difference of distances, in standard deviations, that rounding may make
 
 
+@checked_fields
 @dataclass(frozen=True)
 class GraphEncoder:
     r"""Embed a population by its cells, what surrounds them, and how densely.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -23,6 +24,7 @@ _MOST = 10  # variables up to which covariances are read: their number grows wit
 _LEAST_VARIANCE = 1e-12  # the root of zero has no derivative
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Moments:
     r"""Embed a population by means and standard deviations of its variables.

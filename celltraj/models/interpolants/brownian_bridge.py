@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj.models.interpolants._curves import HermiteCurves, straight_lines
 from celltraj.models.interpolants._interpolant import (
     bridge_noise,
@@ -15,6 +16,7 @@ from celltraj.models.interpolants._interpolant import (
 )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class BrownianBridgeInterpolant:
     r"""Join neighbouring cells of a chain by Brownian bridges.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj.models.interpolants._centred import (
     centred_curves,
     centres_of,
@@ -20,6 +21,7 @@ from celltraj.models.interpolants._interpolant import fitted, share_of
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class EncodingDecodingInterpolant:
     r"""Encode a cell to Gaussian noise half way through a gap, and decode that to the next cell.

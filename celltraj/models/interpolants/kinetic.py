@@ -12,6 +12,7 @@ from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Earlier
 from celltraj.models.interpolants._curves import HermiteCurves, Schedule, ScheduledCurves
 from celltraj.models.interpolants._interpolant import (
@@ -28,6 +29,7 @@ _FLOOR = 0.05  # of the greatest g: where the flow stands still, paths are 4.5 t
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class KineticInterpolant:
     r"""Join neighbouring cells of a chain by straight lines, at the speed of least kinetic energy.

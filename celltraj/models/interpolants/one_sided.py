@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj.models.interpolants._centred import centres_of, check_scale, spread_of
 from celltraj.models.interpolants._curves import HermiteCurves, straight_lines
 from celltraj.models.interpolants._interpolant import ends_of, fitted, share_of
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class OneSidedInterpolant:
     r"""Join Gaussian noise, in place of the first snapshot, to the cells of the second.

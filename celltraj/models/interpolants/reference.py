@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._flow import runge_kutta
 from celltraj.models._paths import Paths
@@ -25,6 +26,7 @@ _STEPS = 8  # Runge-Kutta steps over a gap
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True)
 class ReferenceInterpolant:
     r"""Join neighbouring cells of a chain by the path of a law of motion shared by all.

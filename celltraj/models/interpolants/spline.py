@@ -8,6 +8,7 @@ import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj.models.interpolants._curves import HermiteCurves
 from celltraj.models.interpolants._interpolant import (
     bridge_noise,
@@ -17,6 +18,7 @@ from celltraj.models.interpolants._interpolant import (
 )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class SplineInterpolant:
     r"""Join the cells of a chain by one curve, smooth across the snapshots.

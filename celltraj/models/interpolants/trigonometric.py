@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj.models.interpolants._centred import centred_curves, centres_of
 from celltraj.models.interpolants._curves import Schedule, ScheduledCurves
 from celltraj.models.interpolants._interpolant import (
@@ -20,6 +21,7 @@ from celltraj.models.interpolants._interpolant import (
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class TrigonometricInterpolant:
     r"""Join neighbouring cells of a chain by a quarter turn about the mean of the population.

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Brownian:
     """Move cells by ``dX = sigma dW``.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -21,6 +22,7 @@ _MOST_POINTS = 20_000  # of paths that a fit reads
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class GeneRegulation:
     r"""Make each gene at a rate that the others set by soft logic, and let its mRNA decay.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -20,6 +21,7 @@ _REACH = 0.3  # of the width of the data, beyond which a state moves as at the e
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class KernelReference:
     r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` affine plus a smooth correction.

@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -19,6 +20,7 @@ from celltraj.models.references._regression import softplus_inverse, stack_point
 _NAMES = ("alpha", "beta", "gamma", "delta")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class LotkaVolterra:
     r"""Move two populations by ``(alpha x - beta x y, delta x y - gamma y) dt + sigma dW``.

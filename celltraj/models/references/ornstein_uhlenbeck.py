@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -16,6 +17,7 @@ from celltraj.models.references._regression import stack_points
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class OrnsteinUhlenbeck:
     r"""Move cells by ``dX = (A X + c) dt + sigma dW``, with transitions in closed form.

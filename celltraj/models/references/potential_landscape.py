@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, Earlier
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -19,6 +20,7 @@ from celltraj.models.references.module import evaluate
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class PotentialLandscape:
     r"""Move cells downhill: ``dX = -grad U(X) dt + sigma dW``, ``U`` a smooth network.
@@ -101,6 +103,7 @@ class PotentialLandscape:
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class NeuralReference:
     r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` a smooth network.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._paths import Paths
 from celltraj.models._process import sigma_of
@@ -18,6 +19,7 @@ from celltraj.models.references._regression import fit_curve, softplus_inverse, 
 _NAMES = ("beta", "n", "k", "gamma")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Repressilator:
     r"""Move a ring of genes by ``(beta / (1 + (x_{i-1} / k)^n) - gamma x_i) dt + sigma dW``.

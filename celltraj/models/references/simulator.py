@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models._consensus import minimise_by_consensus
 from celltraj.models._paths import Paths
@@ -23,6 +24,7 @@ Advance = Callable[[Mapping[str, float], Cells, float, float], Cells]
 
 
 @card()
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class Simulator:
     r"""Move cells as a program of the user's does, whatever it is made of.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models._ode import integrate
 from celltraj.models.solvers._solver import (
@@ -22,6 +23,7 @@ from celltraj.models.solvers._solver import (
 )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class DormandPrince:
     """Choose the steps of an ODE by an estimate of their error.

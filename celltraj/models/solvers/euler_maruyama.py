@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers._clock import Method, integrate_on_clock
 from celltraj.models.solvers._solver import Equation, after, centre, check_at_least
@@ -15,6 +16,7 @@ _SDE = Method("euler", "ito", (after,))
 _ODE = Method("euler", "ito", (centre,))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class EulerMaruyama:
     r"""Take the slope of the start of each step.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models._process import Affine
 from celltraj.models.solvers._exponential import LinearPart, check_affine
@@ -20,6 +21,7 @@ from celltraj.models.solvers._solver import (
 )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class ExponentialMidpoint:
     r"""Propagate the linear pull of a reference exactly, and the rest by midpoint steps.

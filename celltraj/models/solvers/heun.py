@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers._clock import Method, integrate_on_clock
 from celltraj.models.solvers._solver import Equation, centre, check_at_least
@@ -14,6 +15,7 @@ from celltraj.models.solvers._solver import Equation, centre, check_at_least
 _METHOD = Method("heun", "stratonovich", (centre, centre))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Heun:
     r"""Take the mean of the slopes of the start and of the predicted end of each step.

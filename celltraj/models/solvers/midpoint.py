@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers._clock import Method, integrate_on_clock
 from celltraj.models.solvers._solver import Equation, after, centre, check_at_least
@@ -15,6 +16,7 @@ _SDE = Method("midpoint", "stratonovich", (after, centre))
 _ODE = Method("midpoint", "stratonovich", (centre, centre))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Midpoint:
     r"""Take the slope of the middle of each step; the default.

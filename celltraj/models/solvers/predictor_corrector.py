@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers._solver import (
     Equation,
@@ -21,6 +22,7 @@ from celltraj.models.solvers._solver import (
 )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class PredictorCorrector:
     r"""Follow each midpoint step by steps that lead the cells back to the marginal of its time.
