@@ -89,7 +89,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         given = _bound(function.__qualname__, signature, args, kwargs)
         hints = _hints(function)
         for name, value in given.items():
-            check_argument(name, value, hints.get(name, Any), signature.parameters[name].annotation)
+            check_argument(name, value, hints.get(name, Any))
         return function(*args, **kwargs)
 
     return call
@@ -114,14 +114,14 @@ def checked_fields(cls: type[T]) -> type[T]:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         hints = _hints(cast("Any", cls))
         for name, value in _bound(cls.__name__, signature, args, kwargs).items():
-            check_argument(name, value, hints.get(name, Any), signature.parameters[name].annotation)
+            check_argument(name, value, hints.get(name, Any))
         made(self, *args, **kwargs)
 
     cls.__init__ = __init__  # type: ignore[method-assign]
     return cls
 
 
-def check_argument(name: str, value: object, hint: Any, shown: object) -> None:
+def check_argument(name: str, value: object, hint: Any) -> None:
     """Raise where one argument is not what its annotation says.
 
     Parameters
@@ -130,8 +130,6 @@ def check_argument(name: str, value: object, hint: Any, shown: object) -> None:
         The argument.
     hint
         Its annotation, resolved.
-    shown
-        The annotation as it is written.
 
     Raises
     ------
@@ -142,8 +140,10 @@ def check_argument(name: str, value: object, hint: Any, shown: object) -> None:
     """
     if isinstance(value, type) and not fits(value, hint):
         raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
+    if isinstance(value, str) and fits([value], hint) and not fits(value, hint):
+        raise TypeError(f'{name} must be a list of texts, such as ["{value}"]; found {value!r}')
     if not fits(value, hint):
-        raise TypeError(f"{name} must be {_words(shown)}; found {_brief(value)}")
+        raise TypeError(f"{name} must be {_words(hint)}; found {_brief(value)}")
     if isinstance(value, str) and not value.strip():
         raise ValueError(f"{name} is empty; give it a value, or leave {name}= out")
     if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
@@ -201,9 +201,11 @@ def _items(value: Any) -> list[Any] | None:
 
 def _is_instance(value: Any, hint: Any) -> bool:
     try:
-        return isinstance(value, hint)
+        is_one = isinstance(value, hint)
     except TypeError:  # a protocol that is not meant to be asked
         return True
+    # a class has the methods that its instances have
+    return is_one and not (isinstance(value, type) and getattr(hint, "_is_protocol", False))
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -237,18 +239,53 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(function)
 
 
-def _words(annotation: object) -> str:
-    """Return what an annotation asks, in words where they are short."""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return " or ".join(_WORDS.get(one, one) for one in text.split(" | "))
+def _words(hint: Any) -> str:
+    """Return what an annotation asks, in words."""
+    if hint is None or hint is types.NoneType:
+        return "None"
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_words, inner)))
+    if origin is Literal:
+        return " or ".join(map(repr, inner))
+    if origin is tuple and Ellipsis not in inner:
+        return f"a tuple of {len(inner)}, {', '.join(map(_words, inner))}"
+    if hint is Callable or origin is Callable:
+        return "a function"
+    if origin is not None:
+        of = ", ".join(map(_words, (one for one in inner if one is not Ellipsis)))
+        return f"a {'dict' if issubclass(origin, Mapping) else 'list'} of {of}"
+    name = getattr(hint, "__name__", str(hint))
+    made = f" ({_MAKERS[name]})" if name in _MAKERS else ""
+    return _WORDS.get(name, name) + made
 
 
 _WORDS = {
     "AnnData": "an AnnData",
+    "DataFrame": "a table",
     "int": "an integer",
     "float": "a number",
     "str": "a text",
     "bool": "True or False",
+}
+# what makes such an object, for an error to say
+_MAKERS = {
+    "Bridge": "as ct.tl.fit_bridge(adata) returns",
+    "BirthDeath": "such as ct.models.BirthDeath()",
+    "FlowMatching": "as ct.tl.fit_flow(adata) returns",
+    "FlowTraining": "such as ct.models.FlowTraining(max_steps=2000)",
+    "Interpolant": "such as ct.models.SplineInterpolant()",
+    "LearnedGrowth": "such as ct.models.LearnedGrowth()",
+    "MetaFlow": "such as ct.models.MetaFlow()",
+    "MetaFlowMatching": "as ct.tl.fit_response(adata, ...) returns",
+    "NeuralDrift": "such as ct.models.NeuralDrift()",
+    "PlugInDrift": "such as ct.models.PlugInDrift()",
+    "Process": "a law of motion, as ct.tl.fit_bridge(adata) returns",
+    "Reference": "such as ct.models.OrnsteinUhlenbeck()",
+    "ResponseTraining": "such as ct.models.ResponseTraining()",
+    "SdeSolver": "such as ct.models.Midpoint(n_steps=50)",
+    "Solver": "such as ct.ot.solve or ct.ot.Unbalanced()",
+    "TrainerOptions": "such as ct.models.TrainerOptions()",
 }
 
 

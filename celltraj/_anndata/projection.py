@@ -14,7 +14,7 @@ from scipy.sparse import sparray, spmatrix
 from celltraj._anndata.expression import read_expression
 from celltraj._anndata.keys import PROJECTION, ROOT
 from celltraj._anndata.results import PCA
-from celltraj._anndata.write import sample_record
+from celltraj._anndata.write import sample_record, warn_of_view
 from celltraj.models._projection import Projection
 
 logger = logging.getLogger("celltraj")
@@ -113,6 +113,7 @@ def write_projection(
     """
     record = projection_record(projection) if record is None else record
     key = projection.use_rep
+    warn_of_view(adata)
     columns = None if components is None else {key: components.astype(np.float32)}
     PCA.write(adata, key, record, columns)
 

@@ -100,10 +100,13 @@ class Result:
                     del getattr(adata, slot)[old]
             for slot, at, values in placed:
                 getattr(adata, slot)[at] = values
-                logger.info("wrote adata.%s[%r]", slot, at)
             made = self.made(record, [f"{slot} {at}" for slot, at, _ in placed], source)
             adata.uns[ROOT] = records | {name: made}
-        logger.info("wrote adata.uns[%r][%r]: %s", ROOT, name, ", ".join(record))
+        filled = [f"adata.{slot}[{at!r}]" for slot, at, _ in placed]
+        wrote = " and ".join(
+            [", ".join(filled)] * bool(filled) + [f"adata.uns[{ROOT!r}][{name!r}]"]
+        )
+        logger.info("wrote %s: %s", wrote, ", ".join(made))
 
     def made(
         self, record: Mapping[str, Any], places: list[str], source: Source | None = None

@@ -38,6 +38,8 @@ class Beginning:
         State of optimiser and schedule before the first step.
     n_steps, n_draws
         Steps and draws of the whole training.
+    optimised
+        Parameters in the order of the optimiser's groups.
     """
 
     field: torch.nn.Module
@@ -45,6 +47,7 @@ class Beginning:
     schedule: dict[str, Any]
     n_steps: int
     n_draws: int
+    optimised: tuple[torch.nn.Parameter, ...]
 
 
 def checked(checkpoint: Checkpoint, beginning: Beginning) -> Checkpoint:
@@ -78,7 +81,7 @@ def _checked_tensors(tensors: Mapping[str, Tensor], beginning: Beginning) -> dic
             continue  # nothing was checked yet
         for name, value in beginning.field.state_dict().items():
             found[part + name] = below.take(name, *value.shape, dtypes=(value.dtype,))
-    for i, value in enumerate(beginning.field.parameters()):
+    for i, value in enumerate(beginning.optimised):
         below = stored.below(f"optimizer.{i}.")
         if below.names:  # a parameter that no loss has reached has no moments
             found[f"optimizer.{i}.step"] = below.take("step", dtypes=(torch.float32,))

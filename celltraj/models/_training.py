@@ -453,7 +453,10 @@ class HeadsTraining(lightning.LightningModule):
         begun = cast("Any", self.configure_optimizers())
         groups = begun["optimizer"].state_dict()["param_groups"]
         schedule = begun["lr_scheduler"]["scheduler"].state_dict()
-        beginning = Beginning(self.field, groups, schedule, self.n_steps, len(self.batches))
+        optimised = tuple(v for one in begun["optimizer"].param_groups for v in one["params"])
+        beginning = Beginning(
+            self.field, groups, schedule, self.n_steps, len(self.batches), optimised
+        )
         try:
             return checked(checkpoint, beginning)
         except ValueError as error:

@@ -8,6 +8,7 @@ import numpy as np
 import ot as pot
 import torch
 from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
 
 from celltraj._arrays import ArrayLike, as_array
 from celltraj._card import card
@@ -69,9 +70,8 @@ def wasserstein(
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the squared distances ``(n, m)``, about the mean: far from zero products lose them."""
-    centre = y.mean(0)
-    return pot.dist(x - centre, y - centre).clip(min=0)
+    """Return the squared distances ``(n, m)``, by differences: products of far states lose them."""
+    return cdist(x, y, "sqeuclidean")
 
 
 def check_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +184,8 @@ class PlanCoupling(SparseCoupling):
     Examples
     --------
     >>> import torch
-    >>> from scipy.sparse import csr_array
+    >>> from scipy.spatial.distance import cdist
+    from scipy.sparse import csr_array
     >>> from celltraj.ot import PlanCoupling, SquaredEuclidean
     >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
     >>> stay = csr_array([[0.5, 0.0], [0.0, 0.5]])

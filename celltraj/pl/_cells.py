@@ -62,7 +62,7 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     if isinstance(lives_in, Process):
         return find_space(adata, lives_in, None)
     drawn = [key for key in adata.obsm if key in _PICTURES or key.startswith(_GRAPH)]
-    if not drawn:
+    if lives_in is not None or not drawn:
         return find_representation(adata, None)
     return min(drawn, key=lambda key: _PICTURES.index(key) if key in _PICTURES else len(_PICTURES))
 

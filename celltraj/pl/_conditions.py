@@ -121,6 +121,8 @@ def _chosen(table: pd.DataFrame, quantity: str | Sequence[str] | None) -> tuple[
         first = least.sort_values(kind="stable").index[:_MOST_PANELS]
         return [name for name in least.index if name in first], len(least)
     names = [quantity] if isinstance(quantity, str) else list(quantity)
+    if not names:
+        raise ValueError(f"quantity= names none; leave it out for all of {list(least.index)}")
     if unknown := [name for name in names if name not in least]:
         raise ValueError(f"no quantity {unknown}; found {list(least.index)}")
     return names, len(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -163,7 +164,7 @@ def cross_validate_response(
         "dose_key": dose_key,
     }
     given = {name: value for name, value in arguments.items() if value is not None}
-    fits = {name: silent(one) for name, one in fits.items()}
+    fits = dict(fits) if progress else {name: silent(one) for name, one in fits.items()}
     judge = Judge(adata, samples, types, fits, given, prepare, use_rep, n_cells, seed)
     rows: list[Row] = []
     for fold in tqdm(folds, desc="left out", disable=not progress):
@@ -173,7 +174,7 @@ def cross_validate_response(
 
 def _named_fits(fit: Fit | Mapping[str, Fit] | None) -> Mapping[str, Fit]:
     """Return the fits by name, once no name is that of another row."""
-    fits = fit if isinstance(fit, Mapping) else {"response": fit or fit_response}
+    fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
     always = {FLOOR, TRUTH, *BASELINES}
     if taken := [name for name in fits if name in always or name.endswith(SHUFFLED)]:
         raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
@@ -184,3 +185,6 @@ def _labels(column: pd.Series) -> np.ndarray:
     """Return the labels of all cells as text, None where there is none."""
     labels = column.astype(object)
     return labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+
+
+_quiet_fit = partial(fit_response, progress=False)

@@ -247,6 +247,8 @@ def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quant
     found = read_fates(adata, key) if key in adata.obsm else read_number(adata, key)
     if groups is None:
         return found
+    if not len(groups):
+        raise ValueError(f"groups= names no fate; leave it out for all of {list(found.names)}")
     return found.only([groups] if isinstance(groups, str) else list(dict.fromkeys(groups)))
 
 

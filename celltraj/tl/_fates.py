@@ -108,6 +108,10 @@ def fates(
     groups = read_groups(adata, groupby)
     models = list(model) if isinstance(model, Sequence) else [model]
     keys = [key] if isinstance(key, str) else list(key)
+    if not models or not keys:
+        raise ValueError(
+            "a list of no models and no couplings has no fates; pass one, or leave it out"
+        )
     asked = [(None, one) for one in keys] if model is None else [(one, "") for one in models]
     lineages = [
         read_lineage(

@@ -211,7 +211,7 @@ def test_names_may_come_as_categories():
 
 def test_what_cannot_be_summed_up_is_told():
     scores = table({"mine": [1.0, 2.0]})
-    with pytest.raises(TypeError, match="scores must be the table"):
+    with pytest.raises(TypeError, match="scores must be a table"):
         ct.get.response_summary([1.0])
     with pytest.raises(ValueError, match=r"lack the columns \['metric', 'seed'\]"):
         ct.get.response_summary(scores.drop(columns=["metric", "seed"]))

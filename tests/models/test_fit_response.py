@@ -404,7 +404,7 @@ class TestPrediction:
     def test_a_cell_sees_all_of_its_population_but_itself(self, model):
         population = normal(30, 2, seed=2)
         process = model.process(population, DRUG, generator=generator())
-        k = int((process.crowd[0] == population[3].float()).all(1).nonzero())
+        k = int((process.crowd[0] == population[3]).all(1).nonzero())
         others = torch.cat([process.crowd[:, :k], process.crowd[:, k + 1 :]], 1)
         alone = replace(process, own=torch.tensor([k]))
         without = replace(process, crowd=others)

@@ -151,7 +151,7 @@ def test_density_survives_a_file_and_a_seed_repeats(adata, flow, tmp_path):
 
 def test_bad_input_is_told(adata, flow):
     bridge = ct.tl.fit_bridge(adata.copy(), drift=ct.models.PlugInDrift(), progress=False)
-    with pytest.raises(TypeError, match=r"Fit one with ct\.tl\.fit_flow"):
+    with pytest.raises(TypeError, match=r"as ct\.tl\.fit_flow"):
         ct.tl.log_density(adata, bridge)
     with pytest.raises(ValueError, match="no cells at 0, the first time"):
         ct.tl.log_density(adata[adata.obs["time"] > 0].copy(), flow)

@@ -82,7 +82,11 @@ def made(names=NAMES, colors=COLORS, times=TIMES):
     adata.uns["celltraj"] = {
         "push": {"kind": "push"} | followed,
         "pull": {"kind": "pull"} | followed,
-        "transitions": {"kind": "transitions", "params": groups, "table": transition_table(names, times)},
+        "transitions": {
+            "kind": "transitions",
+            "params": groups,
+            "table": transition_table(names, times),
+        },
         "ct_fates": {
             "kind": "fates",
             "params": groups | {"at": times[-1]},
@@ -93,7 +97,11 @@ def made(names=NAMES, colors=COLORS, times=TIMES):
             "params": {"time_key": "day"},
             "numbers": pd.DataFrame(numbers).rename(index=str),
         },
-        "gene_trends": {"kind": "gene trends", "params": groups, "table": trend_table(names, times, 3)},
+        "gene_trends": {
+            "kind": "gene trends",
+            "params": groups,
+            "table": trend_table(names, times, 3),
+        },
     }
     return adata
 

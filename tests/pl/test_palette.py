@@ -125,7 +125,7 @@ def test_simulated_cells_are_drawn_where_they_were_simulated():
 
 @pytest.mark.parametrize("components", [(0,), (), "01", 0, (0, 1, 1), (0.0, 1.0), None])
 def test_a_plane_has_two_components(adata, components):
-    with pytest.raises(ValueError, match="two whole numbers such as"):
+    with pytest.raises(TypeError, match="components must be a tuple of 2, an integer"):
         ct.pl.snapshots(adata, components=components, show=False)
 
 

@@ -15,7 +15,10 @@ import celltraj as ct
 def adata():
     adata = ct.datasets.branching(n_cells=30, seed=0)
     adata.uns["celltraj"] = {
-        "bridge": {"kind": "bridge", "history": pd.DataFrame({"step": np.arange(100), "loss": np.arange(100.0)})},
+        "bridge": {
+            "kind": "bridge",
+            "history": pd.DataFrame({"step": np.arange(100), "loss": np.arange(100.0)}),
+        },
         "plug": {"kind": "bridge", "history": pd.DataFrame({"step": [], "loss": []})},
     }
     return adata

@@ -136,7 +136,7 @@ def test_every_way_to_name_the_cells_to_learn_from(given):
         (np.arange(60), TypeError, "fit_on must be true or false for every cell; found dtype int"),
         (np.ones(59, bool), ValueError, "fit_on has 59 entries for 60 cells"),
         (pd.Series(np.ones(60, bool)), ValueError, "is not adata.obs_names; align it with"),
-        (pd.array([None, *[True] * 59], dtype="boolean"), TypeError, "true or false for every"),
+        (pd.array([None, *[True] * 59], dtype="boolean"), TypeError, "fit_on must be"),
         (np.arange(60) < 4, ValueError, "4 cells with 20 genes have 1 to 3 components"),
         (np.zeros(60, bool), ValueError, "0 cells with 20 genes"),
     ],

@@ -313,7 +313,7 @@ ERRORS = [
     ({"time": 5}, ValueError, r"no cells at time \[5.0\] in adata.obs\['time'\]; found \[0.0, 1.0"),
     ({"layer": "log"}, KeyError, "layers found"),
     ({"method": "t"}, ValueError, "method must be one of"),
-    ({"confidence": 95}, ValueError, "confidence must lie between 0 and 1"),
+    ({"confidence": 95}, ValueError, r"confidence must be in \(0, 1\)"),
     ({"method": "permutation", "n_permutations": 0}, ValueError, "n_permutations must be"),
     ({"key_added": "a/b"}, ValueError, "holds '/'"),
 ]

@@ -66,7 +66,7 @@ CALLS = {
         a, b, start=t(1), stop=[t(2), t(4)], n_cells=5, **SILENT
     ).X.tolist(),
     "tl.velocity": lambda a, b, t: (
-        ct.tl.velocity(a, b, time=t(2), copy=True, **SILENT).obsm["X_bridge_velocity"].tolist()
+        ct.tl.velocity(a, b, time=t(2), copy=True, **SILENT).obsm["velocity"].tolist()
     ),
     "tl.drivers": lambda a, _, t: written(ct.tl.drivers, "drivers", a, time=[t(2), t(3)]),
     "tl.compare_conditions": lambda a, _, t: written(
