@@ -142,7 +142,10 @@ def check_argument(name: str, value: object, hint: Any) -> None:
         raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
     if isinstance(value, str) and fits([value], hint) and not fits(value, hint):
         raise TypeError(f'{name} must be a list of texts, such as ["{value}"]; found {value!r}')
-    if not fits(value, hint):
+    if isinstance(value, str) and _names_choices(hint):
+        if not fits(value, hint):
+            raise ValueError(f"{name} must be {_words(hint)}; found {value!r}")
+    elif not fits(value, hint):
         raise TypeError(f"{name} must be {_words(hint)}; found {_brief(value)}")
     if isinstance(value, str) and not value.strip():
         raise ValueError(f"{name} is empty; give it a value, or leave {name}= out")
@@ -187,6 +190,11 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
     if origin is tuple and Ellipsis not in inner:
         return len(items) == len(inner) and all(map(fits, items, inner))
     return all(fits(one, inner[0]) for one in items)
+
+
+def _names_choices(hint: Any) -> bool:
+    """Return whether some texts are allowed and others are not."""
+    return get_origin(hint) is Literal or any(map(_names_choices, get_args(hint)))
 
 
 def _items(value: Any) -> list[Any] | None:
@@ -253,11 +261,21 @@ def _words(hint: Any) -> str:
     if hint is Callable or origin is Callable:
         return "a function"
     if origin is not None:
-        of = ", ".join(map(_words, (one for one in inner if one is not Ellipsis)))
-        return f"a {'dict' if issubclass(origin, Mapping) else 'list'} of {of}"
+        return "a dict" if issubclass(origin, Mapping) else f"a list of {_items_of(inner[0])}"
     name = getattr(hint, "__name__", str(hint))
     made = f" ({_MAKERS[name]})" if name in _MAKERS else ""
     return _WORDS.get(name, name) + made
+
+
+def _items_of(hint: Any) -> str:
+    """Return what the items of a list are, in words."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_items_of, get_args(hint))))
+    name = getattr(hint, "__name__", str(hint))
+    return _PLURALS.get(name, "them" if name in _MAKERS else name)
+
+
+_PLURALS = {"int": "integers", "float": "numbers", "str": "texts", "bool": "True or False"}
 
 
 _WORDS = {

@@ -194,7 +194,7 @@ class TestTransitions:
             ct.pl.transitions(adata, direction="up", show=False)
         with pytest.raises(KeyError, match=r"Run ct.tl.transitions\(adata, groupby=...\)"):
             ct.pl.transitions(adata, key="mine", show=False)
-        with pytest.raises(KeyError, match="is another result"):
+        with pytest.raises(KeyError, match="of the kind 'gene trends' and no transitions"):
             ct.pl.transitions(adata, key="gene_trends", show=False)
         record = adata.uns["celltraj"]["transitions"]
         record["table"] = record["table"].iloc[:0]
@@ -543,7 +543,7 @@ def test_cell_numbers_are_those_of_the_table(adata):
     assert ct.pl.cell_numbers(adata, ax=ax, show=False) is ax
     with pytest.raises(KeyError, match=r"Run ct.tl.growth\(adata\)"):
         ct.pl.cell_numbers(adata, key="mine", show=False)
-    with pytest.raises(KeyError, match="found under"):
+    with pytest.raises(KeyError, match="and no growth; run ct.tl.growth"):
         ct.pl.cell_numbers(adata, key="push", show=False)
 
 

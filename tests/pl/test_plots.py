@@ -198,7 +198,7 @@ def test_history_draws_every_column_and_its_mean(adata):
     with pytest.raises(KeyError, match=r"found \['bridge', 'plug'\]"):
         ct.pl.history(adata, key="other", show=False)
     adata.uns["celltraj"]["simulate"] = {"seed": 0}
-    with pytest.raises(KeyError, match=r"key_added of a fit"):
+    with pytest.raises(KeyError, match=r"no fit 'simulate'"):
         ct.pl.history(adata, key="simulate", show=False)
 
 

@@ -95,7 +95,7 @@ class TestDrivers:
     def test_errors(self, adata):
         with pytest.raises(KeyError, match=r"Run ct.tl.drivers\(adata\)"):
             ct.pl.drivers(adata, key="mine", show=False)
-        with pytest.raises(KeyError, match="is another result"):
+        with pytest.raises(KeyError, match="and no drivers"):
             ct.pl.drivers(adata, key="conditions", show=False)
         with pytest.raises(ValueError, match=r"no fate \['NK'\]"):
             ct.pl.drivers(adata, fate="NK", show=False)

@@ -189,7 +189,7 @@ def test_round_trip(store, tmp_path):
     back = read(tmp_path / "a")
     np.testing.assert_array_equal(columns(back), columns(adata))
     before, after = (one.uns["celltraj"]["growth_prior"] for one in (adata, back))
-    assert set(after) == set(before) == {"params", "version", "unit", "genes"}
+    assert set(after) == set(before) == {"kind", "places", "params", "version", "unit", "genes"}
     assert after["unit"] == "1/hour"
     assert dict(after["params"]["rates"]) == before["params"]["rates"]
     assert after["genes"].astype(str).to_dict("list") == before["genes"].astype(str).to_dict("list")
@@ -234,14 +234,14 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("options", "error", "message"),
         [
-            ({"proliferation": "MKI67"}, TypeError, "must be a list of gene symbols"),
+            ({"proliferation": "MKI67"}, TypeError, r"must be a list of texts, such as \["),
             ({"apoptosis": []}, ValueError, "apoptosis holds no genes"),
             ({"min_share": 1.5}, ValueError, "min_share must be between 0 and 1; found 1.5"),
-            ({"min_share": np.nan}, ValueError, "min_share must be between 0 and 1"),
+            ({"min_share": np.nan}, ValueError, "min_share must be finite"),
             ({"days_per_unit": 0}, ValueError, "days_per_unit must be a positive number of days"),
-            ({"days_per_unit": np.inf}, ValueError, "days_per_unit must be a positive number"),
+            ({"days_per_unit": np.inf}, ValueError, "days_per_unit must be finite"),
             ({"rates": BirthDeath}, TypeError, "pass an instance"),
-            ({"rates": 1.0}, TypeError, "rates must be an object such as ct.models.BirthDeath"),
+            ({"rates": 1.0}, TypeError, "rates must be .*such as ct.models.BirthDeath"),
             ({"layer": "log"}, KeyError, "no adata.layers"),
             ({"key_added": "a/b"}, ValueError, "holds '/'"),
         ],

@@ -190,7 +190,6 @@ def test_without_selection_nothing_is_chosen(adata):
     ("options", "message"),
     [
         ({"select": ["other"]}, r"select must list names among \['bridge'\]"),
-        ({"select": "bridge"}, "select must list names"),
         ({"select": ["bridge"], "hold_out": [(1.0, 2.0, 3.0)]}, "no inner one to choose"),
         ({"fit": {"selected": still}}, "are always there"),
     ],

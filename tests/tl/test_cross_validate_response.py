@@ -195,7 +195,9 @@ def test_nothing_that_is_left_out_reaches_the_fit(screen, still, leave_out):
     obs, folds = screen.obs, []
 
     def fit(adata, **given):
-        assert given == {**SCREEN, "cell_type_key": "state", "use_rep": "X", "seed": 5}
+        assert given == {**SCREEN, "cell_type_key": "state", "use_rep": "X", "seed": 5} | {
+            "progress": False
+        }
         folds.append(adata.obs_names)
         adata.X[:] = 0  # a copy: nobody sees it
         adata.obs["scratch"] = 1

@@ -113,11 +113,11 @@ def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
     ("options", "message"),
     [
         ({"interpolant": ct.models.SplineInterpolant}, r"SplineInterpolant\(\.\.\.\), in place of"),
-        ({"interpolant": "spline"}, "interpolant must be an object such as"),
-        ({"coupling": "exact"}, "coupling must be an object such as"),
+        ({"interpolant": "spline"}, "interpolant must be .*such as"),
+        ({"coupling": "exact"}, "coupling must be .*such as"),
         ({"coupling": ct.ot.Unbalanced}, r"Unbalanced\(\.\.\.\), in place of the class"),
-        ({"training": 500}, "training must be an object such as"),
-        ({"trainer": "gpu"}, "trainer must be an object such as"),
+        ({"training": 500}, "training must be .*such as"),
+        ({"trainer": "gpu"}, "trainer must be .*such as"),
     ],
 )
 def test_texts_and_classes_in_place_of_objects_are_told(adata, options, message):

@@ -62,7 +62,7 @@ class Undefined(Plain):
         ),
         ({"reference": Plain(out=1)}, ValueError, "a drift has the shape of x"),
         ({"reference": Undefined()}, ValueError, "NaN or infinite for"),
-        ({"sigma": "estimated"}, ValueError, 'a number, "estimate" or None'),
+        ({"sigma": "estimated"}, ValueError, "a number or 'estimate' or None"),
         ({"sigma": -0.1}, ValueError, "sigma must be positive"),
         ({"max_refinements": -1}, ValueError, "max_rounds must be at least 0"),
         ({"hold_out": 4.0}, ValueError, "hold_out must be one of the inner times"),

@@ -56,7 +56,7 @@ def test_a_wind_turns_with_the_embedding():
     adata = plain()
     velocity(adata, Wind(), basis="umap", key_added="wind")
     np.testing.assert_allclose(adata.obsm["wind"], np.tile(WIND, (800, 1)), rtol=1e-6)
-    found, truth = adata.obsm["velocity_umap"], WIND @ TURN.T
+    found, truth = adata.obsm["wind_umap"], WIND @ TURN.T
     assert found.dtype == adata.obsm["wind"].dtype == np.float32
     # 30 neighbours: where they lie decides within about 0.1 radians, at the rim a little more
     inside = ((adata.X > 1.5) & (adata.X < 8.5)).all(1)
@@ -164,7 +164,7 @@ def test_in_the_space_of_the_process_velocities_are_exact(fitted):
     np.testing.assert_array_equal(adata.obsm["velocity"], fitted[0].obsm["X_bridge_velocity"])
     assert "velocity_X" not in fitted[0].obsm
     adata.obsm["X_pca"] = adata.X.copy()
-    velocity(adata, bridge, basis="pca")
+    velocity(adata, bridge, use_rep="X_pca", basis="pca")
     np.testing.assert_array_equal(adata.obsm["velocity_pca"], adata.obsm["velocity"])
 
 
