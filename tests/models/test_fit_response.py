@@ -544,7 +544,7 @@ class TestTraining:
         x = normal(30, 2, seed=3)
         paths = replace(flow, interpolant=LinearInterpolant()).interpolant
         ends = [
-            respond(fitted(cells, replace(f, interpolant=paths, sigma=1.0), steps=40), y).x
+            respond(fitted(cells, replace(f, interpolant=paths, sigma=0.1), steps=40), y).x
             for cells, f, y in ((one, flows[0], x), (other, flows[1], factor * x + away))
         ]
         torch.testing.assert_close(ends[1], factor * ends[0] + away, rtol=1e-3, atol=1e-2)

@@ -543,7 +543,7 @@ def test_cell_numbers_are_those_of_the_table(adata):
     assert ct.pl.cell_numbers(adata, ax=ax, show=False) is ax
     with pytest.raises(KeyError, match=r"Run ct.tl.growth\(adata\)"):
         ct.pl.cell_numbers(adata, key="mine", show=False)
-    with pytest.raises(KeyError, match="and no growth; run ct.tl.growth"):
+    with pytest.raises(KeyError, match=r"and no growth; run ct\.tl\.growth"):
         ct.pl.cell_numbers(adata, key="push", show=False)
 
 
