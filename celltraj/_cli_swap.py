@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import re
 import secrets
 import shutil
+import sys
 import time
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -124,16 +127,34 @@ def disk_errors(place: Path) -> Iterator[None]:
     h5py raises what fits where it stood (OSError, RuntimeError, ValueError, KeyError, TypeError),
     safetensors an error of its own; all give the number of the system's error in their text.
     """
+    # closing a file that could not be written fails as well, which h5py prints: once is enough
+    hook, held = sys.unraisablehook, list["sys.UnraisableHookArgs"]()
+    sys.unraisablehook = held.append
     try:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         number = _number_of(error)
         if number not in _DISK:
             raise
+        _let_go(error)
+        held.clear()
         raise OSError(
             f"cannot write to {place} ({os.strerror(number)}); {_DISK[number]}, or pass another "
             "--out"
         ) from error
+    finally:
+        sys.unraisablehook = hook
+        for one in held:
+            hook(one)
+
+
+def _let_go(error: BaseException) -> None:
+    """Close what a failed write left open."""
+    one: BaseException | None = error
+    while one is not None:
+        traceback.clear_frames(one.__traceback__)
+        one = one.__context__
+    gc.collect()
 
 
 def _number_of(error: Exception) -> int | None:

@@ -18,7 +18,14 @@ import pytest
 
 import celltraj as ct
 from celltraj._checks import fits
-from celltraj.models import FlowTraining, MetaFlow, Midpoint, PlugInDrift, ResponseTraining
+from celltraj.models import (
+    FlowTraining,
+    MetaFlow,
+    Midpoint,
+    Moments,
+    PlugInDrift,
+    ResponseTraining,
+)
 
 MODULES = (ct.pp, ct.tl, ct.pl, ct.get, ct.ex, ct.io, ct.datasets)
 FUNCTIONS = {
@@ -129,12 +136,14 @@ def screen():
     adata = ct.datasets.letters(n_cells=12, letters="ABCD", n_rotations=1, seed=0)
     keys = {"population_key": "population", "condition_key": "condition", "control": "blurred"}
     short = ResponseTraining(max_steps=2, width=8, n_populations=2, n_context=4)
-    fit = partial(ct.tl.fit_response, training=short, flow=MetaFlow(encoder=None), **SILENT)
+    fit = partial(
+        ct.tl.fit_response, training=short, flow=MetaFlow(encoder=Moments(n_features=2)), **SILENT
+    )
     model = fit(adata, **keys)
     condition = model.coder.drugs[0]
     predicted = ct.tl.predict_response(model, adata, condition=condition, **SILENT)
     scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, leave_out="population", **SILENT)
-    embedded = ct.tl.embed_populations(model, adata, **SILENT)
+    embedded = ct.tl.embed_populations(model, adata)
     return keys | {
         "adata": adata,
         "model": model,

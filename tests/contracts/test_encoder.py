@@ -329,7 +329,7 @@ def test_an_encoder_of_the_user_is_one_but_cannot_be_saved():
         ("graph", "n_hops", 0, "n_hops must be a whole number of at least 1; found 0"),
         ("graph", "share", 0.0, r"share must lie between 0 and 1; found 0\.0"),
         ("graph", "share", 1, "share must lie between 0 and 1; found 1"),
-        ("graph", "share", math.nan, "share must lie between 0 and 1; found nan"),
+        ("graph", "share", math.nan, "share must be finite; found nan"),
         ("set attention", "n_seeds", 0, "n_seeds must be a whole number of at least 1"),
         ("set attention", "n_heads", 3, "width must be a multiple of n_heads; found 16 and 3"),
     ],

@@ -366,7 +366,7 @@ ONES = torch.ones(N).long()
     ("make", "message"),
     [
         (lambda: BrownianBridgeInterpolant(sigma=-1.0), "sigma must not be negative"),
-        (lambda: TrigonometricInterpolant(sigma=math.nan), "sigma must not be negative"),
+        (lambda: TrigonometricInterpolant(sigma=math.nan), "sigma must be finite"),
         (lambda: KineticInterpolant(sigma=-1.0), "sigma must not be negative"),
         (lambda: SplineInterpolant(smoothness=1.5), r"smoothness must lie in \[0, 1\]"),
         (lambda: ReferenceInterpolant(rounds=-1), "rounds must not be negative"),

@@ -305,7 +305,7 @@ def test_a_solver_is_one(name):
         (lambda: PredictorCorrector(n_corrections=-1), "n_corrections must be a whole number"),
         (lambda: PredictorCorrector(step=0.0), "step must be positive and finite; found 0.0"),
         (lambda: DormandPrince(rtol=0.0), "rtol must be positive"),
-        (lambda: DormandPrince(atol=math.nan), "atol must be positive"),
+        (lambda: DormandPrince(atol=math.nan), "atol must be finite"),
     ],
 )
 def test_options_are_checked(solver, message):
@@ -340,8 +340,7 @@ def test_what_is_no_solver():
         simulate(
             Brownian(1.0), x0, (0.0, 1.0), solver=PredictorCorrector(), generator=torch.Generator()
         )
-    # the test run's type checker speaks before the constructor does
-    with pytest.raises(TypeError, match=r"needs an affine reference|Affine"):
+    with pytest.raises(TypeError, match=r"pass an instance, OrnsteinUhlenbeck\(...\), in place"):
         ExponentialEuler(OrnsteinUhlenbeck)
 
 
