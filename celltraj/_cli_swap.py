@@ -12,8 +12,9 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -128,8 +129,9 @@ def disk_errors(place: Path) -> Iterator[None]:
     safetensors an error of its own; all give the number of the system's error in their text.
     """
     # closing a file that could not be written fails as well, which h5py prints: once is enough
-    hook, held = sys.unraisablehook, list["sys.UnraisableHookArgs"]()
-    sys.unraisablehook = held.append
+    hooks, held = (sys.unraisablehook, sys.excepthook), list[Callable[[], None]]()
+    sys.unraisablehook = lambda one: held.append(partial(hooks[0], one))
+    sys.excepthook = lambda *one: held.append(partial(hooks[1], *one))
     try:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -143,9 +145,9 @@ def disk_errors(place: Path) -> Iterator[None]:
             "--out"
         ) from error
     finally:
-        sys.unraisablehook = hook
-        for one in held:
-            hook(one)
+        sys.unraisablehook, sys.excepthook = hooks
+        for say in held:
+            say()
 
 
 def _let_go(error: BaseException) -> None:
