@@ -95,7 +95,7 @@ def read_lineage(
     if model is None:
         return _stored(adata, key)
     time_key = time_key or "time"
-    name, _ = read_space(adata, model, use_rep)
+    name, _ = read_space(adata, model, use_rep, time_key)
     snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=name)
     rows, source = _rows(adata, time_key), Source.of(adata, time_key, name)
     if isinstance(model, Bridge):

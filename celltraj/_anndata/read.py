@@ -148,8 +148,12 @@ def find_space(adata: AnnData, process: Process, use_rep: str | None) -> str:
     return name
 
 
-def read_space(adata: AnnData, process: Process, use_rep: str | None) -> tuple[str, np.ndarray]:
+def read_space(
+    adata: AnnData, process: Process, use_rep: str | None, time_key: str | None = None
+) -> tuple[str, np.ndarray]:
     """Return name and ``(n_obs, d)`` states of :func:`find_space`, with a warning of another scale.
+
+    With ``time_key`` cells are compared with those of the same time.
 
     Raises
     ------
@@ -162,7 +166,9 @@ def read_space(adata: AnnData, process: Process, use_rep: str | None) -> tuple[s
     """
     name, x = read_representation(adata, find_space(adata, process, use_rep))
     known = process.representation if isinstance(process, Represented) else None
-    doubt = None if known is None else known.doubt(torch.from_numpy(x))
+    has_times = time_key is not None and time_key in adata.obs
+    times = torch.from_numpy(read_times(adata, str(time_key))) if has_times else None
+    doubt = None if known is None else known.doubt(torch.from_numpy(x), times)
     if doubt is not None and known is not None:
         warn(
             f"the cells in {name} do not look like those in {known.name} that the "

@@ -165,7 +165,7 @@ def read_experiment(
             "ct.pp.pca_model(adata) before the fit"
         )
     use_rep = "X" if in_genes or projection is None else projection.use_rep
-    _, x = read_space(adata, process, use_rep)
+    _, x = read_space(adata, process, use_rep, time_key)
     groups, times = read_groups(adata, groupby), read_times(adata, time_key)
     first = time_of(adata, time_key, span[0])
     last = float(times.max()) if span[1] is None else time_of(adata, time_key, span[1])

@@ -98,7 +98,7 @@ def log_density(
             "Fit one with ct.tl.fit_flow(adata)"
         )
     LOG_DENSITY.claim(adata, key_added)
-    use_rep, _ = read_space(adata, process, use_rep)
+    use_rep, _ = read_space(adata, process, use_rep, time_key)
     snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     base = _kernel_estimate(snapshots, process.times[0])
     times = read_times(adata, time_key)

@@ -128,7 +128,7 @@ def simulate(
     )
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
-    name, x = read_space(adata, process, use_rep)
+    name, x = read_space(adata, process, use_rep, time_key)
     candidates = _cells_at_start(adata, start, time_key)
     rng = np.random.default_rng(seed)
     n = len(candidates) if n_cells is None else n_cells

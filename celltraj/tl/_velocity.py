@@ -109,7 +109,7 @@ def velocity(
     >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
     True
     """
-    name, x = read_space(adata, process, use_rep)
+    name, x = read_space(adata, process, use_rep, time_key if time is None else None)
     place = None if basis is None else _embedding_name(adata, basis)
     short = {} if place is None else {"basis": place.removeprefix("X_")}
     VELOCITY.claim(adata, key_added, **short)

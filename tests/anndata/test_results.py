@@ -262,7 +262,7 @@ class TestSpace:
             path = self.simulated(adata, bridge, use_rep="X_other")
         assert path.X[path.obs["time"] == 0].mean() > 40
 
-    @pytest.mark.parametrize("factor", [0.1, 10])
+    @pytest.mark.parametrize("factor", [0.1, 0.5, 2, 10])
     def test_another_scale_is_said(self, factor):
         adata, bridge = self.fitted()
         centre = adata.obsm["X_pca"].mean(0)
@@ -291,4 +291,4 @@ class TestSpace:
         for model in (bridge, ct.tl.fit_flow(adata, use_rep="X_pca", training=short, **SILENT)):
             model.save(tmp_path / "model")
             assert ct.load(tmp_path / "model").representation == model.representation
-        assert torch.isfinite(torch.tensor(bridge.representation.scale)).all()
+        assert torch.isfinite(torch.tensor(bridge.representation.scales)).all()
