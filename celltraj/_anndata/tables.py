@@ -96,7 +96,7 @@ def read_table(adata: AnnData, key: str, result: Result, field: str = "table") -
     """
     table = result.read(adata, key)[field]
     if len(table) == 0:
-        raise ValueError(f"{result.kind} {key!r} have no rows; run {result.call} again")
+        raise ValueError(f"the result {key!r} of {result.call} has no rows; run it again")
     # a file gives texts back in other forms
     texts = [name for name in table if name in _TEXTS]
     return table.astype(dict.fromkeys(texts, object)).reset_index(drop=True)

@@ -184,8 +184,7 @@ class PlanCoupling(SparseCoupling):
     Examples
     --------
     >>> import torch
-    >>> from scipy.spatial.distance import cdist
-    from scipy.sparse import csr_array
+    >>> from scipy.sparse import csr_array
     >>> from celltraj.ot import PlanCoupling, SquaredEuclidean
     >>> x, half = torch.tensor([[0.0], [9.0]]).double(), torch.tensor([0.5, 0.5]).double()
     >>> stay = csr_array([[0.5, 0.0], [0.0, 0.5]])

@@ -127,6 +127,8 @@ def _chosen(predicted: AnnData, population: str | Sequence[str] | None) -> tuple
         largest = counts.sort_values(ascending=False, kind="stable").index[:_MOST_PANELS]
         return [name for name in counts.index if name in largest], len(counts)
     names = [population] if isinstance(population, str) else list(population)
+    if not names:
+        raise ValueError(f"population= names none; leave it out for all of {list(counts.index)}")
     if unknown := [name for name in names if name not in counts]:
         raise ValueError(f"no predicted cells of {unknown}; found {list(counts.index)[:20]}")
     return names, len(names)

@@ -42,9 +42,9 @@ def test_swapping_the_scores_changes_the_sign_where_both_laws_are_alike():
     [
         ({"birth_min": -0.1}, "birth_min and birth_max must be rates per day"),
         ({"death_min": 2.0}, "death_min and death_max must be rates per day"),
-        ({"birth_max": np.inf}, "found 0.3 and inf"),
-        ({"birth_max": np.nan}, "found 0.3 and nan"),
-        ({"death_center": np.nan}, "death_center must be a finite number"),
+        ({"birth_max": np.inf}, "birth_max must be finite; found inf"),
+        ({"birth_max": np.nan}, "birth_max must be finite; found nan"),
+        ({"death_center": np.nan}, "death_center must be finite"),
         ({"birth_width": 0.0}, "birth_width must be positive; found 0.0"),
     ],
 )

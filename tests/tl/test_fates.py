@@ -100,7 +100,6 @@ class TestCouplings:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"tau": (0.9,)}, "tau must be a tuple of 2"),
             ({"tau": (0.0, 0.9)}, r"tau_a must lie in \(0, 1\]"),
             ({"epsilon": -1.0}, "epsilon must be positive"),
         ],

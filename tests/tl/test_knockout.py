@@ -170,7 +170,7 @@ class TestKnockout:
             ({"genes": []}, ValueError, "0 of 0 genes"),
             ({"genes": "gene0"}, TypeError, r"must be a list of texts, such as \["),
             ({"n_null": -1}, ValueError, "n_null must be 0 or more"),
-            ({"level": float("nan")}, ValueError, "level must be a finite number"),
+            ({"level": float("nan")}, ValueError, "level must be finite"),
             ({"start": 1.0}, ValueError, "must be before stop"),
             ({"start": 0.5}, ValueError, "no cells at time 0.5"),
             ({"stop": 3.0}, ValueError, "no cells at time 3"),
