@@ -11,7 +11,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from celltraj._anndata.columns import check_adata, column_of, in_memory
+from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
 from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning, warn
 from celltraj._snapshots import Snapshots
@@ -166,7 +166,7 @@ def read_space(
     """
     name, x = read_representation(adata, find_space(adata, process, use_rep))
     known = process.representation if isinstance(process, Represented) else None
-    has_times = time_key is not None and time_key in adata.obs
+    has_times = has_column(adata, time_key)
     times = torch.from_numpy(read_times(adata, str(time_key))) if has_times else None
     doubt = None if known is None else known.doubt(torch.from_numpy(x), times)
     if doubt is not None and known is not None:

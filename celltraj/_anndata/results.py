@@ -17,6 +17,7 @@ from anndata import AnnData, ImplicitModificationWarning
 from scipy.sparse import issparse
 
 from celltraj._anndata import keys, keys_lineage
+from celltraj._anndata.columns import check_adata
 from celltraj._anndata.key import PROJECTION, ROOT, Key
 from celltraj._anndata.source import Source
 
@@ -239,8 +240,7 @@ def fit_of(adata: AnnData, key: str) -> dict[str, Any]:
 
 
 def _records(adata: AnnData) -> Mapping[str, Any]:
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"expected an AnnData, found {type(adata).__name__}")
+    check_adata(adata)
     records = adata.uns.get(ROOT, {})
     if not isinstance(records, Mapping):
         raise ValueError(f"adata.uns[{ROOT!r}] is not a dict; move it: celltraj writes there")

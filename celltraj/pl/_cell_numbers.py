@@ -68,7 +68,7 @@ def cell_numbers(
     >>> plt.close()
     """
     table = read_table(adata, key, GROWTH, "numbers")
-    params = GROWTH.read(adata, key)["params"]
+    params = GROWTH.peek(adata, key)["params"]
     table = table.sort_values("time")
     ax = axes_of(ax)
     line = table.dropna(subset=["predicted"])

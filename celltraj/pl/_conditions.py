@@ -81,7 +81,7 @@ def conditions(
     """
     table = read_conditions(adata, key, samples=False)
     samples = read_conditions(adata, key, samples=True)
-    params = CONDITIONS.read(adata, key)["params"]
+    params = CONDITIONS.peek(adata, key)["params"]
     names, of_all = _chosen(table, quantity)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one quantity; pass quantity= with one of {names}")

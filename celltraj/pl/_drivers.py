@@ -81,7 +81,7 @@ def drivers(
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
     table = read_drivers(adata, key)
-    params = DRIVERS.read(adata, key)["params"]
+    params = DRIVERS.peek(adata, key)["params"]
     names, of_all = _chosen(table, fate)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one fate; pass fate= with one of {names}")

@@ -98,7 +98,7 @@ def fates(
     if fate is not None and kind != "embedding":
         raise ValueError(f"kind={kind!r} draws all fates together; leave out fate=")
     names, shares = _read(adata, key)
-    params = FATES.read(adata, key)["params"]
+    params = FATES.peek(adata, key)["params"]
     chosen = Chosen(
         names=names,
         shares=shares,

@@ -78,7 +78,7 @@ def gene_trends(
     >>> plt.close()
     """
     table = read_table(adata, key, GENE_TRENDS)
-    params = GENE_TRENDS.read(adata, key)["params"]
+    params = GENE_TRENDS.peek(adata, key)["params"]
     names, of_all = _chosen(table, genes)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one gene; pass genes= with one of {names}")

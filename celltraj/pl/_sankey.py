@@ -84,7 +84,7 @@ def sankey(
     ['0', '1', '2', '3', '4']
     >>> plt.close()
     """
-    table, params = all_transitions(adata, key), TRANSITIONS.read(adata, key)["params"]
+    table, params = all_transitions(adata, key), TRANSITIONS.peek(adata, key)["params"]
     groupby = params.get("groupby")
     names = _in_order(adata, groupby, table)
     flows = _flows(table, names)

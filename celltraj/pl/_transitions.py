@@ -92,7 +92,7 @@ def transitions(
     if direction not in _MEANINGS:
         raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
     rows = read_transitions(adata, key, source, target)
-    params, span = TRANSITIONS.read(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
+    params, span = TRANSITIONS.peek(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
     matrix = transition_matrix_of(rows, direction)
     names, shares = (list(matrix.index), list(matrix.columns)), matrix.to_numpy(dtype=float)
     groupby = str(params.get("groupby", "group"))
