@@ -26,9 +26,9 @@ from benchmarks.peers_response import (
     fit_without_phi,
 )
 from celltraj._anndata import ResponseKeys, read_populations
+from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.datasets._euler_maruyama import euler_maruyama
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models import (
     Condition,
     DeepSets,

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import NeuralDrift, PlugInDrift, fit_bridge
 from celltraj.models._files import digest_of, read_file
-from celltraj.models._paths import Paths
 from celltraj.models._save import FILE, FORMAT
+from celltraj.models.references._paths import Paths
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 KINDS = ("plug-in", "neural", "still", "flow", "response")
 

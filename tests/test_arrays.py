@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 import celltraj as ct
 from celltraj import metrics, ot
 from celltraj._arrays import as_floats
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, Lineage, joint_masses, simulate
 from celltraj.ot import SparseCoupling, SquaredEuclidean
+from celltraj.snapshots import Snapshots
 
 X, Y = normal(20, 2, seed=0), normal(30, 2, seed=1) + 1
 A, B = uniform(20), uniform(30)

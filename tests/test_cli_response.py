@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import celltraj as ct
-from celltraj.cli import main
+from celltraj.cli.main import main
 
 RESULTS = {"fitted.h5ad", "history.png", "populations.png", "summary.json"}
 CHECKPOINT = "checkpoint/training.safetensors"
@@ -204,7 +204,7 @@ def in_a_process(*call):
     # a shell has what it runs in the background ignore interrupts, which processes inherit
     command = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from celltraj.cli import main; raise SystemExit(main())"
+        "from celltraj.cli.main import main; raise SystemExit(main())"
     )
     return subprocess.Popen(
         [sys.executable, "-c", command, *map(str, call)],

@@ -21,10 +21,10 @@ from celltraj._anndata.read import read_representation, read_snapshots, read_spa
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times, times_of
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Time
 from celltraj.models import Bridge, Lineage, Process, land
 from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 _COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")

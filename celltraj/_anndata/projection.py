@@ -15,7 +15,7 @@ from celltraj._anndata.expression import read_expression
 from celltraj._anndata.keys import PROJECTION, ROOT
 from celltraj._anndata.results import PCA
 from celltraj._anndata.write import sample_record, warn_of_view
-from celltraj.models._projection import Projection
+from celltraj.models.genes.projection import Projection
 
 logger = logging.getLogger("celltraj")
 _SHOWN = 5

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from celltraj._anndata.keys import ROOT
 from celltraj._errors import warn
-from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
+from celltraj.snapshots import Snapshots
 
 _ROUNDED = 1e-4  # of the spread of a variable, what single precision may take from a state
 _PLAIN = (bool, int, float, str, type(None))

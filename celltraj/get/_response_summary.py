@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from celltraj._checks import checked
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
+from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models._response_baselines import FLOOR, NO_CHANGE, SHUFFLED, TRUTH
 from celltraj.models._response_scores import DISTANCES, SIZE
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from scipy.stats import t as student
 
-from celltraj.metrics._correlation import Correlations, groups_of, within
-from celltraj.metrics._mean_difference import share_of_signs
+from celltraj._stats.correlation import Correlations, groups_of, within
+from celltraj._stats.mean_difference import share_of_signs
 
 _CERTAIN = 1 - 1e-12  # correlations beyond differ from one by rounding
 _FEWEST = 2

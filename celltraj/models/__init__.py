@@ -1,27 +1,6 @@
 """Laws of motion and how they are fitted, simulated and stored."""
 
-from celltraj.models._birth_death import BirthDeath
-from celltraj.models._bridge import Bridge, Round, default_sigma, fit_bridge
-from celltraj.models._checkpoint import remove_checkpoint
-from celltraj.models._condition import Condition, ConditionCoder, Covariate
-from celltraj.models._displacement import displaced
-from celltraj.models._fit import TrainerOptions
-from celltraj.models._fit_flow import FlowTraining, fit_flow
-from celltraj.models._fit_response import MetaFlow, fit_response
-from celltraj.models._flow_losses import Penalties
-from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._growth import couple_gap, population_sizes
-from celltraj.models._growth_law import LearnedGrowth, learn_growth
-from celltraj.models._knock_out import KnockedOut
-from celltraj.models._landing import land
-from celltraj.models._likelihood import log_density
-from celltraj.models._lineage import Lineage, band_of, joint_masses
 from celltraj.models._load import load
-from celltraj.models._meta_flow_matching import MetaFlowMatching
-from celltraj.models._neural import NeuralDrift
-from celltraj.models._paths import Paths
-from celltraj.models._plug_in import PlugInDrift
-from celltraj.models._populations import Group, Populations, Treated
 from celltraj.models._process import (
     Affine,
     GrowingProcess,
@@ -32,12 +11,11 @@ from celltraj.models._process import (
     ReversibleProcess,
     is_growing,
 )
-from celltraj.models._projection import Projection
-from celltraj.models._refine import Refinement, refine
-from celltraj.models._response_process import Response, ResponseProcess
-from celltraj.models._response_support import ResponseSource
-from celltraj.models._response_training import ResponseTraining
 from celltraj.models._simulate import Trajectories, simulate
+from celltraj.models.bridge.bridge import Bridge, Round, default_sigma, fit_bridge
+from celltraj.models.bridge.neural import NeuralDrift
+from celltraj.models.bridge.plug_in import PlugInDrift
+from celltraj.models.bridge.refine import Refinement, refine
 from celltraj.models.encoders import (
     DeepSets,
     GraphEncoder,
@@ -45,6 +23,15 @@ from celltraj.models.encoders import (
     PopulationEncoder,
     SetAttention,
 )
+from celltraj.models.flow.fit import FlowTraining, fit_flow
+from celltraj.models.flow.flow import FlowMatching
+from celltraj.models.flow.likelihood import log_density
+from celltraj.models.flow.losses import Penalties
+from celltraj.models.genes.knock_out import KnockedOut
+from celltraj.models.genes.projection import Projection
+from celltraj.models.growth.birth_death import BirthDeath
+from celltraj.models.growth.learned import LearnedGrowth, learn_growth
+from celltraj.models.growth.population_sizes import couple_gap, population_sizes
 from celltraj.models.interpolants import (
     BrownianBridgeInterpolant,
     EncodingDecodingInterpolant,
@@ -56,6 +43,9 @@ from celltraj.models.interpolants import (
     SplineInterpolant,
     TrigonometricInterpolant,
 )
+from celltraj.models.lineage.interpolation import displaced
+from celltraj.models.lineage.lineage import Lineage, band_of, joint_masses
+from celltraj.models.lineage.simulated import land
 from celltraj.models.references import (
     Brownian,
     GeneRegulation,
@@ -70,6 +60,14 @@ from celltraj.models.references import (
     Vortex,
     stack_points,
 )
+from celltraj.models.references._paths import Paths
+from celltraj.models.response.batches import ResponseTraining
+from celltraj.models.response.condition import Condition, ConditionCoder, Covariate
+from celltraj.models.response.fit import MetaFlow, fit_response
+from celltraj.models.response.populations import Group, Populations, Treated
+from celltraj.models.response.process import Response, ResponseProcess
+from celltraj.models.response.response import MetaFlowMatching
+from celltraj.models.response.support import ResponseSource
 from celltraj.models.solvers import (
     DormandPrince,
     Equation,
@@ -81,6 +79,8 @@ from celltraj.models.solvers import (
     PredictorCorrector,
     SdeSolver,
 )
+from celltraj.models.training.checkpoint import remove_checkpoint
+from celltraj.models.training.trainer import TrainerOptions
 
 __all__ = [
     "Affine",

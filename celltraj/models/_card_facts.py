@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from celltraj._snapshots import cells_of, course_facts, sizes_of
+from celltraj.snapshots import cells_of, course_facts, sizes_of
 
 _LAST = 100  # steps over which the loss at the end is averaged
 

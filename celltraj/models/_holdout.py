@@ -14,10 +14,10 @@ import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse import csr_array
 
-from celltraj._snapshots import Snapshots
 from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
 from celltraj.ot import draw_partners, exact_matching
+from celltraj.snapshots import Snapshots
 
 TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
 
@@ -37,7 +37,7 @@ def exact_plans(train: Snapshots) -> tuple[csr_array, ...]:
     Examples
     --------
     >>> import torch
-    >>> from celltraj._snapshots import Snapshots
+    >>> from celltraj.snapshots import Snapshots
     >>> from celltraj.models._holdout import exact_plans
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> exact_plans(Snapshots((0.0, 1.0), (x, x + 5)))[0].toarray()
@@ -92,7 +92,7 @@ def trivial_predictions(
     Examples
     --------
     >>> import torch
-    >>> from celltraj._snapshots import Snapshots
+    >>> from celltraj.snapshots import Snapshots
     >>> from celltraj.models._holdout import exact_plans, trivial_predictions
     >>> train = Snapshots((0.0, 2.0), (torch.zeros(3, 2), torch.ones(3, 2)))
     >>> trivial_predictions(train, exact_plans(train), 0.5, seed=0)["displacement"][0]
@@ -181,7 +181,7 @@ def predict(
     --------
     >>> import torch
     >>> import celltraj as ct
-    >>> from celltraj._snapshots import Snapshots
+    >>> from celltraj.snapshots import Snapshots
     >>> from celltraj.models._holdout import predict
     >>> train = Snapshots((0.0, 2.0), (torch.zeros(5, 3), torch.ones(5, 3)))
     >>> cells, weights = predict(ct.models.Brownian(0.1), train, 1.0, seed=0)

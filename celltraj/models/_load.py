@@ -8,13 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from celltraj._checks import checked
-from celltraj.models._bridge import Bridge
 from celltraj.models._files import Content, mapped, read_file
-from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._load_bridge import bridge_of
-from celltraj.models._load_flow import flow_of
-from celltraj.models._load_response import response_of
-from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._migrate import OLDEST, migrated
 from celltraj.models._save import (
     FILE,
@@ -24,6 +18,12 @@ from celltraj.models._save import (
     old_models,
     read_json,
 )
+from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.bridge.pack import bridge_of
+from celltraj.models.flow.flow import FlowMatching
+from celltraj.models.flow.pack import flow_of
+from celltraj.models.response.pack import response_of
+from celltraj.models.response.response import MetaFlowMatching
 
 _READERS: dict[str, Callable[[Content], Bridge | FlowMatching | MetaFlowMatching]] = {
     "bridge": bridge_of,

@@ -12,7 +12,7 @@ from torch import Tensor
 from celltraj._typing import Cells, Earlier
 
 if TYPE_CHECKING:
-    from celltraj.models._paths import Paths
+    from celltraj.models.references._paths import Paths
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from celltraj._snapshots import Snapshots
+from celltraj.snapshots import Snapshots
 
 _OTHER = 1.5  # times the scale of cells of the same time, in most variables, is another scale
 _WIDER = 2.0  # the same where times are not known

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from celltraj.models._condition import Condition
+from celltraj.models.response.condition import Condition
 
 FLOOR, TRUTH, NO_CHANGE = "floor", "truth", "no_change"
 BASELINES = (NO_CHANGE, "shift", "shift_by_type", "pooled", "oracle_shift")

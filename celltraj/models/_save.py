@@ -19,17 +19,17 @@ import torch
 from torch import Tensor
 
 from celltraj.models._files import Content, parsed, write_file
-from celltraj.models._masses import Masses
-from celltraj.models._neural import NeuralField
 from celltraj.models._representation import Representation
+from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.encoders import pack_encoder
+from celltraj.models.growth.path_mass import Masses
 from celltraj.models.interpolants._pack import pack_interpolant
 from celltraj.models.references import pack_reference
 
 if TYPE_CHECKING:  # models write themselves by this file
-    from celltraj.models._bridge import Bridge, Round
-    from celltraj.models._flow_matching import FlowMatching
-    from celltraj.models._meta_flow_matching import MetaFlowMatching
+    from celltraj.models.bridge.bridge import Bridge, Round
+    from celltraj.models.flow.flow import FlowMatching
+    from celltraj.models.response.response import MetaFlowMatching
 
 FORMAT = 6
 FILE = "model.safetensors"

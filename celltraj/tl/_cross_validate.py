@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 from celltraj._anndata import inner_time_of, read_snapshots, read_times
 from celltraj._checks import checked
 from celltraj._errors import DataWarning
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Time
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Process
 from celltraj.models._holdout import TRIVIAL, exact_plans, predict, trivial_predictions
+from celltraj.snapshots import Snapshots
 from celltraj.tl._silent import silent
 
 Entry = Time | tuple[Time, ...]

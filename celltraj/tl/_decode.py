@@ -17,7 +17,7 @@ from celltraj._anndata import (
 from celltraj._anndata.key import ROOT
 from celltraj._anndata.results import DECODE
 from celltraj._checks import checked
-from celltraj.models._projection import Projection
+from celltraj.models.genes.projection import Projection
 
 _BLOCK = 4096  # cells decoded at once, in float64
 

@@ -26,7 +26,6 @@ from celltraj._anndata.results import BRIDGE
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts, Time
 from celltraj.models import (
     Bridge,
@@ -44,6 +43,7 @@ from celltraj.models import (
 from celltraj.models._process import sigma_of, with_sigma
 from celltraj.models._representation import Representation
 from celltraj.ot import Solver, solve
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 

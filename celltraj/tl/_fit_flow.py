@@ -24,7 +24,6 @@ from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError, check_option
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
 from celltraj.models import (
     BrownianBridgeInterpolant,
@@ -36,6 +35,7 @@ from celltraj.models import (
 )
 from celltraj.models._representation import Representation
 from celltraj.ot import Minibatch, Solver, Unbalanced
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 

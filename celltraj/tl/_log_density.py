@@ -21,9 +21,9 @@ from celltraj._anndata import (
 from celltraj._anndata.results import LOG_DENSITY
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models import FlowMatching
+from celltraj.snapshots import Snapshots
 
 
 @checked

@@ -25,7 +25,7 @@ from celltraj._anndata import (
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Condition, MetaFlowMatching, SdeSolver
-from celltraj.models._response_scale import ScaleChange
+from celltraj.models.response.scale import ScaleChange
 from celltraj.tl._fit_response import _features
 
 logger = logging.getLogger("celltraj")

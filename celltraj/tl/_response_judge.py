@@ -18,7 +18,6 @@ from anndata import AnnData
 from celltraj._anndata import Sample, Untreated, read_representation
 from celltraj._errors import DataWarning
 from celltraj.models import Condition, MetaFlowMatching
-from celltraj.models._cell_identity import content_order
 from celltraj.models._response_baselines import (
     FLOOR,
     SHUFFLED,
@@ -28,6 +27,7 @@ from celltraj.models._response_baselines import (
     trivial_responses,
 )
 from celltraj.models._response_scores import SIZE, Labelled, Trial
+from celltraj.models.response.cell_identity import content_order
 from celltraj.tl._predict_response import _covariates
 from celltraj.tl._response_folds import Fold, control_rows
 

@@ -23,7 +23,7 @@ from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, Process
-from celltraj.models._projected_velocity import mean_velocity, projected_velocity
+from celltraj.models.embedding_velocity import mean_velocity, projected_velocity
 
 logger = logging.getLogger("celltraj")
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     FlowTraining,
@@ -19,6 +18,7 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def bridge(drift):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Affine,
     Brownian,
@@ -31,10 +30,11 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.models._facts import Stored
-from celltraj.models._flow import flow_of, uniform_grid
-from celltraj.models._paths import Paths
 from celltraj.models.references import PackedReference, pack_reference, unpack_reference
+from celltraj.models.references._gaussian_law import flow_of, uniform_grid
+from celltraj.models.references._paths import Paths
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 
 class Spring(torch.nn.Module):

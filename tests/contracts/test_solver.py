@@ -8,7 +8,6 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -25,6 +24,7 @@ from celltraj.models import (
 )
 from celltraj.models import OrnsteinUhlenbeck as Pull
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 TWO = torch.tensor([[-1.0], [1.0]]).double()  # cells of a snapshot, far from each other
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Reference, Refinement, refine
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_reference.md"
 

@@ -6,10 +6,10 @@ import torch
 from analytic import GaussianBridge, gaussian_kl, normal
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Brownian, NeuralDrift, PlugInDrift, default_sigma, fit_bridge, simulate
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def generator(seed=0):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Refinement, Simulator, refine, simulate
-from celltraj.models._consensus import minimise_by_consensus
+from celltraj.models.references._consensus import minimise_by_consensus
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 AT = torch.tensor([0.3, 0.62]).double()
 

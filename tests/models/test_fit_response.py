@@ -26,10 +26,10 @@ from celltraj.models import (
     fit_response,
     simulate,
 )
-from celltraj.models._response_pairs import couple, default_response_sigma
-from celltraj.models._response_support import Support
-from celltraj.models._response_training import ResponseBatches, ResponseLoss, Task
 from celltraj.models.networks import FieldSizes
+from celltraj.models.response.batches import ResponseBatches, ResponseLoss, Task
+from celltraj.models.response.pairs import couple, default_response_sigma
+from celltraj.models.response.support import Support
 from celltraj.ot import SquaredEuclidean, Unbalanced, solve
 
 DRUG, OTHER = Condition(("drug",)), Condition(("other",))

@@ -6,7 +6,6 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import fokker_planck_residual
 from celltraj.models import (
     BrownianBridgeInterpolant,
@@ -24,9 +23,10 @@ from celltraj.models import (
     load,
     simulate,
 )
-from celltraj.models._flow_losses import FlowLoss, Motion
+from celltraj.models.flow.losses import FlowLoss, Motion
 from celltraj.models.networks import TwoHeads
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 SPREAD = (0.5, 1.0, 0.7)
 CENTRE = (0.0, 2.0, 3.0)

@@ -8,7 +8,6 @@ import torch
 from analytic import normal
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
 from celltraj.models import (
     Brownian,
@@ -20,8 +19,9 @@ from celltraj.models import (
     population_sizes,
     simulate,
 )
-from celltraj.models._masses import EARLY
+from celltraj.models.growth.path_mass import EARLY
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 SIGMA = 0.6
 

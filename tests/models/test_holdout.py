@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
 from celltraj.models._holdout import exact_plans, predict, sample_chains, trivial_predictions
+from celltraj.snapshots import Snapshots
 
 
 def cloud(n, d=2, seed=0):

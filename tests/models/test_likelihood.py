@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 import celltraj as ct
 from celltraj.models import log_density
-from celltraj.models._likelihood import velocity_and_divergence
-from celltraj.models._ode import integrate
+from celltraj.models.flow.likelihood import velocity_and_divergence
+from celltraj.models.solvers._ode import integrate
 
 
 class Pulled:

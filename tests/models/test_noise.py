@@ -7,7 +7,6 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -21,8 +20,9 @@ from celltraj.models import (
     land,
     simulate,
 )
-from celltraj.models._noise import DiagonalNoise
+from celltraj.models.solvers._noise import DiagonalNoise
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 N = 4_000
 

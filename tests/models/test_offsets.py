@@ -6,7 +6,6 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     Condition,
@@ -25,6 +24,7 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.ot import Sinkhorn, wasserstein
+from celltraj.snapshots import Snapshots
 
 AWAY = 1e6
 ONE = torch.ones(3).double()

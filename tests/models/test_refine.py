@@ -9,7 +9,6 @@ import torch
 
 import celltraj as ct
 from celltraj._errors import RefinementError
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import (
     LotkaVolterra,
@@ -25,9 +24,10 @@ from celltraj.models import (
     simulate,
     stack_points,
 )
-from celltraj.models._bridge import couple
-from celltraj.models._scoring import RowMoments, log_likelihood, score_transitions
+from celltraj.models.bridge.bridge import couple
+from celltraj.models.bridge.fisher_scoring import RowMoments, log_likelihood, score_transitions
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 
 def generator(seed=0):

@@ -12,10 +12,10 @@ from analytic import normal
 from stored import content_of, small, write_as_it_is
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, NeuralDrift, PlugInDrift, fit_bridge
 from celltraj.models import _files as files_module
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 FILE = "model.safetensors"
 

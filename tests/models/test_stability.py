@@ -7,7 +7,6 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -21,8 +20,9 @@ from celltraj.models import (
     fit_bridge,
     simulate,
 )
-from celltraj.models._flow import flow_of
+from celltraj.models.references._gaussian_law import flow_of
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def pull(rate, sigma=0.5, d=2):

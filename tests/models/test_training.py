@@ -13,14 +13,14 @@ from pytorch_lightning.loggers import CSVLogger
 from safetensors import SafetensorError
 
 from celltraj import TrainingError
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, NeuralDrift, TrainerOptions, fit_bridge, remove_checkpoint
 from celltraj.models import _checkpoint as checkpoint_module
 from celltraj.models import _files as files_module
-from celltraj.models._checkpoint import fingerprint
-from celltraj.models._training import Points, TrainingOptions, train_heads, two_heads_loss
 from celltraj.models.networks import TwoHeads, mlp
+from celltraj.models.training.checkpoint import fingerprint
+from celltraj.models.training.module import Points, TrainingOptions, train_heads, two_heads_loss
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 SMALL = {"batch_size": 16, "width": 8}
 FILE = "training.safetensors"

@@ -13,7 +13,7 @@ import celltraj as ct
 from celltraj._anndata import keys, projection_of, read_projection
 from celltraj._errors import DataWarning
 from celltraj.models import _projection
-from celltraj.models._projection import Projection
+from celltraj.models.genes.projection import Projection
 
 KINDS = {
     "dense": np.asarray,

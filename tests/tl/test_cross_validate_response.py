@@ -13,7 +13,7 @@ import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import MetaFlow, MetaFlowMatching, Response, ResponseTraining
-from celltraj.models._cell_identity import content_order
+from celltraj.models.response.cell_identity import content_order
 
 TINY = ResponseTraining(max_steps=3, n_context=16, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}

@@ -142,7 +142,7 @@ def test_the_order_of_rows_does_not_matter(adata, path):
 
 
 def test_only_the_chosen_genes_are_decoded(adata, path, monkeypatch):
-    monkeypatch.delattr("celltraj.models._projection.Projection.decode")
+    monkeypatch.delattr("celltraj.models.genes.projection.Projection.decode")
     ct.tl.gene_trends(adata, path, genes="g3")
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, couple_gap
-from celltraj.models._bridge import couple
+from celltraj.models.bridge.bridge import couple
 from celltraj.ot import Minibatch, SquaredEuclidean, Unbalanced
+from celltraj.snapshots import Snapshots
 
 
 def toy(times=(0, 1, 2), n=60):

@@ -8,7 +8,7 @@ import torch
 
 import celltraj as ct
 from celltraj.models import Brownian, FlowTraining, PlugInDrift
-from celltraj.models._projected_velocity import projected_velocity
+from celltraj.models.embedding_velocity import projected_velocity
 
 WIND = np.array([3.0, -1.0])
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # a rotation
@@ -130,7 +130,7 @@ def test_the_projection_is_its_equation(monkeypatch):
     x, v, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
     expected = [by_hand(x, v, y, i, 7) for i in range(50)]
     np.testing.assert_allclose(projected_velocity(x, v, y, n_neighbors=7), expected, atol=1e-12)
-    monkeypatch.setattr("celltraj.models._projected_velocity._BLOCK", 8)
+    monkeypatch.setattr("celltraj.models.embedding_velocity._BLOCK", 8)
     np.testing.assert_allclose(projected_velocity(x, v, y, n_neighbors=7), expected, atol=1e-12)
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._flow import runge_kutta
-from celltraj.models._paths import Paths
 from celltraj.models._process import Reference, with_sigma
 from celltraj.models.interpolants._curves import Curves, HermiteCurves
 from celltraj.models.interpolants._interpolant import (
@@ -20,6 +18,8 @@ from celltraj.models.interpolants._interpolant import (
     with_noise_of,
 )
 from celltraj.models.interpolants.spline import SplineInterpolant
+from celltraj.models.references._gaussian_law import runge_kutta
+from celltraj.models.references._paths import Paths
 from celltraj.models.references.kernel import KernelReference
 
 _STEPS = 8  # Runge-Kutta steps over a gap

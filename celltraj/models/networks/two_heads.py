@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Column
 from celltraj.models.networks._scale import scale_of
 from celltraj.models.networks.mlp import mlp
+from celltraj.snapshots import Snapshots
 
 
 @card()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
-from celltraj.models._ode import integrate
+from celltraj.models.solvers._ode import integrate
 from celltraj.models.solvers._solver import (
     Equation,
     Law,

@@ -1,0 +1,5 @@
+"""The shell: ``celltraj``."""
+
+from celltraj.cli.main import main
+
+__all__ = ["main"]
