@@ -9,9 +9,9 @@ import torch
 from anndata import AnnData
 
 import celltraj as ct
-from celltraj.models import Bridge, PlugInDrift
+from celltraj.models import Bridge
 
-DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"drift": PlugInDrift()}}
+DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"training": None}}
 LEARN = {"growth": "learn", "counts": "population"}
 RIVAL = (400, 442, 531, 691, 968)  # published numbers of the gene circuit, 151 CPU seconds
 

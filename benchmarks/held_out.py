@@ -27,7 +27,6 @@ from celltraj.models import (
     EncodingDecodingInterpolant,
     KineticInterpolant,
     LinearInterpolant,
-    PlugInDrift,
     SplineInterpolant,
     TrigonometricInterpolant,
 )
@@ -35,7 +34,7 @@ from celltraj.models import (
 OURS = ("bridge_", "flow", "selected")
 BRIDGES: dict[str, dict] = {
     "bridge_neural": {},
-    "bridge_plug_in": {"drift": PlugInDrift()},
+    "bridge_plug_in": {"training": None},
 }
 # a further interpolant is a further entry
 FLOWS: dict[str, dict] = {

@@ -26,7 +26,6 @@ from celltraj.models import (
     LotkaVolterra,
     NeuralReference,
     OrnsteinUhlenbeck,
-    PlugInDrift,
     PotentialLandscape,
     Process,
     Reference,
@@ -34,7 +33,7 @@ from celltraj.models import (
     Vortex,
 )
 
-_FIT = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+_FIT = partial(ct.tl.fit_bridge, training=None, progress=False)
 
 
 def _by_inner_time(adata: AnnData, *, reference: Reference, **options: object) -> Bridge:

@@ -16,7 +16,7 @@ from benchmarks._timed import Timed
 from benchmarks.response_tasks import DEFAULT, FLOOR, FLOWS, NO_CHANGE
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.metrics import wasserstein
-from celltraj.models import Condition, MetaFlow, MetaFlowMatching, ResponseTraining
+from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, Training
 from celltraj.models._response_baselines import single_drugs
 
 LABELLED = "default_labels"
@@ -33,7 +33,7 @@ _WITHOUT, _WITH, _ADDED = "without", "with", "added"
 
 
 def fits(
-    names: Iterable[str], training: ResponseTraining, weight_decays: Iterable[float] = ()
+    names: Iterable[str], training: Training, weight_decays: Iterable[float] = ()
 ) -> dict[str, Timed]:
     """Return the named fits, and default ones of other weight decays, which keep their cost."""
     found = {name: _fit(FLOWS[name], training) for name in names}
@@ -44,14 +44,12 @@ def fits(
     return found | decaying
 
 
-def _fit(flow: MetaFlow, training: ResponseTraining, **keys: object) -> Timed:
-    fit = partial(ct.tl.fit_response, flow=flow, training=training, progress=False, **keys)
+def _fit(flow: ResponseOptions, training: Training, **keys: object) -> Timed:
+    fit = partial(ct.tl.fit_response, options=flow, training=training, progress=False, **keys)
     return Timed(fit)
 
 
-def kang(
-    adata: AnnData, names: Sequence[str], training: ResponseTraining, seed: int
-) -> pd.DataFrame:
+def kang(adata: AnnData, names: Sequence[str], training: Training, seed: int) -> pd.DataFrame:
     """Return the scores of all donors, each left out, without cell types and a row with them."""
     keys = {
         "population_key": "donor",
@@ -70,7 +68,7 @@ def kang(
 def glioblastoma(
     adata: AnnData,
     names: Sequence[str],
-    training: ResponseTraining,
+    training: Training,
     seed: int,
     *,
     n_comps: int = 20,
@@ -161,7 +159,7 @@ class Screen:
         return self.cells(line, None) + np.sum(shifts, axis=0)
 
 
-def composition(adata: AnnData, training: ResponseTraining, seed: int) -> pd.DataFrame:
+def composition(adata: AnnData, training: Training, seed: int) -> pd.DataFrame:
     """Return the errors of all that is said of each line under each pair of drugs.
 
     ``with`` is one model of all pairs, ``without`` one that has not seen this pair.

@@ -121,7 +121,7 @@ def _stub():
     from celltraj.cli import response
 
     def draw(adata, model, *rest):
-        (rest[-1] / "history.png").write_text(f"{model.history}")
+        (rest[-1] / "history.png").write_text(f"{model.losses}")
 
     def score(adata, hold_out, arguments, folder):
         (folder / "scores.csv").write_text(f"{arguments.seed}")
@@ -198,7 +198,7 @@ def _warm_up():
 
     cli._parser()
     adata = ct.datasets.branching(n_cells=10, seed=0)
-    ct.tl.fit_bridge(adata, drift=ct.models.NeuralDrift(max_steps=1), progress=False)
+    ct.tl.fit_bridge(adata, training=ct.models.Training(max_steps=1), progress=False)
 
 
 if __name__ == "__main__":

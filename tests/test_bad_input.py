@@ -10,11 +10,11 @@ from scipy.sparse import csr_matrix
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 
 
 def fit(adata, **options):
-    return ct.tl.fit_bridge(adata, **{"drift": PlugInDrift(), "progress": False} | options)
+    return ct.tl.fit_bridge(adata, **{"training": None, "progress": False} | options)
 
 
 def cells(n=12, times=(0.0, 1.0, 2.0)):
@@ -71,7 +71,7 @@ BAD = {
     ),
     "no such weights": (
         cells,
-        {"weights_key": "w"},
+        {"counts": "w"},
         KeyError,
         "no weights in adata.obs['w']; columns found:",
     ),
@@ -102,25 +102,25 @@ BAD = {
     ),
     "negative weights": (
         lambda: with_obs(w=np.r_[-1.0, np.ones(35)]),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] is negative, missing or infinite for 1 cells (first: 'c0', -1)",
     ),
     "missing weights": (
         lambda: with_obs(w=pd.array([None, *[1] * 35], dtype="Int64")),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "for 1 cells (first: 'c0', nan)",
     ),
     "no weight at a time": (
         lambda: with_obs(w=NO_WEIGHT_AT_ONE),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] is zero for all cells at time 1; give one of them weight or drop the time",
     ),
     "weights that are text": (
         lambda: with_obs(w="1"),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] has dtype object; weights must be numbers",
     ),
@@ -163,12 +163,12 @@ def test_uns_that_is_taken_is_said_before_the_fit():
     assert not adata.obsm
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=5, width=8)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=5, width=8)])
 def test_a_constant_feature_warns_and_fits(drift):
     adata = with_x(lambda x: np.c_[x, np.full(len(x), 7.0)].astype("float32")[:, :2])
     adata.X[:, 1] = 7.0
     with pytest.warns(DataWarning, match=r"variables \[1\] of X are constant .* drop them"):
-        fit(adata, drift=drift)
+        fit(adata, training=drift)
     assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
 
 

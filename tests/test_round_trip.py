@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import FlowTraining, Midpoint, NeuralDrift, PlugInDrift
+from celltraj.models import Midpoint, Training
 
-DRIFTS = {"plug-in": PlugInDrift(), "neural": NeuralDrift(max_steps=20, width=16)}
+DRIFTS = {"plug-in": None, "neural": Training(max_steps=20, width=16)}
 STORES = {
     "h5ad": (ad.AnnData.write_h5ad, ad.read_h5ad),
     "zarr": (ad.AnnData.write_zarr, ad.read_zarr),
@@ -34,7 +34,7 @@ PLOTS = {
 def results(request):
     """Return the fitted data, a simulated path and interpolated cells."""
     adata = ct.datasets.branching(n_cells=20, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=DRIFTS[request.param], seed=2, progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=DRIFTS[request.param], seed=2, progress=False)
     path = ct.tl.simulate(
         adata,
         bridge,
@@ -95,7 +95,7 @@ def test_every_value_comes_back(results, reload):
 @pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 def test_every_plot_draws_from_what_comes_back(results, reload, tmp_path):
     adata, path = (reload(a) for a in results[:2])
-    fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+    fit = partial(ct.tl.fit_bridge, training=None, progress=False)
     ct.tl.cross_validate(adata, fit=fit, hold_out=[2.0], progress=False).to_csv(
         tmp_path / "scores.csv", index=False
     )
@@ -186,7 +186,11 @@ def analysed():
     first, last = 0.5, 3.5
     ct.pp.score_growth(adata, proliferation=["x"], apoptosis=["y"])
     bridge = ct.tl.fit_bridge(
-        adata, growth="learn", growth_key="growth_prior", drift=PlugInDrift(), progress=False
+        adata,
+        options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+        growth_key="growth_prior",
+        training=None,
+        progress=False,
     )
     path = ct.tl.simulate(
         adata, bridge, start=first, stop=last, solver=Midpoint(n_steps=5), **SIMULATED
@@ -209,7 +213,7 @@ def analysed():
     maps = {pair: np.ones((n, m)) for pair, n, m in gaps_of(adata)}
     ct.io.from_wot(adata, maps, key_added="wot")
     ct.io.from_moscot(adata, Solved(adata, maps), key_added="moscot")
-    short = FlowTraining(max_steps=20, width=16)
+    short = Training(max_steps=20, width=16)
     ct.tl.log_density(adata, ct.tl.fit_flow(adata, training=short, progress=False), progress=False)
     return adata, path
 

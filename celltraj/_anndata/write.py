@@ -28,8 +28,8 @@ def options_record(options: Any) -> dict[str, Any]:
     --------
     >>> import celltraj as ct
     >>> from celltraj._anndata.write import options_record
-    >>> options_record(ct.models.PlugInDrift())
-    {'name': 'PlugInDrift'}
+    >>> options_record(ct.ot.Unbalanced())
+    {'name': 'Unbalanced', 'tau_a': 0.95, 'tau_b': 0.99}
     """
     if not is_dataclass(options) or isinstance(options, type):
         return {"name": getattr(options, "__name__", type(options).__name__)}
@@ -94,7 +94,7 @@ def flow_record(flow: FlowMatching, params: dict[str, Any], seed: int) -> dict[s
     """Return the record of a fit: params, version, seed, time points and history."""
     return sample_record(params, seed) | {
         "time_points": np.asarray(flow.times),
-        "history": _losses(flow.history),
+        "history": _losses(flow.losses),
     }
 
 
@@ -171,7 +171,7 @@ def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) 
     """Return the record of a fitted response: params, version, seed, populations and history."""
     return sample_record(params, seed) | {
         "populations": np.asarray(model.support.names, dtype=object),
-        "history": _losses(model.history),
+        "history": _losses(model.losses),
     }
 
 

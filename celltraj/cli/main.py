@@ -32,9 +32,8 @@ from celltraj.cli.types import Parser, times, whole
 from celltraj.models import (
     Bridge,
     FlowMatching,
-    FlowTraining,
-    NeuralDrift,
     TrainerOptions,
+    Training,
     remove_checkpoint,
 )
 
@@ -169,11 +168,9 @@ def _read(arguments: argparse.Namespace) -> ad.AnnData:
 
 def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial:
     progress = not arguments.quiet
-    if arguments.model == "flow":
-        training = FlowTraining(max_steps=arguments.max_steps)
-        return partial(ct.tl.fit_flow, training=training, trainer=trainer, progress=progress)
-    drift = NeuralDrift(max_steps=arguments.max_steps, trainer=trainer)
-    return partial(ct.tl.fit_bridge, drift=drift, progress=progress)
+    training = Training(max_steps=arguments.max_steps, trainer=trainer)
+    fit = ct.tl.fit_flow if arguments.model == "flow" else ct.tl.fit_bridge
+    return partial(fit, training=training, progress=progress)
 
 
 def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions:

@@ -26,7 +26,13 @@ from celltraj.cli.files import (
 from celltraj.cli.lock import Lock
 from celltraj.cli.swap import finish_swaps, staged, writing
 from celltraj.cli.types import Parser, assignment, number, whole
-from celltraj.models import MetaFlowMatching, ResponseTraining, TrainerOptions, remove_checkpoint
+from celltraj.models import (
+    MetaFlowMatching,
+    ResponseOptions,
+    TrainerOptions,
+    Training,
+    remove_checkpoint,
+)
 
 logger = logging.getLogger("celltraj")
 _COLUMNS = ("population", "condition", "dose", "covariate", "cell_type")
@@ -133,8 +139,8 @@ def _fit_and_draw(
             use_rep=arguments.use_rep,
             cell_type_key=arguments.cell_type,
             dose_key=arguments.dose,
-            covariate_keys=arguments.covariate,
-            training=ResponseTraining(max_steps=arguments.max_steps, trainer=trainer),
+            options=ResponseOptions(covariate_keys=tuple(arguments.covariate)),
+            training=Training(max_steps=arguments.max_steps, trainer=trainer),
             seed=arguments.seed,
             progress=not arguments.quiet,
         )
@@ -176,7 +182,7 @@ def _summary_of_fit(
         "populations": list(model.support.names),
         "conditions": list(model.conditions),
         "use_rep": adata.uns["celltraj"]["response"]["params"]["use_rep"],
-        "steps": len(model.history),
+        "steps": len(model.losses),
         **_common(arguments, start),
     }
 

@@ -1,20 +1,23 @@
 """Laws of motion and how they are fitted, simulated and stored."""
 
+from celltraj.models._couple import couple_gap
+from celltraj.models._default_sigma import default_sigma
 from celltraj.models._load import load
 from celltraj.models._process import (
     Affine,
+    FittedProcess,
     GrowingProcess,
     KnownNoise,
-    Parametric,
+    PiecewiseProcess,
     Process,
-    Reference,
     ReversibleProcess,
     is_growing,
 )
+from celltraj.models._representation import Representation
 from celltraj.models._simulate import Trajectories, simulate
-from celltraj.models.bridge.bridge import Bridge, Round, default_sigma, fit_bridge
-from celltraj.models.bridge.neural import NeuralDrift
-from celltraj.models.bridge.plug_in import PlugInDrift
+from celltraj.models.bridge.bridge import Bridge, Round
+from celltraj.models.bridge.fit import fit_bridge
+from celltraj.models.bridge.options import BridgeOptions
 from celltraj.models.bridge.refine import Refinement, refine
 from celltraj.models.encoders import (
     DeepSets,
@@ -23,15 +26,15 @@ from celltraj.models.encoders import (
     PopulationEncoder,
     SetAttention,
 )
-from celltraj.models.flow.fit import FlowTraining, fit_flow
+from celltraj.models.flow.fit import fit_flow
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.likelihood import log_density
-from celltraj.models.flow.losses import Penalties
+from celltraj.models.flow.options import FlowOptions, Penalties
 from celltraj.models.genes.knock_out import KnockedOut
 from celltraj.models.genes.projection import Projection
 from celltraj.models.growth.birth_death import BirthDeath
 from celltraj.models.growth.learned import LearnedGrowth, learn_growth
-from celltraj.models.growth.population_sizes import couple_gap, population_sizes
+from celltraj.models.growth.population_sizes import population_sizes
 from celltraj.models.interpolants import (
     BrownianBridgeInterpolant,
     EncodingDecodingInterpolant,
@@ -60,10 +63,10 @@ from celltraj.models.references import (
     Vortex,
     stack_points,
 )
-from celltraj.models.references._paths import Paths
-from celltraj.models.response.batches import ResponseTraining
+from celltraj.models.references.family import Parametric, Paths, Reference
 from celltraj.models.response.condition import Condition, ConditionCoder, Covariate
-from celltraj.models.response.fit import MetaFlow, fit_response
+from celltraj.models.response.fit import fit_response
+from celltraj.models.response.options import ResponseOptions
 from celltraj.models.response.populations import Group, Populations, Treated
 from celltraj.models.response.process import Response, ResponseProcess
 from celltraj.models.response.response import MetaFlowMatching
@@ -80,12 +83,13 @@ from celltraj.models.solvers import (
     SdeSolver,
 )
 from celltraj.models.training.checkpoint import remove_checkpoint
-from celltraj.models.training.trainer import TrainerOptions
+from celltraj.models.training.options import TrainerOptions, Training
 
 __all__ = [
     "Affine",
     "BirthDeath",
     "Bridge",
+    "BridgeOptions",
     "Brownian",
     "BrownianBridgeInterpolant",
     "Condition",
@@ -98,8 +102,9 @@ __all__ = [
     "EulerMaruyama",
     "ExponentialEuler",
     "ExponentialMidpoint",
+    "FittedProcess",
     "FlowMatching",
-    "FlowTraining",
+    "FlowOptions",
     "GeneRegulation",
     "GraphEncoder",
     "Group",
@@ -114,19 +119,17 @@ __all__ = [
     "Lineage",
     "LinearInterpolant",
     "LotkaVolterra",
-    "MetaFlow",
     "MetaFlowMatching",
     "Midpoint",
     "ModuleReference",
     "Moments",
-    "NeuralDrift",
     "NeuralReference",
     "OneSidedInterpolant",
     "OrnsteinUhlenbeck",
     "Parametric",
     "Paths",
     "Penalties",
-    "PlugInDrift",
+    "PiecewiseProcess",
     "PopulationEncoder",
     "Populations",
     "PotentialLandscape",
@@ -136,11 +139,12 @@ __all__ = [
     "Reference",
     "ReferenceInterpolant",
     "Refinement",
+    "Representation",
     "Repressilator",
     "Response",
+    "ResponseOptions",
     "ResponseProcess",
     "ResponseSource",
-    "ResponseTraining",
     "ReversibleProcess",
     "Round",
     "SdeSolver",
@@ -148,6 +152,7 @@ __all__ = [
     "Simulator",
     "SplineInterpolant",
     "TrainerOptions",
+    "Training",
     "Trajectories",
     "Treated",
     "TrigonometricInterpolant",

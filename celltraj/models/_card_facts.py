@@ -20,7 +20,7 @@ def bridge_facts(bridge: Any) -> dict[str, object]:
         "reference": bridge.reference,
         "diffusion": None if sigma is None else f"{sigma:.4g} [x]/sqrt([t])",
         "drift": type(bridge.field).__name__,
-        "training": training_of(getattr(bridge.field, "history", ())),
+        "training": training_of(bridge.losses),
         "couplings": couplings_of(bridge.couplings),
         "growth": growth_of(bridge.masses),
         "refinement": _rounds(bridge.rounds),
@@ -35,7 +35,7 @@ def flow_facts(flow: Any) -> dict[str, object]:
         "interpolant": flow.interpolant,
         "noise": f"{flow.noise:.4g} [x]/sqrt([t])" if flow.noise else "none, an ODE",
         "network": flow.heads,
-        "training": training_of(flow.history),
+        "training": training_of(flow.losses),
         "growth": growth_of(flow.mass),
     }
 
@@ -53,7 +53,7 @@ def response_facts(model: Any) -> dict[str, object]:
         "encoder": model.encoder if model.encoder is not None else "none",
         "interpolant": model.interpolant,
         "survival": "learned" if model.has_survival else "all cells survive",
-        "training": training_of(model.history),
+        "training": training_of(model.losses),
     }
 
 

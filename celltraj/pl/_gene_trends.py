@@ -70,7 +70,7 @@ def gene_trends(
     >>> import celltraj as ct
     >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(adata, bridge, start=0.0, stop=4.0, n_cells=9, progress=False)
     >>> ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     >>> len(ct.pl.gene_trends(adata, show=False))

@@ -62,7 +62,7 @@ def history(
     if len(table) == 0:
         raise ValueError(
             f"the fit {key!r} has no training history: its drift is computed, not trained; "
-            "fit with drift=ct.models.NeuralDrift() for a trained one"
+            "fit with training=ct.models.Training() for a trained one"
         )
     ax = axes_of(ax)
     for k, column in enumerate(table.select_dtypes("number").columns.drop("step")):

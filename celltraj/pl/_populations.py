@@ -68,7 +68,7 @@ def populations(
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> embedded = ct.tl.embed_populations(model, adata)
     >>> ct.pl.populations(embedded, color="n_cells", show=False).get_xlabel()[:12]

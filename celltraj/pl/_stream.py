@@ -83,7 +83,7 @@ def stream(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.velocity(adata, bridge, basis="X", progress=False)
     >>> ct.pl.stream(adata, basis="X", color="arm", show=False).get_xlabel()
     'X 0'

@@ -101,7 +101,7 @@ def cross_validate(
     >>> import celltraj as ct
     >>> from functools import partial
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> fit = partial(ct.tl.fit_bridge, drift=ct.models.PlugInDrift(), progress=False)
+    >>> fit = partial(ct.tl.fit_bridge, training=None, progress=False)
     >>> scores = ct.tl.cross_validate(adata, fit=fit, hold_out=[2.0], progress=False)
     >>> scores["method"].tolist()[-3:]
     ['chain_cubic', 'chain_pchip', 'bridge']

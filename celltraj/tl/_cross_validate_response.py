@@ -133,7 +133,7 @@ def cross_validate_response(
     >>> import celltraj as ct
     >>> from functools import partial
     >>> adata = ct.datasets.interacting_populations(n_populations=3, n_cells=20, seed=0)
-    >>> short = ct.models.ResponseTraining(max_steps=5)
+    >>> short = ct.models.Training(max_steps=5)
     >>> scores = ct.tl.cross_validate_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     fit=partial(ct.tl.fit_response, training=short, progress=False), progress=False,

@@ -113,7 +113,7 @@ def gene_trends(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> ct.pp.pca_model(adata, n_comps=2)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(
     ...     adata, bridge, start=0.0, stop=4.0, n_cells=30, n_times=5, progress=False
     ... )

@@ -86,7 +86,7 @@ def log_density(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=30, seed=0)
-    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
     >>> ct.tl.log_density(adata, flow, progress=False)
     >>> bool(adata.obs["log_density"].notna().all())

@@ -104,7 +104,7 @@ def velocity(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obsm["X_umap"] = adata.X[:, ::-1].copy()
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
     True

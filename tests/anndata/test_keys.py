@@ -4,7 +4,6 @@ from pathlib import Path
 
 import celltraj as ct
 from celltraj._anndata import keys
-from celltraj.models import PlugInDrift
 
 DOCS = Path(__file__).parents[2] / "docs" / "keys.md"
 
@@ -30,8 +29,8 @@ def fitted(key_added=None, reference=None):
         adata,
         use_rep="X_two",
         reference=reference,
-        max_refinements=1,
-        drift=PlugInDrift(),
+        options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        training=None,
         key_added=key_added,
         progress=False,
     )
@@ -51,7 +50,7 @@ def test_fit_bridge_writes_exactly_its_keys():
 def test_fit_flow_writes_exactly_its_keys():
     adata = ct.datasets.branching(n_cells=20, seed=0)
     before = places(adata)
-    short = ct.models.FlowTraining(max_steps=5)
+    short = ct.models.Training(max_steps=5)
     ct.tl.fit_flow(adata, training=short, progress=False)
     assert places(adata) - before == expected(keys.FIT_FLOW, key="flow")
 

@@ -14,11 +14,11 @@ from benchmarks import peers_response as peers
 from benchmarks import response, response_held_out, response_tasks
 from benchmarks.response_held_out import SCREEN, Screen
 from celltraj._anndata import ResponseKeys, read_samples
-from celltraj.models import Condition, Group, Populations, ResponseTraining, Treated
+from celltraj.models import Condition, Group, Populations, Training, Treated
 from celltraj.models._response_baselines import SHUFFLED
 
 TINY = peers.PeerTraining(max_steps=2, n_populations=2, n_points=8, n_neighbours=3, width=8)
-SHORT = ResponseTraining(max_steps=2, n_populations=2, n_context=8, batch_size=8, width=8)
+SHORT = Training(max_steps=2, n_populations=2, n_context=8, batch_size=8, width=8)
 
 
 def small_interacting(n_populations=5):

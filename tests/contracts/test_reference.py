@@ -19,7 +19,6 @@ from celltraj.models import (
     NeuralReference,
     OrnsteinUhlenbeck,
     Parametric,
-    PlugInDrift,
     PotentialLandscape,
     Process,
     Reference,
@@ -31,8 +30,8 @@ from celltraj.models import (
 )
 from celltraj.models._facts import Stored
 from celltraj.models.references import PackedReference, pack_reference, unpack_reference
-from celltraj.models.references._gaussian_law import flow_of, uniform_grid
-from celltraj.models.references._paths import Paths
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid
+from celltraj.models.references.paths import Paths
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
 
@@ -247,7 +246,7 @@ def test_a_bridge_of_its_own_snapshots_meets_them(family):
     clouds = simulate(member, x, times, solver=Midpoint(n_steps=100), generator=generator(3)).x
     snapshots = Snapshots(times, tuple(clouds))
     bridge = fit_bridge(
-        snapshots, member, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+        snapshots, member, coupling=solve, training=None, generator=generator(), progress=False
     )
     path = simulate(bridge, snapshots.x[0], times, generator=generator())
     for states, cloud in zip(path.x, clouds, strict=True):

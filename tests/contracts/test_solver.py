@@ -16,7 +16,6 @@ from celltraj.models import (
     ExponentialMidpoint,
     Heun,
     Midpoint,
-    PlugInDrift,
     PredictorCorrector,
     SdeSolver,
     fit_bridge,
@@ -120,8 +119,8 @@ def test_a_bridge_arrives_at_its_snapshots(name, order):
     bridge = fit_bridge(
         Snapshots((0, 1, 3), (TWO, TWO + 1, TWO - 1)),
         Brownian(0.3),
-        solver=Sinkhorn(),
-        drift=PlugInDrift(),
+        coupling=Sinkhorn(),
+        training=None,
         generator=torch.Generator(),
         progress=False,
     )

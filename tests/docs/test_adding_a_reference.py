@@ -32,7 +32,7 @@ def test_it_is_recovered_from_snapshots():
     found, _ = refine(
         Snapshots(times, tuple(clouds)),
         logistic(sigma=0.05),
-        solver=solve,
+        coupling=solve,
         refinement=Refinement(),
         generator=torch.Generator().manual_seed(0),
         progress=False,

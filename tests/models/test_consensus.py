@@ -80,7 +80,7 @@ def test_a_program_is_fitted_to_snapshots():
     found, rounds = refine(
         Snapshots((0.0, 1.0, 2.0, 3.0), tuple(clouds)),
         Simulator(predation, {"alpha": (0.0, 3.0), "gamma": (0.0, 2.0)}, step=0.01, sigma=0.1),
-        solver=solve,
+        coupling=solve,
         refinement=Refinement(max_rounds=3),
         generator=generator(),
         progress=False,

@@ -14,13 +14,12 @@ from celltraj.models import (
     Heun,
     KnownNoise,
     Midpoint,
-    PlugInDrift,
     PredictorCorrector,
     fit_bridge,
     land,
     simulate,
 )
-from celltraj.models.solvers._noise import DiagonalNoise
+from celltraj.models.solvers.noise import DiagonalNoise
 from celltraj.ot import Sinkhorn
 from celltraj.snapshots import Snapshots
 
@@ -235,8 +234,8 @@ def test_a_bridge_refuses_noise_that_is_not_one_sigma():
         fit_bridge(
             Snapshots((0, 1), clouds),
             Uneven(0.5),
-            solver=Sinkhorn(),
-            drift=PlugInDrift(),
+            coupling=Sinkhorn(),
+            training=None,
             generator=torch.Generator(),
             progress=False,
         )

@@ -5,8 +5,8 @@ import torch
 from analytic import normal
 
 from celltraj.models import Brownian, LotkaVolterra, OrnsteinUhlenbeck
-from celltraj.models.references._gaussian_law import flow_of, uniform_grid
-from celltraj.models.references._paths import (
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid
+from celltraj.models.references.paths import (
     _unconditioned,
     log_weights,
     pinned_points,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import MetaFlow, ResponseTraining
+from celltraj.models import ResponseOptions, Training
 
-TINY = ResponseTraining(max_steps=20, n_context=32, batch_size=32, width=32)
-ALONE = MetaFlow(n_kernels=0)  # predictions take a moment
+TINY = Training(max_steps=20, n_context=32, batch_size=32, width=32)
+ALONE = ResponseOptions(n_kernels=0)  # predictions take a moment
 COLUMNS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 
 
@@ -19,7 +19,7 @@ COLUMNS = {"population_key": "population", "condition_key": "condition", "contro
 def fitted():
     """Return cells of eight populations, a model of them, and what it predicts."""
     adata = ct.datasets.interacting_populations(n_populations=8, n_cells=20, seed=0)
-    model = ct.tl.fit_response(adata, flow=ALONE, training=TINY, progress=False, **COLUMNS)
+    model = ct.tl.fit_response(adata, options=ALONE, training=TINY, progress=False, **COLUMNS)
     return adata, model, ct.tl.predict_response(model, adata, condition="after", progress=False)
 
 
@@ -158,7 +158,7 @@ class TestResponse:
         keys = {"condition_key": ["drug_1", "drug_2"], "dose_key": ["dose_1", "dose_2"]}
         model = ct.tl.fit_response(
             adata, population_key="population", control="control", training=TINY,
-            flow=ALONE, progress=False, **keys,
+            options=ALONE, progress=False, **keys,
         )  # fmt: skip
         for drugs, doses in ((["drug 1"], [10.0]), (["drug 1", "drug 0"], [1.0, 1.0])):
             predicted = ct.tl.predict_response(
@@ -176,7 +176,7 @@ class TestResponse:
 
     def test_cells_are_placed_by_the_projection_of_the_model(self, adata):
         ct.pp.pca_model(adata, n_comps=2)
-        model = ct.tl.fit_response(adata, flow=ALONE, training=TINY, progress=False, **COLUMNS)
+        model = ct.tl.fit_response(adata, options=ALONE, training=TINY, progress=False, **COLUMNS)
         expected = adata.obsm["X_pca"][:20]
         new = adata[:, ::-1].copy()
         # components of a PCA of its own, and genes in another order

@@ -11,7 +11,7 @@ import torch
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj.models import Brownian, PlugInDrift
+from celltraj.models import Brownian
 
 TRIVIAL = ["previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip"]
 
@@ -131,7 +131,7 @@ def test_a_fit_that_returns_no_process_is_refused(adata):
 def test_oddities_of_the_data_are_told_once(adata):
     adata = adata[:-1].copy()
     adata.X[:, 1] = 1.0  # constant in every fold
-    fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+    fit = partial(ct.tl.fit_bridge, training=None, progress=False)
     with pytest.warns(DataWarning) as caught:
         ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0, 2.0], progress=False)
     assert sum("constant" in str(w.message) for w in caught) == 1

@@ -12,10 +12,10 @@ import torch
 import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import MetaFlow, MetaFlowMatching, Response, ResponseTraining
+from celltraj.models import MetaFlowMatching, Response, ResponseOptions, Training
 from celltraj.models.response.cell_identity import content_order
 
-TINY = ResponseTraining(max_steps=3, n_context=16, batch_size=16, width=16)
+TINY = Training(max_steps=3, n_context=16, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 SCREEN = {
     "population_key": "population",
@@ -23,8 +23,8 @@ SCREEN = {
     "dose_key": ["dose_1", "dose_2"],
     "control": "control",
 }
-NO_CROWD = MetaFlow(n_kernels=0)
-tiny = partial(ct.tl.fit_response, training=TINY, flow=NO_CROWD, progress=False)
+NO_CROWD = ResponseOptions(n_kernels=0)
+tiny = partial(ct.tl.fit_response, training=TINY, options=NO_CROWD, progress=False)
 
 
 class Still(MetaFlowMatching):
@@ -289,7 +289,8 @@ def test_types_of_predictions_are_those_of_the_nearest_treated_cell():
 
 
 @pytest.mark.parametrize(
-    "flow", [MetaFlow(), MetaFlow(encoder=None, n_kernels=0, coupling=ct.ot.Unbalanced())]
+    "flow",
+    [ResponseOptions(), ResponseOptions(encoder=None, n_kernels=0, coupling=ct.ot.Unbalanced())],
 )
 def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
     fit = partial(tiny, flow=flow)
@@ -311,9 +312,9 @@ def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
 
 def test_only_what_looks_at_the_population_can_mistake_it(populations):
     fits = {
-        "moments": partial(tiny, flow=MetaFlow(n_kernels=0)),
-        "crowd": partial(tiny, flow=MetaFlow(encoder=None)),
-        "blind": partial(tiny, flow=MetaFlow(encoder=None, n_kernels=0)),
+        "moments": partial(tiny, flow=ResponseOptions(n_kernels=0)),
+        "crowd": partial(tiny, flow=ResponseOptions(encoder=None)),
+        "blind": partial(tiny, flow=ResponseOptions(encoder=None, n_kernels=0)),
     }
     scores = values(judge(populations, fit=fits))
     for name in ("moments", "crowd"):

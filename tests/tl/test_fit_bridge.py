@@ -8,7 +8,7 @@ import pytest
 from anndata import ImplicitModificationWarning
 
 import celltraj as ct
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 from celltraj.ot import Sinkhorn
 
 
@@ -18,11 +18,11 @@ def adata():
 
 
 def fit(adata, **options):
-    return ct.tl.fit_bridge(adata, **{"drift": PlugInDrift(), "progress": False} | options)
+    return ct.tl.fit_bridge(adata, **{"training": None, "progress": False} | options)
 
 
 def test_the_record_holds_every_option(adata):
-    drift, solver = NeuralDrift(max_steps=3, width=8), Sinkhorn(tol=1e-3)
+    drift, solver = Training(max_steps=3, width=8), Sinkhorn(tol=1e-3)
     bridge = fit(adata, drift=drift, solver=solver, sigma=0.3, seed=5)
     record = adata.uns["celltraj"]["bridge"]
     assert record["params"] == {
@@ -47,7 +47,7 @@ def test_the_record_holds_every_option(adata):
     assert record["version"] == version("celltraj")
     np.testing.assert_array_equal(record["time_points"], [0, 1, 2, 3, 4])
     assert record["convergence"]["epsilon"].tolist() == pytest.approx([0.09] * 4)
-    assert record["history"]["loss"].tolist() == list(bridge.field.history)
+    assert record["history"]["loss"].tolist() == list(bridge.losses)
     assert len(record["history"]) == 3
 
 

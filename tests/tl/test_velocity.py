@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import Brownian, FlowTraining, PlugInDrift
+from celltraj.models import Brownian, Training
 from celltraj.models.embedding_velocity import projected_velocity
 
 WIND = np.array([3.0, -1.0])
@@ -44,7 +44,7 @@ def cosines(found, truth):
 @pytest.fixture(scope="module")
 def fitted():
     adata = ct.datasets.branching(n_cells=30, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     return adata, bridge
 
 
@@ -170,7 +170,7 @@ def test_in_the_space_of_the_process_velocities_are_exact(fitted):
 
 def test_a_flow_moves_by_its_ode_and_has_a_name_of_its_own():
     adata = ct.datasets.branching(n_cells=20, seed=0)
-    flow = ct.tl.fit_flow(adata, training=FlowTraining(max_steps=20), progress=False)
+    flow = ct.tl.fit_flow(adata, training=Training(max_steps=20), progress=False)
     again = velocity(adata, flow.with_noise(0.3), copy=True)
     np.testing.assert_array_equal(again.obsm["velocity"], adata.obsm["X_flow_velocity"])
     velocity(adata, Brownian(0.1))

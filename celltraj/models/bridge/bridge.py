@@ -8,33 +8,34 @@ a Markov reference it splits into one two-marginal bridge per gap. Shen, Berling
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._card_facts import bridge_facts
-from celltraj.models._process import Affine, Reference, sigma_of
+from celltraj.models._files import Content
+from celltraj.models._process import Affine
 from celltraj.models._representation import Representation
-from celltraj.models._save import save_bridge
-from celltraj.models._simulate import simulate
-from celltraj.models.bridge.neural import NeuralDrift, NeuralField
-from celltraj.models.bridge.plug_in import PlugInDrift, PlugInField
-from celltraj.models.growth.path_mass import Masses, masses_of, pairs_of
-from celltraj.models.growth.population_sizes import couple_gap
+from celltraj.models._saved import Saved, content_of, named
+from celltraj.models.bridge.neural import NeuralField
+from celltraj.models.bridge.parts import pack_masses, pack_snapshots
+from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.growth.path_mass import Masses, pairs_of
 from celltraj.models.lineage.lineage import Lineage
-from celltraj.models.references._gaussian_law import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
-from celltraj.models.references._paths import pinned_points
-from celltraj.ot import Coupling, Solver, exact_matching, systematic
+from celltraj.models.references import pack_reference
+from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.gaussian_law import N_STEPS, flow_of, uniform_grid
+from celltraj.models.references.paths import pinned_points
+from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
-_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
+_FACTS = ("epsilon", "marginal_error", "converged", "n_iters")
+POTENTIALS = ("f", "g", "row_mass", "column_mass")
 
 
 @card()
@@ -79,10 +80,17 @@ class Round:
         fields = {name: value for name, value in vars(self).items() if name != "estimates"}
         return {"round": fields.pop("number")} | fields | self.estimates
 
+    def packed(self) -> dict[str, Any]:
+        """Return the fields, with null where a score is not known: JSON has no NaN."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        }
+
 
 @card(bridge_facts)
 @dataclass(frozen=True)
-class Bridge:
+class Bridge(Saved):
     """Hold a fitted bridge; a reversible ``Process``.
 
     Parameters
@@ -107,7 +115,7 @@ class Bridge:
     >>> import torch
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, seed=0, progress=False)
     >>> bridge.drift(0.5, torch.zeros(3, 2)).shape
     torch.Size([3, 2])
     """
@@ -132,9 +140,19 @@ class Bridge:
         return pd.DataFrame([one.row() for one in self.rounds])
 
     @property
+    def losses(self) -> tuple[float, ...]:
+        """Training loss at each step; empty for the plug-in drift."""
+        return self.field.losses if isinstance(self.field, NeuralField) else ()
+
+    @property
     def dim(self) -> int:
         """Number of state variables d."""
         return self.snapshots.dim
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last time that it was fitted to."""
+        return self.snapshots.times[0], self.snapshots.times[-1]
 
     @property
     def lineage(self) -> Lineage:
@@ -199,19 +217,31 @@ class Bridge:
         at_end = t >= self.snapshots.times[-1]
         return self.field.backward_drift(t, x) if at_end else self.drift(t, x)
 
-    def save(self, directory: str | os.PathLike) -> None:
-        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
-
-        The file is replaced as a whole: whoever is interrupted leaves the model of before.
-
-        Raises
-        ------
-        OSError
-            It cannot be written there; what stood there still does.
-        TypeError
-            A part of the model is code of yours, which no file can hold without pickle.
-        """
-        save_bridge(self, directory)
+    def pack(self) -> Content:
+        """Return the bridge as facts and tensors, see :func:`celltraj.models.bridge.unpack`."""
+        name, options, state = pack_reference(self.reference)
+        parts = {"reference": state}
+        width: int | None = None
+        if isinstance(self.field, NeuralField):
+            width = self.field.heads.sizes.width
+            parts["field"] = self.field.heads.state_dict()
+        tensors = named(parts) | pack_snapshots(self.snapshots) | pack_masses(self.masses)
+        for k, coupling in enumerate(self.couplings):
+            tensors |= {f"{key}.{k}": getattr(coupling, key) for key in POTENTIALS}
+        facts = {
+            "times": self.snapshots.times,
+            "sizes": self.snapshots.sizes,
+            "reference": {"name": name, "options": options},
+            "rounds": [one.packed() for one in self.rounds],
+            "width": width,
+            "history": self.losses,
+            "couplings": [
+                {key: getattr(one, key) for key in _FACTS} | {"effort": asdict(one.effort)}
+                for one in self.couplings
+            ],
+            "representation": None if self.representation is None else asdict(self.representation),
+        }
+        return content_of("bridge", facts, tensors)
 
     def sample(self, time: float, n: int, *, generator: torch.Generator) -> Cells:
         """Draw ``n`` cells ``(n, d)`` of the bridge's marginal at ``time``, without simulation.
@@ -252,194 +282,3 @@ class Bridge:
 
 def _nodes(reference: Reference, share: float) -> int:
     return 1 if isinstance(reference, Affine) else max(1, math.ceil(share * N_STEPS))
-
-
-def default_sigma(
-    snapshots: Snapshots,
-    *,
-    generator: torch.Generator,
-    fraction: float = 0.01,
-    max_cells: int = 2000,
-) -> float:
-    """Return the sigma whose variance is a hundredth of the mean squared displacement rate.
-
-    ``sigma^2 = fraction x mean_k W2(x_k, x_{k+1})^2 / (t_{k+1} - t_k)``, with exact transport on at
-    most ``max_cells`` cells a side. One rule for every data set; choose your own by ``sigma=``.
-
-    Parameters
-    ----------
-    snapshots
-        Observed clouds.
-    generator
-        Chooses the cells where a cloud is larger than ``max_cells``.
-    fraction
-        Share of the squared displacement that is noise.
-    max_cells
-        Cells per snapshot that enter the exact transport.
-
-    Raises
-    ------
-    ValueError
-        All snapshots coincide, so that no scale can be read from them.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import default_sigma
-    >>> x = torch.zeros(5, 1)
-    >>> moved_by_two = Snapshots((0.0, 1.0), (x, x + 2))
-    >>> default_sigma(moved_by_two, generator=torch.Generator())  # sqrt(.01 x 2^2 / 1)
-    0.2
-    """
-    rates = []
-    for (k0, k1), gap in zip(snapshots.pairs(), snapshots.gaps, strict=True):
-        x, a = _thin(snapshots, k0, max_cells, generator)
-        y, b = _thin(snapshots, k1, max_cells, generator)
-        plan = exact_matching(x, y, a, b)
-        i, j = plan.nonzero()
-        rates.append(float((plan[i, j] * ((x[i] - y[j]) ** 2).sum(1)).sum()) / gap)
-    if sum(rates) <= 0:
-        raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
-    return (fraction * sum(rates) / len(rates)) ** 0.5
-
-
-def _thin(snapshots: Snapshots, k: int, max_cells: int, generator: torch.Generator):
-    keep = torch.randperm(len(snapshots.x[k]), generator=generator)[:max_cells]
-    weights = snapshots.weights[k][keep]
-    return snapshots.x[k][keep].numpy(), (weights / weights.sum()).numpy()
-
-
-def fit_bridge(
-    snapshots: Snapshots,
-    reference: Reference,
-    *,
-    solver: Solver,
-    drift: NeuralDrift | PlugInDrift,
-    generator: torch.Generator,
-    progress: bool = True,
-) -> Bridge:
-    """Solve every gap once and derive the drift.
-
-    Parameters
-    ----------
-    snapshots
-        Observed clouds, with the growth that is expected and the sizes of the population.
-    reference
-        Law of motion, sets cost and epsilon of every gap.
-    solver
-        Coupling solver, such as ``ct.ot.solve``; one with relaxed marginals lets cells divide and
-        die otherwise than expected.
-    drift
-        How the drift is derived from the couplings.
-    generator
-        Source of randomness.
-    progress
-        Whether couplings and training show progress bars.
-
-    Raises
-    ------
-    ValueError
-        The reference does not suit the data, or is not fitted.
-    ConvergenceError
-        A gap's coupling did not reach the solver's tolerance.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import Brownian, PlugInDrift, fit_bridge
-    >>> from celltraj.ot import solve
-    >>> x = torch.zeros(5, 1)
-    >>> bridge = fit_bridge(
-    ...     Snapshots((0.0, 1.0), (x, x + 2)), Brownian(0.2), solver=solve,
-    ...     drift=PlugInDrift(), generator=torch.Generator(),
-    ... )
-    >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
-    tensor([[2.]])
-    """
-    check_family(reference, snapshots)
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    couplings = tuple(couple(snapshots, reference, k, solver)[1] for k, _ in gaps)
-    masses = masses_of(snapshots, couplings)
-    field = drift.fit(
-        snapshots, reference, couplings, masses=masses, generator=generator, progress=progress
-    )
-    bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
-    return bridge if masses is None else _calibrated(bridge, masses, generator)
-
-
-def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> Bridge:
-    """Return the bridge whose trajectories from the first snapshot grow as the population does.
-
-    A rate is relative to the mean of the population, and that mean is over the trajectories of the
-    bridge, of which couplings and network know only up to their errors: these would add up from
-    gap to gap.
-    """
-    snapshots = bridge.snapshots
-    starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
-    start = snapshots.x[0][starts]
-    path = simulate(bridge, start, snapshots.times, n_steps=20, generator=generator)
-    if path.log_mass is None:
-        return bridge
-    found = torch.logsumexp(path.log_mass, 1).diff().numpy()
-    wanted = np.diff(np.log(snapshots.sizes))
-    masses = replace(masses, sizes=masses.sizes + wanted - found)
-    field = bridge.field
-    if isinstance(field, PlugInField):
-        field = replace(field, cell_masses=masses)
-    return replace(bridge, masses=masses, field=field)
-
-
-def check_family(reference: Reference, snapshots: Snapshots) -> None:
-    """Raise unless the family suits the data.
-
-    Raises
-    ------
-    ValueError
-        Another dimension, negative cells of a positive family, a drift of another shape or with
-        values that are not finite, a diffusion that is not ``sigma`` everywhere.
-    """
-    name, dim = type(reference).__name__, getattr(reference, "dim", None) or snapshots.dim
-    if dim != snapshots.dim:
-        raise ValueError(
-            f"{name} has {dim} variables, the data have {snapshots.dim}; choose {dim} of them, or "
-            "another reference="
-        )
-    if getattr(reference, "is_positive", False):
-        n_negative = sum(int((x < 0).any(1).sum()) for x in snapshots.x)
-        if n_negative:
-            raise ValueError(
-                f"{name} describes amounts, and {n_negative} cells have negative ones; work in "
-                "counts or their logarithm, not in centred or scaled values"
-            )
-    if reference.is_fitted:
-        found = reference.drift(snapshots.times[0], snapshots.x[0]).shape
-        if found != snapshots.x[0].shape:
-            raise ValueError(
-                f"{name} returns a drift of shape {tuple(found)} for cells of shape "
-                f"{tuple(snapshots.x[0].shape)}"
-            )
-    for t, x in zip(snapshots.times, snapshots.x, strict=True):
-        _check_constant_noise(reference, t, x)
-
-
-def _check_constant_noise(reference: Reference, t: float, x: Cells) -> None:
-    sigma, noise = sigma_of(reference), reference.diffusion(t, x)
-    if not torch.allclose(noise, torch.full_like(noise, sigma), rtol=1e-5, atol=0):
-        raise ValueError(
-            f"{type(reference).__name__} has a diffusion of {float(noise.min()):g} to "
-            f"{float(noise.max()):g} at time {t:g}, and sigma={sigma:g}: couplings and drift of a "
-            "bridge are those of one sigma for all variables, states and times. Work in variables "
-            "in which the noise is constant (the logarithm, where it grows with the state), or "
-            "simulate the process itself with ct.tl.simulate"
-        )
-
-
-def couple(
-    snapshots: Snapshots, reference: Reference, k: int, solver: Solver
-) -> tuple[Flow, Coupling]:
-    """Return the law of the reference over gap ``k`` and the coupling under it."""
-    flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
-    cost, epsilon = flow.problem(snapshots.x[k + 1])
-    return flow, couple_gap(snapshots, k, solver, cost, epsilon=epsilon)

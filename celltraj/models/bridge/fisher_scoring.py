@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from celltraj.models._process import Parametric
-from celltraj.models.references._gaussian_law import Flow, gap_flow
+from celltraj.models.references.family import Parametric
+from celltraj.models.references.gaussian_law import Flow, gap_flow
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
-from celltraj.models._process import Reference, sigma_of
 from celltraj.models.growth.path_mass import EARLY, Masses
-from celltraj.models.references._gaussian_law import Flow, gap_flow, gaussian_problem
-from celltraj.models.references._paths import apply
+from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.gaussian_law import Flow, gap_flow, gaussian_problem
+from celltraj.models.references.paths import apply
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
@@ -35,35 +35,8 @@ _TOUCHING = 1e-9  # share of a gap within which a state is at the snapshot
 def _no_density(t: float, what: str) -> str:
     return (
         f"the empirical bridge has no density at the snapshot {t:g}: its {what}; "
-        "use drift=ct.models.NeuralDrift() there"
+        "train a network there: training=ct.models.Training()"
     )
-
-
-@dataclass(frozen=True)
-class PlugInDrift:
-    """Ask for the drift that follows from the potentials in closed form; nothing is trained.
-
-    The right tool in few dimensions (below about five) and the fastest everywhere.
-
-    Examples
-    --------
-    >>> import celltraj as ct
-    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
-    """
-
-    def fit(
-        self,
-        snapshots: Snapshots,
-        reference: Reference,
-        couplings: tuple[Coupling, ...],
-        *,
-        masses: Masses | None = None,
-        generator: torch.Generator,
-        progress: bool = True,
-    ) -> PlugInField:
-        """Return the field of the solved bridge (``generator`` and ``progress`` have no use)."""
-        return PlugInField(snapshots, reference, couplings, masses)
 
 
 @card()

@@ -20,15 +20,19 @@ from tqdm.auto import tqdm
 
 from celltraj._checks import checked_fields
 from celltraj._errors import ConvergenceError, RefinementError
+from celltraj._typing import Time
 from celltraj.metrics import wasserstein
+from celltraj.models._couple import couple
 from celltraj.models._holdout import predict
-from celltraj.models._process import Affine, Parametric, Reference, sigma_of, with_sigma
-from celltraj.models.bridge.bridge import Bridge, Round, check_family, couple
+from celltraj.models._process import Affine
+from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
+from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.references import Brownian
-from celltraj.models.references._gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
-from celltraj.models.references._paths import Paths, sample_paths
+from celltraj.models.references.family import Parametric, Paths, Reference, sigma_of, with_sigma
+from celltraj.models.references.gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
+from celltraj.models.references.paths import sample_paths
 from celltraj.ot import Coupling, Solver
 from celltraj.snapshots import Snapshots
 
@@ -44,13 +48,16 @@ class Refinement:
     Parameters
     ----------
     max_rounds
-        The most fits of the reference; 0 takes it as it is.
+        The most fits of the reference; 0 takes its parameters as they are. Brownian motion has none
+        to fit.
     tol
         Stop once drift and log-likelihood change by less, the one relative to its own size, the
         other in nats per cell.
     hold_out
-        Interior time whose snapshot no round sees, and every round predicts: the reference of the
-        best prediction is kept. None keeps the most likely one.
+        Interior time, for ``ct.tl.fit_bridge`` as a number or its label, whose snapshot no round
+        sees, and every round predicts: the reference of the best prediction is kept. By default the
+        most likely one, which is right for a family that is true; a flexible one overfits, and a
+        time helps where enough of them remain.
     estimate_sigma
         Whether sigma follows the quadratic variation of the bridges over the gaps.
 
@@ -68,7 +75,7 @@ class Refinement:
 
     max_rounds: int = 20
     tol: float = 1e-3
-    hold_out: float | None = None
+    hold_out: Time | None = None
     estimate_sigma: bool = False
 
     def __post_init__(self) -> None:
@@ -99,7 +106,7 @@ def refine(
     snapshots: Snapshots,
     reference: Reference,
     *,
-    solver: Solver,
+    coupling: Solver,
     refinement: Refinement,
     generator: torch.Generator,
     progress: bool = True,
@@ -114,7 +121,7 @@ def refine(
         Observed clouds.
     reference
         Family, with its sigma.
-    solver
+    coupling
         Coupling solver.
     refinement
         When to stop.
@@ -143,7 +150,7 @@ def refine(
     >>> x = torch.linspace(1, 2, 20)[:, None]
     >>> halving = Snapshots((0.0, 1.0, 2.0), (x, x / 2, x / 4))
     >>> fitted, rounds = refine(
-    ...     halving, OrnsteinUhlenbeck(sigma=0.05, ridge=0.0), solver=ot.solve,
+    ...     halving, OrnsteinUhlenbeck(sigma=0.05, ridge=0.0), coupling=ot.solve,
     ...     refinement=Refinement(), generator=torch.Generator().manual_seed(0), progress=False,
     ... )
     >>> round(float(fitted.matrix.exp()), 1)
@@ -151,7 +158,7 @@ def refine(
     """
     check_family(reference, snapshots)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-    held = refinement.hold_out
+    held = None if refinement.hold_out is None else float(refinement.hold_out)
     if held is not None and held not in snapshots.times[1:-1]:
         raise ValueError(
             f"hold_out must be one of the inner times {snapshots.times[1:-1]}; found {held:g}"
@@ -175,13 +182,13 @@ def refine(
                 reference = _next(number - 1, family, state, train, paths, draws, refinement)
                 change = _change(reference, state.reference, recent[-1])
             draws = torch.Generator().manual_seed(seed)
-            state = _couple_all(train, reference, solver)
+            state = _couple_all(train, reference, coupling)
             recent = [*recent[-1:], _sample_all(state, train, draws)]
             score = math.nan if held is None else _held_out(state, snapshots, train, held, seed)
         except (ValueError, ConvergenceError, torch.linalg.LinAlgError) as error:
             if len(rounds) <= n_starts:
                 raise
-            raise _diverged(number, error, rounds, kept, snapshots, solver) from error
+            raise _diverged(number, error, rounds, kept, snapshots, coupling) from error
         rounds.append(_round(number, state, change, recent[-1], score))
         kept.append(reference)
         bar.set_postfix(log_likelihood=f"{rounds[-1].log_likelihood:.4g}")
@@ -193,8 +200,8 @@ def refine(
     return kept[best], marked
 
 
-def _couple_all(train: Snapshots, reference: Reference, solver: Solver) -> _State:
-    pairs = [couple(train, reference, k, solver) for k, _ in train.pairs()]
+def _couple_all(train: Snapshots, reference: Reference, coupling: Solver) -> _State:
+    pairs = [couple(train, reference, k, coupling) for k, _ in train.pairs()]
     flows, couplings = zip(*pairs, strict=True)
     return _State(reference, flows, couplings)
 
@@ -328,10 +335,10 @@ def _diverged(
     rounds: Sequence[Round],
     kept: Sequence[Reference],
     snapshots: Snapshots,
-    solver: Solver,
+    coupling: Solver,
 ) -> RefinementError:
     best = _best(rounds)
-    state = _couple_all(snapshots, kept[best], solver)
+    state = _couple_all(snapshots, kept[best], coupling)
     field = PlugInField(snapshots, state.reference, state.couplings)
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return RefinementError(

@@ -18,7 +18,7 @@ from celltraj.models.encoders._encoder import (
     mean_of_cells,
 )
 from celltraj.models.networks import mlp
-from celltraj.models.solvers._solver import check_at_least
+from celltraj.models.solvers.solver import check_at_least
 
 
 @checked_fields

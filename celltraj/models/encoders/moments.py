@@ -18,7 +18,7 @@ from celltraj.models.encoders._encoder import (
     mean_of_cells,
 )
 from celltraj.models.networks import mlp
-from celltraj.models.solvers._solver import check_at_least
+from celltraj.models.solvers.solver import check_at_least
 
 _MOST = 10  # variables up to which covariances are read: their number grows with the square
 _LEAST_VARIANCE = 1e-12  # the root of zero has no derivative

@@ -14,7 +14,7 @@ from celltraj._checks import checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import Embedding, Mask, Padded, hide_padding
 from celltraj.models.networks import mlp
-from celltraj.models.solvers._solver import check_at_least
+from celltraj.models.solvers.solver import check_at_least
 
 
 @checked_fields

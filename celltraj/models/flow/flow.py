@@ -19,8 +19,8 @@ third regression gives ``growth(t, x) = E[d/dt log mass_t | x_t = x]``, which co
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,11 +28,12 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.models._card_facts import flow_facts
+from celltraj.models._files import Content
 from celltraj.models._representation import Representation
-from celltraj.models._save import save_flow
+from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.flow.losses import Motion
 from celltraj.models.growth.path_mass import Growth
-from celltraj.models.interpolants import Interpolant, gap_of
+from celltraj.models.interpolants import Interpolant, gap_of, pack_interpolant
 from celltraj.models.networks import TwoHeads
 
 _MARGIN = 0.1  # of the width of a box
@@ -40,7 +41,7 @@ _MARGIN = 0.1  # of the width of a box
 
 @card(flow_facts)
 @dataclass(frozen=True, eq=False)
-class FlowMatching:
+class FlowMatching(Saved):
     """Hold a trained flow; a reversible ``Process``.
 
     Parameters
@@ -57,7 +58,7 @@ class FlowMatching:
         as if it were at the edge. Networks extrapolate wildly, and an ODE never forgets.
     noise
         Diffusion of the process, in [x]/sqrt([t]); 0 for the ODE. The marginals are the same.
-    history
+    losses
         Training loss at each step.
     mass
         How growth follows from what cells send and meet; None where the couplings keep the mass of
@@ -70,7 +71,7 @@ class FlowMatching:
     >>> import torch
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, seed=0, progress=False)
     >>> flow.drift(0.5, torch.zeros(3, 2)).shape
     torch.Size([3, 2])
@@ -81,7 +82,7 @@ class FlowMatching:
     interpolant: Interpolant
     box: Tensor
     noise: float = 0.0
-    history: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
     mass: Growth | None = None
     representation: Representation | None = None
 
@@ -89,6 +90,11 @@ class FlowMatching:
     def dim(self) -> int:
         """Number of state variables d."""
         return len(self.heads.centre)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last time that it was fitted to."""
+        return self.times[0], self.times[-1]
 
     @property
     def has_growth(self) -> bool:
@@ -180,16 +186,21 @@ class FlowMatching:
             )
         return replace(self, noise=noise)
 
-    def save(self, directory: str | os.PathLike) -> None:
-        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
-
-        The file is replaced as a whole: whoever is interrupted leaves the model of before.
-
-        Raises
-        ------
-        OSError
-            It cannot be written there; what stood there still does.
-        TypeError
-            A part of the model is code of yours, which no file can hold without pickle.
-        """
-        save_flow(self, directory)
+    def pack(self) -> Content:
+        """Return the flow as facts and tensors, see :func:`celltraj.models.flow.unpack`."""
+        interpolant, tensors = pack_interpolant(self.interpolant)
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "heads": self.heads.state_dict(),
+            "interpolant": tensors,
+        }
+        if self.mass is not None:
+            parts["mass"] = vars(self.mass)
+        facts = {
+            "times": self.times,
+            "interpolant": interpolant,
+            "width": self.heads.sizes.width,
+            "noise": self.noise,
+            "history": self.losses,
+            "representation": None if self.representation is None else asdict(self.representation),
+        }
+        return content_of("flow", facts, named(parts) | {"box": self.box})

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from celltraj._arrays import takes_arrays
 from celltraj._typing import Cells, Earlier
-from celltraj.models.solvers._ode import integrate
+from celltraj.models.solvers.ode import integrate
 
 _EXACT = 30  # variables up to which the divergence is exact
 _PROBES = 8  # random directions above

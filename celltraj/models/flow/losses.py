@@ -10,69 +10,23 @@ Weighted by the mass ``w`` of each path, with ``m`` the mean rate of paths throu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.integrate import RK45
 from torch import Tensor
 
-from celltraj._checks import checked_fields
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
+from celltraj.models.flow.options import Penalties
 from celltraj.models.growth.path_mass import EARLY
 from celltraj.models.interpolants import Interpolant, gap_of, share_of
-from celltraj.models.networks import TwoHeads
-from celltraj.models.training.module import Points, point_errors
+from celltraj.models.networks import Points, TwoHeads, point_errors
 
 _SUBSET = 64  # points of a batch that penalties with derivatives are taken on
 _TOLERANCE = 1e-3  # of the mean speed, what a step may miss
 _STEP = 0.5  # of a mean gap: the longest step whose error is penalised
-
-
-@checked_fields
-@dataclass(frozen=True)
-class Penalties:
-    """Weigh what a flow should be besides right; each is relative and 0 leaves it out.
-
-    Parameters
-    ----------
-    kinetic
-        Mean squared velocity, in units of the squared mean speed of the paths.
-    acceleration
-        Mean squared acceleration along the flow, in units of that speed per mean gap.
-    solver_error
-        Error estimate of the adaptive solver, that of Dormand and Prince, for steps of up to half
-        a gap at random times, in units of a thousandth of that speed: where it is small, a
-        simulation takes long steps (Pal et al., *Locally regularized neural differential
-        equations*, 2023). 10 saves two thirds of the evaluations on embryoid bodies.
-    fokker_planck
-        Residual of the equation that ties the score to the velocity, see
-        :func:`celltraj.metrics.fokker_planck_residual`.
-
-    Raises
-    ------
-    ValueError
-        A weight is negative.
-
-    Examples
-    --------
-    >>> from celltraj.models import Penalties
-    >>> Penalties(solver_error=0.1).kinetic
-    0.0
-    """
-
-    kinetic: float = 0.0
-    acceleration: float = 0.0
-    solver_error: float = 0.0
-    fokker_planck: float = 0.0
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            if not 0 <= getattr(self, one.name) < float("inf"):
-                raise ValueError(
-                    f"{one.name} must not be negative; found {getattr(self, one.name)}"
-                )
 
 
 @dataclass(frozen=True)
@@ -159,7 +113,7 @@ class Motion:
     def growth(self, t: Column, x: Cells) -> Earlier:
         """Return the rate of growth, ``(n,)``, in 1/[t], up to a function of time."""
         masses = self.field.all_heads(t, x)[2]
-        if not self.field.has_mass:
+        if not self.field.sizes.has_mass:
             return torch.zeros_like(x[:, 0])
         length, s = share_of(self.field.times, t[:, 0])
         early = torch.stack([(1 - s) ** (EARLY - 1), s ** (EARLY - 1)], 1)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier
-from celltraj.models._process import GrowingProcess, Process, is_growing
+from celltraj.models._process import GrowingProcess, Process, breakpoints_of, is_growing
 
 LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
 _SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
@@ -101,7 +101,7 @@ class KnockedOut:
     @property
     def breakpoints(self) -> tuple[float, ...]:
         """Times at which the drift may jump."""
-        return tuple(getattr(self.process, "breakpoints", ()))
+        return breakpoints_of(self.process)
 
     def hold(self, x: Cells) -> Cells:
         """Return the nearest states ``(n, d)`` whose genes are at the level."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.decomposition import PCA
+from torch import Tensor
 
 from celltraj._card import card
 
@@ -59,6 +61,14 @@ class Projection:
     names: tuple[str, ...]
     layer: str | None = None
     use_rep: str = "X_pca"
+
+    def facts(self) -> dict[str, Any]:
+        """Return the names as plain values, as a file holds them."""
+        return {"names": self.names, "layer": self.layer, "use_rep": self.use_rep}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return mean and loadings, as a file holds them."""
+        return {"mean": torch.from_numpy(self.mean), "loadings": torch.from_numpy(self.loadings)}
 
     def __post_init__(self) -> None:
         mean, loadings = (np.asarray(a, dtype=np.float64) for a in (self.mean, self.loadings))

@@ -28,8 +28,8 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._checks import checked_fields
-from celltraj.models._process import Reference
-from celltraj.models.bridge.bridge import couple
+from celltraj.models._couple import couple
+from celltraj.models.references.family import Reference
 from celltraj.ot import Unbalanced
 from celltraj.snapshots import Snapshots
 

@@ -1,15 +1,12 @@
-"""What numbers of cells mean, and couplings that hold cells to what is expected of them."""
+"""What the numbers of cells mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from celltraj._typing import Counts
-from celltraj.ot import Cost, Unbalanced
-from celltraj.snapshots import Snapshots
 
-Found = TypeVar("Found")
 _COUNTS = ("proportions", "population")
 
 
@@ -76,41 +73,3 @@ def _by_time(times: Sequence[float], counts: Mapping[Any, float]) -> list[float]
             f"{[float(t) for t in times]}"
         )
     return [float(counts[t]) for t in times]
-
-
-def couple_gap(
-    snapshots: Snapshots, k: int, solver: Callable[..., Found], cost: Cost, *, epsilon: float
-) -> Found:
-    """Return the coupling over gap ``k``, whose earlier cells send what growth is expected of them.
-
-    Where marginals may be missed, only their price holds the cells to that growth: the entropy is
-    relative to their weights. Waddington-OT and moscot have it so for equal weights.
-
-    Parameters
-    ----------
-    snapshots
-        Observed clouds, with the growth that is expected.
-    k
-        Number of the gap.
-    solver
-        Coupling solver.
-    cost
-        ``(n_k, n_{k+1})`` cost.
-    epsilon
-        Regularisation, in units of the cost.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import couple_gap
-    >>> from celltraj.ot import SquaredEuclidean, Unbalanced
-    >>> x, fast = torch.zeros(2, 1), torch.tensor([3.0, 1.0]).log()
-    >>> snapshots = Snapshots((0.0, 1.0), (x, x), growth=(fast, fast))
-    >>> firm = Unbalanced(tau_a=1.0)
-    >>> couple_gap(snapshots, 0, firm, SquaredEuclidean(x, x), epsilon=1.0).row_mass
-    tensor([0.7500, 0.2500], dtype=torch.float64)
-    """
-    a, b = snapshots.expected(k), snapshots.weights[k + 1]
-    given = {"base": snapshots.weights[k]} if isinstance(solver, Unbalanced) else {}
-    return solver(cost, a, b, epsilon=epsilon, **given)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -155,6 +156,15 @@ class ConditionCoder:
     has_own_features: bool = False
     log_dose: tuple[float, float] | None = None
     covariates: tuple[Covariate, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the features as plain values, as a file holds them."""
+        return {
+            "drugs": self.drugs,
+            "has_own_features": self.has_own_features,
+            "log_dose": self.log_dose,
+            "covariates": [asdict(one) for one in self.covariates],
+        }
 
     @classmethod
     def of(

@@ -4,103 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj._checks import checked_fields
-from celltraj._errors import check_option
-from celltraj.models.encoders import Moments, PopulationEncoder
-from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
-from celltraj.models.networks import FieldSizes, ResponseField, scale_of
-from celltraj.models.response.batches import (
-    MetaNetwork,
-    ResponseBatches,
-    ResponseLoss,
-    ResponseTraining,
-    Task,
-)
+from celltraj.models.encoders import PopulationEncoder
+from celltraj.models.interpolants import Interpolant
+from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField, scale_of
+from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
 from celltraj.models.response.condition import Condition, ConditionCoder
+from celltraj.models.response.losses import ResponseLoss
+from celltraj.models.response.options import ResponseOptions
 from celltraj.models.response.pairs import Pairs, couple_treated, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
-from celltraj.models.training.module import train_heads
-from celltraj.ot import Solver, Unbalanced, solve
+from celltraj.models.training.module import Job, train
+from celltraj.models.training.options import ModelDefaults, Training
+from celltraj.ot import Unbalanced
 
+_DEFAULTS = ModelDefaults(fewest_steps=3_000, batch_size=128, learning_rate=5e-3)
 _SUPPORT = 4096  # untreated cells that a model remembers
 _FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
-
-
-@checked_fields
-@dataclass(frozen=True)
-class MetaFlow:
-    """Say how populations enter a response, and how their cells are coupled.
-
-    Parameters
-    ----------
-    encoder
-        What embeds the untreated population; None for a field that knows nothing of it but what the
-        crowd shows.
-    n_kernels
-        Kernels by which a cell sees the cells of its population around it, at the same time of the
-        response; 0 for none.
-    coupling
-        Coupling solver. ``ct.ot.solve`` keeps the mass of every cell; under
-        ``ct.ot.Unbalanced()`` cells may die, and the model predicts which.
-    interpolant
-        Paths between coupled cells.
-    sigma
-        Noise of couplings and paths, in [x] per square root of the duration of the response; by
-        default a hundredth of the mean squared displacement goes to noise.
-
-    Raises
-    ------
-    TypeError
-        A class or a text in place of an encoder, a solver or an interpolant.
-    ValueError
-        ``n_kernels`` is negative or ``sigma`` not positive and finite.
-
-    Examples
-    --------
-    >>> import celltraj as ct
-    >>> ct.models.MetaFlow(encoder=ct.models.DeepSets(), coupling=ct.ot.Unbalanced()).n_kernels
-    4
-    """
-
-    encoder: PopulationEncoder | None = field(default_factory=Moments)
-    n_kernels: int = 4
-    coupling: Solver = solve
-    interpolant: Interpolant = field(default_factory=BrownianBridgeInterpolant)
-    sigma: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.encoder is not None:
-            check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
-        check_option(self.coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
-        check_option(
-            self.interpolant,
-            Interpolant,
-            "interpolant",
-            "ct.models.BrownianBridgeInterpolant()",
-        )
-        if self.n_kernels < 0:
-            raise ValueError(f"n_kernels must not be negative; found {self.n_kernels}")
-        if self.sigma is not None and not 0 < self.sigma < float("inf"):
-            raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
+_NOWHERE = Support((), torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
 
 
 def fit_response(
     populations: Populations,
-    flow: MetaFlow,
+    options: ResponseOptions,
     *,
-    training: ResponseTraining,
-    features: Mapping[str, Sequence[float]] | None = None,
-    covariate_names: Sequence[str] = (),
+    training: Training,
     generator: torch.Generator,
     progress: bool = True,
 ) -> MetaFlowMatching:
@@ -113,14 +50,10 @@ def fit_response(
     ----------
     populations
         Cells before and after.
-    flow
-        How populations enter, and how their cells are coupled.
+    options
+        How populations and conditions enter, and how cells are coupled.
     training
         How the network is trained.
-    features
-        What is known of each drug; by default drugs are known by name.
-    covariate_names
-        Names of the covariates of the conditions.
     generator
         Source of randomness.
     progress
@@ -150,73 +83,65 @@ def fit_response(
     ...     models.Populations(
     ...         ("a",), (models.Group(x),), (models.Treated(0, drug, models.Group(x + 2)),)
     ...     ),
-    ...     models.MetaFlow(n_kernels=0), training=models.ResponseTraining(max_steps=200),
+    ...     models.ResponseOptions(n_kernels=0), training=models.Training(max_steps=200),
     ...     generator=torch.Generator().manual_seed(0), progress=False,
     ... )
     >>> after = model.respond(x, drug, generator=torch.Generator())
     >>> bool((after.x - x - 2).abs().mean() < 0.2)
     True
     """
+    training.without_validation("a response", "it couples all of them")
     populations = populations.in_order()
+    n_cells = sum(len(group.x) for group in populations.groups)
+    schedule = training.schedule(_DEFAULTS, n_cells, n_populations=options.n_populations)
+    options.check_decay(schedule.learning_rate)
     groups = [(populations.controls[one.population], one.cells) for one in populations.treated]
-    sigma = flow.sigma or default_response_sigma(groups, generator=generator)
+    sigma = options.sigma or default_response_sigma(groups, generator=generator)
     coder = ConditionCoder.of(
-        populations.conditions, features=features, covariate_names=covariate_names
+        populations.conditions,
+        features=options.features(),
+        covariate_names=options.covariate_keys,
     )
     bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
-    pairs = [couple_treated(populations, one, flow.coupling, sigma=sigma) for one in bar]
-    network = _network(populations, flow, coder, training.width, sigma, generator)
-    tasks = _tasks(populations, flow.encoder, coder, network.field, pairs)
-    interpolant = _with_sigma(flow.interpolant, pairs, sigma)
-    n_cells = sum(len(group.x) for group in populations.controls)
-    n_steps = training.n_steps(n_cells + sum(len(one.cells.x) for one in populations.treated))
-    batches = ResponseBatches(
-        tasks,
-        interpolant,
-        training,
-        generator=generator,
-        n_steps=n_steps,
-        sizes=network.field.sizes,
-    )
-    trained, history = train_heads(
+    pairs = [couple_treated(populations, one, options.coupling, sigma=sigma) for one in bar]
+    network = _network(populations, options, coder, training.width, sigma, generator)
+    tasks = _tasks(populations, options.encoder, coder, network.field, pairs)
+    interpolant = _with_sigma(options.interpolant, pairs, sigma)
+    step = StepSizes(options, network.field.sizes, schedule.batch_size)
+    job = Job(
         network,
-        training,
-        n_steps,
-        batches,
-        loss=ResponseLoss(training.kl),
-        trainer=training.trainer,
-        progress=progress,
-        facts=_facts(populations, flow, coder, sigma),
+        ResponseBatches(tasks, interpolant, step, schedule.n_steps, generator),
+        ResponseLoss(options.kl),
+        groups=network.parameter_groups(weight_decay=options.weight_decay),
+        facts=_facts(populations, options, coder, sigma),
     )
-    model = MetaFlowMatching(trained, flow.encoder, interpolant, coder, _NOWHERE, history)
+    trained, losses = train(job, training, schedule, progress=progress)
+    model = MetaFlowMatching(trained, options.encoder, interpolant, coder, _NOWHERE, losses)
     return _with_support(model, populations, generator)
-
-
-_NOWHERE = Support((), torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
 
 
 def _network(
     populations: Populations,
-    flow: MetaFlow,
+    options: ResponseOptions,
     coder: ConditionCoder,
     width: int,
     sigma: float,
     generator: torch.Generator,
 ) -> MetaNetwork:
-    encoder = flow.encoder
+    encoder = options.encoder
     sizes = FieldSizes(
         dim=populations.dim,
         embedding=0 if encoder is None else encoder.n_features,
         token=coder.token_size,
         covariates=coder.n_covariates,
-        heads=flow.n_kernels,
+        heads=options.n_kernels,
         width=width,
-        has_survival=isinstance(flow.coupling, Unbalanced),
+        has_survival=isinstance(options.coupling, Unbalanced),
     )
     centre, scale = _units(populations, sigma / 2)
     cells = torch.cat([group.x for group in populations.groups])
     box = torch.stack(list(cells.double().aminmax(dim=0)))
-    network = ResponseField(sizes, centre, scale, box, generator=generator)
+    network = ResponseField(sizes, generator=generator).scale_to(centre, scale, box)
     built = None if encoder is None else encoder.build(populations.dim, generator=generator)
     return MetaNetwork(network, built, generator=generator)
 
@@ -282,7 +207,7 @@ def _with_support(
 
 
 def _facts(
-    populations: Populations, flow: MetaFlow, coder: ConditionCoder, sigma: float
+    populations: Populations, options: ResponseOptions, coder: ConditionCoder, sigma: float
 ) -> dict[str, object]:
     """Return what tells this training from others, for a checkpoint."""
     groups = [*populations.controls, *(one.cells for one in populations.treated)]
@@ -295,9 +220,10 @@ def _facts(
         "digest of the cell types": digest([g.types for g in groups if g.types is not None]),
         "digest of the conditions": digest(told),
         "digest of the labels": hashlib.sha256(labels.encode()).hexdigest()[:16],
-        "encoder": repr(flow.encoder),
-        "n_kernels": flow.n_kernels,
-        "coupling": getattr(flow.coupling, "__name__", repr(flow.coupling)),
-        "paths": type(flow.interpolant).__name__,
+        "encoder": repr(options.encoder),
+        "n_kernels": options.n_kernels,
+        "coupling": repr(options.coupling),
+        "paths": type(options.interpolant).__name__,
         "sigma": sigma,
+        **options.numbers(),
     }

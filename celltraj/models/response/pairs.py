@@ -166,6 +166,6 @@ def default_response_sigma(
     if sum(squares) <= 0:
         raise ValueError(
             "treated cells are where the untreated ones are: nothing sets the scale of sigma; pass "
-            "flow=ct.models.MetaFlow(sigma=...)"
+            "flow=ct.models.ResponseOptions(sigma=...)"
         )
     return math.sqrt(fraction * sum(squares) / len(squares))

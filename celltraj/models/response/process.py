@@ -11,8 +11,7 @@ from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._simulate import simulate
 from celltraj.models.interpolants import Interpolant
-from celltraj.models.networks import Crowd
-from celltraj.models.response.batches import MetaNetwork
+from celltraj.models.networks import Crowd, MetaNetwork
 from celltraj.models.response.cell_identity import row_bytes
 from celltraj.models.solvers import SdeSolver
 

@@ -9,9 +9,8 @@ any other; time is the share of the response that is gone.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,13 +18,13 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._card_facts import response_facts
-from celltraj.models._save import save_response
+from celltraj.models._files import Content
+from celltraj.models._saved import Saved, content_of, named
 from celltraj.models._simulate import simulate
-from celltraj.models.encoders import PopulationEncoder
+from celltraj.models.encoders import PopulationEncoder, pack_encoder
 from celltraj.models.genes.projection import Projection
-from celltraj.models.interpolants import Interpolant
-from celltraj.models.networks import Situation
-from celltraj.models.response.batches import MetaNetwork
+from celltraj.models.interpolants import Interpolant, pack_interpolant
+from celltraj.models.networks import MetaNetwork, Situation
 from celltraj.models.response.cell_identity import brownian_paths, content_keys, content_order
 from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.process import Response, ResponseProcess, carried
@@ -40,7 +39,7 @@ _BLOCK = 2048  # cells that are moved at once
 
 @card(response_facts)
 @dataclass(frozen=True, eq=False)
-class MetaFlowMatching:
+class MetaFlowMatching(Saved):
     """Hold a fitted response of many populations to many conditions.
 
     Parameters
@@ -55,7 +54,7 @@ class MetaFlowMatching:
         How conditions become numbers.
     support
         Where the training populations lie.
-    history
+    losses
         Training loss at each step.
     source
         What of an AnnData it was fitted to; None for a model fitted to tensors.
@@ -68,7 +67,7 @@ class MetaFlowMatching:
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> model.conditions
     ('after',)
@@ -79,7 +78,7 @@ class MetaFlowMatching:
     interpolant: Interpolant
     coder: ConditionCoder
     support: Support
-    history: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
     source: ResponseSource | None = None
     projection: Projection | None = None
 
@@ -200,7 +199,7 @@ class MetaFlowMatching:
         keys: Sequence[int] | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
-        solver: SdeSolver | None = None,
+        ode_solver: SdeSolver | None = None,
         generator: torch.Generator,
         progress: bool = False,
     ) -> Response:
@@ -224,7 +223,7 @@ class MetaFlowMatching:
             Weight of the condition, 1 as trained.
         noise
             Diffusion of an SDE of the same law; 0 for the ODE.
-        solver
+        ode_solver
             How the equation is integrated; 20 midpoint steps by default. One that chooses its steps
             by all cells, such as ``DormandPrince``, agrees to its tolerance.
         generator
@@ -238,10 +237,10 @@ class MetaFlowMatching:
             An unknown drug, noise that the model cannot have, or a solver that moves cells
             together.
         """
-        if isinstance(solver, PredictorCorrector):
+        if isinstance(ode_solver, PredictorCorrector):
             raise ValueError(
                 "PredictorCorrector corrects all cells by one step, so that a response would "
-                "depend on which cells are predicted together; pass solver=ct.models.Midpoint()"
+                "depend on which cells are predicted together; pass ode_solver=ct.models.Midpoint()"
             )
         everyone = cells if population is None else population
         moved = torch.empty_like(cells, dtype=torch.float64)
@@ -259,7 +258,7 @@ class MetaFlowMatching:
                     process,
                     cells[rows],
                     paths,
-                    solver=Midpoint(n_steps=_STEPS) if solver is None else solver,
+                    solver=Midpoint(n_steps=_STEPS) if ode_solver is None else ode_solver,
                     generator=generator,
                     progress=progress,
                 )
@@ -278,16 +277,27 @@ class MetaFlowMatching:
         """Return the model that knows further drugs by their features."""
         return replace(self, coder=self.coder.with_features(features))
 
-    def save(self, directory: str | os.PathLike) -> None:
-        """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
-
-        The file is replaced as a whole: whoever is interrupted leaves the model of before.
-
-        Raises
-        ------
-        OSError
-            It cannot be written there; what stood there still does.
-        TypeError
-            A part of the model is code of yours, which no file can hold without pickle.
-        """
-        save_response(self, directory)
+    def pack(self) -> Content:
+        """Return the response as facts and tensors, see :func:`celltraj.models.response.unpack`."""
+        interpolant, tensors = pack_interpolant(self.interpolant)
+        facts = {
+            "sizes": asdict(self.network.field.sizes),
+            "encoder": None if self.encoder is None else pack_encoder(self.encoder),
+            "interpolant": interpolant,
+            "coder": self.coder.facts(),
+            "populations": self.support.names,
+            "history": self.losses,
+            "source": None if self.source is None else asdict(self.source),
+            "projection": None if self.projection is None else self.projection.facts(),
+        }
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "network": self.network.state_dict(),
+            "interpolant": tensors,
+            "coder": {"features": self.coder.features},
+            "support": {
+                key: getattr(self.support, key) for key in ("embeddings", "cells", "owner")
+            },
+        }
+        if self.projection is not None:
+            parts["projection"] = self.projection.tensors()
+        return content_of("response", facts, named(parts))

@@ -11,7 +11,7 @@ from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models._process import Affine
 from celltraj.models.solvers._exponential import LinearPart, check_affine
-from celltraj.models.solvers._solver import (
+from celltraj.models.solvers.solver import (
     Equation,
     after,
     centre,

@@ -2,7 +2,8 @@ r"""Paths of the bridge of a reference between paired cells.
 
 A path of the Gaussian chain of the reference, its law between two snapshots, is pinned to its end
 ``y`` by Matheron's rule: an unconditioned path plus
-``Sigma(s) Phi(T, s)' Sigma(T)^-1 (y - its end)``. The drift of the pinned chain, ``b_lin(s, x) + sigma^2 Phi(T, s)' R(s)^-1 (y - m(T | s, x))`` with ``R``
+``Sigma(s) Phi(T, s)' Sigma(T)^-1 (y - its end)``. The drift of the pinned chain,
+``b_lin(s, x) + sigma^2 Phi(T, s)' R(s)^-1 (y - m(T | s, x))`` with ``R``
 the covariance of the end given ``s``, is what a refinement regresses the reference on: it has the
 same conditional mean as the increments of the path without their noise or their bias in the step.
 
@@ -25,52 +26,11 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells
-from celltraj.models._process import Affine, Reference, sigma_of
-from celltraj.models.references._gaussian_law import Flow, runge_kutta
+from celltraj.models._process import Affine
+from celltraj.models.references.family import Paths, Reference, sigma_of
+from celltraj.models.references.gaussian_law import Flow, runge_kutta
 
 _DRAWS = 4  # paths for each pair under a nonlinear reference
-
-
-@card()
-@dataclass(frozen=True)
-class Paths:
-    """Hold ``N`` weighted paths of one gap on a grid of times.
-
-    Parameters
-    ----------
-    times
-        ``(S + 1,)`` nodes, in the user's unit.
-    x
-        ``(S + 1, N, d)`` states, in [x].
-    velocity
-        ``(S, N, d)`` drift of each path at all nodes but the last, in [x]/[t].
-    weights
-        ``(N,)`` weights that sum to one.
-    effective
-        Effective sample size of the weights within a pair, as a share; 1 where the reference is
-        affine.
-    """
-
-    times: Tensor
-    x: Tensor
-    velocity: Tensor
-    weights: Tensor
-    effective: float = 1.0
-
-    def points(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return times ``(S N, 1)``, states and velocities ``(S N, d)``, weights ``(S N,)``.
-
-        A weight is that of the path times the length of the step, so that sums are integrals.
-        """
-        n_steps, n, d = self.velocity.shape
-        t = self.times[:-1, None, None].expand(n_steps, n, 1)
-        weights = self.times.diff()[:, None] * self.weights
-        return (
-            t.reshape(-1, 1),
-            self.x[:-1].reshape(-1, d),
-            self.velocity.reshape(-1, d),
-            (weights.flatten()),
-        )
 
 
 def apply(matrices: Tensor, rows: Tensor, v: Cells) -> Cells:

@@ -9,11 +9,11 @@ import torch
 
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
+from celltraj.models._own_code import Classes
 from celltraj.models.encoders import PopulationEncoder, unpack_encoder
 from celltraj.models.genes.projection import Projection
-from celltraj.models.interpolants._pack import PackedInterpolant, unpack_interpolant
-from celltraj.models.networks import FieldSizes, ResponseField
-from celltraj.models.response.batches import MetaNetwork
+from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
+from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField
 from celltraj.models.response.condition import ConditionCoder, Covariate
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.support import ResponseSource, Support
@@ -46,7 +46,7 @@ class _Facts:
     projection: _Projection | None
 
 
-def response_of(content: Content) -> MetaFlowMatching:
+def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
     """Return the response.
 
     Raises
@@ -56,13 +56,13 @@ def response_of(content: Content) -> MetaFlowMatching:
     """
     facts = facts_as(_Facts, content.facts, "the response")
     tensors = Stored(content.tensors)
-    encoder = None if facts.encoder is None else unpack_encoder(facts.encoder)
+    encoder = None if facts.encoder is None else unpack_encoder(facts.encoder, classes=classes)
     coder = _coder(facts.coder, tensors.below("coder."))
     _check_sizes(facts.sizes, encoder, coder)
     sizes = facts.sizes
     network = tensors.below("network.").fill(lambda: _network(sizes, encoder))
     interpolant = unpack_interpolant(
-        facts.interpolant, tensors.below("interpolant."), n_times=2, dim=sizes.dim
+        facts.interpolant, tensors.below("interpolant."), n_times=2, dim=sizes.dim, classes=classes
     )
     support = _support(facts, tensors.below("support."))
     plane = None
@@ -78,8 +78,7 @@ def response_of(content: Content) -> MetaFlowMatching:
 def _network(sizes: FieldSizes, encoder: PopulationEncoder | None) -> MetaNetwork:
     generator = torch.Generator().manual_seed(0)  # weights are those of the file
     built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
-    blank = torch.ones(sizes.dim)
-    field = ResponseField(sizes, blank, blank, torch.stack([blank, blank]), generator=generator)
+    field = ResponseField(sizes, generator=generator)
     return MetaNetwork(field, built, generator=generator)
 
 

@@ -9,14 +9,17 @@ import torch
 
 from celltraj.models._facts import Stored, check_sizes, facts_as
 from celltraj.models._files import Content
-from celltraj.models._process import Reference, sigma_of
+from celltraj.models._own_code import Classes
 from celltraj.models._representation import Representation, known_space
-from celltraj.models.bridge.bridge import Bridge, Round, check_family
+from celltraj.models.bridge.bridge import Bridge, Round
+from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import N_NODES, Masses
+from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.references import PackedReference, unpack_reference
-from celltraj.models.references._gaussian_law import gap_flow
+from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.gaussian_law import gap_flow
 from celltraj.ot import Cost, Coupling, Effort
 from celltraj.snapshots import Snapshots
 
@@ -65,7 +68,7 @@ class _Facts:
     representation: Representation | None = None
 
 
-def bridge_of(content: Content) -> Bridge:
+def unpack_bridge(content: Content, classes: Classes) -> Bridge:
     """Return the bridge.
 
     Raises
@@ -76,7 +79,9 @@ def bridge_of(content: Content) -> Bridge:
     facts = facts_as(_Facts, content.facts, "the bridge")
     tensors = Stored(content.tensors)
     snapshots = _snapshots(facts, tensors)
-    reference = unpack_reference(facts.reference, tensors.below("reference."), dim=snapshots.dim)
+    reference = unpack_reference(
+        facts.reference, tensors.below("reference."), dim=snapshots.dim, classes=classes
+    )
     masses = _masses(snapshots, tensors)
     network = None
     if facts.width is not None:
@@ -125,14 +130,10 @@ def _network(
     if width < 1:
         raise ValueError("width must be at least 1; found 0")
     check_sizes(dim=snapshots.dim, width=width)
+    sizes = HeadSizes(snapshots.dim, len(snapshots.times), width=width, has_mass=masses is not None)
     generator = torch.Generator().manual_seed(0)  # weights are those of the file
-    network = tensors.below("field.").fill(
-        lambda: NeuralField(
-            snapshots, reference, width=width, generator=generator, has_mass=masses is not None
-        )
-    )
-    network.history = facts.history
-    return network
+    heads = tensors.below("field.").fill(lambda: TwoHeads(sizes, generator=generator))
+    return NeuralField(heads, snapshots, reference, facts.history)
 
 
 def _masses(snapshots: Snapshots, tensors: Stored) -> Masses | None:

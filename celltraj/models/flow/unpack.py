@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
+from celltraj.models._own_code import Classes
 from celltraj.models._representation import Representation, known_space
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.growth.path_mass import N_NODES, Growth
-from celltraj.models.interpolants._pack import PackedInterpolant, unpack_interpolant
-from celltraj.models.networks import TwoHeads
-from celltraj.snapshots import Snapshots
+from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
+from celltraj.models.networks import HeadSizes, TwoHeads
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class _Facts:
     representation: Representation | None = None
 
 
-def flow_of(content: Content) -> FlowMatching:
+def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
     """Return the flow.
 
     Raises
@@ -40,14 +41,14 @@ def flow_of(content: Content) -> FlowMatching:
     box = tensors.take("box", n_times, 2, dim, dtypes=FLOATS)
     mass = _growth(tensors.below("mass."), n_times)
     check_sizes(dim=dim, width=facts.width)
-    # scales and weights are those of the file; two cells stand in for the data
-    blank = Snapshots(facts.times, tuple(torch.zeros(2, dim) for _ in facts.times))
-    generator = torch.Generator().manual_seed(0)
-    heads = tensors.below("heads.").fill(
-        lambda: TwoHeads(blank, width=facts.width, generator=generator, has_mass=mass is not None)
-    )
+    _check_times(facts.times)
+    if facts.width < 1:
+        raise ValueError("width must be at least 1; found 0")
+    sizes = HeadSizes(dim, n_times, width=facts.width, has_mass=mass is not None)
+    generator = torch.Generator().manual_seed(0)  # weights are those of the file
+    heads = tensors.below("heads.").fill(lambda: TwoHeads(sizes, generator=generator))
     interpolant = unpack_interpolant(
-        facts.interpolant, tensors.below("interpolant."), n_times=n_times, dim=dim
+        facts.interpolant, tensors.below("interpolant."), n_times=n_times, dim=dim, classes=classes
     )
     tensors.finish()
     space = known_space(facts.representation, dim)
@@ -74,3 +75,8 @@ def _growth(tensors: Stored, n_times: int) -> Growth | None:
     if not bool((growth.times.diff() > 0).all()):
         raise ValueError("the times of its growth do not increase")
     return growth
+
+
+def _check_times(times: tuple[float, ...]) -> None:
+    if len(times) < 2 or any(t1 <= t0 for t0, t1 in pairwise(times)):
+        raise ValueError(f"its times must be two or more and increase; found {list(times)}")

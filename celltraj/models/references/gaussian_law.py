@@ -25,7 +25,8 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
-from celltraj.models._process import Affine, Reference, sigma_of
+from celltraj.models._process import Affine
+from celltraj.models.references.family import Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
 _STIFF = 4.0  # pull times step up to which one matrix exponential keeps its digits

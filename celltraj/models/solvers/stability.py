@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, States
-from celltraj.models._process import Affine, Process
+from celltraj.models._process import Affine, Process, breakpoints_of
 from celltraj.models.solvers import (
     Equation,
     ExponentialEuler,
@@ -32,7 +32,7 @@ from celltraj.models.solvers import (
     Midpoint,
     SdeSolver,
 )
-from celltraj.models.solvers._solver import after, step_grid
+from celltraj.models.solvers.solver import after, step_grid
 
 _MILD = 0.1  # pull times longest step up to which the midpoint rule follows an affine law
 _STEEP = (
@@ -253,7 +253,7 @@ class Watch:
 
 
 def _steps(process: Process, times: Sequence[float], n_steps: int) -> list[float]:
-    grid = step_grid(times, tuple(getattr(process, "breakpoints", ())), n_steps).times
+    grid = step_grid(times, breakpoints_of(process), n_steps).times
     return [abs(b - a) for a, b in itertools.pairwise(grid)]
 
 
