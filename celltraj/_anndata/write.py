@@ -68,7 +68,6 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return what is known of a fit: params, version, seed, time points, convergence, history."""
-    history = getattr(bridge.field, "history", ())
     refinement = {"refinement": bridge.history.rename(index=str)} if bridge.rounds else {}
     return (
         sample_record(params, seed)
@@ -85,7 +84,7 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
                     "n_iters": [c.n_iters for c in bridge.couplings],
                 }
             ).rename(index=str),
-            "history": _losses(history),
+            "history": _losses(bridge.losses),
         }
     )
 
