@@ -9,7 +9,7 @@ from ._process import PiecewiseProcess as PiecewiseProcess
 from ._process import Process as Process
 from ._process import ReversibleProcess as ReversibleProcess
 from ._process import is_growing as is_growing
-from ._representation import Representation as Representation
+from .representation import Representation as Representation
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
 from .bridge.bridge import Bridge as Bridge

@@ -20,7 +20,7 @@ from celltraj._typing import Cells, Earlier
 from celltraj.models._card_facts import bridge_facts
 from celltraj.models._files import Content
 from celltraj.models._process import Affine
-from celltraj.models._representation import Representation
+from celltraj.models.representation import Representation
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.parts import pack_masses, pack_snapshots

@@ -10,7 +10,7 @@ import torch
 from celltraj.models._facts import Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
-from celltraj.models._representation import Representation, known_space
+from celltraj.models.representation import Representation, known_space
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.neural import NeuralField

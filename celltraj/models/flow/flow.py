@@ -29,7 +29,7 @@ from celltraj._card import card
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.models._card_facts import flow_facts
 from celltraj.models._files import Content
-from celltraj.models._representation import Representation
+from celltraj.models.representation import Representation
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.flow.losses import Motion
 from celltraj.models.growth.path_mass import Growth

@@ -10,7 +10,7 @@ import torch
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
-from celltraj.models._representation import Representation, known_space
+from celltraj.models.representation import Representation, known_space
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.growth.path_mass import N_NODES, Growth
 from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant

@@ -55,7 +55,7 @@ def sample_correlations(
     Examples
     --------
     >>> import numpy as np
-    >>> from celltraj.metrics._sample_correlation import sample_correlations
+    >>> from celltraj._stats.sample_correlation import sample_correlations
     >>> y, samples = np.tile([1.0, 2, 3, 5], 2)[:, None], np.repeat([0, 1], 4)
     >>> x = np.array([[1.0], [2], [3], [4], [11], [13], [12], [14]])
     >>> found, z = sample_correlations(x, y, samples)
