@@ -132,7 +132,7 @@ def fit_bridge(
     Returns
     -------
     The bridge, with ``copy=True`` the pair ``(bridge, annotated copy)``. Written, only once all is
-    computed, to ``adata`` or the copy: ``obsm["X_{key}_velocity"]`` (drift at each cell, [x]/[t])
+    computed, to ``adata`` or the copy: ``obsm["{key}_velocity"]`` (drift at each cell, [x]/[t])
     and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence, history,
     refinement). The fitted family is ``bridge.reference``, its rounds are ``bridge.history``.
 
@@ -167,7 +167,7 @@ def fit_bridge(
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> drift = ct.models.PlugInDrift()
     >>> bridge = ct.tl.fit_bridge(adata, drift=drift, progress=False)
-    >>> adata.obsm["X_bridge_velocity"].shape == adata.shape
+    >>> adata.obsm["bridge_velocity"].shape == adata.shape
     True
     >>> first = adata[:, :1]
     >>> bridge, annotated = ct.tl.fit_bridge(
@@ -239,7 +239,7 @@ def fit_bridge(
     source, record = Source.of(adata, time_key, use_rep), bridge_record(bridge, params, seed)
     adata = annotated(adata, copy)
     warn_of_view(adata)
-    BRIDGE.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on %s, %.1f s",
         len(snapshots.times),

@@ -117,7 +117,7 @@ def fit_flow(
     Returns
     -------
     The flow, an ODE until ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)``. Written,
-    only once all is computed: ``obsm["X_{key}_velocity"]`` ([x]/[t]) and
+    only once all is computed: ``obsm["{key}_velocity"]`` ([x]/[t]) and
     ``uns["celltraj"][key]`` (params, version, seed, time_points, history).
 
     Warns
@@ -153,7 +153,7 @@ def fit_flow(
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> short = ct.models.FlowTraining(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
-    >>> adata.obsm["X_flow_velocity"].shape == adata.shape
+    >>> adata.obsm["flow_velocity"].shape == adata.shape
     True
     """
     start, key = time.perf_counter(), key_added or "flow"
@@ -206,7 +206,7 @@ def fit_flow(
     velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
     source, record = Source.of(adata, time_key, use_rep), flow_record(flow, params, seed)
     warn_of_view(adata)
-    FLOW.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
     logger.info(
         "flow through %d snapshots: sigma %.4g, %d steps, %.1f s",
         len(snapshots.times),
