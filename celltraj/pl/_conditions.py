@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import CONDITIONS
 from celltraj._checks import checked
+from celltraj.pl._cells import rate_label
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
@@ -170,8 +171,7 @@ def _label(adata: AnnData, of: str, names: list[str]) -> str:
     if of == "fates":
         return "share of descendants"
     if of == "growth":
-        unit = adata.uns.get("time_unit")
-        return f"growth (1/{unit})" if unit else "growth (1/[t])"
+        return rate_label(adata)
     return "mean over cells" if names == [of] else "share of cells"
 
 

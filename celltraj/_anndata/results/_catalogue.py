@@ -99,7 +99,7 @@ def _row(adata: AnnData, key: str, record: Any) -> dict[str, Any]:
         blank = dict.fromkeys(_COLUMNS)
         return blank | {"key": key, "kind": kind_of(record), "state": "unknown"} | _why(record)
     state, change = _state(adata, result, record)
-    reads = params_of(adata, key).get(result.reads)
+    reads = None if result.reads is None else params_of(adata, key).get(result.reads)
     return {
         "key": key,
         "kind": result.kind,

@@ -241,7 +241,7 @@ class Result:
         slot, name = getattr(adata, declared.slot), declared.at(key=key)
         if name not in slot:
             raise KeyError(
-                f"no adata.{declared.slot}[{name!r}], {declared.content}; found {list(slot)}. Run "
+                f"no adata.{declared.slot}[{name!r}] ({declared.content}); found {list(slot)}. Run "
                 f"{self.call} again"
             )
         return slot[name]
