@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
-from celltraj._anndata.keys import ROOT
+from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 from celltraj.snapshots import Snapshots

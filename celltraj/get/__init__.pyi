@@ -1,17 +1,25 @@
 from ._conditions import conditions as conditions
+from ._convergence import convergence as convergence
 from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
+from ._growth import growth as growth
 from ._knockout import knockout as knockout
+from ._losses import losses as losses
 from ._response_summary import response_summary as response_summary
+from ._results import results as results
 from ._transitions import transitions as transitions
 
 __all__ = [
     "conditions",
+    "convergence",
     "drivers",
     "fates",
     "gene_trends",
+    "growth",
     "knockout",
+    "losses",
     "response_summary",
+    "results",
     "transitions",
 ]

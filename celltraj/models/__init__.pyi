@@ -9,7 +9,6 @@ from ._process import PiecewiseProcess as PiecewiseProcess
 from ._process import Process as Process
 from ._process import ReversibleProcess as ReversibleProcess
 from ._process import is_growing as is_growing
-from .representation import Representation as Representation
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
 from .bridge.bridge import Bridge as Bridge
@@ -63,6 +62,7 @@ from .references import stack_points as stack_points
 from .references.family import Parametric as Parametric
 from .references.family import Paths as Paths
 from .references.family import Reference as Reference
+from .representation import Representation as Representation
 from .response.condition import Condition as Condition
 from .response.condition import ConditionCoder as ConditionCoder
 from .response.condition import Covariate as Covariate

@@ -190,7 +190,7 @@ def embedded(phi, **obs):
     """Return embeddings as ct.tl.embed_populations does."""
     names = [f"p{k}" for k in range(len(phi))]
     table = pd.DataFrame({"in_training": True} | obs, index=names)
-    record = {"embedding": {"seed": 0}}
+    record = {"embedding": {"kind": "embedding", "seed": 0}}
     return ad.AnnData(np.asarray(phi, dtype=np.float32), obs=table, uns={"celltraj": record})
 
 
