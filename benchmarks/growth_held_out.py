@@ -17,7 +17,8 @@ from celltraj._anndata import read_snapshots
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Bridge, PlugInDrift, Process, couple_gap
-from celltraj.models._holdout import exact_plans, predict
+from celltraj.models._predict import predict
+from celltraj.models.evaluation import exact_plans
 from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
 
 DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged at most

@@ -47,7 +47,7 @@ from benchmarks.response_tasks import (
     trivial_records,
 )
 from celltraj.models import GraphEncoder, ResponseTraining
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models.evaluation import SHUFFLED
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
 

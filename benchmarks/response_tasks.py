@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from torch import Tensor
 
 import celltraj as ct
@@ -28,7 +29,6 @@ from benchmarks.peers_response import (
 from celltraj._anndata import ResponseKeys, read_populations
 from celltraj.datasets._euler_maruyama import euler_maruyama
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models import (
     Condition,
     DeepSets,
@@ -39,7 +39,7 @@ from celltraj.models import (
     ResponseTraining,
     SetAttention,
 )
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models.evaluation import SHUFFLED
 
 Predict = Callable[[Tensor, "Tensor | None"], np.ndarray]
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"

@@ -5,7 +5,7 @@ from celltraj.get._drivers import drivers
 from celltraj.get._fates import fates
 from celltraj.get._gene_trends import gene_trends
 from celltraj.get._knockout import knockout
-from celltraj.get._response_summary import response_summary
+from celltraj.get._score_summary import score_summary
 from celltraj.get._transitions import transitions
 
 __all__ = [
@@ -14,6 +14,12 @@ __all__ = [
     "fates",
     "gene_trends",
     "knockout",
-    "response_summary",
+    "score_summary",
     "transitions",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "response_summary":
+        raise AttributeError("ct.get.response_summary is now ct.get.score_summary(scores)")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from celltraj.metrics._composition import composition_error
 from celltraj.metrics._energy import energy_distance
 from celltraj.metrics._floor import split_half_floor
 from celltraj.metrics._fokker_planck import directional, fokker_planck_residual, score_residual
-from celltraj.metrics._mmd import mmd
+from celltraj.metrics._mmd import median_distance, mmd
 from celltraj.metrics._shift import shift_cosine, shift_r2
 from celltraj.ot import wasserstein
 
@@ -13,6 +13,7 @@ __all__ = [
     "directional",
     "energy_distance",
     "fokker_planck_residual",
+    "median_distance",
     "mmd",
     "score_residual",
     "shift_cosine",

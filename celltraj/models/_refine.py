@@ -24,9 +24,9 @@ from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
 from celltraj.models._bridge import Bridge, Round, check_family, couple
 from celltraj.models._flow import N_STEPS, Flow, flow_of, uniform_grid
-from celltraj.models._holdout import predict
 from celltraj.models._paths import Paths, sample_paths
 from celltraj.models._plug_in import PlugInField
+from celltraj.models._predict import predict
 from celltraj.models._process import Affine, Parametric, Reference, sigma_of, with_sigma
 from celltraj.models._scoring import RowMoments, score_transitions
 from celltraj.models.references import Brownian

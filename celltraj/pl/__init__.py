@@ -3,7 +3,6 @@
 from celltraj.pl._animate import animate
 from celltraj.pl._cell_numbers import cell_numbers
 from celltraj.pl._conditions import conditions
-from celltraj.pl._cross_validation import cross_validation
 from celltraj.pl._drivers import drivers
 from celltraj.pl._fates import fates
 from celltraj.pl._gene_trends import gene_trends
@@ -17,8 +16,8 @@ from celltraj.pl._pull import pull
 from celltraj.pl._push import push
 from celltraj.pl._refinement import refinement
 from celltraj.pl._response import response
-from celltraj.pl._response_scores import response_scores
 from celltraj.pl._sankey import sankey
+from celltraj.pl._scores import scores
 from celltraj.pl._snapshots import snapshots
 from celltraj.pl._stream import stream
 from celltraj.pl._trajectories import trajectories
@@ -29,7 +28,6 @@ __all__ = [
     "animate",
     "cell_numbers",
     "conditions",
-    "cross_validation",
     "drivers",
     "fates",
     "gene_trends",
@@ -43,11 +41,17 @@ __all__ = [
     "push",
     "refinement",
     "response",
-    "response_scores",
     "sankey",
+    "scores",
     "snapshots",
     "stream",
     "trajectories",
     "transitions",
     "vector_field",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("cross_validation", "response_scores"):
+        raise AttributeError(f"ct.pl.{name} is now ct.pl.scores(scores)")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,8 @@ import torch
 import celltraj as ct
 from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
-from celltraj.models._holdout import exact_plans, predict, sample_chains, trivial_predictions
+from celltraj.models._predict import predict
+from celltraj.models.evaluation import exact_plans, sample_chains, trivial_predictions
 
 
 def cloud(n, d=2, seed=0):

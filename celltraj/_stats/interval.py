@@ -51,7 +51,7 @@ def bootstrap_interval(draws: np.ndarray, n: int) -> tuple[float, float]:
     Examples
     --------
     >>> import numpy as np
-    >>> from celltraj.metrics._interval import bootstrap_interval
+    >>> from celltraj._stats.interval import bootstrap_interval
     >>> [round(end, 3) for end in bootstrap_interval(np.linspace(0, 1, 1001), 10)]
     [0.009, 0.991]
     """

@@ -10,30 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from celltraj.models._condition import Condition
+from celltraj.models import Condition
+from celltraj.models.evaluation.prediction import Prediction
 
-FLOOR, TRUTH, NO_CHANGE = "floor", "truth", "no_change"
-BASELINES = (NO_CHANGE, "shift", "shift_by_type", "pooled", "oracle_shift")
-SHUFFLED = ", shuffled phi"  # what is added to the name of a model
-
-
-class Prediction(NamedTuple):
-    """Predicted cells.
-
-    Parameters
-    ----------
-    x
-        ``(n, d)`` states.
-    weights
-        ``(n,)`` mass of each; None where all have the same.
-    """
-
-    x: np.ndarray
-    weights: np.ndarray | None = None
+NO_CHANGE = "no_change"
+ORACLE = "oracle_shift"  # knows what was held out
+TRIVIAL_RESPONSES = (NO_CHANGE, "shift", "shift_by_type", "pooled")
+BASELINES = (*TRIVIAL_RESPONSES, ORACLE)
 
 
 @dataclass(frozen=True)
@@ -115,7 +101,7 @@ def trivial_responses(
     --------
     >>> import numpy as np
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import Seen, trivial_responses
+    >>> from celltraj.models.evaluation import Seen, trivial_responses
     >>> drug, x = Condition(("drug",)), np.zeros((3, 1))
     >>> found = trivial_responses(
     ...     [Seen("a", drug, x, x + 2)], "b", drug, x, x + 5, n_cells=2,
@@ -133,7 +119,7 @@ def trivial_responses(
     groups = [one.after for one in seen if one.condition == condition]
     if groups:
         found["pooled"] = _pooled(groups, n_cells, rng)
-    found["oracle_shift"] = Prediction(source + truth.mean(0) - source.mean(0))
+    found[ORACLE] = Prediction(source + truth.mean(0) - source.mean(0))
     return found
 
 
@@ -189,7 +175,7 @@ def expected_shift(
     --------
     >>> import numpy as np
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import Seen, expected_shift
+    >>> from celltraj.models.evaluation import Seen, expected_shift
     >>> x = np.zeros((3, 1))
     >>> low, high = Condition(("A",), (1.0,)), Condition(("A",), (100.0,))
     >>> seen = [Seen("a", low, x, x + 1), Seen("a", high, x, x + 3)]
@@ -219,7 +205,7 @@ def single_drugs(condition: Condition) -> list[Condition]:
     Examples
     --------
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import single_drugs
+    >>> from celltraj.models.evaluation import single_drugs
     >>> [one.name for one in single_drugs(Condition(("B", "A"), (1.0, 10.0)))]
     ['B 1', 'A 10']
     """
