@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -16,7 +16,6 @@ from celltraj._errors import DataWarning
 from celltraj.models.evaluation.table import Score, ScoreTable
 
 Fit = Callable[[np.ndarray], object]  # of the (n_obs,) cells that may be learned from
-M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def evaluate(
     return ScoreTable.of(scores, seed=seed, extra=extra)
 
 
-def fitted(name: str, fit: Fit, fold: Fold, kind: type[M], expected: str) -> M:
+def fitted(name: str, fit: Fit, fold: Fold, kind: type[Any], expected: str) -> Any:
     """Return the model of what a fold keeps; what is odd about all cells is not said again.
 
     Parameters

@@ -12,7 +12,7 @@ import torch
 from celltraj.models import Condition, MetaFlowMatching
 from celltraj.models.evaluation.engine import Fit, check_names, fitted, raised_by, rng_of
 from celltraj.models.evaluation.prediction import Prediction
-from celltraj.models.evaluation.response_baselines import BASELINES, trivial_responses
+from celltraj.models.evaluation.response_baselines import BASELINES, Observed, trivial_responses
 from celltraj.models.evaluation.response_cells import FoldCells, draw
 from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import SIZE, Trial
@@ -101,16 +101,10 @@ class Responses:
         extra = sample.population, condition.name
         rng = rng_of(self.seed, held_out, *extra)
         case, trial = self._case(cells, sample, rng)
-        predictions = trivial_responses(
-            cells.seen,
-            sample.population,
-            condition,
-            trial.source,
-            trial.truth,
-            types=cells.types(case.chosen),
-            n_cells=N_CELLS,
-            rng=rng,
+        held = Observed(
+            sample.population, condition, trial.source, trial.truth, cells.types(case.chosen)
         )
+        predictions = trivial_responses(cells.seen, held, n_cells=N_CELLS, rng=rng)
         for name, model in models.items():
             asked = case._replace(condition=replace(condition, covariates=covariates[name]))
             predictions |= self._responses(name, model, cells.x, asked)

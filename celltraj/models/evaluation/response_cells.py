@@ -12,7 +12,7 @@ import torch
 
 from celltraj.models import Condition
 from celltraj.models._cell_identity import content_order
-from celltraj.models.evaluation.response_baselines import Seen
+from celltraj.models.evaluation.response_baselines import Observed
 from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import Labelled
 from celltraj.models.evaluation.samples import Sample, control_rows
@@ -85,7 +85,7 @@ class FoldCells:
         return None if self.codes is None else self.codes[rows]
 
     @cached_property
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[Observed]:
         """What the training shows, by population and condition."""
         found = []
         for one in self.samples:
@@ -94,7 +94,7 @@ class FoldCells:
                 before = self.before(one.population, in_training=True)
                 states = self.x[before], self.x[after]
                 types = self.types(before), self.types(after)
-                found.append(Seen(one.population, one.condition, *states, *types))
+                found.append(Observed(one.population, one.condition, *states, *types))
         return found
 
     def labelled(

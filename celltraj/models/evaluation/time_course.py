@@ -130,7 +130,9 @@ class TimeCourse:
     ) -> dict[float, Prediction]:
         """Return what a model says of each held-out time; ``without`` is held out as well."""
         train = self.whole.without((*fold.times, *without))
-        process = fitted(name, self.fits[name], fold, Process, "a process with drift and diffusion")
+        process: Process = fitted(
+            name, self.fits[name], fold, Process, "a process with drift and diffusion"
+        )
         with raised_by(repr(name), fold), without_data_warnings():
             return {
                 time: Prediction(*predict(process, train, time, seed=self.seed))
