@@ -11,12 +11,12 @@ from itertools import permutations
 import numpy as np
 import torch
 from anndata import AnnData
+from celltraj.models._holdout import exact_plans, predict
 
 import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Bridge, Process, couple_gap
-from celltraj.models._holdout import exact_plans, predict
 from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
 from celltraj.snapshots import Snapshots
 

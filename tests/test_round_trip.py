@@ -28,7 +28,7 @@ PLOTS = {
     "trajectories": lambda adata, path, scores: ct.pl.trajectories(adata, path, show=False),
     "marginals": lambda adata, path, scores: ct.pl.marginals(adata, path, show=False),
     "history": lambda adata, path, scores: ct.pl.history(adata, show=False),
-    "cross_validation": lambda adata, path, scores: ct.pl.cross_validation(scores, show=False),
+    "scores": lambda adata, path, scores: ct.pl.scores(scores, show=False),
 }
 
 
@@ -284,8 +284,9 @@ def test_no_function_is_left_out():
         # bridges are saved by themselves: tests/models/test_save.py
         "pl": {"landscape", "refinement", "vector_field"}
         # tests/pl/test_response_plots.py
-        | {"populations", "response", "response_scores"},
-        "get": {"response_summary"},
+        | {"populations", "response"},
+        # tests/get/test_score_summary.py
+        "get": {"score_summary"},
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"},

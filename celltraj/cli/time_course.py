@@ -138,5 +138,6 @@ def _score(
         progress=not arguments.quiet,
     )
     scores.to_csv(folder / "scores.csv", index=False)
-    ct.pl.cross_validation(scores, show=False, save=folder / "scores.png")
-    return scores.groupby("method")["value"].mean().sort_values().to_string()
+    ct.pl.scores(scores, show=False, save=folder / "scores.png")
+    w1 = scores[scores["metric"] == "W1"]
+    return w1.groupby("method")["value"].mean().sort_values().to_string()

@@ -6,8 +6,8 @@ from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._knockout import knockout as knockout
 from ._losses import losses as losses
-from ._response_summary import response_summary as response_summary
 from ._results import results as results
+from ._score_summary import score_summary as score_summary
 from ._transitions import transitions as transitions
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "growth",
     "knockout",
     "losses",
-    "response_summary",
     "results",
+    "score_summary",
     "transitions",
 ]

@@ -4,6 +4,7 @@ from ._floor import split_half_floor as split_half_floor
 from ._fokker_planck import directional as directional
 from ._fokker_planck import fokker_planck_residual as fokker_planck_residual
 from ._fokker_planck import score_residual as score_residual
+from ._mmd import median_distance as median_distance
 from ._mmd import mmd as mmd
 from ._shift import shift_cosine as shift_cosine
 from ._shift import shift_r2 as shift_r2
@@ -14,6 +15,7 @@ __all__ = [
     "directional",
     "energy_distance",
     "fokker_planck_residual",
+    "median_distance",
     "mmd",
     "score_residual",
     "shift_cosine",

@@ -1,7 +1,6 @@
 from ._animate import animate as animate
 from ._cell_numbers import cell_numbers as cell_numbers
 from ._conditions import conditions as conditions
-from ._cross_validation import cross_validation as cross_validation
 from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
@@ -15,8 +14,8 @@ from ._pull import pull as pull
 from ._push import push as push
 from ._refinement import refinement as refinement
 from ._response import response as response
-from ._response_scores import response_scores as response_scores
 from ._sankey import sankey as sankey
+from ._scores import scores as scores
 from ._snapshots import snapshots as snapshots
 from ._stream import stream as stream
 from ._trajectories import trajectories as trajectories
@@ -27,7 +26,6 @@ __all__ = [
     "animate",
     "cell_numbers",
     "conditions",
-    "cross_validation",
     "drivers",
     "fates",
     "gene_trends",
@@ -41,8 +39,8 @@ __all__ = [
     "push",
     "refinement",
     "response",
-    "response_scores",
     "sankey",
+    "scores",
     "snapshots",
     "stream",
     "trajectories",

@@ -1,4 +1,4 @@
-"""What is left out of the training of a response, and what is then predicted."""
+"""What is held out of the training of a response, and what is then predicted."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltraj._anndata import Sample
 from celltraj.models import Condition
+from celltraj.models.evaluation.engine import Fold
+from celltraj.models.evaluation.samples import Sample, control_rows
 
 FEWEST = 10  # cells before and after: a distance between fewer is noise
 _FEWEST_POPULATIONS = 3
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Say what one training does without.
+class ResponseFold(Fold):
+    """Say what one training does without, and what is predicted.
 
     Parameters
     ----------
-    left_out
-        Its name.
-    kept
-        ``(n_obs,)`` which cells the training may see.
+    held_out
+        Name of the population, type, combination or dose.
     held
         Treated cells to predict.
     cell_type
-        The type of these where a type is left out.
+        The type of these where a type is held out.
     """
 
-    left_out: str
-    kept: np.ndarray
+    held_out: str
     held: tuple[Sample, ...]
     cell_type: str | None = None
+
+    @classmethod
+    def of(
+        cls, held_out: str, kept: np.ndarray, held: tuple[Sample, ...], cell_type: str | None = None
+    ) -> ResponseFold:
+        """Return the fold that is told by what it holds out."""
+        return cls(repr(held_out), kept, held_out, held, cell_type)
 
     def other_controls(
         self, samples: Sequence[Sample], population: str, rng: np.random.Generator
@@ -46,22 +51,17 @@ class Fold:
         return controls[str(rng.choice(known or others))]
 
 
-def control_rows(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
-    """Return the rows of the untreated cells of each population."""
-    return {one.population: one.rows for one in samples if one.condition is None}
-
-
-Split = Callable[[Sequence[Sample], "np.ndarray | None", int], Iterator[Fold]]
+Split = Callable[[Sequence[Sample], "np.ndarray | None", int], Iterator[ResponseFold]]
 
 
 def response_folds(
-    leave_out: str, samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
-) -> list[Fold]:
+    hold_out: str, samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
+) -> list[ResponseFold]:
     """Return all folds in which something is left to learn from and to predict.
 
     Parameters
     ----------
-    leave_out
+    hold_out
         ``"population"``, ``"cell_type"``, ``"condition"`` or ``"dose"``.
     samples
         All cells by population and condition.
@@ -76,12 +76,12 @@ def response_folds(
         A population without untreated cells, fewer than three populations, or no fold.
     """
     _check_populations(samples)
-    split, missing = _SPLITS[leave_out]
+    split, missing = _SPLITS[hold_out]
     folds = [_judged(fold, samples, types) for fold in split(samples, types, n_obs)]
     folds = [fold for fold in folds if fold.held]
     if not folds:
         raise ValueError(
-            f"nothing to leave out by {leave_out}: {missing}, with at least {FEWEST} cells of a "
+            f"nothing to hold out by {hold_out}: {missing}, with at least {FEWEST} cells of a "
             "population before and after, and drugs that the training keeps elsewhere"
         )
     return folds
@@ -102,7 +102,9 @@ def _check_populations(samples: Sequence[Sample]) -> None:
         )
 
 
-def _judged(fold: Fold, samples: Sequence[Sample], types: np.ndarray | None) -> Fold:
+def _judged(
+    fold: ResponseFold, samples: Sequence[Sample], types: np.ndarray | None
+) -> ResponseFold:
     """Return the fold with what can be predicted and measured: known drugs and enough cells."""
     known = {
         drug
@@ -132,40 +134,42 @@ def _without(n_obs: int, gone: Sequence[Sample]) -> np.ndarray:
 
 def _by_population(
     samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
-) -> Iterator[Fold]:
+) -> Iterator[ResponseFold]:
     """Leave all cells of a population out, untreated ones as well."""
     for name in dict.fromkeys(one.population for one in samples if one.condition is not None):
         gone = [one for one in samples if one.population == name]
         held = tuple(one for one in gone if one.condition is not None)
-        yield Fold(name, _without(n_obs, gone), held)
+        yield ResponseFold.of(name, _without(n_obs, gone), held)
 
 
 def _by_cell_type(
     samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
-) -> Iterator[Fold]:
+) -> Iterator[ResponseFold]:
     """Leave the treated cells of a type out, in all populations and conditions."""
     if types is None:
-        raise ValueError("leave_out='cell_type' needs cell_type_key=")
+        raise ValueError("hold_out='cell_type' needs cell_type_key=")
     for label in sorted({label for label in types if label is not None}):
         held = tuple(
             replace(one, rows=one.rows[types[one.rows] == label])
             for one in samples
             if one.condition is not None
         )
-        yield Fold(label, _without(n_obs, held), held, label)
+        yield ResponseFold.of(label, _without(n_obs, held), held, label)
 
 
 def _by_condition(
     samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
-) -> Iterator[Fold]:
+) -> Iterator[ResponseFold]:
     """Leave a combination of drugs out, at all its doses."""
     conditions = [one.condition for one in samples if one.condition is not None]
     for drugs in dict.fromkeys(one.drugs for one in conditions if len(one.drugs) > 1):
         held = tuple(one for one in samples if one.condition and one.condition.drugs == drugs)
-        yield Fold(Condition(drugs).name, _without(n_obs, held), held)
+        yield ResponseFold.of(Condition(drugs).name, _without(n_obs, held), held)
 
 
-def _by_dose(samples: Sequence[Sample], types: np.ndarray | None, n_obs: int) -> Iterator[Fold]:
+def _by_dose(
+    samples: Sequence[Sample], types: np.ndarray | None, n_obs: int
+) -> Iterator[ResponseFold]:
     """Leave one dose of a drug out, also where it stands in a combination; predict it alone."""
     given = [one.condition for one in samples if one.condition and one.condition.doses]
     levels: dict[str, set[float]] = {}
@@ -176,7 +180,7 @@ def _by_dose(samples: Sequence[Sample], types: np.ndarray | None, n_obs: int) ->
         for dose in sorted(doses) if len(doses) > 2 else ():
             gone = [one for one in samples if one.condition and _has(one.condition, drug, dose)]
             held = tuple(one for one in gone if one.condition and len(one.condition.drugs) == 1)
-            yield Fold(Condition((drug,), (dose,)).name, _without(n_obs, gone), held)
+            yield ResponseFold.of(Condition((drug,), (dose,)).name, _without(n_obs, gone), held)
 
 
 def _has(condition: Condition, drug: str, dose: float) -> bool:
@@ -194,4 +198,3 @@ _SPLITS: dict[str, tuple[Split, str]] = {
     ),
     "dose": (_by_dose, "it needs dose_key= and a drug given alone at three doses"),
 }
-LEAVE_OUT = tuple(_SPLITS)

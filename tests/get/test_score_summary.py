@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import celltraj as ct
-from celltraj.get._response_summary import spearman
+from celltraj._stats.rank_correlation import spearman
 
 SHUFFLED = "mine, shuffled phi"
 
@@ -16,7 +16,7 @@ def table(values, *, metric="W1", condition="drug", seed=0):
     parts = [
         pd.DataFrame(
             {
-                "left_out": [f"p{k}" for k in range(len(numbers))],
+                "held_out": [f"p{k}" for k in range(len(numbers))],
                 "population": [f"p{k}" for k in range(len(numbers))],
                 "condition": condition,
                 "method": method,
@@ -31,7 +31,7 @@ def table(values, *, metric="W1", condition="drug", seed=0):
 
 
 def summary(*tables, **options):
-    found = ct.get.response_summary(pd.concat(tables, ignore_index=True), **options)
+    found = ct.get.score_summary(pd.concat(tables, ignore_index=True), **options)
     return found.set_index(["method", "metric"])
 
 
@@ -111,12 +111,12 @@ def test_intervals_are_those_of_student_where_populations_are_many():
 def test_the_seed_and_nothing_else_decides():
     values = np.random.default_rng(0).normal(size=8)
     scores = table({"mine": values, "other": values})
-    first = ct.get.response_summary(scores, seed=0)
-    pd.testing.assert_frame_equal(first, ct.get.response_summary(scores, seed=0))
+    first = ct.get.score_summary(scores, seed=0)
+    pd.testing.assert_frame_equal(first, ct.get.score_summary(scores, seed=0))
     assert first["low"][0] == first["low"][1]  # the same resamples for every method
-    assert (ct.get.response_summary(scores, seed=1)["low"] != first["low"]).all()
+    assert (ct.get.score_summary(scores, seed=1)["low"] != first["low"]).all()
     shuffled = scores.sample(frac=1, random_state=0)
-    again = ct.get.response_summary(shuffled).sort_values("method", ignore_index=True)
+    again = ct.get.score_summary(shuffled).sort_values("method", ignore_index=True)
     np.testing.assert_allclose(again["mean"], first["mean"])
 
 
@@ -202,20 +202,18 @@ def test_rank_correlation_is_that_of_scipy(n_values):
 
 def test_names_may_come_as_categories():
     scores = table({"floor": [1.0] * 3, "no_change": [5.0] * 3, "mine": [2.0, 3.0, 4.0]})
-    names = ["left_out", "population", "condition", "method", "metric"]
+    names = ["held_out", "population", "condition", "method", "metric"]
     from_file = scores.astype(dict.fromkeys(names, "category"))
-    pd.testing.assert_frame_equal(
-        ct.get.response_summary(from_file), ct.get.response_summary(scores)
-    )
+    pd.testing.assert_frame_equal(ct.get.score_summary(from_file), ct.get.score_summary(scores))
 
 
 def test_what_cannot_be_summed_up_is_told():
     scores = table({"mine": [1.0, 2.0]})
     with pytest.raises(TypeError, match="scores must be a table"):
-        ct.get.response_summary([1.0])
+        ct.get.score_summary([1.0])
     with pytest.raises(ValueError, match=r"lack the columns \['metric', 'seed'\]"):
-        ct.get.response_summary(scores.drop(columns=["metric", "seed"]))
+        ct.get.score_summary(scores.drop(columns=["metric", "seed"]))
     with pytest.raises(ValueError, match="no rows with a value"):
-        ct.get.response_summary(scores[:0])
+        ct.get.score_summary(scores[:0])
     with pytest.raises(ValueError, match="n_bootstrap must be at least 2"):
-        ct.get.response_summary(scores, n_bootstrap=1)
+        ct.get.score_summary(scores, n_bootstrap=1)

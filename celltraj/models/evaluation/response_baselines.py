@@ -10,35 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.response.condition import Condition
 
-FLOOR, TRUTH, NO_CHANGE = "floor", "truth", "no_change"
-BASELINES = (NO_CHANGE, "shift", "shift_by_type", "pooled", "oracle_shift")
-SHUFFLED = ", shuffled phi"  # what is added to the name of a model
-
-
-class Prediction(NamedTuple):
-    """Predicted cells.
-
-    Parameters
-    ----------
-    x
-        ``(n, d)`` states.
-    weights
-        ``(n,)`` mass of each; None where all have the same.
-    """
-
-    x: np.ndarray
-    weights: np.ndarray | None = None
+NO_CHANGE = "no_change"
+ORACLE = "oracle_shift"  # knows what was held out
+TRIVIAL_RESPONSES = (NO_CHANGE, "shift", "shift_by_type", "pooled")
+BASELINES = (*TRIVIAL_RESPONSES, ORACLE)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Hold what the training shows of one population under one condition.
+class Observed:
+    """Hold the cells of one population before and after one condition.
 
     Parameters
     ----------
@@ -69,15 +55,7 @@ class Seen:
 
 
 def trivial_responses(
-    seen: Sequence[Seen],
-    population: str,
-    condition: Condition,
-    source: np.ndarray,
-    truth: np.ndarray,
-    *,
-    types: np.ndarray | None = None,
-    n_cells: int,
-    rng: np.random.Generator,
+    seen: Sequence[Observed], held: Observed, *, n_cells: int, rng: np.random.Generator
 ) -> dict[str, Prediction]:
     """Predict treated cells from what the training shows without fitting a model.
 
@@ -94,14 +72,8 @@ def trivial_responses(
     ----------
     seen
         The training.
-    population, condition
-        What is predicted.
-    source
-        ``(n, d)`` cells before.
-    truth
-        ``(m, d)`` cells after, for the oracle alone.
-    types
-        ``(n,)`` codes of cell types of the cells before.
+    held
+        What is predicted; its cells after are there for the oracle alone.
     n_cells
         Most cells of ``pooled``.
     rng
@@ -115,40 +87,38 @@ def trivial_responses(
     --------
     >>> import numpy as np
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import Seen, trivial_responses
+    >>> from celltraj.models.evaluation import Observed, trivial_responses
     >>> drug, x = Condition(("drug",)), np.zeros((3, 1))
     >>> found = trivial_responses(
-    ...     [Seen("a", drug, x, x + 2)], "b", drug, x, x + 5, n_cells=2,
+    ...     [Observed("a", drug, x, x + 2)], Observed("b", drug, x, x + 5), n_cells=2,
     ...     rng=np.random.default_rng(0),
     ... )
     >>> {name: one.x.mean().item() for name, one in found.items()}
     {'no_change': 0.0, 'shift': 2.0, 'pooled': 2.0, 'oracle_shift': 5.0}
     """
+    source = held.before
     found = {NO_CHANGE: Prediction(source)}
-    shift = expected_shift(seen, population, condition)
+    shift = expected_shift(seen, held.population, held.condition)
     if shift is not None:
         found["shift"] = Prediction(source + shift)
-        if types is not None:
-            found |= _shifted_by_type(seen, population, condition, source, types, shift)
-    groups = [one.after for one in seen if one.condition == condition]
+        found |= _shifted_by_type(seen, held, shift)
+    groups = [one.after for one in seen if one.condition == held.condition]
     if groups:
         found["pooled"] = _pooled(groups, n_cells, rng)
-    found["oracle_shift"] = Prediction(source + truth.mean(0) - source.mean(0))
+    found[ORACLE] = Prediction(source + held.after.mean(0) - source.mean(0))
     return found
 
 
 def _shifted_by_type(
-    seen: Sequence[Seen],
-    population: str,
-    condition: Condition,
-    source: np.ndarray,
-    types: np.ndarray,
-    shift: np.ndarray,
+    seen: Sequence[Observed], held: Observed, shift: np.ndarray
 ) -> dict[str, Prediction]:
     """Return ``shift_by_type``, or nothing where the training has none of the types."""
+    types, source = held.types_before, held.before
+    if types is None:
+        return {}
     moved, known = source + shift, 0
     for code in np.unique(types[types >= 0]).tolist():
-        own = expected_shift(seen, population, condition, code)
+        own = expected_shift(seen, held.population, held.condition, code)
         if own is not None:
             moved[types == code] = source[types == code] + own
             known += 1
@@ -164,7 +134,7 @@ def _pooled(groups: Sequence[np.ndarray], n_cells: int, rng: np.random.Generator
 
 
 def expected_shift(
-    seen: Sequence[Seen], population: str, condition: Condition, cell_type: int | None = None
+    seen: Sequence[Observed], population: str, condition: Condition, cell_type: int | None = None
 ) -> np.ndarray | None:
     """Return the shift ``(d,)`` of the mean that the training leads one to expect.
 
@@ -189,10 +159,10 @@ def expected_shift(
     --------
     >>> import numpy as np
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import Seen, expected_shift
+    >>> from celltraj.models.evaluation import Observed, expected_shift
     >>> x = np.zeros((3, 1))
     >>> low, high = Condition(("A",), (1.0,)), Condition(("A",), (100.0,))
-    >>> seen = [Seen("a", low, x, x + 1), Seen("a", high, x, x + 3)]
+    >>> seen = [Observed("a", low, x, x + 1), Observed("a", high, x, x + 3)]
     >>> expected_shift(seen, "a", Condition(("A",), (10.0,))).item()
     2.0
     """
@@ -219,7 +189,7 @@ def single_drugs(condition: Condition) -> list[Condition]:
     Examples
     --------
     >>> from celltraj.models import Condition
-    >>> from celltraj.models._response_baselines import single_drugs
+    >>> from celltraj.models.evaluation import single_drugs
     >>> [one.name for one in single_drugs(Condition(("B", "A"), (1.0, 10.0)))]
     ['B 1', 'A 10']
     """
@@ -240,7 +210,7 @@ def _own_or_mean(shifts: dict[str, np.ndarray | None], population: str) -> np.nd
 
 
 def _doses(
-    seen: Sequence[Seen], population: str, condition: Condition, cell_type: int | None
+    seen: Sequence[Observed], population: str, condition: Condition, cell_type: int | None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield the log dose and the shift of one population at other doses of the same drug."""
     for one in seen:

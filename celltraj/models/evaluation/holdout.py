@@ -1,4 +1,4 @@
-"""What is known about a held-out snapshot without a model, and what a model says of it.
+"""What is known about a held-out snapshot without a model.
 
 The trivial predictions share one set of chains: each cell before the held-out time is followed
 through all training snapshots, from cell to cell by the exact transport plan of each gap. A
@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse import csr_array
 
-from celltraj.models._process import Process
-from celltraj.models._simulate import simulate
 from celltraj.ot import draw_partners, exact_matching
 from celltraj.snapshots import Snapshots
 
-TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
+PREVIOUS = "previous"
+TRIVIAL = (PREVIOUS, "next", "mixture", "displacement", "chain_cubic", "chain_pchip")
 
 
 def exact_plans(train: Snapshots) -> tuple[csr_array, ...]:
@@ -38,7 +36,7 @@ def exact_plans(train: Snapshots) -> tuple[csr_array, ...]:
     --------
     >>> import torch
     >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models._holdout import exact_plans
+    >>> from celltraj.models.evaluation.holdout import exact_plans
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> exact_plans(Snapshots((0.0, 1.0), (x, x + 5)))[0].toarray()
     array([[0.5, 0. ],
@@ -93,7 +91,7 @@ def trivial_predictions(
     --------
     >>> import torch
     >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models._holdout import exact_plans, trivial_predictions
+    >>> from celltraj.models.evaluation.holdout import exact_plans, trivial_predictions
     >>> train = Snapshots((0.0, 2.0), (torch.zeros(3, 2), torch.ones(3, 2)))
     >>> trivial_predictions(train, exact_plans(train), 0.5, seed=0)["displacement"][0]
     array([0.25, 0.25])
@@ -106,7 +104,7 @@ def trivial_predictions(
     before, after = train.x[k].numpy(), train.x[k + 1].numpy()
     chains = sample_chains(train, plans, start=k, rng=rng)
     return {
-        "previous": before,
+        PREVIOUS: before,
         "next": after,
         "mixture": _mixture(before, after, s, rng),
         "displacement": (1 - s) * chains[k] + s * chains[k + 1],
@@ -154,45 +152,3 @@ def _mixture(
     n_after = int(np.clip(round(s * n), 1, max(n - 1, 1)))
     parts = (before, n - n_after), (after, n_after)
     return np.concatenate([cells[rng.permutation(len(cells))[:size]] for cells, size in parts])
-
-
-def predict(
-    process: Process, train: Snapshots, time: float, *, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Push each cell of the last training snapshot before ``time`` to that time once.
-
-    Parameters
-    ----------
-    process
-        Law of motion.
-    train
-        Observed clouds, without the one at ``time``.
-    time
-        Held-out time, in the unit of ``train.times``.
-    seed
-        Seed of the simulated noise.
-
-    Returns
-    -------
-    The predicted cells ``(n, d)``, and their weights ``(n,)``, which sum to one: those of the
-    cells that they started from, times the mass gathered on the way where the process has growth.
-
-    Examples
-    --------
-    >>> import torch
-    >>> import celltraj as ct
-    >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models._holdout import predict
-    >>> train = Snapshots((0.0, 2.0), (torch.zeros(5, 3), torch.ones(5, 3)))
-    >>> cells, weights = predict(ct.models.Brownian(0.1), train, 1.0, seed=0)
-    >>> cells.shape, weights.shape
-    ((5, 3), (5,))
-    """
-    k = train.gap_of(time)
-    path = simulate(
-        process, train.x[k], (train.times[k], time), generator=torch.Generator().manual_seed(seed)
-    )
-    weights = train.weights[k]
-    if path.log_mass is not None:
-        weights = torch.softmax(weights.log() + path.log_mass[-1], 0)
-    return path.x[-1].numpy(), weights.numpy()

@@ -9,20 +9,12 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from celltraj.metrics import (
-    composition_error,
-    energy_distance,
-    mmd,
-    shift_cosine,
-    shift_r2,
-    wasserstein,
-)
-from celltraj.metrics._mmd import median_distance
-from celltraj.models._response_baselines import Prediction
+from celltraj.metrics import composition_error, median_distance, shift_cosine, shift_r2
+from celltraj.models.evaluation.distances import distances, split_half
+from celltraj.models.evaluation.prediction import Prediction
 
-DISTANCES = ("W1", "W2", "MMD", "energy")
 TYPE_ERROR, SIZE = "type_error", "size"
-_SPLITS = 5
+COSINE, R2 = "shift_cosine", "shift_r2"
 
 
 @dataclass(frozen=True)
@@ -68,8 +60,7 @@ class Trial:
     Examples
     --------
     >>> import numpy as np
-    >>> from celltraj.models._response_baselines import Prediction
-    >>> from celltraj.models._response_scores import Trial
+    >>> from celltraj.models.evaluation import Prediction, Trial
     >>> x = np.array([[0.0], [1.0], [5.0]])
     >>> trial = Trial(x, x + 2)
     >>> scores = trial.score(Prediction(x + 1))
@@ -98,33 +89,21 @@ class Trial:
         """Return what is defined of all metrics, by name."""
         shift = np.average(predicted.x, axis=0, weights=predicted.weights) - self.source.mean(0)
         scores = self._distances(predicted, self.truth) | {
-            "shift_cosine": shift_cosine(shift, self._shift),
-            "shift_r2": shift_r2(shift, self._shift),
+            COSINE: shift_cosine(shift, self._shift),
+            R2: shift_r2(shift, self._shift),
             SIZE: float(np.linalg.norm(shift)),
         }
         return {name: value for name, value in scores.items() if not math.isnan(value)}
 
     def floor(self, *, seed: int) -> dict[str, float]:
         """Return what random halves of the truth have from each other, in the mean of splits."""
-        rng = np.random.default_rng(seed)
-        half = len(self.truth) // 2
-        orders = (rng.permutation(len(self.truth)) for _ in range(_SPLITS))
-        splits = [
-            self._distances(Prediction(self.truth[p[:half]]), self.truth[p[half:]]) for p in orders
-        ]
-        return {name: float(np.mean([one[name] for one in splits])) for name in splits[0]}
+        return split_half(self.truth, self._distances, seed=seed)
 
     def _distances(self, predicted: Prediction, truth: np.ndarray) -> dict[str, float]:
         """Return the distances, and the error in the shares of types where these are judged."""
-        x, weights = predicted
-        found = {
-            "W1": wasserstein(x, truth, weights=weights),
-            "W2": wasserstein(x, truth, order=2, weights=weights),
-            # one bandwidth for floor and predictions
-            "MMD": mmd(x, truth, weights=weights, bandwidth=self._bandwidth),
-            "energy": energy_distance(x, truth, weights=weights),
-        }
+        # one bandwidth for floor and predictions
+        found = distances(predicted, truth, bandwidth=self._bandwidth)
         if self.labelled is not None:
-            types = self.labelled.of(x), self.labelled.of(truth)
-            found[TYPE_ERROR] = composition_error(*types, weights=weights)
+            types = self.labelled.of(predicted.x), self.labelled.of(truth)
+            found[TYPE_ERROR] = composition_error(*types, weights=predicted.weights)
         return found

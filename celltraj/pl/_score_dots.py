@@ -7,11 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from celltraj._checks import checked
-from celltraj.models._response_baselines import BASELINES, FLOOR, NO_CHANGE, SHUFFLED, TRUTH
-from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.models.evaluation import (
+    BASELINES,
+    FLOOR,
+    NO_CHANGE,
+    RISING,
+    SHUFFLED,
+    TRUTH,
+    mean_interval,
+)
+from celltraj.pl._finish import axes_of
 
-_COLUMNS = {"left_out", "population", "condition", "method", "metric", "value", "seed"}
 _LINES = {FLOOR: "--", NO_CHANGE: "-.", TRUTH: ":"}
 _LABELS = {
     "shift_cosine": "cosine to the true shift of the mean (1 is best)",
@@ -19,73 +25,28 @@ _LABELS = {
     "size": "length of the shift of the mean",
     "type_error": "share of cells of a wrong type",
 }
-_RISING = ("shift_cosine", "shift_r2")  # of which more is better
 _FEWEST = 3  # populations, for an interval
-_N_BOOTSTRAP = 2_000
 
 
-@tidy
-@checked
-def response_scores(
-    scores: pd.DataFrame,
-    *,
-    metric: str = "W1",
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> object:
-    """Draw what each method scores on what was left out, the best one on top.
-
-    Small dots are populations under a condition, averaged over seeds and what was left out; a large
-    one is the mean over populations with its 95 % bootstrap interval, where there are three
-    populations or more. Models are in colour, hollow where they are told of other populations;
-    predictions without a model are grey. Lines mark the noise floor, no change at all, and for
-    ``"size"`` the truth. A method that could not be judged everywhere says on how many dots it was.
+def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
+    """Draw what each method scores on what was held out, the best one on top.
 
     Parameters
     ----------
-    scores
-        Result of :func:`celltraj.tl.cross_validate_response`, also from a file.
+    chosen
+        Scores of one metric.
     metric
-        The metric to draw.
-    ax, show, return_fig
-        As in scanpy.
-    save
-        A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
-
-    Returns
-    -------
-    The axes, the figure with ``return_fig``, nothing once shown.
+        Its name.
+    ax
+        Where; new axes by default.
 
     Raises
     ------
     ValueError
-        ``scores`` lacks a column, or holds no such metric.
-
-    Examples
-    --------
-    >>> import celltraj as ct, pandas as pd
-    >>> scores = pd.DataFrame({
-    ...     "left_out": ["a", "b"] * 2, "population": ["a", "b"] * 2, "condition": "drug",
-    ...     "method": ["floor"] * 2 + ["response"] * 2, "metric": "W1",
-    ...     "value": [0.1, 0.2, 0.3, 0.5], "seed": 0,
-    ... })
-    >>> ct.pl.response_scores(scores, show=False).get_xlabel()
-    'W1 to the held-out cells'
+        All methods are such as are drawn as lines.
     """
-    if missing := _COLUMNS - set(scores.columns):
-        raise ValueError(
-            f"scores lack the columns {sorted(missing)}; make them with "
-            "ct.tl.cross_validate_response"
-        )
-    chosen = scores[(scores["metric"] == metric) & scores["value"].notna()]
-    if chosen.empty:
-        found = sorted(scores.loc[scores["value"].notna(), "metric"].astype(str).unique())
-        raise ValueError(f"no metric {metric!r}; found {found}")
     keys = ["method", "population", "condition"]
-    dots = chosen.astype(dict.fromkeys(keys, str)).groupby(keys)["value"].mean()
+    dots = chosen.groupby(keys)["value"].mean()
     means = dots.groupby(["method", "population"]).mean()
     order = _best_first(means.groupby("method").mean(), metric)
     rows = [method for method in order.index if method not in _LINES]
@@ -105,14 +66,14 @@ def response_scores(
     if dots.min() >= 0:
         ax.set_xlim(left=0)
     _explain(ax, [line for line in _LINES if line in order.index])
-    return finish("response_scores", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    return ax
 
 
 def _best_first(means: pd.Series, metric: str) -> pd.Series:
     """Return the means of the methods in the order of the rows."""
     if metric == "size" and TRUTH in means:
         return means.loc[(means - means[TRUTH]).abs().sort_values().index]
-    return means.sort_values(ascending=metric not in _RISING)
+    return means.sort_values(ascending=metric not in RISING)
 
 
 def _names(rows: list[str], dots: pd.Series) -> list[str]:
@@ -137,20 +98,12 @@ def _draw_dots(ax: Axes, row: int, values: np.ndarray, shade: str) -> None:
 
 def _draw_mean(ax: Axes, row: int, values: np.ndarray, shade: str, *, is_hollow: bool) -> None:
     mean = values.mean()
-    interval = _interval(values)
-    if interval is not None:
-        ax.plot(interval, [row, row], color=shade, lw=2.0, solid_capstyle="butt", zorder=3)
+    if len(values) >= _FEWEST:
+        ax.plot(
+            mean_interval(values), [row, row], color=shade, lw=2.0, solid_capstyle="butt", zorder=3
+        )
     face = "white" if is_hollow else shade
     ax.plot(mean, row, marker="o", ms=6, mfc=face, mec=shade, mew=1.5, zorder=4)
-
-
-def _interval(values: np.ndarray) -> np.ndarray | None:
-    """Return the 95 % bootstrap interval of the mean over populations; None for very few."""
-    n = len(values)
-    if n < _FEWEST:
-        return None
-    rows = np.random.default_rng(0).integers(n, size=(_N_BOOTSTRAP, n))
-    return np.quantile(values[rows].mean(1), [0.025, 0.975])
 
 
 def _explain(ax: Axes, lines: list[str]) -> None:
