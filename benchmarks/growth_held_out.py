@@ -17,7 +17,8 @@ from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Bridge, PlugInDrift, Process, couple_gap
 from celltraj.models._holdout import exact_plans, predict
-from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
+from celltraj.ot import SquaredEuclidean, Unbalanced
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged at most

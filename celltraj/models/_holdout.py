@@ -16,7 +16,8 @@ from scipy.sparse import csr_array
 
 from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
-from celltraj.ot import draw_partners, exact_matching
+from celltraj.ot import exact_matching
+from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
 TRIVIAL = ("previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip")

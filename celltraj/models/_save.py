@@ -66,7 +66,7 @@ def save_bridge(bridge: Bridge, directory: str | os.PathLike) -> None:
         "width": width,
         "history": history,
         "couplings": [
-            {key: getattr(c, key) for key in _FACTS} | {"effort": asdict(c.effort)}
+            {key: getattr(c, key) for key in _FACTS} | {"effort": asdict(c.stats)}
             for c in bridge.couplings
         ],
         "representation": _packed_space(bridge.representation),

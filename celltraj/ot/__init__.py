@@ -1,29 +1,25 @@
-"""Transport between point clouds: costs, solvers and couplings."""
+"""Optimal transport between point clouds: costs, solvers and couplings."""
 
+from celltraj.ot._balanced import Balanced, solve
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
-from celltraj.ot._coupling import Coupling, Effort, Transport, systematic
-from celltraj.ot._exact import (
-    Exact,
-    ExactCoupling,
-    PlanCoupling,
-    check_samples,
-    exact_matching,
-    probabilities,
-    wasserstein,
-)
+from celltraj.ot._coupling import Coupling, Transport
+from celltraj.ot._exact import Exact, exact_matching, wasserstein
 from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
+from celltraj.ot._plan_coupling import ExactCoupling, PlanCoupling
 from celltraj.ot._sinkhorn import Sinkhorn
-from celltraj.ot._solve import Solver, Unbalanced, solve
-from celltraj.ot._sparse_coupling import SparseCoupling, draw_partners
+from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot._sparse_coupling import SparseCoupling
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
+from celltraj.ot._unbalanced import Unbalanced
+from celltraj.ot.solver import Solver
 
 __all__ = [
+    "Balanced",
     "Cost",
     "Coupling",
     "DenseCost",
-    "Effort",
     "Exact",
     "ExactCoupling",
     "GaussianCost",
@@ -33,17 +29,14 @@ __all__ = [
     "ReferenceCost",
     "Sinkhorn",
     "Solver",
+    "SolverStats",
     "SparseCoupling",
     "SparseNewtonSinkhorn",
     "SquaredEuclidean",
     "Transport",
     "Unbalanced",
-    "check_samples",
-    "draw_partners",
     "exact_matching",
-    "probabilities",
     "solve",
     "solve_batch",
-    "systematic",
     "wasserstein",
 ]

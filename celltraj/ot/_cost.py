@@ -18,7 +18,7 @@ _BLOCK = 1_000_000  # entries held at once: 8 MB in float64, so that a block sta
 
 @runtime_checkable
 class Cost(Protocol):
-    """What a solver asks of a ground cost: its shape, its rows in blocks, its mean, its parts."""
+    """Ground cost, as a transport solver asks for it: shape, rows in blocks, mean, parts."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def _whole(cost: Cost) -> Plan:
 @card()
 @dataclass(frozen=True)
 class SquaredEuclidean:
-    """Half the squared Euclidean distance, ``C_ij = |x_i - y_j|^2 / 2``.
+    """Ground cost of half the squared Euclidean distance, ``C_ij = |x_i - y_j|^2 / 2``.
 
     With this cost a Brownian reference has ``epsilon = sigma^2 (t1 - t0)``.
 
@@ -137,7 +137,7 @@ class SquaredEuclidean:
 @card()
 @dataclass(frozen=True)
 class DenseCost:
-    """Hold a cost that is already a matrix.
+    """Ground cost that is already a matrix.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class Transition(Protocol):
 @card()
 @dataclass(frozen=True)
 class ReferenceCost:
-    r"""Cost of a reference dynamic, ``C_ij = -log p(y_j at t1 | x_i at t0)``, for epsilon 1.
+    r"""Ground cost of a reference dynamic, ``C_ij = -log p(y_j at t1 | x_i at t0)``, for epsilon 1.
 
     Unequal gaps between snapshots are then taken care of by the reference itself.
 
@@ -260,7 +260,7 @@ class ReferenceCost:
 @card()
 @dataclass(frozen=True)
 class GaussianCost:
-    r"""Cost of Gaussian transitions, ``C_ij = (y_j - m_i)' W_i (y_j - m_i) / 2 + o_i``.
+    r"""Ground cost of Gaussian transitions, ``C_ij = (y_j - m_i)' W_i (y_j - m_i) / 2 + o_i``.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,44 +13,18 @@ from torch import Tensor
 
 from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
-from celltraj._checks import checked_fields
 from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import Cost
-
-
-@checked_fields
-@dataclass
-class Effort:
-    """Count what a solver did; it is filled while the solver works.
-
-    Parameters
-    ----------
-    passes
-        Evaluations of the whole plan.
-    sweeps
-        Sinkhorn updates, with or without a pass of their own.
-    newton_steps, cg_iterations, factorisations
-        Accepted Newton steps, their inner iterations, and systems factorised to speed these up.
-    dropped_mass
-        Share of the plan left out of the last Newton system; the plan itself is never cut.
-    fallbacks
-        What was done where the plain recipe failed, in order.
-    """
-
-    passes: int = 0
-    sweeps: int = 0
-    newton_steps: int = 0
-    cg_iterations: int = 0
-    factorisations: int = 0
-    dropped_mass: float = 0.0
-    fallbacks: list[str] = field(default_factory=list)
+from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot.checks import check_mass
+from celltraj.ot.sampling import systematic
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """What carries mass over one gap: a :class:`Coupling`, or a :class:`SparseCoupling`."""
+    """Transport plan: what carries mass over one gap, a :class:`Coupling` or a sparse plan."""
 
     @property
     def row_mass(self) -> Tensor:
@@ -59,6 +33,17 @@ class Transport(Protocol):
     @property
     def column_mass(self) -> Tensor:
         """Return the ``(m,)`` column sums of the plan."""
+
+    @property
+    def marginal_error(self) -> float:
+        """Return the L1 distance of both marginals from those asked for; NaN if not known."""
+
+    @property
+    def converged(self) -> bool:
+        """Return whether the solver reached its tolerance."""
+
+    def report(self) -> dict[str, object]:
+        """Return one row: epsilon, marginal_error, converged, n_iters, mass, and what it took."""
 
     def push(self, v: Tensor) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
@@ -84,7 +69,9 @@ class Transport(Protocol):
 @card(coupling_facts)
 @dataclass(frozen=True)
 class Coupling:
-    r"""Hold an entropic plan ``P_ij = exp((f_i + g_j - C_ij) / epsilon)`` by its potentials.
+    r"""Entropic optimal transport plan, held by its potentials.
+
+    ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
     Parameters
     ----------
@@ -104,7 +91,7 @@ class Coupling:
         Passes over the cost that were taken.
     row_mass, column_mass
         ``(n,)`` and ``(m,)`` marginals of the plan; they equal ``a`` and ``b`` when balanced.
-    effort
+    stats
         What the solver did.
 
     Examples
@@ -129,7 +116,7 @@ class Coupling:
     n_iters: int
     row_mass: Earlier
     column_mass: Later
-    effort: Effort
+    stats: SolverStats
 
     def _plan_blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, P[rows])``, each valid until the next."""
@@ -181,19 +168,17 @@ class Coupling:
         return self.row_mass / self.a
 
     def report(self) -> dict[str, object]:
-        """Return what was reached and what it took, for a table or a log."""
-        effort = self.effort
+        """Return what was reached and what it took, one row of a table."""
+        stats = asdict(self.stats)
+        del stats["passes"]  # the same as n_iters
         return {
-            "converged": self.converged,
-            "marginal_error": self.marginal_error,
             "epsilon": self.epsilon,
-            "passes": effort.passes,
-            "sweeps": effort.sweeps,
-            "newton_steps": effort.newton_steps,
-            "cg_iterations": effort.cg_iterations,
-            "factorisations": effort.factorisations,
-            "dropped_mass": effort.dropped_mass,
-            "fallbacks": tuple(effort.fallbacks),
+            "marginal_error": self.marginal_error,
+            "converged": self.converged,
+            "n_iters": self.n_iters,
+            "mass": float(self.row_mass.sum()),
+            **stats,
+            "fallbacks": tuple(self.stats.fallbacks),
         }
 
     def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
@@ -257,12 +242,6 @@ class Coupling:
         return i[order], j[order]
 
 
-def check_mass(mass: float) -> None:
-    """Raise where a share of mass to leave out is none."""
-    if not 0 <= mass < 1:
-        raise ValueError(f"mass must lie in [0, 1); found {mass}")
-
-
 def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
     """Draw the column of every sample whose (sorted) row ``i`` lies in ``block``."""
     start, stop = torch.searchsorted(i, torch.tensor([rows.start, rows.stop])).tolist()
@@ -300,13 +279,3 @@ def _sparse_block(plan: np.ndarray, mass: float) -> csr_array:
     take_kept(plan, row, mass, columns, values)
     kept = csr_array((values, columns, first), shape=plan.shape)
     return drop_smallest(kept, mass, gone=np.maximum(row - kept.sum(1), 0))
-
-
-@takes_arrays
-def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` sorted indices, each ``n w_i`` times to within one."""
-    positions = torch.arange(n, dtype=torch.float64)
-    positions = (positions + torch.rand(1, dtype=torch.float64, generator=generator)) / n
-    cumulative = weights.cumsum(0)
-    hits = torch.searchsorted(cumulative, positions * cumulative[-1], right=True)
-    return hits.clamp_(max=len(weights) - 1)

@@ -15,7 +15,8 @@ from celltraj._errors import ConvergenceError, DataWarning, warn
 from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
+from celltraj.ot._solver_stats import SolverStats
 
 # Deaths leave the mass of a plan near 1: what dead cells do not send the others do, since the later
 # cells came from somewhere. A hundredth says that pairs pay 4.6 times the prices of both marginals.
@@ -173,7 +174,7 @@ class Problem:
         return full_f, full_g
 
     def coupling(
-        self, f: Earlier, g: Later, effort: Effort, *, tol: float, throw: bool
+        self, f: Earlier, g: Later, stats: SolverStats, *, tol: float, throw: bool
     ) -> Coupling:
         """Return the coupling of two potentials, with both marginals recomputed from them.
 
@@ -195,15 +196,15 @@ class Problem:
             epsilon=self.epsilon,
             marginal_error=error,
             converged=error <= tol,
-            n_iters=effort.passes,
+            n_iters=stats.passes,
             row_mass=row,
             column_mass=column,
-            effort=effort,
+            stats=stats,
         )
         if throw and not result.converged:
             raise ConvergenceError(
                 f"transport stopped at a marginal error of {error:.1e} (tol {tol:.1e}) after "
-                f"{effort.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
+                f"{stats.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
                 "solver's limit or tol, or pass throw=False",
                 result,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -22,8 +21,8 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
-from celltraj._checks import checked
-from celltraj._errors import ConvergenceError, check_option
+from celltraj._checks import check_option, checked
+from celltraj._errors import ConvergenceError
 from celltraj._typing import Counts
 from celltraj.models import (
     BrownianBridgeInterpolant,
@@ -34,7 +33,7 @@ from celltraj.models import (
     TrainerOptions,
 )
 from celltraj.models._representation import Representation
-from celltraj.ot import Minibatch, Solver, Unbalanced
+from celltraj.ot import Solver, Unbalanced
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -52,7 +51,7 @@ def fit_flow(
     use_rep: str | None = None,
     interpolant: Interpolant | None = None,
     sigma: float | None = None,
-    coupling: Solver | Minibatch | None = None,
+    coupling: Solver | None = None,
     training: FlowTraining | None = None,
     max_epochs: int | None = None,
     trainer: TrainerOptions | None = None,
@@ -173,7 +172,6 @@ def fit_flow(
     interpolant = _default_paths(snapshots) if interpolant is None else interpolant
     coupling = Unbalanced(tau_a=TAU_A, tau_b=TAU_B) if coupling is None else coupling
     check_option(interpolant, Interpolant, "interpolant", "ct.models.SplineInterpolant()")
-    check_option(coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
     names = variables_of(adata, use_rep)
     training = _training(training, max_epochs, trainer, names)
     try:

@@ -24,8 +24,8 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import RESPONSE
 from celltraj._anndata.source import Source
-from celltraj._checks import checked
-from celltraj._errors import ConvergenceError, DataWarning, check_option, warn
+from celltraj._checks import check_option, checked
+from celltraj._errors import ConvergenceError, DataWarning, warn
 from celltraj.models import (
     MetaFlow,
     MetaFlowMatching,

@@ -16,9 +16,9 @@ from celltraj.ot import (
     solve,
     solve_batch,
 )
+from celltraj.ot import _balanced as solve_module
 from celltraj.ot import _cost as cost_module
 from celltraj.ot import _multiscale as multiscale_module
-from celltraj.ot import _solve as solve_module
 
 
 def problem(n=700, m=600, d=3):

@@ -31,7 +31,9 @@ from celltraj.models.growth.population_sizes import couple_gap
 from celltraj.models.lineage.lineage import Lineage
 from celltraj.models.references._gaussian_law import N_STEPS, Flow, flow_of, gap_flow, uniform_grid
 from celltraj.models.references._paths import pinned_points
-from celltraj.ot import Coupling, Solver, exact_matching, systematic
+from celltraj.ot import Coupling, Solver, exact_matching
+from celltraj.ot.sampling import systematic
+from celltraj.ot.solver import check_entropic, with_potentials
 from celltraj.snapshots import Snapshots
 
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
@@ -339,6 +341,8 @@ def fit_bridge(
 
     Raises
     ------
+    TypeError
+        The solver is none, or its couplings have no potentials, such as those of ``ct.ot.Exact()``.
     ValueError
         The reference does not suit the data, or is not fitted.
     ConvergenceError
@@ -358,6 +362,7 @@ def fit_bridge(
     >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
     tensor([[2.]])
     """
+    check_entropic(solver)
     check_family(reference, snapshots)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = tuple(couple(snapshots, reference, k, solver)[1] for k, _ in gaps)
@@ -439,7 +444,15 @@ def _check_constant_noise(reference: Reference, t: float, x: Cells) -> None:
 def couple(
     snapshots: Snapshots, reference: Reference, k: int, solver: Solver
 ) -> tuple[Flow, Coupling]:
-    """Return the law of the reference over gap ``k`` and the coupling under it."""
+    """Return the law of the reference over gap ``k`` and the coupling under it.
+
+    Raises
+    ------
+    TypeError
+        The solver is none, or its couplings have no potentials.
+    """
+    check_entropic(solver)
     flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
     cost, epsilon = flow.problem(snapshots.x[k + 1])
-    return flow, couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
+    coupling = couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
+    return flow, with_potentials(coupling, solver)

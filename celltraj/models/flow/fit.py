@@ -23,7 +23,7 @@ from celltraj.models.references._gaussian_law import gap_flow
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import DRAWN_AT_ONCE, Points, TrainingOptions, train_heads
 from celltraj.models.training.trainer import TrainerOptions
-from celltraj.ot import Minibatch, Solver, Transport
+from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
 _DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
@@ -115,7 +115,7 @@ def fit_flow(
     interpolant: Interpolant,
     *,
     sigma: float,
-    solver: Solver | Minibatch,
+    solver: Solver,
     training: FlowTraining,
     generator: torch.Generator,
     progress: bool = True,
@@ -131,7 +131,7 @@ def fit_flow(
     sigma
         Noise of the coupling, in [x]/sqrt([t]): epsilon is ``sigma^2`` times the gap.
     solver
-        Coupling solver, such as ``ct.ot.solve``, or one with relaxed marginals.
+        Coupling solver, such as ``ct.ot.solve``, or one with relaxed marginals; any plan will do.
     training
         How the network is trained.
     generator
@@ -191,7 +191,7 @@ def fit_flow(
         facts=fingerprint(snapshots)
         | {
             "paths": type(interpolant).__name__,
-            "coupling": getattr(solver, "__name__", repr(solver)),
+            "coupling": repr(solver),
             "sigma": sigma,
         },
         progress=progress,
@@ -225,9 +225,7 @@ def _split(
     return kept, watched
 
 
-def _plans(
-    snapshots: Snapshots, sigma: float, solver: Callable[..., Transport], *, progress: bool
-) -> GapPlans:
+def _plans(snapshots: Snapshots, sigma: float, solver: Solver, *, progress: bool) -> GapPlans:
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     x, times = snapshots.x, snapshots.times
     plans = []
@@ -259,7 +257,7 @@ def _fitted(
 def _validation(
     watched: Snapshots,
     sigma: float,
-    solver: Solver | Minibatch,
+    solver: Solver,
     interpolant: Interpolant,
     generator: torch.Generator,
 ) -> Callable[[TwoHeads], float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 from celltraj._typing import Counts
-from celltraj.ot import Cost, Unbalanced
+from celltraj.ot import Cost, Coupling, Solver, Transport
+from celltraj.ot.solver import EntropicSolver, check_solver, is_unbalanced
 from celltraj.snapshots import Snapshots
 
-Found = TypeVar("Found")
 _COUNTS = ("proportions", "population")
 
 
@@ -78,9 +78,21 @@ def _by_time(times: Sequence[float], counts: Mapping[Any, float]) -> list[float]
     return [float(counts[t]) for t in times]
 
 
+@overload
 def couple_gap(
-    snapshots: Snapshots, k: int, solver: Callable[..., Found], cost: Cost, *, epsilon: float
-) -> Found:
+    snapshots: Snapshots, k: int, solver: EntropicSolver, cost: Cost, *, epsilon: float
+) -> Coupling: ...
+
+
+@overload
+def couple_gap(
+    snapshots: Snapshots, k: int, solver: Solver, cost: Cost, *, epsilon: float
+) -> Transport: ...
+
+
+def couple_gap(
+    snapshots: Snapshots, k: int, solver: Solver, cost: Cost, *, epsilon: float
+) -> Transport:
     """Return the coupling over gap ``k``, whose earlier cells send what growth is expected of them.
 
     Where marginals may be missed, only their price holds the cells to that growth: the entropy is
@@ -99,6 +111,11 @@ def couple_gap(
     epsilon
         Regularisation, in units of the cost.
 
+    Raises
+    ------
+    TypeError
+        ``solver`` is no :class:`celltraj.ot.Solver`; the message says what is missing.
+
     Examples
     --------
     >>> import torch
@@ -111,6 +128,8 @@ def couple_gap(
     >>> couple_gap(snapshots, 0, firm, SquaredEuclidean(x, x), epsilon=1.0).row_mass
     tensor([0.7500, 0.2500], dtype=torch.float64)
     """
+    check_solver(solver)
     a, b = snapshots.expected(k), snapshots.weights[k + 1]
-    given = {"base": snapshots.weights[k]} if isinstance(solver, Unbalanced) else {}
-    return solver(cost, a, b, epsilon=epsilon, **given)
+    if is_unbalanced(solver):
+        return solver(cost, a, b, epsilon=epsilon, base=snapshots.weights[k])
+    return solver(cost, a, b, epsilon=epsilon)

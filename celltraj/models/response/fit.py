@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj._checks import checked_fields
-from celltraj._errors import check_option
+from celltraj._checks import check_option, checked_fields
 from celltraj.models.encoders import Moments, PopulationEncoder
 from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
 from celltraj.models.networks import FieldSizes, ResponseField, scale_of
@@ -30,7 +29,8 @@ from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import train_heads
-from celltraj.ot import Solver, Unbalanced, solve
+from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_solver
 
 _SUPPORT = 4096  # untreated cells that a model remembers
 _FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
@@ -81,7 +81,7 @@ class MetaFlow:
     def __post_init__(self) -> None:
         if self.encoder is not None:
             check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
-        check_option(self.coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
+        check_solver(self.coupling, "coupling")
         check_option(
             self.interpolant,
             Interpolant,
@@ -211,7 +211,7 @@ def _network(
         covariates=coder.n_covariates,
         heads=flow.n_kernels,
         width=width,
-        has_survival=isinstance(flow.coupling, Unbalanced),
+        has_survival=not flow.coupling.is_balanced,
     )
     centre, scale = _units(populations, sigma / 2)
     cells = torch.cat([group.x for group in populations.groups])
@@ -297,7 +297,7 @@ def _facts(
         "digest of the labels": hashlib.sha256(labels.encode()).hexdigest()[:16],
         "encoder": repr(flow.encoder),
         "n_kernels": flow.n_kernels,
-        "coupling": getattr(flow.coupling, "__name__", repr(flow.coupling)),
+        "coupling": repr(flow.coupling),
         "paths": type(flow.interpolant).__name__,
         "sigma": sigma,
     }
