@@ -2,9 +2,10 @@
 
 from celltraj.ot._balanced import Balanced, solve
 from celltraj.ot._batch import solve_batch
-from celltraj.ot._cost import Cost, DenseCost, GaussianCost, ReferenceCost, SquaredEuclidean
+from celltraj.ot._cost import Cost, DenseCost, SquaredEuclidean
 from celltraj.ot._coupling import Coupling, Transport
 from celltraj.ot._exact import Exact, exact_matching, wasserstein
+from celltraj.ot._law_cost import GaussianCost, ReferenceCost
 from celltraj.ot._minibatch import Minibatch
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._plan_coupling import ExactCoupling, PlanCoupling
@@ -40,3 +41,9 @@ __all__ = [
     "solve_batch",
     "wasserstein",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Effort":
+        raise AttributeError("ct.ot.Effort is now ct.ot.SolverStats")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

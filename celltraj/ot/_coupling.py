@@ -118,6 +118,11 @@ class Coupling:
     column_mass: Later
     stats: SolverStats
 
+    @property
+    def effort(self) -> SolverStats:
+        """Raise: this is now ``stats``."""
+        raise AttributeError("Coupling.effort is now Coupling.stats; .report() is a row of a table")
+
     def _plan_blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, P[rows])``, each valid until the next."""
         f, g = ((v / self.epsilon).numpy() for v in (self.f, self.g))

@@ -23,16 +23,15 @@ from typing import ClassVar
 import numpy as np
 import torch
 from scipy.linalg import lu_factor, lu_solve
-from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
-from celltraj._kernels import sum_groups
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._dual import RowSolver, State, Vector, log_columns
+from celltraj.ot._gathered import Gram, Kept
 from celltraj.ot._ladder import RUNG_TOL, Path, ladder
 from celltraj.ot._newton import (
     STEP_CAP,
@@ -40,7 +39,6 @@ from celltraj.ot._newton import (
     System,
     conjugate_gradients,
     damped_diagonal,
-    largest_entries,
     line_search,
 )
 from celltraj.ot._problem import Problem
@@ -48,10 +46,7 @@ from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
 
 _MEMORY = 6  # steps that the extrapolation looks back on
-_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB
-_SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
 _START = 0.015  # largest first rung, in units of the mean cost
-_GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 _TINY = 1e-300
 
 
@@ -197,7 +192,7 @@ class _Passes:
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
         """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
         f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
-        gram, kept = _Gram(self.n_groups), _Kept(self.problem.cost.shape)
+        gram, kept = Gram(self.n_groups), Kept(self.problem.cost.shape)
         room: np.ndarray | None = None
         for rows, block in self.problem.cost.blocks():
             room = np.empty(block.shape) if room is None else room
@@ -245,57 +240,6 @@ class _Passes:
 
     def _sum(self, v: Vector) -> Vector:
         return np.bincount(self.groups, weights=v, minlength=self.n_groups)
-
-
-class _Kept:
-    """Gather the largest entries of a plan, block by block, as long as they are few."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.n_kept = shape, 0
-        self.parts: list[csr_array] = []
-
-    def add(self, plan: np.ndarray, row: Vector, share: float) -> None:
-        if self.n_kept > _SPARSE_LIMIT:
-            return
-        part = largest_entries(plan, row, share, limit=_SPARSE_SHARE)
-        self.n_kept += _SPARSE_LIMIT + 1 if part is None else part.nnz
-        self.parts = [*self.parts, part] if self.n_kept <= _SPARSE_LIMIT else []
-
-    def plan(self) -> csr_array | None:
-        if not self.parts:
-            return None
-        counts = np.concatenate([np.diff(part.indptr) for part in self.parts])
-        first = np.concatenate([[0], counts.cumsum()])
-        columns = np.concatenate([part.indices for part in self.parts])
-        values = np.concatenate([part.data for part in self.parts])
-        return csr_array((values, columns, first), shape=self.shape)
-
-
-class _Gram:
-    """Gather ``A' A`` of the rows ``A = diag(scale) P Z``, in float32."""
-
-    def __init__(self, n_groups: int) -> None:
-        self._total = torch.zeros((n_groups, n_groups))
-        self._room, self._used = np.zeros((_GRAM_ROWS, n_groups), dtype=np.float32), 0
-
-    def add(self, plan: np.ndarray, groups: Vector, scale: Vector) -> None:
-        start = 0
-        while start < len(plan):
-            stop = min(len(plan), start + _GRAM_ROWS - self._used)
-            room = self._room[self._used : self._used + stop - start]
-            sum_groups(plan[start:stop], groups, scale[start:stop], room)
-            self._used, start = self._used + stop - start, stop
-            if self._used == _GRAM_ROWS:
-                self._flush()
-
-    def _flush(self) -> None:
-        rows = torch.from_numpy(self._room)
-        self._total.addmm_(rows.T, rows)
-        self._room[:], self._used = 0, 0
-
-    def total(self) -> np.ndarray:
-        self._flush()
-        return self._total.double().numpy()
 
 
 def _climb(
