@@ -3,7 +3,7 @@
 from celltraj.ot._balanced import Balanced, solve
 from celltraj.ot._batch import solve_batch
 from celltraj.ot._cost import Cost, DenseCost, SquaredEuclidean
-from celltraj.ot._coupling import Coupling, Transport
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._exact import Exact, exact_matching, wasserstein
 from celltraj.ot._law_cost import GaussianCost, ReferenceCost
 from celltraj.ot._minibatch import Minibatch
@@ -13,6 +13,7 @@ from celltraj.ot._sinkhorn import Sinkhorn
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_coupling import SparseCoupling
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
+from celltraj.ot._transport import Transport
 from celltraj.ot._unbalanced import Unbalanced
 from celltraj.ot.solver import Solver
 

@@ -15,7 +15,7 @@ from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import plan_facts
-from celltraj.ot._coupling import drop_smallest
+from celltraj.ot._sparsify import drop_smallest
 from celltraj.ot.sampling import draw_partners, systematic
 
 _ROWS = 1000

@@ -8,7 +8,8 @@ from typing import Protocol, TypeGuard, cast, runtime_checkable
 from celltraj._checks import check_option
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Transport
+from celltraj.ot._coupling import Coupling
+from celltraj.ot._transport import Transport
 
 _EXAMPLE = "ct.ot.solve or ct.ot.Unbalanced()"
 

@@ -43,6 +43,7 @@ from celltraj.models import (
 from celltraj.models._process import sigma_of, with_sigma
 from celltraj.models._representation import Representation
 from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -146,7 +147,8 @@ def fit_bridge(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData.
+        ``adata`` is not an AnnData, or ``solver`` one whose plans have no potentials, such as
+        ``ct.ot.Exact()``.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -177,6 +179,7 @@ def fit_bridge(
     (True, False)
     """
     start, key = time.perf_counter(), key_added or "bridge"
+    check_entropic(solver)
     law = _law_of(growth, growth_key)
     snapshots, use_rep = read_snapshots(
         adata,
