@@ -11,13 +11,15 @@ from itertools import permutations
 import numpy as np
 import torch
 from anndata import AnnData
-from celltraj.models._holdout import exact_plans, predict
 
 import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Bridge, Process, couple_gap
-from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
+from celltraj.models._predict import predict
+from celltraj.models.evaluation.holdout import exact_plans
+from celltraj.ot import SquaredEuclidean, Unbalanced
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged at most

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from anndata import AnnData
-from celltraj.models._holdout import exact_plans, sample_chains
 from otpfm import OTPFM, Curriculum
 from otpfm.potentials import W2InfPotential
 from torch import Tensor
 
 from benchmarks._peer import one_thread, seeded
 from celltraj._anndata import read_snapshots
+from celltraj.models.evaluation.holdout import exact_plans, sample_chains
 from celltraj.snapshots import Snapshots
 
 

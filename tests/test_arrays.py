@@ -29,7 +29,7 @@ SOLVERS = {
     "Multiscale": ot.Multiscale(n_coarse=20, n_groups=10, progress=False),
     "Unbalanced": ot.Unbalanced(),
     "Minibatch": ot.Minibatch(size=10, rounds=3),
-    "Exact": lambda cost, a, b, *, epsilon: ot.Exact()(cost, a, b),
+    "Exact": ot.Exact(),
     "batch": lambda cost, a, b, *, epsilon: ot.solve_batch([cost], [a], [b], epsilon=epsilon)[0],
 }
 

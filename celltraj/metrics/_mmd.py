@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist, pdist
 from celltraj._arrays import ArrayLike, as_array
 from celltraj._checks import checked
 from celltraj.metrics._energy import mean_differences
-from celltraj.ot import check_samples
+from celltraj.ot.checks import check_samples
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the five kernels, in units of the bandwidth
 

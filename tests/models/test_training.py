@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 
 from celltraj import TrainingError
 from celltraj.models import Brownian, TrainerOptions, Training, fit_bridge, remove_checkpoint
-from celltraj.models import _checkpoint as checkpoint_module
 from celltraj.models import _files as files_module
 from celltraj.models.networks import TwoHeads, mlp
+from celltraj.models.training import checkpoint as checkpoint_module
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Points, TrainingOptions, train_heads, two_heads_loss
 from celltraj.ot import Sinkhorn

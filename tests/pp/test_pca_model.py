@@ -14,7 +14,7 @@ import celltraj as ct
 from celltraj._anndata import projection_of, read_projection
 from celltraj._anndata.results import PCA
 from celltraj._errors import DataWarning
-from celltraj.models import _projection
+from celltraj.models.genes import projection as _projection
 from celltraj.models.genes.projection import Projection
 
 KINDS = {

@@ -236,7 +236,7 @@ class Bridge(Saved):
             "width": width,
             "history": self.losses,
             "couplings": [
-                {key: getattr(one, key) for key in _FACTS} | {"effort": asdict(one.effort)}
+                {key: getattr(one, key) for key in _FACTS} | {"effort": asdict(one.stats)}
                 for one in self.couplings
             ],
             "representation": None if self.representation is None else asdict(self.representation),

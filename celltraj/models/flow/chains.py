@@ -13,7 +13,8 @@ from torch import Tensor
 
 from celltraj._typing import Earlier
 from celltraj.models.growth.path_mass import NEIGHBOURS, Masses, departing
-from celltraj.ot import SparseCoupling, draw_partners
+from celltraj.ot import SparseCoupling
+from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
 

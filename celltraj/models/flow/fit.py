@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import torch
@@ -22,7 +21,7 @@ from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.early_stop import Validation
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Transport
+from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
 _DEFAULTS = ModelDefaults(fewest_steps=4_000)
@@ -145,9 +144,7 @@ def _split(
     return kept, watched
 
 
-def _plans(
-    snapshots: Snapshots, sigma: float, solver: Callable[..., Transport], *, progress: bool
-) -> GapPlans:
+def _plans(snapshots: Snapshots, sigma: float, solver: Solver, *, progress: bool) -> GapPlans:
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = (couple(snapshots, Brownian(sigma), k, solver)[1] for k, _ in gaps)
     return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in couplings])

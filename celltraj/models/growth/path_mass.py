@@ -32,7 +32,8 @@ from celltraj._card import card
 from celltraj._typing import Earlier
 from celltraj.models._card_facts import masses_facts
 from celltraj.models.interpolants import gap_of
-from celltraj.ot import Transport, systematic
+from celltraj.ot import Transport
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets

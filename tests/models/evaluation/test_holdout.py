@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from celltraj.models._holdout import exact_plans, predict, sample_chains, trivial_predictions
 
 import celltraj as ct
 from celltraj.metrics import wasserstein
+from celltraj.models._predict import predict
+from celltraj.models.evaluation.holdout import exact_plans, sample_chains, trivial_predictions
 from celltraj.snapshots import Snapshots
 
 
