@@ -15,8 +15,9 @@ from anndata import AnnData
 import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Bridge, Process, couple_gap
+from celltraj.models import Bridge, Process
 from celltraj.models._predict import predict
+from celltraj.models.coupling import couple_gap
 from celltraj.models.evaluation.holdout import exact_plans
 from celltraj.ot import SquaredEuclidean, Unbalanced
 from celltraj.ot.sampling import systematic

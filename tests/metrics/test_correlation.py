@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
-from celltraj._stats import _moments
+from celltraj._stats import moments as _moments
 from celltraj._stats import correlation as _correlation
 from celltraj._stats.correlation import correlations, false_discovery, permutation_p
 
