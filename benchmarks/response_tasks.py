@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from torch import Tensor
 
 import celltraj as ct
@@ -27,6 +26,7 @@ from benchmarks.peers_response import (
     fit_without_phi,
 )
 from celltraj._anndata import ResponseKeys, read_populations
+from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.datasets._euler_maruyama import euler_maruyama
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import (
