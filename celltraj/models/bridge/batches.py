@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -77,7 +76,7 @@ class BridgeBatches(Draws[Points]):
             here = self.gap_of == k
             self.i[here], self.j[here] = plans.draw(k, int(here.sum()), generator)
 
-    def aside(self, n_steps: int, generator: torch.Generator) -> Self:
+    def aside(self, n_steps: int, generator: torch.Generator) -> BridgeBatches:
         """Return draws of other points of the same bridges."""
         return type(self)(self.plans, n_steps, self.batch_size, generator)
 

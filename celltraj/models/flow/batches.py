@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ class PathBatches(Draws[Points]):
         self.seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         self.pool: _Pool | None = None
 
-    def aside(self, n_steps: int, generator: torch.Generator) -> Self:
+    def aside(self, n_steps: int, generator: torch.Generator) -> PathBatches:
         """Return draws of other points along other chains."""
         return type(self)(self.course, n_steps, self.batch_size, generator)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -139,7 +139,7 @@ class ResponseField(torch.nn.Module):
                     gentle.weight.mul_(_MODULATION)
                     gentle.bias.zero_()
 
-    def scale_to(self, centre: Tensor, scale: Tensor, box: Tensor) -> Self:
+    def scale_to(self, centre: Tensor, scale: Tensor, box: Tensor) -> ResponseField:
         """Take its units from the data, and return the field.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,7 +74,7 @@ class TwoHeads(torch.nn.Module):
         n_outputs = 2 * sizes.dim + 2 * sizes.has_mass
         self.net = mlp(n_inputs, n_outputs, width=sizes.width, generator=generator)
 
-    def scale_to(self, snapshots: Snapshots, *, noise: float = 0.0) -> Self:
+    def scale_to(self, snapshots: Snapshots, *, noise: float = 0.0) -> TwoHeads:
         """Take units of states, rates and time from ``snapshots``, and return the network.
 
         ``noise`` is the standard deviation of the paths around their means in the middle of the

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -93,7 +92,7 @@ class ResponseBatches(Draws[ResponsePoints]):
         self.token_masks = torch.arange(longest) < counts[:, None]
         self.covariates = torch.stack([task.covariates for task in tasks])
 
-    def aside(self, n_steps: int, generator: torch.Generator) -> Self:
+    def aside(self, n_steps: int, generator: torch.Generator) -> ResponseBatches:
         """Return draws of other points of the same populations."""
         return type(self)(self.tasks, self.interpolant, self.step, n_steps, generator)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ class Draws(ABC, Generic[Points]):
         """Return the points of ``n_steps`` steps, those of draw ``number``."""
 
     @abstractmethod
-    def aside(self, n_steps: int, generator: torch.Generator) -> Self:
+    def aside(self, n_steps: int, generator: torch.Generator) -> Draws[Points]:
         """Return draws of other points of the same paths."""
 
     def __len__(self) -> int:  # known, so that Lightning does not draw one in advance
