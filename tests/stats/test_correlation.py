@@ -6,7 +6,8 @@ from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
 from celltraj._stats.correlation import correlations, false_discovery, permutation_p
-from celltraj.metrics import _correlation, _moments
+from celltraj._stats import correlation as correlation_module
+from celltraj.metrics import _moments
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]
 
@@ -25,7 +26,7 @@ def fields(found):
 @pytest.fixture(params=[1 << 22, 130])
 def _blocks(request, monkeypatch):
     """Run with all genes in one block, and with two in each."""
-    monkeypatch.setattr(_correlation, "_BLOCK", request.param)
+    monkeypatch.setattr(correlation_module, "_BLOCK", request.param)
     monkeypatch.setattr(_moments, "_BLOCK", request.param)
 
 
@@ -135,7 +136,7 @@ class TestPermutation:
 
     @pytest.mark.parametrize("kind", SPARSE)
     def test_sparse_is_dense(self, kind, monkeypatch):
-        monkeypatch.setattr(_correlation, "_BLOCK", 400)
+        monkeypatch.setattr(correlation_module, "_BLOCK", 400)
         x, y = expression()
         w = np.random.default_rng(1).uniform(size=len(x))
         found = [
