@@ -9,12 +9,12 @@ from pathlib import Path
 import anndata as ad
 import pandas as pd
 import torch
-from celltraj.models._save import FILE, FORMAT
 from safetensors.torch import save_file
 
 import celltraj as ct
 from celltraj.models import Training, fit_bridge
 from celltraj.models._files import digest_of, read_file
+from celltraj.models._saved import FILE, FORMAT
 from celltraj.models.references.paths import Paths
 from celltraj.ot import Unbalanced, solve
 from celltraj.snapshots import Snapshots

@@ -53,8 +53,8 @@ FIT_BRIDGE = (
         RECORD
         | {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
-            "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth "
-            "and weights_key (if given)",
+            "or estimated), options, training (absent for the plug-in drift), counts and growth_key "
+            "(if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
@@ -79,8 +79,8 @@ FIT_FLOW = (
         RECORD
         | {
             "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
-            "(given or estimated), coupling, training, counts, growth_key and weights_key (if "
-            "given); what a fit filled in belongs to the flow",
+            "(given or estimated), options, training, counts and growth_key (if given); what a fit "
+            "filled in belongs to the flow",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
@@ -93,7 +93,7 @@ FIT_RESPONSE = record_keys(
     "{key}",
     RECORD
     | {
-        "params": "arguments as used: population_key, condition_key, control, use_rep, flow, "
+        "params": "arguments as used: population_key, condition_key, control, use_rep, options, "
         "training, and cell_type_key, dose_key and covariate_keys (if given)",
         "version": "version of celltraj",
         "seed": "seed of the fit",

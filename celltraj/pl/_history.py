@@ -53,8 +53,8 @@ def history(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> short = ct.models.NeuralDrift(max_steps=20)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=short, seed=0, progress=False)
+    >>> short = ct.models.Training(max_steps=20)
+    >>> bridge = ct.tl.fit_bridge(adata, training=short, seed=0, progress=False)
     >>> ct.pl.history(adata, show=False).get_xlabel()
     'step'
     """

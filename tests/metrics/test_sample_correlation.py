@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse import csc_matrix, csr_array
 from scipy.stats import pearsonr, ttest_1samp
 
-from celltraj._stats.correlation import correlations
 from celltraj._stats import mean_difference as difference_module
+from celltraj._stats.correlation import correlations
 from celltraj.metrics._sample_correlation import sample_correlations, sign_p
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
-from celltraj._stats.correlation import correlations, false_discovery, permutation_p
 from celltraj._stats import correlation as correlation_module
+from celltraj._stats.correlation import correlations, false_discovery, permutation_p
 from celltraj.metrics import _moments
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]

@@ -8,7 +8,7 @@ import torch
 
 import celltraj as ct
 from celltraj.models import Brownian, couple_gap
-from celltraj.models.bridge.bridge import couple
+from celltraj.models._couple import couple
 from celltraj.ot import Minibatch, SquaredEuclidean, Unbalanced
 from celltraj.snapshots import Snapshots
 

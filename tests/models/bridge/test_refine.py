@@ -23,7 +23,7 @@ from celltraj.models import (
     simulate,
     stack_points,
 )
-from celltraj.models.bridge.bridge import couple
+from celltraj.models._couple import couple
 from celltraj.models.bridge.fisher_scoring import RowMoments, log_likelihood, score_transitions
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
