@@ -53,8 +53,8 @@ FIT_BRIDGE = (
         RECORD
         | {
             "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
-            "or estimated), options, training (absent for the plug-in drift), counts and growth_key "
-            "(if given)",
+            "or estimated), options, training (absent for the plug-in drift), counts and "
+            "growth_key (if given)",
             "version": "version of celltraj",
             "seed": "seed of the fit",
             "time_points": "the sampling times, `(T,)`, in [t]",
