@@ -16,7 +16,8 @@ import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import Bridge, BridgeOptions, LearnedGrowth, Process, couple_gap
-from celltraj.models._holdout import exact_plans, predict
+from celltraj.models._predict import predict
+from celltraj.models.evaluation import exact_plans
 from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
 from celltraj.snapshots import Snapshots
 

@@ -24,7 +24,7 @@ def fit_and_count(adata: AnnData, drift: str, seed: int) -> tuple[dict, Bridge]:
     )
     fitted = time.process_time()
     ct.tl.growth(adata, bridge, use_rep="X", seed=seed, progress=False)
-    numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
+    numbers = ct.get.growth(adata)
     wrong = (numbers["predicted"] / numbers["observed"] - 1).abs().max()
     row = {"drift": drift, "seed": seed, "wrong_percent": 100 * float(wrong)}
     row |= {"fit_cpu_s": fitted - start, "growth_cpu_s": time.process_time() - fitted}

@@ -136,7 +136,8 @@ def score(
 
 def summarise(records: pd.DataFrame) -> pd.DataFrame:
     """Return W1 over seeds of the mean over held-out times, and CPU seconds, best first."""
-    by_seed = records.groupby(["method", "seed"])[["value", "cpu_s"]].mean()
+    w1 = records[records["metric"] == "W1"]
+    by_seed = w1.groupby(["method", "seed"])[["value", "cpu_s"]].mean()
     table = by_seed["value"].groupby("method").apply(mean_and_error).unstack()
     table["cpu_s"] = by_seed["cpu_s"].groupby("method").mean()
     return table.sort_values("mean")

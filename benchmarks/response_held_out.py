@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from celltraj.models._response_baselines import single_drugs
 
 import celltraj as ct
 from benchmarks._timed import Timed
@@ -17,7 +18,6 @@ from benchmarks.response_tasks import DEFAULT, FLOOR, FLOWS, NO_CHANGE
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.metrics import wasserstein
 from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, Training
-from celltraj.models._response_baselines import single_drugs
 
 LABELLED = "default_labels"
 BY_TYPE = "shift_by_type"
@@ -95,10 +95,11 @@ def _scores(adata: AnnData, named: dict[str, Timed], seed: int, **keys: object) 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Return W1 with its interval and skill, CPU seconds of a fit and the verdict, best first."""
-    summary = ct.get.response_summary(scores)
+    summary = ct.get.score_summary(scores)
     table = summary[summary["metric"] == "W1"].drop(columns="metric").set_index("method")
-    table.insert(6, "cpu_s", scores.groupby("method")["cpu_s"].mean())
-    return table.sort_values("mean")
+    table["cpu_s"] = scores.groupby("method")["cpu_s"].mean()
+    names = ["mean", "low", "high", "skill", "skill_low", "skill_high", "cpu_s", "verdict"]
+    return table[names].sort_values("mean")
 
 
 @dataclass(frozen=True, eq=False)

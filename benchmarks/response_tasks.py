@@ -39,7 +39,7 @@ from celltraj.models import (
     SetAttention,
     Training,
 )
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models.evaluation import SHUFFLED
 
 Predict = Callable[[Tensor, "Tensor | None"], np.ndarray]
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"

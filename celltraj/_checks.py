@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import (
@@ -184,6 +184,8 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
         if not isinstance(value, Mapping):
             return False
         return all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
+    if not issubclass(origin, Iterable):  # such as a path
+        return isinstance(value, origin)
     items = _items(value)
     if items is None:
         return False
@@ -260,6 +262,8 @@ def _words(hint: Any) -> str:
         return f"a tuple of {len(inner)}, {', '.join(map(_words, inner))}"
     if hint is Callable or origin is Callable:
         return "a function"
+    if origin is not None and not issubclass(origin, Iterable):
+        return _words(origin)
     if origin is not None:
         return "a dict" if issubclass(origin, Mapping) else f"a list of {_items_of(inner[0])}"
     name = getattr(hint, "__name__", str(hint))

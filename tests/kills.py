@@ -117,8 +117,8 @@ class _Counter:
 
 def _stub():
     """Put small files in the place of pictures and scores, which have tests of their own."""
-    from celltraj.cli import main as shell
     from celltraj.cli import response
+    from celltraj.cli import time_course as shell
 
     def draw(adata, model, *rest):
         (rest[-1] / "history.png").write_text(f"{model.losses}")
@@ -194,9 +194,9 @@ def _run(job):
 def _warm_up():
     """Take one step, so that children find compiled what they need."""
     import celltraj as ct
-    from celltraj import cli
+    from celltraj.cli.arguments import parser_of_commands
 
-    cli._parser()
+    parser_of_commands()
     adata = ct.datasets.branching(n_cells=10, seed=0)
     ct.tl.fit_bridge(adata, training=ct.models.Training(max_steps=1), progress=False)
 

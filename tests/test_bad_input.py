@@ -169,21 +169,21 @@ def test_a_constant_feature_warns_and_fits(drift):
     adata.X[:, 1] = 7.0
     with pytest.warns(DataWarning, match=r"variables \[1\] of X are constant .* drop them"):
         fit(adata, training=drift)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_duplicate_cells_warn_and_fit():
     adata = with_x(lambda x: np.r_[x[:1], x[:1], x[2:]])
     with pytest.warns(DataWarning, match="1 cells are exact copies of others in X"):
         fit(adata)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_few_cells_warn_and_fit():
     adata = cells()[np.r_[:15, 24:36]].copy()
     with pytest.warns(DataWarning, match=r"fewer than 10 cells at times {'1': 3}"):
         fit(adata)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_interleaved_rows_give_the_same_velocity_to_every_cell():
@@ -193,9 +193,7 @@ def test_interleaved_rows_give_the_same_velocity_to_every_cell():
     two = one[order].copy()
     fit(one)
     fit(two)
-    np.testing.assert_array_equal(
-        two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"][order]
-    )
+    np.testing.assert_array_equal(two.obsm["bridge_velocity"], one.obsm["bridge_velocity"][order])
 
 
 def test_shuffled_rows_give_the_same_velocity_up_to_rounding():
@@ -205,7 +203,7 @@ def test_shuffled_rows_give_the_same_velocity_up_to_rounding():
     fit(one, sigma=0.5)
     fit(two, sigma=0.5)
     np.testing.assert_allclose(
-        two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"][order], atol=1e-5
+        two.obsm["bridge_velocity"], one.obsm["bridge_velocity"][order], atol=1e-5
     )
 
 
@@ -223,7 +221,7 @@ def test_every_kind_of_matrix_of_numbers_fits_alike(convert):
     two = with_x(lambda x: convert(np.round(50 * x)))
     fit(one)
     fit(two)
-    np.testing.assert_array_equal(two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"])
+    np.testing.assert_array_equal(two.obsm["bridge_velocity"], one.obsm["bridge_velocity"])
 
 
 @pytest.mark.parametrize("convert", [np.asarray, csr_matrix])
@@ -239,7 +237,7 @@ def test_a_backed_file_fits_and_is_not_touched(tmp_path, convert):
     fit(backed)
     for adata in (annotated, backed):
         np.testing.assert_array_equal(
-            adata.obsm["X_bridge_velocity"], expected.obsm["X_bridge_velocity"]
+            adata.obsm["bridge_velocity"], expected.obsm["bridge_velocity"]
         )
     with pytest.raises(ValueError, match=r"load it first with adata.to_memory\(\)"):
         fit(backed[:, :1])

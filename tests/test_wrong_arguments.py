@@ -143,7 +143,7 @@ def screen():
     model = fit(adata, **keys)
     condition = model.coder.drugs[0]
     predicted = ct.tl.predict_response(model, adata, condition=condition, **SILENT)
-    scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, leave_out="population", **SILENT)
+    scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, hold_out="population", **SILENT)
     embedded = ct.tl.embed_populations(model, adata)
     return keys | {
         "adata": adata,

@@ -16,7 +16,7 @@ from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process, population_sizes
-from celltraj.models._representation import Represented
+from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 
 _FEW_VARIABLES = 50

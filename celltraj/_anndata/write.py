@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
-from celltraj._anndata.keys import ROOT
+from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 from celltraj.snapshots import Snapshots
@@ -70,7 +70,6 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return what is known of a fit: params, version, seed, time points, convergence, history."""
-    history = getattr(bridge.field, "history", ())
     refinement = {"refinement": bridge.history.rename(index=str)} if bridge.rounds else {}
     return (
         sample_record(params, seed)
@@ -87,7 +86,7 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
                     "n_iters": [c.n_iters for c in bridge.couplings],
                 }
             ).rename(index=str),
-            "history": _losses(history),
+            "history": _losses(bridge.losses),
         }
     )
 

@@ -1,5 +1,5 @@
 """The shell: ``celltraj``."""
 
-from celltraj.cli.main import main
+from celltraj._lazy import attach
 
-__all__ = ["main"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -25,7 +25,6 @@ from celltraj.cli.files import (
 )
 from celltraj.cli.lock import Lock
 from celltraj.cli.swap import finish_swaps, staged, writing
-from celltraj.cli.types import Parser, assignment, number, whole
 from celltraj.models import (
     MetaFlowMatching,
     ResponseOptions,
@@ -38,78 +37,8 @@ logger = logging.getLogger("celltraj")
 _COLUMNS = ("population", "condition", "dose", "covariate", "cell_type")
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add both commands to the parser."""
-    _add_fit(commands.add_parser("fit-response", help="fit the response to treatments"))
-    _add_predict(commands.add_parser("predict", help="predict treated cells from untreated ones"))
-
-
-def _add_fit(fit: argparse.ArgumentParser) -> None:
-    fit.set_defaults(run=_fit)
-    fit.add_argument("data", type=Path, help="h5ad file with untreated and treated cells")
-    column: dict[str, Any] = {"metavar": "COLUMN"}
-    fit.add_argument("--population", required=True, help="obs column: patient, donor", **column)
-    several: dict[str, Any] = {"nargs": "+", **column}
-    fit.add_argument("--condition", required=True, help="obs columns with the drugs", **several)
-    fit.add_argument(
-        "--control", nargs="+", required=True, metavar="LABEL", help="labels of untreated cells"
-    )
-    fit.add_argument("--use-rep", help="X or a key of obsm (X_pca where there is one)")
-    fit.add_argument("--cell-type", help="obs column within which cells are coupled", **column)
-    fit.add_argument("--dose", help="obs columns with the dose of each drug", **several)
-    fit.add_argument("--covariate", default=[], help="obs columns of treated cells", **several)
-    fit.add_argument("--max-steps", type=whole(1), help="training steps")
-    fit.add_argument(
-        "--checkpoint-every",
-        type=whole(1),
-        default=TrainerOptions.checkpoint_every,
-        metavar="STEPS",
-        help="training steps between checkpoints",
-    )
-    fit.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the checkpoint that an interrupted fit of the same options left in --out",
-    )
-    fit.add_argument("--out", type=Path, default=Path("run"), help="folder of the results")
-    _add_common(fit)
-
-
-def _add_predict(predict: argparse.ArgumentParser) -> None:
-    predict.set_defaults(run=_predict)
-    predict.add_argument("model", type=Path, help="folder of the model, such as run/model")
-    predict.add_argument("data", type=Path, help="h5ad file with untreated cells")
-    predict.add_argument(
-        "--condition", nargs="+", required=True, metavar="DRUG", help="drugs given together"
-    )
-    predict.add_argument(
-        "--dose", type=number(), nargs="+", help="dose of each drug, in the unit of the training"
-    )
-    predict.add_argument(
-        "--covariate",
-        type=assignment,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="covariates, in place of those in obs",
-    )
-    predict.add_argument(
-        "--guidance", type=number(), default=1.0, help="weight of the condition, 1 as trained"
-    )
-    predict.add_argument("--noise", type=number(0.0), default=0.0, help="diffusion, 0 for an ODE")
-    predict.add_argument("--out", type=Path, default=Path("predicted.h5ad"), help="file to write")
-    _add_common(predict)
-
-
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=whole(0), default=0)
-    command.add_argument("--quiet", action="store_true", help="show no progress bars")
-    command.add_argument(
-        "--json", action="store_true", help="print the summary as one JSON object and nothing else"
-    )
-
-
-def _fit(arguments: argparse.Namespace) -> None:
+def fit(arguments: argparse.Namespace) -> None:
+    """Fit the response to treatments."""
     start = time.perf_counter()
     check_training(arguments.out, reads=[arguments.data])
     finish_swaps(arguments.data.parent)
@@ -127,7 +56,7 @@ def _fit_and_draw(
 ) -> dict[str, Any]:
     trainer = TrainerOptions(
         checkpoint=arguments.out / CHECKPOINT,
-        checkpoint_every=arguments.checkpoint_every,
+        checkpoint_every=arguments.checkpoint_every or TrainerOptions.checkpoint_every,
         resume=arguments.resume,
     )
     with staged(lock, earlier_results(arguments.out)) as folder:
@@ -200,7 +129,8 @@ def _json(summary: dict[str, Any]) -> str:
     return json.dumps(summary, allow_nan=False)
 
 
-def _predict(arguments: argparse.Namespace) -> None:
+def predict(arguments: argparse.Namespace) -> None:
+    """Predict treated cells from untreated ones."""
     start, out = time.perf_counter(), arguments.out
     if out.is_dir():
         raise ValueError(f"--out {out} is a folder; pass the path of a file to write")

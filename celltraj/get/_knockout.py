@@ -6,7 +6,6 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.results import KNOCKOUT
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 
 
@@ -47,7 +46,7 @@ def knockout(adata: AnnData, *, fate: str | None = None, key: str = "knockout") 
     >>> ct.get.knockout(adata, fate="up").shape
     (1, 7)
     """
-    table = read_table(adata, key, KNOCKOUT)
+    table = KNOCKOUT.table(adata, key)
     if fate is None:
         return table
     rows = table[table["fate"] == fate]

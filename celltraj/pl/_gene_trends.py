@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import GENE_TRENDS
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
@@ -77,7 +76,7 @@ def gene_trends(
     2
     >>> plt.close()
     """
-    table = read_table(adata, key, GENE_TRENDS)
+    table = GENE_TRENDS.table(adata, key)
     params = GENE_TRENDS.peek(adata, key)["params"]
     names, of_all = _chosen(table, genes)
     if ax is not None and len(names) > 1:

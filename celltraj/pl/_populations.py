@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
+from celltraj._anndata.results import EMBEDDING
 from celltraj._checks import checked
 from celltraj.pl._cells import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -97,7 +98,7 @@ def populations(
 
 
 def _check(embedded: AnnData) -> None:
-    if "embedding" not in embedded.uns.get("celltraj", {}) or "in_training" not in embedded.obs:
+    if EMBEDDING.find(embedded) is None or "in_training" not in embedded.obs:
         raise KeyError(
             "embedded holds no populations; make it with ct.tl.embed_populations(model, adata)"
         )

@@ -27,8 +27,8 @@ from celltraj._stats.correlation import (
     false_discovery,
     permutation_p,
 )
+from celltraj._stats.sample_correlation import sample_correlations, sign_p
 from celltraj._typing import Time
-from celltraj.metrics._sample_correlation import sample_correlations, sign_p
 from celltraj.tl._driver_cells import DriverCells, read_driver_cells
 
 _METHODS = ("fisher", "permutation")

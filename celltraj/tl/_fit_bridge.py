@@ -107,7 +107,7 @@ def fit_bridge(
 
     Returns
     -------
-    The bridge. Written, only once all is computed: ``obsm["X_{key}_velocity"]`` (drift at each
+    The bridge. Written, only once all is computed: ``obsm["{key}_velocity"]`` (drift at each
     cell, [x]/[t]) and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence,
     history, refinement). The fitted family is ``bridge.reference``, its rounds are
     ``bridge.history``.
@@ -142,7 +142,7 @@ def fit_bridge(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
-    >>> adata.obsm["X_bridge_velocity"].shape == adata.shape
+    >>> adata.obsm["bridge_velocity"].shape == adata.shape
     True
     """
     start, key = time.perf_counter(), key_added or "bridge"
@@ -189,7 +189,7 @@ def _write(adata: AnnData, key: str, bridge: Bridge, record: dict[str, Any]) -> 
     velocity = cell_velocity(bridge, bridge.snapshots, read_times(adata, time_key))
     source = Source.of(adata, time_key, use_rep)
     warn_of_view(adata)
-    BRIDGE.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
 
 
 def _log(bridge: Bridge, origin: str, training: Training | None, seconds: float) -> None:

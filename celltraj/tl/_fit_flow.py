@@ -101,7 +101,7 @@ def fit_flow(
     Returns
     -------
     The flow, an ODE until ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)``. Written,
-    only once all is computed: ``obsm["X_{key}_velocity"]`` ([x]/[t]) and
+    only once all is computed: ``obsm["{key}_velocity"]`` ([x]/[t]) and
     ``uns["celltraj"][key]`` (params, version, seed, time_points, history).
 
     Warns
@@ -137,7 +137,7 @@ def fit_flow(
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
-    >>> adata.obsm["X_flow_velocity"].shape == adata.shape
+    >>> adata.obsm["flow_velocity"].shape == adata.shape
     True
     """
     start, key = time.perf_counter(), key_added or "flow"
@@ -195,7 +195,7 @@ def _write(
     velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
     source = Source.of(adata, time_key, use_rep)
     warn_of_view(adata)
-    FLOW.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
 
 
 def _default_paths(snapshots: Snapshots) -> Interpolant:

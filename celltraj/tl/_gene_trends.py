@@ -23,8 +23,7 @@ from celltraj._anndata import (
     time_of,
     unique_names,
 )
-from celltraj._anndata.keys import ROOT
-from celltraj._anndata.results import GENE_TRENDS
+from celltraj._anndata.results import GENE_TRENDS, SIMULATE
 from celltraj._checks import checked
 from celltraj._typing import Time
 
@@ -206,7 +205,7 @@ def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequenc
     names = [genes] if isinstance(genes, str) else list(dict.fromkeys(genes))
     if not names:
         raise ValueError("genes is empty; name one or more genes")
-    params = path.uns.get(ROOT, {}).get("simulate", {}).get("params", {})
+    params = (SIMULATE.find(path) or {}).get("params", {})
     if params.get("use_rep") == "X":
         known = unique_names(path.var_names, "variables of path")
         rows = _rows_of(names, known, "variables of path")

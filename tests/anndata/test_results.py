@@ -209,10 +209,10 @@ class TestNames:
         adata.obsm["X_umap"] = adata.obsm["X_pca"][:, :2].copy()
         for name in ("velocity", "mine"):
             ct.tl.velocity(adata, bridge, basis="umap", n_neighbors=5, key_added=name, **SILENT)
-        names = {"X_bridge_velocity", "velocity", "velocity_umap", "mine", "mine_umap"}
+        names = {"bridge_velocity", "velocity", "velocity_umap", "mine", "mine_umap"}
         assert names < set(adata.obsm)
         assert {"bridge", "velocity", "mine"} == set(adata.uns["celltraj"])
-        np.testing.assert_array_equal(adata.obsm["mine"], adata.obsm["X_bridge_velocity"])
+        np.testing.assert_array_equal(adata.obsm["mine"], adata.obsm["bridge_velocity"])
 
     def test_kinds_are_told_apart_by_their_names(self):
         assert len({one.kind for one in RESULTS}) == len(RESULTS)

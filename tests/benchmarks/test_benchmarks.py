@@ -135,7 +135,8 @@ def test_summary_averages_times_before_seeds():
         {
             "method": ["a"] * 4,
             "seed": [0, 0, 1, 1],
-            "time": [1.0, 2.0, 1.0, 2.0],
+            "held_out": [1.0, 2.0, 1.0, 2.0],
+            "metric": "W1",
             "value": [1.0, 3.0, 3.0, 5.0],
             "cpu_s": [2.0, 2.0, 4.0, 4.0],
         }

@@ -407,7 +407,7 @@ def test_a_full_disk_leaves_one_line_on_the_terminal(tmp_path):
     command = (
         "import resource; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "from celltraj import cli; raise SystemExit(cli.main())"
+        "from celltraj.cli.main import main; raise SystemExit(main())"
     )
     call = ["fit", str(data), "--quiet", "--max-steps", "2", "--out", str(tmp_path / "run")]
     ended = subprocess.run(

@@ -6,8 +6,8 @@ from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
 from celltraj._stats import correlation as correlation_module
+from celltraj._stats import moments as moments_module
 from celltraj._stats.correlation import correlations, false_discovery, permutation_p
-from celltraj.metrics import _moments
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]
 
@@ -27,7 +27,7 @@ def fields(found):
 def _blocks(request, monkeypatch):
     """Run with all genes in one block, and with two in each."""
     monkeypatch.setattr(correlation_module, "_BLOCK", request.param)
-    monkeypatch.setattr(_moments, "_BLOCK", request.param)
+    monkeypatch.setattr(moments_module, "_BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")

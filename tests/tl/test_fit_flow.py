@@ -35,7 +35,7 @@ def test_record_and_velocity_survive_a_file(adata, tmp_path):
     assert record["params"]["sigma_source"] == "estimated"
     assert len(record["history"]) == 30
     np.testing.assert_array_equal(record["time_points"], flow.times)
-    np.testing.assert_array_equal(again.obsm["X_flow_velocity"], adata.obsm["X_flow_velocity"])
+    np.testing.assert_array_equal(again.obsm["flow_velocity"], adata.obsm["flow_velocity"])
     ct.pl.history(again, key="flow", show=False)
 
 

@@ -161,7 +161,7 @@ def test_in_the_space_of_the_process_velocities_are_exact(fitted):
     adata = velocity(adata, bridge, basis="X", copy=True)
     np.testing.assert_array_equal(adata.obsm["velocity_X"], adata.obsm["velocity"])
     # what the fit wrote is what is found again, with the backward drift at the last time
-    np.testing.assert_array_equal(adata.obsm["velocity"], fitted[0].obsm["X_bridge_velocity"])
+    np.testing.assert_array_equal(adata.obsm["velocity"], fitted[0].obsm["bridge_velocity"])
     assert "velocity_X" not in fitted[0].obsm
     adata.obsm["X_pca"] = adata.X.copy()
     velocity(adata, bridge, use_rep="X_pca", basis="pca")
@@ -172,7 +172,7 @@ def test_a_flow_moves_by_its_ode_and_has_a_name_of_its_own():
     adata = ct.datasets.branching(n_cells=20, seed=0)
     flow = ct.tl.fit_flow(adata, training=Training(max_steps=20), progress=False)
     again = velocity(adata, flow.with_noise(0.3), copy=True)
-    np.testing.assert_array_equal(again.obsm["velocity"], adata.obsm["X_flow_velocity"])
+    np.testing.assert_array_equal(again.obsm["velocity"], adata.obsm["flow_velocity"])
     velocity(adata, Brownian(0.1))
     assert "velocity" in adata.obsm
 

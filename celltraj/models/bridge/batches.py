@@ -78,7 +78,7 @@ class BridgeBatches(Draws[Points]):
 
     def aside(self, n_steps: int, generator: torch.Generator) -> BridgeBatches:
         """Return draws of other points of the same bridges."""
-        return type(self)(self.plans, n_steps, self.batch_size, generator)
+        return BridgeBatches(self.plans, n_steps, self.batch_size, generator)
 
     def draw(self, number: int, n_steps: int) -> list[Points]:
         """Return the points of ``n_steps`` steps."""

@@ -20,7 +20,6 @@ from celltraj._typing import Cells, Earlier
 from celltraj.models._card_facts import bridge_facts
 from celltraj.models._files import Content
 from celltraj.models._process import Affine
-from celltraj.models._representation import Representation
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.parts import pack_masses, pack_snapshots
@@ -31,6 +30,7 @@ from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, flow_of, uniform_grid
 from celltraj.models.references.paths import pinned_points
+from celltraj.models.representation import Representation
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,16 +12,20 @@ from tqdm.auto import tqdm
 from celltraj._typing import Cells
 from celltraj.models._couple import couple
 from celltraj.models._simulate import simulate
-from celltraj.models.bridge.batches import BridgePlans
+from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
-from celltraj.models.bridge.neural import NeuralField, train_field
+from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import Masses, masses_of
+from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.references.family import Reference, sigma_of
-from celltraj.models.training.options import Training
+from celltraj.models.training.checkpoint import fingerprint
+from celltraj.models.training.module import Job, train
+from celltraj.models.training.options import ModelDefaults, Training
 from celltraj.ot import Solver, systematic
 from celltraj.snapshots import Snapshots
 
+_DEFAULTS = ModelDefaults(fewest_steps=2_000)
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
 
 
@@ -83,6 +88,58 @@ def fit_bridge(
         field = train_field(plans, training, generator=generator, progress=progress)
     bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
     return bridge if masses is None else _calibrated(bridge, masses, generator)
+
+
+def train_field(
+    plans: BridgePlans, training: Training, *, generator: torch.Generator, progress: bool
+) -> NeuralField:
+    """Return drift and score that a network learned from points of bridges.
+
+    Parameters
+    ----------
+    plans
+        Couplings and the law between them.
+    training
+        How the network is trained.
+    generator
+        Source of randomness.
+    progress
+        Whether to show a bar over the steps.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not finite.
+    ValueError
+        The checkpoint to go on from is of another training, or cells are to be kept aside.
+    """
+    training.without_validation("a bridge", "it passes through all cells")
+    snapshots, reference = plans.snapshots, plans.reference
+    sizes = HeadSizes(
+        snapshots.dim,
+        len(snapshots.times),
+        width=training.width,
+        has_mass=plans.masses is not None,
+    )
+    noise = sigma_of(reference) * math.sqrt(max(snapshots.gaps)) / 2
+    network = TwoHeads(sizes, generator=generator).scale_to(snapshots, noise=noise)
+    schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
+    batches = BridgeBatches(plans, schedule.n_steps, schedule.batch_size, generator)
+    facts = fingerprint(snapshots) | _reference_facts(reference, snapshots)
+    job = Job(network, batches, two_heads_loss, facts=facts)
+    heads, losses = train(job, training, schedule, progress=progress)
+    return NeuralField(heads, snapshots, reference, losses)
+
+
+def _reference_facts(reference: Reference, snapshots: Snapshots) -> dict[str, str | float]:
+    """Return what tells a reference from others, for a checkpoint."""
+    drift = reference.drift(snapshots.times[0], snapshots.x[0])
+    return {
+        "reference": type(reference).__name__,
+        "sigma": sigma_of(reference),
+        # rounded: a checkpoint may go on another machine, whose last digits differ
+        "size of the reference's drift": f"{float(drift.square().mean().sqrt()):.4g}",
+    }
 
 
 def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> Bridge:

@@ -15,7 +15,6 @@ Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -23,70 +22,13 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier
-from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
-from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
+from celltraj.models.networks import TwoHeads
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow
 from celltraj.models.references.paths import apply
-from celltraj.models.training.checkpoint import fingerprint
-from celltraj.models.training.module import Job, train
-from celltraj.models.training.options import ModelDefaults, Training
 from celltraj.snapshots import Snapshots
 
 _TOUCHING = 1e-9  # share of a gap within which a path is at the snapshot
-_DEFAULTS = ModelDefaults(fewest_steps=2_000)
-
-
-def train_field(
-    plans: BridgePlans, training: Training, *, generator: torch.Generator, progress: bool
-) -> NeuralField:
-    """Return drift and score that a network learned from points of bridges.
-
-    Parameters
-    ----------
-    plans
-        Couplings and the law between them.
-    training
-        How the network is trained.
-    generator
-        Source of randomness.
-    progress
-        Whether to show a bar over the steps.
-
-    Raises
-    ------
-    TrainingError
-        The loss is not finite.
-    ValueError
-        The checkpoint to go on from is of another training, or cells are to be kept aside.
-    """
-    training.without_validation("a bridge", "it passes through all cells")
-    snapshots, reference = plans.snapshots, plans.reference
-    sizes = HeadSizes(
-        snapshots.dim,
-        len(snapshots.times),
-        width=training.width,
-        has_mass=plans.masses is not None,
-    )
-    noise = sigma_of(reference) * math.sqrt(max(snapshots.gaps)) / 2
-    network = TwoHeads(sizes, generator=generator).scale_to(snapshots, noise=noise)
-    schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
-    batches = BridgeBatches(plans, schedule.n_steps, schedule.batch_size, generator)
-    facts = fingerprint(snapshots) | _reference_facts(reference, snapshots)
-    job = Job(network, batches, two_heads_loss, facts=facts)
-    heads, losses = train(job, training, schedule, progress=progress)
-    return NeuralField(heads, snapshots, reference, losses)
-
-
-def _reference_facts(reference: Reference, snapshots: Snapshots) -> dict[str, str | float]:
-    """Return what tells a reference from others, for a checkpoint."""
-    drift = reference.drift(snapshots.times[0], snapshots.x[0])
-    return {
-        "reference": type(reference).__name__,
-        "sigma": sigma_of(reference),
-        # rounded: a checkpoint may go on another machine, whose last digits differ
-        "size of the reference's drift": f"{float(drift.square().mean().sqrt()):.4g}",
-    }
 
 
 @card()

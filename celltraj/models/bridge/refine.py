@@ -23,7 +23,7 @@ from celltraj._errors import ConvergenceError, RefinementError
 from celltraj._typing import Time
 from celltraj.metrics import wasserstein
 from celltraj.models._couple import couple
-from celltraj.models._holdout import predict
+from celltraj.models._predict import predict
 from celltraj.models._process import Affine
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions

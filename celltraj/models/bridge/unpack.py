@@ -10,7 +10,6 @@ import torch
 from celltraj.models._facts import Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
-from celltraj.models._representation import Representation, known_space
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.neural import NeuralField
@@ -20,6 +19,7 @@ from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.references import PackedReference, unpack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow
+from celltraj.models.representation import Representation, known_space
 from celltraj.ot import Cost, Coupling, Effort
 from celltraj.snapshots import Snapshots
 

@@ -67,7 +67,7 @@ class PathBatches(Draws[Points]):
 
     def aside(self, n_steps: int, generator: torch.Generator) -> PathBatches:
         """Return draws of other points along other chains."""
-        return type(self)(self.course, n_steps, self.batch_size, generator)
+        return PathBatches(self.course, n_steps, self.batch_size, generator)
 
     def draw(self, number: int, n_steps: int) -> list[Points]:
         """Return the points of ``n_steps`` steps."""

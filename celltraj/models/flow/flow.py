@@ -29,12 +29,12 @@ from celltraj._card import card
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.models._card_facts import flow_facts
 from celltraj.models._files import Content
-from celltraj.models._representation import Representation
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.flow.losses import Motion
 from celltraj.models.growth.path_mass import Growth
 from celltraj.models.interpolants import Interpolant, gap_of, pack_interpolant
 from celltraj.models.networks import TwoHeads
+from celltraj.models.representation import Representation
 
 _MARGIN = 0.1  # of the width of a box
 

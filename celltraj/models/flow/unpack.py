@@ -10,11 +10,11 @@ import torch
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
-from celltraj.models._representation import Representation, known_space
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.growth.path_mass import N_NODES, Growth
 from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.representation import Representation, known_space
 
 
 @dataclass(frozen=True)

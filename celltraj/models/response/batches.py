@@ -94,7 +94,7 @@ class ResponseBatches(Draws[ResponsePoints]):
 
     def aside(self, n_steps: int, generator: torch.Generator) -> ResponseBatches:
         """Return draws of other points of the same populations."""
-        return type(self)(self.tasks, self.interpolant, self.step, n_steps, generator)
+        return ResponseBatches(self.tasks, self.interpolant, self.step, n_steps, generator)
 
     def draw(self, number: int, n_steps: int) -> list[ResponsePoints]:
         """Return the points of ``n_steps`` steps."""

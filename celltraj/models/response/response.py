@@ -21,6 +21,7 @@ from celltraj.models._card_facts import response_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models._simulate import simulate
+from celltraj.models._threads import one_thread
 from celltraj.models.encoders import PopulationEncoder, pack_encoder
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import Interpolant, pack_interpolant
@@ -30,7 +31,6 @@ from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.process import Response, ResponseProcess, carried
 from celltraj.models.response.support import ResponseSource, Support
 from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
-from celltraj.models.training.trainer import one_thread
 
 _STEPS = 20
 _CROWD = 512  # cells that stand for a population

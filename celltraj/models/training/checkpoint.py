@@ -135,8 +135,8 @@ def remove_checkpoint(folder: str | os.PathLike) -> None:
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> folder = tempfile.mkdtemp()
     >>> trainer = ct.models.TrainerOptions(checkpoint=folder)
-    >>> training = ct.models.Training(max_steps=20, trainer=trainer)
-    >>> bridge = ct.tl.fit_bridge(adata, training=training, seed=0, progress=False)
+    >>> drift = ct.models.Training(max_steps=20, trainer=trainer)
+    >>> bridge = ct.tl.fit_bridge(adata, training=drift, seed=0, progress=False)
     >>> ct.models.remove_checkpoint(folder)
     """
     folder = Path(folder)

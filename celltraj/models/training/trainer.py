@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import pytorch_lightning as lightning
-import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from celltraj.models._threads import one_thread
 from celltraj.models.training.options import TrainerOptions
 
 
@@ -74,15 +74,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def one_thread(*, is_on: bool = True) -> Iterator[None]:
-    """Run torch on one thread: with networks this small, more of them wait for each other."""
-    n_threads = torch.get_num_threads()
-    if is_on:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
