@@ -18,7 +18,6 @@ from statistics import median
 
 import pandas as pd
 import torch
-from celltraj.models._response_baselines import SHUFFLED
 from torch import Tensor
 
 import celltraj as ct
@@ -48,6 +47,7 @@ from benchmarks.response_tasks import (
     trivial_records,
 )
 from celltraj.models import GraphEncoder, ResponseOptions, Training
+from celltraj.models.evaluation import SHUFFLED
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from celltraj.models._response_baselines import single_drugs
 
 import celltraj as ct
 from benchmarks._timed import Timed
@@ -18,6 +17,7 @@ from benchmarks.response_tasks import DEFAULT, FLOOR, FLOWS, NO_CHANGE
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.metrics import wasserstein
 from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, Training
+from celltraj.models.evaluation import single_drugs
 
 LABELLED = "default_labels"
 BY_TYPE = "shift_by_type"

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from celltraj.models._response_baselines import SHUFFLED
 
 import celltraj as ct
 from benchmarks import peers_response as peers
@@ -16,6 +15,7 @@ from benchmarks import response, response_held_out, response_tasks
 from benchmarks.response_held_out import SCREEN, Screen
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.models import Condition, Group, Populations, Training, Treated
+from celltraj.models.evaluation import SHUFFLED
 
 TINY = peers.PeerTraining(max_steps=2, n_populations=2, n_points=8, n_neighbours=3, width=8)
 SHORT = Training(max_steps=2, batch_size=8, width=8)
