@@ -343,6 +343,7 @@ def _diverged(
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return RefinementError(
         f"round {number} of the refinement failed: {error}. The bridge of round {best} is the "
-        "result of this error; take it, pass fewer max_refinements=, or a larger sigma=",
+        "result of this error; take it, pass a smaller max_rounds= to ct.models.Refinement, or a "
+        "larger sigma=",
         Bridge(snapshots, state.reference, state.couplings, field, marked),
     )
