@@ -167,7 +167,7 @@ def _read(arguments: argparse.Namespace) -> ad.AnnData:
     return adata
 
 
-def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial:
+def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial[Any]:
     progress = not arguments.quiet
     if arguments.model == "flow":
         training = FlowTraining(max_steps=arguments.max_steps)
@@ -247,4 +247,5 @@ def _score(
     )
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.cross_validation(scores, show=False, save=folder / "scores.png")
-    return scores.groupby("method")["value"].mean().sort_values().to_string()
+    table: str = scores.groupby("method")["value"].mean().sort_values().to_string()
+    return table

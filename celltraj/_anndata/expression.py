@@ -96,4 +96,5 @@ def marked_genes(adata: AnnData, column: str) -> np.ndarray:
         )
     if not marked.any():
         raise ValueError(f"adata.var[{column!r}] is false for every gene")
-    return marked.to_numpy(dtype=bool)
+    chosen: np.ndarray = marked.to_numpy(dtype=bool)
+    return chosen

@@ -131,7 +131,8 @@ def _type_codes(adata: AnnData, key: str | None) -> np.ndarray | None:
     # by their names, and not by which comes first: a fit does not depend on the order of cells
     labels = adata.obs[key].astype(object)
     names = labels.astype(str).astype(object).mask(labels.isna(), None)
-    return pd.factorize(names, sort=True)[0].astype(np.int64)
+    codes: np.ndarray = pd.factorize(names, sort=True)[0].astype(np.int64)
+    return codes
 
 
 def given_once(populations: Populations) -> list[str]:

@@ -11,8 +11,8 @@ from scipy.stats import t as student
 from tqdm.auto import tqdm
 
 from celltraj._card import card
-from celltraj.metrics._energy import probabilities
 from celltraj.metrics._moments import blocks, covariances, moments
+from celltraj.ot import probabilities
 
 _BLOCK = 1 << 22  # numbers held at once
 _TIE = 1e-10  # of a correlation; sums in another order differ by less

@@ -199,7 +199,7 @@ class Bridge:
         at_end = t >= self.snapshots.times[-1]
         return self.field.backward_drift(t, x) if at_end else self.drift(t, x)
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
         The file is replaced as a whole: whoever is interrupted leaves the model of before.
@@ -301,10 +301,12 @@ def default_sigma(
         rates.append(float((plan[i, j] * ((x[i] - y[j]) ** 2).sum(1)).sum()) / gap)
     if sum(rates) <= 0:
         raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
-    return (fraction * sum(rates) / len(rates)) ** 0.5
+    return math.sqrt(fraction * sum(rates) / len(rates))
 
 
-def _thin(snapshots: Snapshots, k: int, max_cells: int, generator: torch.Generator):
+def _thin(
+    snapshots: Snapshots, k: int, max_cells: int, generator: torch.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     keep = torch.randperm(len(snapshots.x[k]), generator=generator)[:max_cells]
     weights = snapshots.weights[k][keep]
     return snapshots.x[k][keep].numpy(), (weights / weights.sum()).numpy()

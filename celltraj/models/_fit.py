@@ -79,7 +79,7 @@ class TrainerOptions:
     compile: bool = False
     gradient_clip: float | None = None
     logger: Logger | None = None
-    checkpoint: str | os.PathLike | None = None
+    checkpoint: str | os.PathLike[str] | None = None
     checkpoint_every: int = 500
     resume: bool = False
     variables: tuple[str, ...] = ()
@@ -124,7 +124,7 @@ class TrainerOptions:
 
 
 def run_training(
-    module: lightning.LightningModule, batches: Iterable, options: TrainerOptions
+    module: lightning.LightningModule, batches: Iterable[Any], options: TrainerOptions
 ) -> None:
     """Train ``module`` in place on one pass over ``batches``, and leave it on the CPU.
 

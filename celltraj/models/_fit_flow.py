@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -206,7 +206,7 @@ def _split(
     """Return the cells to train on and those to watch, a ``share`` of each snapshot."""
     if share == 0:
         return snapshots, None
-    parts: tuple[list, list] = ([], [])
+    parts: tuple[list[Any], list[Any]] = ([], [])
     names = ("x", "weights", "growth") if snapshots.growth else ("x", "weights")
     for k, (t, x) in enumerate(zip(snapshots.times, snapshots.x, strict=True)):
         columns = [getattr(snapshots, name)[k] for name in names]

@@ -180,7 +180,7 @@ class FlowMatching:
             )
         return replace(self, noise=noise)
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
         The file is replaced as a whole: whoever is interrupted leaves the model of before.

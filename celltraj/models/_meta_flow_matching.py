@@ -278,7 +278,7 @@ class MetaFlowMatching:
         """Return the model that knows further drugs by their features."""
         return replace(self, coder=self.coder.with_features(features))
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write ``model.safetensors`` to the folder ``directory``; ``ct.load`` reads it.
 
         The file is replaced as a whole: whoever is interrupted leaves the model of before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ot as pot
@@ -66,12 +67,14 @@ def wasserstein(
     cost = _squared_distances(left, right) ** (order / 2)
     value, log = pot.emd2(a, pot.unif(len(right)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
-    return float(value) ** (1 / order)
+    distance: float = float(value) ** (1 / order)
+    return distance
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the squared distances ``(n, m)``, by differences: products of far states lose them."""
-    return cdist(x, y, "sqeuclidean")
+    squares: np.ndarray = cdist(x, y, "sqeuclidean")
+    return squares
 
 
 def check_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +125,8 @@ def probabilities(weights: ArrayLike | None, n: int) -> np.ndarray:
             f"weights must be {n} finite numbers, none of them negative and not all zero; found "
             f"shape {w.shape}, minimum {w.min():g}"
         )
-    return w / w.sum()
+    shares: np.ndarray = w / w.sum()
+    return shares
 
 
 def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np.ndarray:
@@ -160,6 +164,7 @@ def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np
     """
     problem = Problem.of(SquaredEuclidean(x, y), a, b, epsilon=1.0)  # type: ignore[arg-type]
     cost = _squared_distances(*check_samples(x, y))
+    plan: np.ndarray
     plan, log = pot.emd(problem.a.numpy(), problem.b.numpy(), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return plan
@@ -284,6 +289,6 @@ class Exact:
         return ExactCoupling(sparse, cost, problem.a, problem.b, float(error), f, g)
 
 
-def _check_optimal(log: dict) -> None:
+def _check_optimal(log: dict[str, Any]) -> None:
     if log["warning"] is not None:
         raise RuntimeError(f"exact transport failed: {log['warning']}")

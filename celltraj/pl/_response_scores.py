@@ -150,7 +150,8 @@ def _interval(values: np.ndarray) -> np.ndarray | None:
     if n < _FEWEST:
         return None
     rows = np.random.default_rng(0).integers(n, size=(_N_BOOTSTRAP, n))
-    return np.quantile(values[rows].mean(1), [0.025, 0.975])
+    band: np.ndarray = np.quantile(values[rows].mean(1), [0.025, 0.975])
+    return band
 
 
 def _explain(ax: Axes, lines: list[str]) -> None:

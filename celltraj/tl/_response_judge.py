@@ -54,7 +54,8 @@ class _Cells:
         if self.codes is None or self.left_out_type is None:
             return rows
         # where a type was left out, it is what is predicted, and shifts are those of the others
-        return rows[(self.codes[rows] != self.left_out_type) == in_training]
+        chosen: np.ndarray = rows[(self.codes[rows] != self.left_out_type) == in_training]
+        return chosen
 
     def types(self, rows: np.ndarray) -> np.ndarray | None:
         return None if self.codes is None else self.codes[rows]

@@ -66,6 +66,6 @@ def unpack_encoder(facts: dict[str, Any]) -> PopulationEncoder:
     """
     packed = facts_as(_Packed, facts, "encoder")
     kind = member(_KINDS, packed.name, "encoder")
-    encoder = facts_as(kind, packed.options, f"encoder {packed.name}")
+    encoder: PopulationEncoder = facts_as(kind, packed.options, f"encoder {packed.name}")
     check_sizes(**{name: v for name, v in vars(encoder).items() if isinstance(v, int)})
     return encoder

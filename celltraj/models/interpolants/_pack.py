@@ -99,7 +99,7 @@ def unpack_interpolant(
         raise ValueError(f"interpolant {facts.name} has {'no' if _LAW in own else 'a'} {_LAW}")
     if facts.reference is not None:
         given[_LAW] = unpack_reference(facts.reference, tensors.below(f"{_LAW}."), dim=dim)
-    interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
+    interpolant: Interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
     if interpolant.sigma is None:
         raise ValueError(f"interpolant {facts.name} was never fitted: it has no sigma")
     return interpolant

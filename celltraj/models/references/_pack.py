@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -101,12 +101,12 @@ def unpack_reference(facts: PackedReference, tensors: Stored, *, dim: int) -> Re
     if "network" in own:
         given["network"] = None
     options = {k: v for k, v in facts.options.items() if k not in given or v is not None}
-    reference = facts_as(family, options, where, given)
+    reference: Any = facts_as(family, options, where, given)
     if "network" in there & own:
         reference = replace(reference, network=_network(reference, tensors, dim))
     if reference.sigma is not None and not reference.sigma > 0:
         raise ValueError(f"{where}: sigma must be positive; found {reference.sigma}")
-    return reference
+    return cast("Reference", reference)
 
 
 def _tensor(name: str, tensors: Stored, dim: int) -> Tensor:
