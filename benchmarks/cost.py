@@ -19,15 +19,15 @@ import celltraj as ct
 from benchmarks._report import mean_and_error, parser, report
 from benchmarks.data import load_present
 from benchmarks.peers import fit_ot_cfm
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 
 
 def methods(n_steps: int) -> dict[str, Callable]:
     """Return the fits that are compared, all of ``n_steps`` optimiser steps."""
-    neural = NeuralDrift(max_steps=n_steps)
+    neural = Training(max_steps=n_steps)
     return {
-        "bridge_neural": partial(ct.tl.fit_bridge, drift=neural, progress=False),
-        "bridge_plug_in": partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False),
+        "bridge_neural": partial(ct.tl.fit_bridge, training=neural, progress=False),
+        "bridge_plug_in": partial(ct.tl.fit_bridge, training=None, progress=False),
         "ot_cfm": partial(fit_ot_cfm, max_steps=n_steps),
     }
 

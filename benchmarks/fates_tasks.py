@@ -17,7 +17,7 @@ import celltraj as ct
 from benchmarks._apart import Meter
 from benchmarks.data import thin
 from benchmarks.ot import clouds
-from celltraj.models import Lineage, PlugInDrift
+from celltraj.models import Lineage
 from celltraj.ot import SquaredEuclidean, Unbalanced
 
 PUBLISHED = ("pba", "wot", "fateid")
@@ -30,8 +30,12 @@ COUPLINGS: dict[str, dict] = {
 SOFT = "couplings_soft"  # tau (.9, .9), epsilon a tenth of the mean cost of each gap
 # the fates of a bridge are those of its couplings, whatever the drift
 MODELS: dict[str, Callable] = {
-    "bridge": partial(ct.tl.fit_bridge, drift=PlugInDrift()),
-    "bridge_growth": partial(ct.tl.fit_bridge, drift=PlugInDrift(), growth="learn"),
+    "bridge": partial(ct.tl.fit_bridge, training=None),
+    "bridge_growth": partial(
+        ct.tl.fit_bridge,
+        training=None,
+        options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+    ),
     "flow": ct.tl.fit_flow,
 }
 # stored couplings of Waddington-OT and the days they tie; how they were computed, as found by

@@ -23,7 +23,7 @@ import celltraj as ct
 from benchmarks._report import parser, report
 from benchmarks.data import FOLDS, load_present
 from benchmarks.held_out import score
-from celltraj.models import DormandPrince, FlowMatching, FlowTraining, Penalties, simulate
+from celltraj.models import DormandPrince, FlowMatching, Penalties, Training, simulate
 
 STEPS = (50, 100, 200, 400, 800, 1600)
 ERROR = 1e-3
@@ -55,7 +55,7 @@ def accuracy(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFrame
     from benchmarks.held_out import METHODS
 
     fits = {
-        f"flow_{n}": partial(ct.tl.fit_flow, training=FlowTraining(max_steps=n), progress=False)
+        f"flow_{n}": partial(ct.tl.fit_flow, training=Training(max_steps=n), progress=False)
         for n in steps
     }
     METHODS.update(fits)
@@ -69,14 +69,18 @@ def accuracy(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFrame
 def evaluations(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFrame:
     """Return evaluations to an error of 1e-3, and W1 at the end, by model and seed."""
     kinds = {
-        "plain": FlowTraining(max_steps=max(steps)),
-        "penalised": FlowTraining(max_steps=max(steps), penalties=Penalties(solver_error=10.0)),
+        "plain": Training(max_steps=max(steps)),
+        "penalised": Training(max_steps=max(steps), penalties=Penalties(solver_error=10.0)),
     }
     rows = []
     for seed in seeds:
         for name, training in kinds.items():
             flow = ct.tl.fit_flow(
-                adata.copy(), coupling=ct.ot.solve, training=training, seed=seed, progress=False
+                adata.copy(),
+                options=ct.models.FlowOptions(coupling=ct.ot.solve),
+                training=training,
+                seed=seed,
+                progress=False,
             )
             rows.append({"model": name, "seed": seed} | _to_the_end(flow, adata))
     return pd.DataFrame(rows)
@@ -116,7 +120,7 @@ def size(n_cells: int, dim: int) -> pd.DataFrame:
     adata = AnnData(x.astype(np.float32), obs=obs)
     before = _peak()
     start = time.perf_counter()
-    ct.tl.fit_flow(adata, use_rep="X", max_epochs=1, progress=True)
+    ct.tl.fit_flow(adata, use_rep="X", training=ct.models.Training(max_epochs=1), progress=True)
     seconds = time.perf_counter() - start
     row = {
         "cells": len(times),

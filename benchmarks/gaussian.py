@@ -20,11 +20,11 @@ from anndata import AnnData
 import celltraj as ct
 from benchmarks._report import add_seeds, mean_and_error, parser, report
 from benchmarks.closed_form import GaussianBridge, gaussian_kl
-from celltraj.models import BrownianBridgeInterpolant, NeuralDrift, PlugInDrift, Process
+from celltraj.models import BrownianBridgeInterpolant, Process, Training
 
 FRACTIONS = tuple(k / 10 for k in range(1, 10))
 SIGMA = 1.0
-DRIFTS = {"neural": NeuralDrift(), "plug_in": PlugInDrift()}
+DRIFTS = {"neural": Training(), "plug_in": None}
 FLOWS: dict[str, dict] = {"brownian": {"interpolant": BrownianBridgeInterpolant()}}
 
 
@@ -50,7 +50,7 @@ def compare(dim: int, n_cells: int, seed: int) -> Iterator[dict]:
     adata = ct.datasets.gaussian_snapshots(n_cells, dim, sigma=SIGMA, seed=seed)
     truth = GaussianBridge(*(adata.uns[key] for key in ("m0", "S0", "m1", "S1", "sigma")))
     bridges = {
-        name: ct.tl.fit_bridge(adata, sigma=SIGMA, drift=drift, seed=seed, progress=False)
+        name: ct.tl.fit_bridge(adata, sigma=SIGMA, training=drift, seed=seed, progress=False)
         for name, drift in DRIFTS.items()
     }
     flows = {name: fit_flow(adata, seed, options) for name, options in FLOWS.items()}
@@ -80,7 +80,12 @@ def compare(dim: int, n_cells: int, seed: int) -> Iterator[dict]:
 def fit_flow(adata: AnnData, seed: int, options: dict) -> Process:
     """Return the flow as an SDE with the noise of the reference, under the balanced coupling."""
     flow = ct.tl.fit_flow(
-        adata, sigma=SIGMA, coupling=ct.ot.solve, seed=seed, progress=False, **options
+        adata,
+        sigma=SIGMA,
+        options=ct.models.FlowOptions(coupling=ct.ot.solve),
+        seed=seed,
+        progress=False,
+        **options,
     )
     return flow.with_noise(SIGMA)
 

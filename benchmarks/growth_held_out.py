@@ -14,17 +14,19 @@ from anndata import AnnData
 
 import celltraj as ct
 from celltraj._anndata import read_snapshots
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Bridge, PlugInDrift, Process, couple_gap
-from celltraj.models._holdout import exact_plans, predict
-from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
+from celltraj.models import Bridge, Process, couple_gap
+from celltraj.models._predict import predict
+from celltraj.models.evaluation.holdout import exact_plans
+from celltraj.ot import SquaredEuclidean, Unbalanced
+from celltraj.ot.sampling import systematic
+from celltraj.snapshots import Snapshots
 
 DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged at most
 PRIOR = "growth_prior"
 # Waddington-OT's own weights of the marginals, 1 and 50, against an epsilon of .05
 WOT_EPSILON, WOT_TAU = 0.05, (1 / 1.05, 50 / 50.05)
-_PLUG_IN = {"drift": PlugInDrift()}
+_PLUG_IN = {"training": None}
 _LEARN = {"growth": "learn"}
 MODELS: dict[str, Callable[..., Process]] = {
     "bridge": ct.tl.fit_bridge,

@@ -9,9 +9,9 @@ import torch
 from anndata import AnnData
 
 import celltraj as ct
-from celltraj.models import Bridge, PlugInDrift
+from celltraj.models import Bridge
 
-DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"drift": PlugInDrift()}}
+DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"training": None}}
 LEARN = {"growth": "learn", "counts": "population"}
 RIVAL = (400, 442, 531, 691, 968)  # published numbers of the gene circuit, 151 CPU seconds
 
@@ -24,7 +24,7 @@ def fit_and_count(adata: AnnData, drift: str, seed: int) -> tuple[dict, Bridge]:
     )
     fitted = time.process_time()
     ct.tl.growth(adata, bridge, use_rep="X", seed=seed, progress=False)
-    numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
+    numbers = ct.get.growth(adata)
     wrong = (numbers["predicted"] / numbers["observed"] - 1).abs().max()
     row = {"drift": drift, "seed": seed, "wrong_percent": 100 * float(wrong)}
     row |= {"fit_cpu_s": fitted - start, "growth_cpu_s": time.process_time() - fitted}

@@ -15,10 +15,10 @@ from anndata import AnnData
 import celltraj as ct
 from benchmarks._report import add_seeds, mean_and_error, parser, report
 from benchmarks.data import load_present, thin
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 
 DATA = ["eb_pca5", "hesc_pca5", "lotka_volterra", "eb_phate2d"]
-DRIFTS = {"neural": NeuralDrift(), "plug_in": PlugInDrift()}
+DRIFTS = {"neural": Training(), "plug_in": None}
 MAX_CELLS = 1000
 
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def marginal_errors(adata: AnnData, drift: str, seed: int) -> Iterator[dict]:
     """Yield W1, floor and their ratio at each time after the first."""
-    bridge = ct.tl.fit_bridge(adata, drift=DRIFTS[drift], seed=seed, progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=DRIFTS[drift], seed=seed, progress=False)
     observed = bridge.snapshots
     path = ct.models.simulate(
         bridge, observed.x[0], observed.times, generator=torch.Generator().manual_seed(seed)

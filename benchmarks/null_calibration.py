@@ -29,7 +29,7 @@ from benchmarks.null_designs import (
     wired,
 )
 from celltraj._errors import DataWarning
-from celltraj.metrics._correlation import correlations
+from celltraj._stats.correlation import correlations
 from celltraj.tl._knock_outs import matched_sets, read_experiment, share_as_large
 from celltraj.tl._knock_screen import random_genes, screen_p
 

@@ -22,7 +22,7 @@ from torchcfm.models import MLP
 
 from benchmarks._peer import one_thread, seeded
 from celltraj._anndata import read_snapshots
-from celltraj._snapshots import Snapshots
+from celltraj.snapshots import Snapshots
 
 SIGMA = 0.1
 

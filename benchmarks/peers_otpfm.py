@@ -23,8 +23,8 @@ from torch import Tensor
 
 from benchmarks._peer import one_thread, seeded
 from celltraj._anndata import read_snapshots
-from celltraj._snapshots import Snapshots
-from celltraj.models._holdout import exact_plans, sample_chains
+from celltraj.models.evaluation.holdout import exact_plans, sample_chains
+from celltraj.snapshots import Snapshots
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ from benchmarks.response_tasks import (
     lost_by_shuffling,
     trivial_records,
 )
-from celltraj.models import GraphEncoder, ResponseTraining
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models import GraphEncoder, Training
+from celltraj.models.evaluation import SHUFFLED
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
 
@@ -106,20 +106,20 @@ def _run_encoder(chosen: Namespace) -> None:
 
 
 def _run_kang(chosen: Namespace) -> None:
-    adata, training = ct.datasets.kang_pca5(), ResponseTraining(max_steps=chosen.steps)
+    adata, training = ct.datasets.kang_pca5(), Training(max_steps=chosen.steps)
     names = [name for name in chosen.methods if name in FLOWS]
     _over_seeds(chosen, lambda seed: kang(adata, names, training, seed), summarise)
 
 
 def _run_glioblastoma(chosen: Namespace) -> None:
-    adata, training = ct.datasets.glioblastoma(), ResponseTraining(max_steps=chosen.steps)
+    adata, training = ct.datasets.glioblastoma(), Training(max_steps=chosen.steps)
     names = [name for name in chosen.methods if name in FLOWS]
     _over_seeds(chosen, lambda seed: glioblastoma(adata, names, training, seed), summarise)
 
 
 def _run_composition(chosen: Namespace) -> None:
     # twice the usual cells: half of them judge
-    adata, training = ct.datasets.drug_screen(n_cells=400), ResponseTraining(max_steps=chosen.steps)
+    adata, training = ct.datasets.drug_screen(n_cells=400), Training(max_steps=chosen.steps)
     _over_seeds(chosen, lambda seed: composition(adata, training, seed), compare)
 
 
@@ -262,7 +262,7 @@ def _our_steps(
     once = _cpu_ms(lambda: ours.features(cells), n_steps)
     return [
         (f"graph, width {ours.width}, {n} cells", step_ms(n), once)
-        for n in (len(cells), min(len(cells), ResponseTraining().n_context))
+        for n in (len(cells), min(len(cells), Training().n_context))
     ]
 
 

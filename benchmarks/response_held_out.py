@@ -16,8 +16,8 @@ from benchmarks._timed import Timed
 from benchmarks.response_tasks import DEFAULT, FLOOR, FLOWS, NO_CHANGE
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.metrics import wasserstein
-from celltraj.models import Condition, MetaFlow, MetaFlowMatching, ResponseTraining
-from celltraj.models._response_baselines import single_drugs
+from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, Training
+from celltraj.models.evaluation import single_drugs
 
 LABELLED = "default_labels"
 BY_TYPE = "shift_by_type"
@@ -33,7 +33,7 @@ _WITHOUT, _WITH, _ADDED = "without", "with", "added"
 
 
 def fits(
-    names: Iterable[str], training: ResponseTraining, weight_decays: Iterable[float] = ()
+    names: Iterable[str], training: Training, weight_decays: Iterable[float] = ()
 ) -> dict[str, Timed]:
     """Return the named fits, and default ones of other weight decays, which keep their cost."""
     found = {name: _fit(FLOWS[name], training) for name in names}
@@ -44,14 +44,12 @@ def fits(
     return found | decaying
 
 
-def _fit(flow: MetaFlow, training: ResponseTraining, **keys: object) -> Timed:
-    fit = partial(ct.tl.fit_response, flow=flow, training=training, progress=False, **keys)
+def _fit(flow: ResponseOptions, training: Training, **keys: object) -> Timed:
+    fit = partial(ct.tl.fit_response, options=flow, training=training, progress=False, **keys)
     return Timed(fit)
 
 
-def kang(
-    adata: AnnData, names: Sequence[str], training: ResponseTraining, seed: int
-) -> pd.DataFrame:
+def kang(adata: AnnData, names: Sequence[str], training: Training, seed: int) -> pd.DataFrame:
     """Return the scores of all donors, each left out, without cell types and a row with them."""
     keys = {
         "population_key": "donor",
@@ -70,7 +68,7 @@ def kang(
 def glioblastoma(
     adata: AnnData,
     names: Sequence[str],
-    training: ResponseTraining,
+    training: Training,
     seed: int,
     *,
     n_comps: int = 20,
@@ -97,10 +95,11 @@ def _scores(adata: AnnData, named: dict[str, Timed], seed: int, **keys: object) 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Return W1 with its interval and skill, CPU seconds of a fit and the verdict, best first."""
-    summary = ct.get.response_summary(scores)
+    summary = ct.get.score_summary(scores)
     table = summary[summary["metric"] == "W1"].drop(columns="metric").set_index("method")
-    table.insert(6, "cpu_s", scores.groupby("method")["cpu_s"].mean())
-    return table.sort_values("mean")
+    table["cpu_s"] = scores.groupby("method")["cpu_s"].mean()
+    names = ["mean", "low", "high", "skill", "skill_low", "skill_high", "cpu_s", "verdict"]
+    return table[names].sort_values("mean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +160,7 @@ class Screen:
         return self.cells(line, None) + np.sum(shifts, axis=0)
 
 
-def composition(adata: AnnData, training: ResponseTraining, seed: int) -> pd.DataFrame:
+def composition(adata: AnnData, training: Training, seed: int) -> pd.DataFrame:
     """Return the errors of all that is said of each line under each pair of drugs.
 
     ``with`` is one model of all pairs, ``without`` one that has not seen this pair.

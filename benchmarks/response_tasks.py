@@ -26,32 +26,32 @@ from benchmarks.peers_response import (
     fit_without_phi,
 )
 from celltraj._anndata import ResponseKeys, read_populations
+from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.datasets._euler_maruyama import euler_maruyama
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models import (
     Condition,
     DeepSets,
     GraphEncoder,
-    MetaFlow,
     Moments,
     Populations,
-    ResponseTraining,
+    ResponseOptions,
     SetAttention,
+    Training,
 )
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models.evaluation import SHUFFLED
 
 Predict = Callable[[Tensor, "Tensor | None"], np.ndarray]
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"
 NO_PHI, DEFAULT = "no_phi", "default"
-FLOWS: dict[str, MetaFlow] = {
-    NO_PHI: MetaFlow(encoder=None, n_kernels=0),
-    "moments": MetaFlow(encoder=Moments(), n_kernels=0),
-    "deep_sets": MetaFlow(encoder=DeepSets(), n_kernels=0),
-    "graph": MetaFlow(encoder=GraphEncoder(), n_kernels=0),
-    "set_attention": MetaFlow(encoder=SetAttention(), n_kernels=0),
-    "kernels": MetaFlow(encoder=None),
-    DEFAULT: MetaFlow(),
+FLOWS: dict[str, ResponseOptions] = {
+    NO_PHI: ResponseOptions(encoder=None, n_kernels=0),
+    "moments": ResponseOptions(encoder=Moments(), n_kernels=0),
+    "deep_sets": ResponseOptions(encoder=DeepSets(), n_kernels=0),
+    "graph": ResponseOptions(encoder=GraphEncoder(), n_kernels=0),
+    "set_attention": ResponseOptions(encoder=SetAttention(), n_kernels=0),
+    "kernels": ResponseOptions(encoder=None),
+    DEFAULT: ResponseOptions(),
 }
 _BLIND = (NO_PHI, "peer_no_phi")  # methods that no population tells anything
 _N_BOOTSTRAP = 2000
@@ -191,9 +191,9 @@ def _distances(
     return {name: wasserstein(x, after[name]) for name, x in predicted.items()}
 
 
-def fit_ours(flow: MetaFlow, task: Task, size: PeerTraining, seed: int) -> Predict:
+def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -> Predict:
     """Fit a response with steps, populations, points and width of the peers, else by default."""
-    training = ResponseTraining(
+    training = Training(
         max_steps=size.max_steps,
         n_populations=size.n_populations,
         batch_size=size.n_points,
@@ -205,7 +205,7 @@ def fit_ours(flow: MetaFlow, task: Task, size: PeerTraining, seed: int) -> Predi
         condition_key="condition",
         control=task.control,
         use_rep="X",
-        flow=flow,
+        options=flow,
         training=training,
         seed=seed,
         progress=False,

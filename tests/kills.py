@@ -117,21 +117,22 @@ class _Counter:
 
 def _stub():
     """Put small files in the place of pictures and scores, which have tests of their own."""
-    from celltraj import _cli_response, cli
+    from celltraj.cli import response
+    from celltraj.cli import time_course as shell
 
     def draw(adata, model, *rest):
-        (rest[-1] / "history.png").write_text(f"{model.history}")
+        (rest[-1] / "history.png").write_text(f"{model.losses}")
 
     def score(adata, hold_out, arguments, folder):
         (folder / "scores.csv").write_text(f"{arguments.seed}")
         return "scores"
 
-    cli._draw, cli._score, _cli_response._draw = draw, score, draw
+    shell._draw, shell._score, response._draw = draw, score, draw
 
 
 def _recover(folder):
     """Begin to write to a folder or a file, as the next command does, and write nothing."""
-    from celltraj._cli_swap import writing
+    from celltraj.cli.swap import writing
 
     with writing(Path(folder), is_file=Path(folder).is_file()):
         return 0
@@ -139,7 +140,7 @@ def _recover(folder):
 
 def _swap(folder, names):
     """Write a set of small files, as a command does."""
-    from celltraj._cli_swap import staged, writing
+    from celltraj.cli.swap import staged, writing
 
     with writing(Path(folder)) as lock, staged(lock, ["a.txt", "b.txt", "c.txt"]) as scratch:
         for name in names.split(","):
@@ -150,7 +151,7 @@ def _swap(folder, names):
 
 
 def _child(job, err):
-    from celltraj.cli import main
+    from celltraj.cli.main import main
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(err, 2)
@@ -193,11 +194,11 @@ def _run(job):
 def _warm_up():
     """Take one step, so that children find compiled what they need."""
     import celltraj as ct
-    from celltraj import cli
+    from celltraj.cli.arguments import parser_of_commands
 
-    cli._parser()
+    parser_of_commands()
     adata = ct.datasets.branching(n_cells=10, seed=0)
-    ct.tl.fit_bridge(adata, drift=ct.models.NeuralDrift(max_steps=1), progress=False)
+    ct.tl.fit_bridge(adata, training=ct.models.Training(max_steps=1), progress=False)
 
 
 if __name__ == "__main__":

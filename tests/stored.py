@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
-from celltraj.models import NeuralDrift, PlugInDrift, fit_bridge
+from celltraj.models import Training, fit_bridge
 from celltraj.models._files import digest_of, read_file
-from celltraj.models._paths import Paths
-from celltraj.models._save import FILE, FORMAT
+from celltraj.models._saved import FILE, FORMAT
+from celltraj.models.references.paths import Paths
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 KINDS = ("plug-in", "neural", "still", "flow", "response")
 
@@ -41,8 +41,8 @@ def plug_in(seed):
     return ct.tl.fit_bridge(
         adata,
         reference=ct.models.OrnsteinUhlenbeck(),
-        max_refinements=1,
-        drift=PlugInDrift(),
+        options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        training=None,
         seed=seed,
         progress=False,
     )
@@ -65,8 +65,8 @@ def neural(seed):
             (1.0, 2.0),
         ),
         family.fit(paths, generator=generator),
-        solver=Unbalanced(0.8, 0.9),
-        drift=NeuralDrift(max_steps=2, batch_size=4, width=4),
+        coupling=Unbalanced(0.8, 0.9),
+        training=Training(max_steps=2, batch_size=4, width=4),
         generator=generator,
         progress=False,
     )
@@ -77,8 +77,8 @@ def still(seed):
     return fit_bridge(
         Snapshots((0.0, 1.0), (cells(6, seed=seed), cells(5, seed=seed + 1))),
         ct.models.Brownian(0.9),
-        solver=solve,
-        drift=NeuralDrift(max_steps=2, batch_size=4, width=3),
+        coupling=solve,
+        training=Training(max_steps=2, batch_size=4, width=3),
         generator=torch.Generator().manual_seed(seed),
         progress=False,
     )
@@ -89,7 +89,7 @@ def flow(seed):
     clouds = tuple(cells(10, seed=3 * seed + k, shift=k) for k in range(3))
     return ct.tl.fit_flow(
         annotated(clouds),
-        training=ct.models.FlowTraining(max_steps=2, batch_size=4, width=4),
+        training=ct.models.Training(max_steps=2, batch_size=4, width=4),
         interpolant=ct.models.ReferenceInterpolant(ct.models.KernelReference(n_centres=3)),
         seed=seed,
         progress=False,
@@ -106,9 +106,8 @@ def response(seed):
         population_key="population",
         condition_key="condition",
         control="before",
-        covariate_keys=["sex"],
-        flow=ct.models.MetaFlow(encoder=encoder, n_kernels=2),
-        training=ct.models.ResponseTraining(max_steps=2, batch_size=4, width=4),
+        options=ct.models.ResponseOptions(encoder=encoder, n_kernels=2, covariate_keys=["sex"]),
+        training=ct.models.Training(max_steps=2, batch_size=4, width=4),
         seed=seed,
         progress=False,
     )

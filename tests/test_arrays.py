@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 import celltraj as ct
 from celltraj import metrics, ot
 from celltraj._arrays import as_floats
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, Lineage, joint_masses, simulate
 from celltraj.ot import SparseCoupling, SquaredEuclidean
+from celltraj.snapshots import Snapshots
 
 X, Y = normal(20, 2, seed=0), normal(30, 2, seed=1) + 1
 A, B = uniform(20), uniform(30)
@@ -29,7 +29,7 @@ SOLVERS = {
     "Multiscale": ot.Multiscale(n_coarse=20, n_groups=10, progress=False),
     "Unbalanced": ot.Unbalanced(),
     "Minibatch": ot.Minibatch(size=10, rounds=3),
-    "Exact": lambda cost, a, b, *, epsilon: ot.Exact()(cost, a, b),
+    "Exact": ot.Exact(),
     "batch": lambda cost, a, b, *, epsilon: ot.solve_batch([cost], [a], [b], epsilon=epsilon)[0],
 }
 

@@ -10,11 +10,11 @@ from scipy.sparse import csr_matrix
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 
 
 def fit(adata, **options):
-    return ct.tl.fit_bridge(adata, **{"drift": PlugInDrift(), "progress": False} | options)
+    return ct.tl.fit_bridge(adata, **{"training": None, "progress": False} | options)
 
 
 def cells(n=12, times=(0.0, 1.0, 2.0)):
@@ -71,7 +71,7 @@ BAD = {
     ),
     "no such weights": (
         cells,
-        {"weights_key": "w"},
+        {"counts": "w"},
         KeyError,
         "no weights in adata.obs['w']; columns found:",
     ),
@@ -102,25 +102,25 @@ BAD = {
     ),
     "negative weights": (
         lambda: with_obs(w=np.r_[-1.0, np.ones(35)]),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] is negative, missing or infinite for 1 cells (first: 'c0', -1)",
     ),
     "missing weights": (
         lambda: with_obs(w=pd.array([None, *[1] * 35], dtype="Int64")),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "for 1 cells (first: 'c0', nan)",
     ),
     "no weight at a time": (
         lambda: with_obs(w=NO_WEIGHT_AT_ONE),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] is zero for all cells at time 1; give one of them weight or drop the time",
     ),
     "weights that are text": (
         lambda: with_obs(w="1"),
-        {"weights_key": "w"},
+        {"counts": "w"},
         ValueError,
         "adata.obs['w'] has dtype object; weights must be numbers",
     ),
@@ -163,27 +163,27 @@ def test_uns_that_is_taken_is_said_before_the_fit():
     assert not adata.obsm
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=5, width=8)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=5, width=8)])
 def test_a_constant_feature_warns_and_fits(drift):
     adata = with_x(lambda x: np.c_[x, np.full(len(x), 7.0)].astype("float32")[:, :2])
     adata.X[:, 1] = 7.0
     with pytest.warns(DataWarning, match=r"variables \[1\] of X are constant .* drop them"):
-        fit(adata, drift=drift)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+        fit(adata, training=drift)
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_duplicate_cells_warn_and_fit():
     adata = with_x(lambda x: np.r_[x[:1], x[:1], x[2:]])
     with pytest.warns(DataWarning, match="1 cells are exact copies of others in X"):
         fit(adata)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_few_cells_warn_and_fit():
     adata = cells()[np.r_[:15, 24:36]].copy()
     with pytest.warns(DataWarning, match=r"fewer than 10 cells at times {'1': 3}"):
         fit(adata)
-    assert np.isfinite(adata.obsm["X_bridge_velocity"]).all()
+    assert np.isfinite(adata.obsm["bridge_velocity"]).all()
 
 
 def test_interleaved_rows_give_the_same_velocity_to_every_cell():
@@ -193,9 +193,7 @@ def test_interleaved_rows_give_the_same_velocity_to_every_cell():
     two = one[order].copy()
     fit(one)
     fit(two)
-    np.testing.assert_array_equal(
-        two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"][order]
-    )
+    np.testing.assert_array_equal(two.obsm["bridge_velocity"], one.obsm["bridge_velocity"][order])
 
 
 def test_shuffled_rows_give_the_same_velocity_up_to_rounding():
@@ -205,7 +203,7 @@ def test_shuffled_rows_give_the_same_velocity_up_to_rounding():
     fit(one, sigma=0.5)
     fit(two, sigma=0.5)
     np.testing.assert_allclose(
-        two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"][order], atol=1e-5
+        two.obsm["bridge_velocity"], one.obsm["bridge_velocity"][order], atol=1e-5
     )
 
 
@@ -223,7 +221,7 @@ def test_every_kind_of_matrix_of_numbers_fits_alike(convert):
     two = with_x(lambda x: convert(np.round(50 * x)))
     fit(one)
     fit(two)
-    np.testing.assert_array_equal(two.obsm["X_bridge_velocity"], one.obsm["X_bridge_velocity"])
+    np.testing.assert_array_equal(two.obsm["bridge_velocity"], one.obsm["bridge_velocity"])
 
 
 @pytest.mark.parametrize("convert", [np.asarray, csr_matrix])
@@ -238,7 +236,7 @@ def test_a_backed_file_fits_and_is_not_touched(tmp_path, convert):
     fit(backed)
     for adata in (annotated, backed):
         np.testing.assert_array_equal(
-            adata.obsm["X_bridge_velocity"], expected.obsm["X_bridge_velocity"]
+            adata.obsm["bridge_velocity"], expected.obsm["bridge_velocity"]
         )
     with pytest.raises(ValueError, match=r"load it first with adata.to_memory\(\)"):
         fit(backed[:, :1])

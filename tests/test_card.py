@@ -69,22 +69,22 @@ def reached(one, seen):
 def fitted():
     adata = ct.datasets.branching(n_cells=60, seed=0)
     quick = {"progress": False, "seed": 0}
-    bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), growth_key=None, **quick)
+    bridge = ct.tl.fit_bridge(adata, training=None, growth_key=None, **quick)
     refined = ct.tl.fit_bridge(
         adata,
         reference=ct.models.OrnsteinUhlenbeck(),
-        max_refinements=1,
-        drift=ct.models.NeuralDrift(max_steps=2),
+        options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        training=ct.models.Training(max_steps=2),
         **quick,
     )
-    flow = ct.tl.fit_flow(adata, training=ct.models.FlowTraining(max_steps=2), **quick)
+    flow = ct.tl.fit_flow(adata, training=ct.models.Training(max_steps=2), **quick)
     cells = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     response = ct.tl.fit_response(
         cells,
         population_key="population",
         condition_key="condition",
         control="before",
-        training=ct.models.ResponseTraining(max_steps=2),
+        training=ct.models.Training(max_steps=2),
         **quick,
     )
     generator = torch.Generator().manual_seed(0)

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 import celltraj as ct
 from celltraj import cli
-from celltraj.cli import main
+from celltraj.cli.main import main
 
 QUICK = ["--quiet", "--max-steps", "3"]
 CHECKPOINT = "checkpoint/training.safetensors"
@@ -245,7 +245,7 @@ def test_an_interrupt_is_one_line(data, tmp_path, capsys, monkeypatch):
 
 def killed_at_the_first_checkpoint(call, file):
     """Run the shell in a process of its own until ``file`` exists, and return the steps it took."""
-    command = "from celltraj.cli import main; raise SystemExit(main())"
+    command = "from celltraj.cli.main import main; raise SystemExit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", command, *call],
         env=os.environ | {"MPLBACKEND": "agg"},

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import celltraj as ct
-from celltraj import _cli_lock
-from celltraj._cli_files import check_writable, earlier_results
-from celltraj._cli_lock import locked
-from celltraj._cli_swap import disk_errors, staged, writing
-from celltraj.cli import main
+from celltraj.cli import lock as cli_lock
+from celltraj.cli.files import check_writable, earlier_results
+from celltraj.cli.lock import locked
+from celltraj.cli.main import main
+from celltraj.cli.swap import disk_errors, staged, writing
 
 COLUMNS = ["--population", "arm", "--condition", "arm", "--control", "trunk"]
 
@@ -203,7 +203,7 @@ class TestLock:
         def flock(*args):
             raise OSError(errno.ENOSYS, "Function not implemented")
 
-        monkeypatch.setattr(_cli_lock.fcntl, "flock", flock)
+        monkeypatch.setattr(cli_lock.fcntl, "flock", flock)
         if record:
             (tmp_path / ".celltraj.lock").write_text(json.dumps(record))
         if refused:
@@ -216,14 +216,14 @@ class TestLock:
             assert list(tmp_path.iterdir()) == []
 
     def test_a_lock_file_removed_meanwhile_is_made_anew(self, tmp_path, monkeypatch):
-        lock, path = _cli_lock._lock, tmp_path / ".celltraj.lock"
+        lock, path = cli_lock._lock, tmp_path / ".celltraj.lock"
 
         def late(file, *places):
-            monkeypatch.setattr(_cli_lock, "_lock", lock)
+            monkeypatch.setattr(cli_lock, "_lock", lock)
             path.unlink()
             lock(file, *places)
 
-        monkeypatch.setattr(_cli_lock, "_lock", late)
+        monkeypatch.setattr(cli_lock, "_lock", late)
         with locked(tmp_path) as held:
             assert os.path.samestat(os.fstat(held.file.fileno()), path.stat())
 
@@ -381,7 +381,7 @@ def test_names_of_results_are_the_users_where_there_is_no_model(tmp_path):
     (tmp_path / "scores.csv").write_text("mine")
     assert earlier_results(tmp_path) == ()
     adata = ct.datasets.branching(n_cells=10, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     bridge.save(tmp_path / "model")
     assert "scores.csv" in earlier_results(tmp_path)
     saved = {f"model/{path.name}" for path in (tmp_path / "model").iterdir()}
@@ -407,7 +407,7 @@ def test_a_full_disk_leaves_one_line_on_the_terminal(tmp_path):
     command = (
         "import resource; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "from celltraj import cli; raise SystemExit(cli.main())"
+        "from celltraj.cli.main import main; raise SystemExit(main())"
     )
     call = ["fit", str(data), "--quiet", "--max-steps", "2", "--out", str(tmp_path / "run")]
     ended = subprocess.run(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import celltraj as ct
-from celltraj.cli import main
+from celltraj.cli.main import main
 
 RESULTS = {"fitted.h5ad", "history.png", "populations.png", "summary.json"}
 CHECKPOINT = "checkpoint/training.safetensors"
@@ -133,11 +133,11 @@ class TestFit:
             population_key="donor",
             condition_key="treatment",
             control="CTRL",
-            training=ct.models.ResponseTraining(max_steps=3),
+            training=ct.models.Training(max_steps=3),
             seed=3,
             progress=False,
         )
-        assert ct.load(tmp_path / "run/model").history == model.history
+        assert ct.load(tmp_path / "run/model").losses == model.losses
 
     def test_drugs_given_together_with_doses_and_two_controls(self, tmp_path, capsys):
         adata = ct.datasets.drug_screen(n_lines=2, n_drugs=3, n_cells=25, n_vars=2, seed=0)
@@ -160,7 +160,7 @@ class TestFit:
 
     def test_a_bridge_that_stood_there_is_gone(self, cohort, tmp_path, capsys):
         adata = ct.datasets.branching(n_cells=10, seed=0)
-        bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+        bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
         bridge.save(tmp_path / "model")
         (tmp_path / "model" / "notes.txt").write_text("mine")
         main(["fit-response", str(cohort), *COLUMNS, *QUICK, "--out", str(tmp_path)])
@@ -204,7 +204,7 @@ def in_a_process(*call):
     # a shell has what it runs in the background ignore interrupts, which processes inherit
     command = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from celltraj.cli import main; raise SystemExit(main())"
+        "from celltraj.cli.main import main; raise SystemExit(main())"
     )
     return subprocess.Popen(
         [sys.executable, "-c", command, *map(str, call)],
@@ -455,7 +455,7 @@ class TestUnusableInput:
 
     def test_another_model(self, patient, tmp_path, capsys):
         adata = ct.datasets.branching(n_cells=10, seed=0)
-        bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+        bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
         bridge.save(tmp_path / "bridge")
         message = self.predict(tmp_path / "bridge", patient, tmp_path, capsys)
         assert "(Bridge); fit one with celltraj fit-response" in message

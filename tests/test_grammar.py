@@ -52,7 +52,6 @@ class TestEveryFunction:
         # compared, which cells and units count, and how its p values come about
         most = {
             "tl.compare_conditions": 13,
-            "tl.cross_validate_response": 13,
             "tl.drivers": 16,
             "tl.fit_bridge": 18,
             "tl.fit_flow": 15,

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import energy_distance as energy_in_one_dimension
 from scipy.stats import norm
 
+from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.metrics import (
     composition_error,
     energy_distance,
@@ -14,7 +15,6 @@ from celltraj.metrics import (
     shift_r2,
     wasserstein,
 )
-from celltraj.metrics._interval import bootstrap_interval, resampled_counts, resampled_means
 
 
 @pytest.fixture

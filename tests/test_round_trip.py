@@ -12,11 +12,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from declared import check_places, check_record
 
 import celltraj as ct
-from celltraj.models import FlowTraining, Midpoint, NeuralDrift, PlugInDrift
+from celltraj._anndata.results import RESULTS
+from celltraj.models import Midpoint, Training
 
-DRIFTS = {"plug-in": PlugInDrift(), "neural": NeuralDrift(max_steps=20, width=16)}
+DRIFTS = {"plug-in": None, "neural": Training(max_steps=20, width=16)}
 STORES = {
     "h5ad": (ad.AnnData.write_h5ad, ad.read_h5ad),
     "zarr": (ad.AnnData.write_zarr, ad.read_zarr),
@@ -26,7 +28,7 @@ PLOTS = {
     "trajectories": lambda adata, path, scores: ct.pl.trajectories(adata, path, show=False),
     "marginals": lambda adata, path, scores: ct.pl.marginals(adata, path, show=False),
     "history": lambda adata, path, scores: ct.pl.history(adata, show=False),
-    "cross_validation": lambda adata, path, scores: ct.pl.cross_validation(scores, show=False),
+    "scores": lambda adata, path, scores: ct.pl.scores(scores, show=False),
 }
 
 
@@ -34,7 +36,7 @@ PLOTS = {
 def results(request):
     """Return the fitted data, a simulated path and interpolated cells."""
     adata = ct.datasets.branching(n_cells=20, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=DRIFTS[request.param], seed=2, progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=DRIFTS[request.param], seed=2, progress=False)
     path = ct.tl.simulate(
         adata,
         bridge,
@@ -95,7 +97,7 @@ def test_every_value_comes_back(results, reload):
 @pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 def test_every_plot_draws_from_what_comes_back(results, reload, tmp_path):
     adata, path = (reload(a) for a in results[:2])
-    fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), progress=False)
+    fit = partial(ct.tl.fit_bridge, training=None, progress=False)
     ct.tl.cross_validate(adata, fit=fit, hold_out=[2.0], progress=False).to_csv(
         tmp_path / "scores.csv", index=False
     )
@@ -112,15 +114,24 @@ def test_every_plot_draws_from_what_comes_back(results, reload, tmp_path):
     plt.close("all")
 
 
+KINDS = {one.kind: one for one in RESULTS}
 NAMES = ("CD4/CD8", "NK")
 GROUPS = [*NAMES, "a category nobody has"]
 SIMULATED = {"n_cells": 20, "n_times": 4, "progress": False}
 READERS = {
     "conditions": lambda adata: ct.get.conditions(adata),
+    "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
+    "convergence": lambda adata: ct.get.convergence(adata),
+    "convergence of a bridge": lambda adata: ct.get.convergence(adata, key="bridge"),
+    "convergence from elsewhere": lambda adata: ct.get.convergence(adata, key="wot"),
     "drivers": lambda adata: ct.get.drivers(adata),
     "fates": lambda adata: ct.get.fates(adata),
     "gene_trends": lambda adata: ct.get.gene_trends(adata),
+    "growth": lambda adata: ct.get.growth(adata),
+    "growth of cells": lambda adata: ct.get.growth(adata, cells=True),
     "knockout": lambda adata: ct.get.knockout(adata),
+    "losses": lambda adata: ct.get.losses(adata, key="flow"),
+    "results": lambda adata: ct.get.results(adata).sort_values("key", ignore_index=True),
     "transitions": lambda adata: ct.get.transitions(adata, source=0.5, target=1.25),
 }
 PICTURES = {
@@ -186,7 +197,11 @@ def analysed():
     first, last = 0.5, 3.5
     ct.pp.score_growth(adata, proliferation=["x"], apoptosis=["y"])
     bridge = ct.tl.fit_bridge(
-        adata, growth="learn", growth_key="growth_prior", drift=PlugInDrift(), progress=False
+        adata,
+        options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+        growth_key="growth_prior",
+        training=None,
+        progress=False,
     )
     path = ct.tl.simulate(
         adata, bridge, start=first, stop=last, solver=Midpoint(n_steps=5), **SIMULATED
@@ -209,7 +224,7 @@ def analysed():
     maps = {pair: np.ones((n, m)) for pair, n, m in gaps_of(adata)}
     ct.io.from_wot(adata, maps, key_added="wot")
     ct.io.from_moscot(adata, Solved(adata, maps), key_added="moscot")
-    short = FlowTraining(max_steps=20, width=16)
+    short = Training(max_steps=20, width=16)
     ct.tl.log_density(adata, ct.tl.fit_flow(adata, training=short, progress=False), progress=False)
     return adata, path
 
@@ -227,6 +242,10 @@ def test_everything_written_comes_back_and_is_read_and_drawn(analysed, reload):
         pd.testing.assert_series_equal(
             again.obs[key], adata.obs[key], check_index_type=False, check_dtype=False
         )
+    for key, record in again.uns["celltraj"].items():
+        result = KINDS[record["kind"]]
+        check_record(record, result)
+        check_places(again, key, record, result)
     for name, read in READERS.items():
         pd.testing.assert_frame_equal(read(again), read(adata), check_dtype=False, obj=name)
     for name, draw in PICTURES.items():
@@ -234,6 +253,13 @@ def test_everything_written_comes_back_and_is_read_and_drawn(analysed, reload):
         figure.canvas.draw()
         assert any(ax.has_data() for ax in figure.axes), name
         plt.close("all")
+
+
+def test_all_results_of_cells_are_among_them(analysed):
+    """What is written to cells at hand; the others are AnnData of their own, or models'."""
+    elsewhere = {"projection", "decoding", "interpolation", "response", "prediction", "embedding"}
+    kinds = {record["kind"] for adata in analysed for record in adata.uns["celltraj"].values()}
+    assert kinds == set(KINDS) - elsewhere
 
 
 def test_no_user_label_is_a_key_or_a_column(analysed):
@@ -258,15 +284,17 @@ def test_no_function_is_left_out():
         # bridges are saved by themselves: tests/models/test_save.py
         "pl": {"landscape", "refinement", "vector_field"}
         # tests/pl/test_response_plots.py
-        | {"populations", "response", "response_scores"},
-        "get": {"response_summary"},
+        | {"populations", "response"},
+        # tests/get/test_score_summary.py
+        "get": {"score_summary"},
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"},
     }
     drawn = {name.split(" ")[0] for name in PICTURES} | set(PLOTS)
     assert drawn == set(ct.pl.__all__) - elsewhere["pl"]
-    assert set(READERS) == set(ct.get.__all__) - elsewhere["get"]
+    read = {re.split(r"\W", name)[0] for name in READERS}
+    assert read == set(ct.get.__all__) - elsewhere["get"]
     source = inspect.getsource(sys.modules[__name__])
     for module in (ct.tl, ct.ex, ct.io):
         name = module.__name__.rpartition(".")[2]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
+from celltraj.snapshots import Snapshots
 
 
 def clouds(*sizes):

@@ -19,12 +19,10 @@ import pytest
 import celltraj as ct
 from celltraj._checks import fits
 from celltraj.models import (
-    FlowTraining,
-    MetaFlow,
     Midpoint,
     Moments,
-    PlugInDrift,
-    ResponseTraining,
+    ResponseOptions,
+    Training,
 )
 
 MODULES = (ct.pp, ct.tl, ct.pl, ct.get, ct.ex, ct.io, ct.datasets)
@@ -88,13 +86,13 @@ def course():
     adata = ad.AnnData(x.astype("float32"), obs=obs, var=pd.DataFrame(index=genes))
     ct.pp.pca_model(adata, n_comps=2)
     adata.obsm["X_umap"] = adata.obsm["X_pca"].copy()
-    bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), **SILENT)
-    flow = ct.tl.fit_flow(adata, training=FlowTraining(max_steps=3, width=8), **SILENT)
+    bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
+    flow = ct.tl.fit_flow(adata, training=Training(max_steps=3, width=8), **SILENT)
     landscape = ct.tl.fit_bridge(
         adata,
         reference=ct.models.PotentialLandscape(width=4, max_iter=2),
-        max_refinements=1,
-        drift=PlugInDrift(),
+        options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        training=None,
         key_added="landscape",
         **SILENT,
     )
@@ -114,7 +112,7 @@ def course():
     ct.tl.gene_trends(adata, path, genes=genes[:2], groupby="arm")
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="state", of="fates")
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
-    fit = partial(ct.tl.fit_bridge, drift=PlugInDrift())
+    fit = partial(ct.tl.fit_bridge, training=None)
     scores = ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0], **SILENT)
     return {
         "adata": adata,
@@ -135,14 +133,17 @@ def screen():
     """Return treated and untreated populations, a response fitted to them, and predictions."""
     adata = ct.datasets.letters(n_cells=12, letters="ABCD", n_rotations=1, seed=0)
     keys = {"population_key": "population", "condition_key": "condition", "control": "blurred"}
-    short = ResponseTraining(max_steps=2, width=8, n_populations=2, n_context=4)
+    short = Training(max_steps=2, width=8, n_populations=2, n_context=4)
     fit = partial(
-        ct.tl.fit_response, training=short, flow=MetaFlow(encoder=Moments(n_features=2)), **SILENT
+        ct.tl.fit_response,
+        training=short,
+        options=ResponseOptions(encoder=Moments(n_features=2)),
+        **SILENT,
     )
     model = fit(adata, **keys)
     condition = model.coder.drugs[0]
     predicted = ct.tl.predict_response(model, adata, condition=condition, **SILENT)
-    scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, leave_out="population", **SILENT)
+    scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, hold_out="population", **SILENT)
     embedded = ct.tl.embed_populations(model, adata)
     return keys | {
         "adata": adata,

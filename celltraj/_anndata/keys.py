@@ -1,277 +1,117 @@
-"""Every key that the package reads from or writes to AnnData, in one table.
+"""The page of the documentation that shows every place in AnnData: docs/keys.md.
 
-``{key}`` stands for ``key_added`` (``"bridge"``, ``"flow"`` or ``"response"`` by default), other
-braces for an argument's value. docs/keys.md shows the same table.
+``python -m celltraj._anndata.keys > docs/keys.md`` writes it from what the results declare.
 """
 
 from __future__ import annotations
 
-from celltraj._anndata.key import PROJECTION, RECORD, ROOT, Key, record_keys
-from celltraj._anndata.keys_lineage import COUPLINGS, LINEAGE
+import sys
+from collections.abc import Iterable, Iterator
 
-_FIT, _FLOW = "tl.fit_bridge", "tl.fit_flow"
-_SIMULATE, _INTERPOLATE = "tl.simulate", "tl.interpolate"
-_RESPOND, _EMBED = "tl.predict_response", "tl.embed_populations"
+from celltraj._anndata.results import COMMON, RESULTS, ROOT, Field, Place, Result
 
-VELOCITY = Key(
-    "obsm",
-    ("X_{key}_velocity",),
-    "drift of the bridge at each cell, `(n_obs, d)`, float32; at the last time the backward drift",
-    "[x]/[t]",
-    _FIT,
-)
-READ = (
-    Key("obs", ("{time_key}",), "sampling time of each cell", "[t], yours", "you"),
-    Key("obs", ("{weights_key}",), "non-negative weight of each cell", "-", "you"),
-    Key("obs", ("{population_key}",), "population of each cell: patient, donor, well", "-", "you"),
-    Key(
+GIVEN = (  # what is read and never written
+    Place("obs", "{time_key}", "sampling time of each cell", unit="[t], yours"),
+    Place("obs", "{weights_key}", "non-negative weight of each cell"),
+    Place("obs", "{population_key}", "population of each cell: patient, donor, well"),
+    Place(
         "obs",
-        ("{condition_key}",),
+        "{condition_key}",
         "drug of each cell, or label of the control; missing for none; one column or several",
-        "-",
-        "you",
     ),
-    Key("obs", ("{dose_key}",), "dose of the drug, one column for each of those", "yours", "you"),
-    Key(
+    Place("obs", "{dose_key}", "dose of the drug, one column for each of those", unit="yours"),
+    Place(
         "obs",
-        ("{covariate}",),
+        "{covariate}",
         "covariate of the cells, one column for each of covariate_keys; text is categorical",
-        "yours",
-        "you",
+        unit="yours",
     ),
-    Key("obs", ("{cell_type_key}",), "cell type of each cell", "-", "you"),
-    Key("obsm", ("{use_rep}",), "representation to work in", "[x], yours", "you"),
-    Key("obs", ("{fit_on}",), "whether a cell is one to learn components from", "-", "you"),
-    Key("layers", ("{layer}",), "expression to take components of, in place of `X`", "[x]", "you"),
-    Key("uns", ("time_unit",), "name of the unit of time, for axis labels", "-", "you"),
-    Key("uns", ("{color}_colors",), "colours of the categories of `obs[{color}]`", "-", "you"),
+    Place("obs", "{cell_type_key}", "cell type of each cell"),
+    Place("obs", "{groupby}", "group of each cell, such as a cell type or a fate"),
+    Place("obs", "{growth_key}", "net growth that is expected of each cell", unit="1/[t]"),
+    Place("obs", "{sample_key}", "sample of each cell: patient, mouse, well"),
+    Place("obs", "{of}", "number or category of each cell to compare or correlate", unit="yours"),
+    Place("obs", "{fit_on}", "whether a cell is one to learn components from"),
+    Place("obsm", "{use_rep}", "representation to work in", unit="[x], yours"),
+    Place("var", "{genes}", "whether a gene is looked at, such as a transcription factor"),
+    Place("layers", "{layer}", "expression to take components of, in place of `X`", unit="[x]"),
+    Place("uns", "time_unit", "name of the unit of time, for axis labels"),
+    Place("uns", "{color}_colors", "colours of the categories of `obs[{color}]`"),
 )
-FIT_BRIDGE = (
-    VELOCITY,
-    *record_keys(
-        "{key}",
-        RECORD
-        | {
-            "params": "arguments as used: time_key, use_rep, reference, sigma, sigma_source (given "
-            "or estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth "
-            "and weights_key (if given)",
-            "version": "version of celltraj",
-            "seed": "seed of the fit",
-            "time_points": "the sampling times, `(T,)`, in [t]",
-            "convergence": "one row per gap: t0, t1, epsilon, marginal_error, converged, n_iters",
-            "refinement": "one row per round: log_likelihood, change, marginal_error, "
-            "effective_share, held_out, sigma, kept, estimates; absent for Brownian motion",
-            "history": "training loss at each step; empty for a drift that is not trained",
-        },
-        _FIT,
-    ),
-)
-FIT_FLOW = (
-    Key(
-        "obsm",
-        ("X_{key}_velocity",),
-        "velocity of the flow at each cell, `(n_obs, d)`, float32",
-        "[x]/[t]",
-        _FLOW,
-    ),
-    *record_keys(
-        "{key}",
-        RECORD
-        | {
-            "params": "arguments as used: time_key, use_rep, interpolant, sigma, sigma_source "
-            "(given or estimated), coupling, training, counts, growth_key and weights_key (if "
-            "given); what a fit filled in belongs to the flow",
-            "version": "version of celltraj",
-            "seed": "seed of the fit",
-            "time_points": "the sampling times, `(T,)`, in [t]",
-            "history": "training loss at each step",
-        },
-        _FLOW,
-    ),
-)
-FIT_RESPONSE = record_keys(
-    "{key}",
-    RECORD
-    | {
-        "params": "arguments as used: population_key, condition_key, control, use_rep, flow, "
-        "training, and cell_type_key, dose_key and covariate_keys (if given)",
-        "version": "version of celltraj",
-        "seed": "seed of the fit",
-        "populations": "names of the populations with treated cells, `(p,)`",
-        "history": "training loss at each step",
-    },
-    "tl.fit_response",
-)
-LOG_DENSITY = (
-    Key(
-        "obs",
-        ("{key}",),
-        "log density of each cell among those of its time (`log_density` by default)",
-        "nats, of [x]^-d",
-        "tl.log_density",
-    ),
-    *record_keys(
-        "{key}",
-        RECORD
-        | {
-            "params": "arguments as used: time_key, use_rep",
-            "version": "version of celltraj",
-            "seed": "seed of the random directions",
-        },
-        "tl.log_density",
-    ),
-)
-_SAMPLE_FIELDS = {
-    "kind": RECORD["kind"],
-    "params": "arguments as used",
-    "version": "version of celltraj",
-    "seed": "seed of the draws",
-}
-SIMULATE = (
-    Key("obs", ("trajectory",), "number of the trajectory", "-", _SIMULATE),
-    Key("obs", ("time",), "time of the state", "[t]", _SIMULATE),
-    Key("obs", ("source",), "obs name of the cell that the trajectory starts from", "-", _SIMULATE),
-    Key(
-        "obs",
-        ("extrapolated",),
-        "whether the time lies outside those that the process was fitted to",
-        "-",
-        _SIMULATE,
-    ),
-    Key(
-        "obs",
-        ("mass",),
-        "mass of the trajectory, 1 at its start; only where the process has growth",
-        "-",
-        _SIMULATE,
-    ),
-    Key("obsm", ("{use_rep}",), "the states, unless use_rep is `X`", "[x]", _SIMULATE),
-    *record_keys(
-        "simulate",
-        _SAMPLE_FIELDS | {"n_evaluations": "calls of the velocity that the solver took"},
-        _SIMULATE,
-    ),
-)
-INTERPOLATE = (
-    Key("obs", ("time",), "time of the drawn cells", "[t]", _INTERPOLATE),
-    Key("obsm", ("{use_rep}",), "the drawn states, unless use_rep is `X`", "[x]", _INTERPOLATE),
-    *record_keys("interpolate", _SAMPLE_FIELDS, _INTERPOLATE),
-)
-_PROJECTION_FIELDS = {
-    "kind": RECORD["kind"],
-    "places": RECORD["places"],
-    "params": "arguments as used: use_rep (key_added), layer (if given), n_comps, fit_on (column, "
-    "or `mask`; if given) and n_fitted (cells); of a model only the first two are known",
-    "version": "version of celltraj",
-    "seed": "seed of the fit; absent where the projection is that of a model",
-    "mean": "mean expression of the cells learnt from, `(g,)`, float64",
-    "loadings": "orthonormal columns, `(g, k)`, float64",
-    "genes": "names of the genes, `(g,)`",
-}
-PCA_MODEL = (
-    Key(
-        "obsm",
-        ("{key}",),
-        "principal components of each cell, `(n_obs, k)`, float32 (`X_pca` by default)",
-        "[x]",
-        "pp.pca_model",
-    ),
-    *record_keys(PROJECTION, _PROJECTION_FIELDS, "pp.pca_model"),
-)
-PROJECT = (
-    Key(
-        "obsm",
-        ("{use_rep}",),
-        "principal components of each cell, `(n_obs, k)`, float32",
-        "[x]",
-        "pp.project",
-    ),
-    *record_keys(PROJECTION, _PROJECTION_FIELDS, "pp.project"),
-)
-PREDICT_RESPONSE = (
-    Key("obs", ("population",), "population of the untreated cell", "-", _RESPOND),
-    Key("obs", ("condition",), "drugs, with their doses, joined by ` + `", "-", _RESPOND),
-    Key(
-        "obs",
-        ("outside",),
-        "whether the untreated cell lies farther from those of the training than is usual there",
-        "-",
-        _RESPOND,
-    ),
-    Key(
-        "obs",
-        ("survival",),
-        "mass that the cell keeps, mean 1, float32; only with an unbalanced coupling",
-        "-",
-        _RESPOND,
-    ),
-    Key("obs", ("{cell_type_key}",), "cell type of the untreated cell, if known", "-", _RESPOND),
-    Key("obsm", ("{use_rep}",), "the predicted states, unless use_rep is `X`", "[x]", _RESPOND),
-    *record_keys(
-        "response",
-        _SAMPLE_FIELDS
-        | {
-            "params": "arguments as used: condition, dose (if given), guidance, noise; and of the "
-            "model use_rep, population_key, condition_key and dose_key (if it has doses)",
-            "support": "one row per population: population, n_cells, outside_share, "
-            "embedding_ratio",
-        },
-        _RESPOND,
-    ),
-    *record_keys(
-        PROJECTION,
-        {
-            name: f"{content}; that of the model, if it has one"
-            for name, content in (
-                ("kind", RECORD["kind"]),
-                ("params", "use_rep and layer (if given) of the projection"),
-                ("version", "version of celltraj"),
-                ("mean", _PROJECTION_FIELDS["mean"]),
-                ("loadings", _PROJECTION_FIELDS["loadings"]),
-                ("genes", _PROJECTION_FIELDS["genes"]),
-            )
-        },
-        _RESPOND,
-    ),
-)
-EMBED_POPULATIONS = (
-    Key("obs", ("population",), "name of the population", "-", _EMBED),
-    Key("obs", ("n_cells",), "number of its untreated cells", "-", _EMBED),
-    Key(
-        "obs",
-        ("in_training",),
-        "whether the model was fitted to a population so named",
-        "-",
-        _EMBED,
-    ),
-    Key("obs", ("outside_share",), "share of its cells outside the training", "-", _EMBED),
-    Key(
-        "obs",
-        ("embedding_ratio",),
-        "distance to the nearest embedding of the training, over the greatest that one of these "
-        "has to its nearest neighbour; NaN with fewer than three",
-        "-",
-        _EMBED,
-    ),
-    Key("obs", ("{column}",), "every column that is constant in all populations", "yours", _EMBED),
-    *record_keys("embedding", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, _EMBED),
-)
-DECODE = record_keys(
-    "decode", _SAMPLE_FIELDS | {"seed": "recorded; nothing is random"}, "tl.decode"
-)
-KEYS = (
-    *READ,
-    *FIT_BRIDGE,
-    *FIT_FLOW,
-    *FIT_RESPONSE,
-    *LOG_DENSITY,
-    *SIMULATE,
-    *INTERPOLATE,
-    *PREDICT_RESPONSE,
-    *EMBED_POPULATIONS,
-    *PCA_MODEL,
-    *PROJECT,
-    *DECODE,
-    *LINEAGE,
-)
-__all__ = ["COUPLINGS", "KEYS", "PROJECTION", "ROOT", "Key"]
+_INTRODUCTION = """# Keys
+
+Every place in AnnData that celltraj reads or writes. `{key}` stands for `key_added`, other braces
+for an argument's value. Units: `[x]` that of the representation, `[t]` that of the sampling
+times; celltraj rescales neither. All of it survives `write_h5ad` and `write_zarr`, and
+`ct.get.results(adata)` lists what an AnnData holds.
+
+A result is read only while its source is what it was: the states of the cells that are there,
+their times and, for couplings, that all cells of each time are there. The order of the cells, the
+signs of variables and single precision play no part; values of cells may be read of some of them,
+and couplings of times that follow each other. `key_added` replaces a result of the same kind,
+with all its places, and nothing else: not another kind, and no column of yours.
+
+## What you give
+"""
+_RECORDS = f"""
+## What a result is
+
+Values of cells in `obs`, `obsm` or `obsp`, and a record in `uns["{ROOT}"]["{{key}}"]`, which
+holds besides what its table names:
+"""
+_RESULTS = """
+## Results
+
+Entries without a slot are those of the record. `tl.simulate`, `tl.interpolate`,
+`tl.predict_response`, `tl.embed_populations` and `tl.decode` write to the AnnData that they
+return, all others to the one that they are given, or with `copy=True` to a copy."""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [
+        _INTRODUCTION,
+        *_table(("slot", "key", "content", "unit"), map(_given, GIVEN)),
+        _RECORDS,
+        *_table(("entry", "content"), ((f"`{one.name}`", one.content) for one in COMMON)),
+        _RESULTS,
+    ]
+    for result in RESULTS:
+        parts += _section(result)
+    return "\n".join(parts) + "\n"
+
+
+def _given(place: Place) -> tuple[str, ...]:
+    return f"`{place.slot}`", f"`{place.name}`", place.content, place.unit
+
+
+def _section(result: Result) -> Iterator[str]:
+    """Yield the lines on one result."""
+    writers = ", ".join(f"`{name}`" for name in result.written_by)
+    name = result.record or "{key}"
+    at = f'Record: `uns["{ROOT}"]["{name}"]`'
+    by_default = "" if result.record == result.key else f"; `key` is `{result.key}` by default"
+    yield f"\n### {result.kind}: {writers}\n\n{at}{by_default}.\n"
+    rows = [*map(_place, result.places), ("`params`", result.params, "-")]
+    yield from _table(("place", "content", "unit"), [*rows, *map(_field, result.fields)])
+
+
+def _place(place: Place) -> tuple[str, ...]:
+    form = ", ".join(one for one in (place.shape and f"`{place.shape}`", place.dtype) if one)
+    content = f"{place.content} ({form})" if form else place.content
+    return f"`{place.slot}` `{place.name}`", content, place.unit
+
+
+def _field(field: Field) -> tuple[str, ...]:
+    columns = f"; columns {', '.join(field.columns)}" if field.columns else ""
+    return f"`{field.name}`", field.content + columns, "-"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

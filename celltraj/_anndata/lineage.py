@@ -16,15 +16,14 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj._anndata.keys import COUPLINGS as PLACES
 from celltraj._anndata.read import read_representation, read_snapshots, read_space
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times, times_of
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Time
 from celltraj.models import Bridge, Lineage, Process, land
-from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
+from celltraj.ot import Coupling, SolverStats, SparseCoupling, SquaredEuclidean, Transport
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 _COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")
@@ -152,7 +151,7 @@ def _rows(adata: AnnData, time_key: str) -> tuple[np.ndarray, ...]:
 
 def _stored(adata: AnnData, key: str) -> Tied:
     """Return the couplings ``key``, of all times or of some that follow each other."""
-    record = COUPLINGS.read(adata, key, whole=True)
+    record = COUPLINGS.read(adata, key)
     time_key = str(record["params"]["time_key"])
     rows = _rows(adata, time_key)
     source = Source.from_record(record["source"])
@@ -184,9 +183,8 @@ def _plans(
 def _potentials(
     adata: AnnData, key: str, record: Mapping[str, Any], rows: Sequence[np.ndarray]
 ) -> tuple[tuple[Transport, ...], tuple[Tensor, ...]]:
-    (slot,) = PLACES[0].at(key=key)
     _, x = read_representation(adata, record["params"]["use_rep"])
-    values = torch.from_numpy(np.asarray(adata.obsm[slot], dtype=float))
+    values = torch.from_numpy(np.asarray(adata.obsm[key], dtype=float))
     parts = [values[torch.from_numpy(r)].T for r in rows]
     clouds = [torch.from_numpy(x[r]) for r in rows]
     couplings = []
@@ -195,7 +193,9 @@ def _potentials(
         _, g, _, _, column = parts[k + 1]
         cost = SquaredEuclidean(clouds[k], clouds[k + 1])
         reached = float(gap.marginal_error), bool(gap.converged), int(gap.n_iters)
-        one = Coupling(cost, f, g, row, column, float(gap.epsilon), *reached, row, column, Effort())
+        one = Coupling(
+            cost, f, g, row, column, float(gap.epsilon), *reached, row, column, SolverStats()
+        )
         _check_masses(one, clouds[k], clouds[k + 1], key)
         couplings.append(one)
     return tuple(couplings), tuple(part[2] for part in parts)

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from celltraj._anndata.new_cells import Untreated, read_untreated
 from celltraj.models import MetaFlowMatching
-from celltraj.models._cell_identity import key_of
+from celltraj.models.response.cell_identity import key_of
 
 _SAME = 0.01  # standard deviations by which one cell may differ between two files
 

@@ -14,12 +14,12 @@ from celltraj._anndata.columns import in_memory
 from celltraj._anndata.read import find_representation
 from celltraj._anndata.samples import (
     ResponseKeys,
-    Sample,
     read_samples,
     warn_of_never_treated,
 )
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Group, Populations, ResponseSource, Treated
+from celltraj.models.evaluation import Sample
 
 _FEW_CELLS = 10
 

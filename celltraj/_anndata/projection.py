@@ -12,10 +12,9 @@ from anndata import AnnData
 from scipy.sparse import sparray, spmatrix
 
 from celltraj._anndata.expression import read_expression
-from celltraj._anndata.keys import PROJECTION, ROOT
-from celltraj._anndata.results import PCA
+from celltraj._anndata.results import PCA, PROJECTION, ROOT
 from celltraj._anndata.write import sample_record, warn_of_view
-from celltraj.models._projection import Projection
+from celltraj.models.genes.projection import Projection
 
 logger = logging.getLogger("celltraj")
 _SHOWN = 5
@@ -31,7 +30,7 @@ class Projected(Protocol):
 
 def read_projection(adata: AnnData) -> Projection | None:
     """Return the projection that ``adata`` carries, None where it carries none."""
-    record = adata.uns.get(ROOT, {}).get(PROJECTION)
+    record = PCA.find(adata)
     if record is None:
         return None
     return Projection(

@@ -12,8 +12,8 @@ from anndata import AnnData
 
 from celltraj._anndata.columns import column_of, has_column
 from celltraj._anndata.groups import memberships, read_groups
-from celltraj._anndata.keys import ROOT
-from celltraj._anndata.results import FATES, check_column_fresh
+from celltraj._anndata.results import FATES, check_place_fresh, params_of
+from celltraj._anndata.tables import fates_table
 from celltraj._anndata.times import read_times, times_of
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
@@ -68,8 +68,8 @@ def read_fates(adata: AnnData, key: str) -> Quantities:
         raise KeyError(
             f"no fates in adata.obsm[{key!r}]; found {list(adata.obsm)}. Run {FATES.call}"
         )
-    names = tuple(str(name) for name in FATES.read(adata, key)["names"])
-    return Quantities(names, np.asarray(adata.obsm[key], dtype=float))
+    table = fates_table(adata, key)
+    return Quantities(tuple(table.columns), table.to_numpy(dtype=float))
 
 
 def read_number(adata: AnnData, key: str) -> Quantities:
@@ -83,7 +83,7 @@ def read_number(adata: AnnData, key: str) -> Quantities:
         It holds something else.
     """
     column = column_of(adata, key)
-    check_column_fresh(adata, key)
+    check_place_fresh(adata, "obs", key)
     if column.dtype.kind not in "fiub":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}, and numbers are needed")
     values = column.to_numpy(dtype=float, na_value=np.nan)
@@ -106,15 +106,14 @@ def read_membership(adata: AnnData, key: str) -> Quantities:
 
 def time_key_of(adata: AnnData, key: str) -> str:
     """Return the column of times that a result says it was computed with, else ``"time"``."""
-    record = adata.uns.get(ROOT, {}).get(key, {})
-    return str(record.get("params", {}).get("time_key", "time"))
+    return str(params_of(adata, key).get("time_key", "time"))
 
 
 def fate_time_of(adata: AnnData, key: str) -> float | None:
     """Return the time that the fates in ``obsm[key]`` were read at; None for another result."""
     if key not in adata.obsm:
         return None
-    at = adata.uns.get(ROOT, {}).get(key, {}).get("params", {}).get("at")
+    at = params_of(adata, key).get("at")
     return None if at is None else float(at)
 
 

@@ -14,10 +14,10 @@ from scipy.sparse import issparse
 from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
 from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning, warn
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process, population_sizes
-from celltraj.models._representation import Represented
+from celltraj.models.representation import Represented
+from celltraj.snapshots import Snapshots
 
 _FEW_VARIABLES = 50
 _FEW_CELLS = 10

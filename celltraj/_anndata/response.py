@@ -10,10 +10,9 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.columns import column_of
-from celltraj._anndata.keys import ROOT
 from celltraj._anndata.new_cells import Untreated, source_of
 from celltraj._anndata.projection import write_projection
-from celltraj._anndata.results import EMBEDDING, PREDICTION
+from celltraj._anndata.results import EMBEDDING, PREDICTION, ROOT
 from celltraj._anndata.write import cells_at
 from celltraj.models import MetaFlowMatching, Response
 

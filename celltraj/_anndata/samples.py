@@ -14,6 +14,7 @@ from anndata import AnnData
 from celltraj._anndata.columns import check_adata, column_of
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Condition
+from celltraj.models.evaluation import Sample
 
 _SHOWN = 5
 
@@ -89,15 +90,6 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):  # such as the label 0
         return (value,)
     return tuple(value)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Hold the rows of the cells of one population under one condition; None is the control."""
-
-    population: str
-    condition: Condition | None
-    rows: np.ndarray
 
 
 def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:

@@ -6,36 +6,30 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.results import CONDITIONS, DRIVERS, TRANSITIONS, Result
+from celltraj._anndata.results import FATES, TRANSITIONS
 from celltraj._anndata.times import time_of
 from celltraj._typing import Time
 
-_TEXTS = (
-    *("source", "target", "gene", "genes", "group", "fate"),
-    *("quantity", "condition", "reference", "sample"),
-)
+ENDS = {"mean": "{key}", "lower": "{key}_lower", "upper": "{key}_upper"}  # places of fates
 
 
-def read_drivers(adata: AnnData, key: str) -> pd.DataFrame:
-    """Return the table of :func:`celltraj.tl.drivers`.
+def fates_table(adata: AnnData, key: str, end: str = "mean") -> pd.DataFrame:
+    """Return the fates of all cells, ``(n_obs, K)``, or an end of their interval.
 
     Raises
     ------
     KeyError
-        There is none of that name.
+        There are none of that name, or no intervals.
+    ValueError
+        Their source has changed, or there are more names than shares.
     """
-    return read_table(adata, key, DRIVERS)
-
-
-def read_conditions(adata: AnnData, key: str, *, samples: bool) -> pd.DataFrame:
-    """Return the effects, or the samples, of :func:`celltraj.tl.compare_conditions`.
-
-    Raises
-    ------
-    KeyError
-        There is none of that name.
-    """
-    return read_table(adata, key, CONDITIONS, "samples" if samples else "table")
+    shares = np.asarray(FATES.values(adata, key, ENDS[end]))
+    names = pd.Index([str(name) for name in FATES.peek(adata, key)["names"]])
+    if shares.ndim != 2 or shares.shape[1] != len(names):
+        raise ValueError(
+            f"obsm[{key!r}] has shape {shares.shape} and {len(names)} names; run {FATES.call} again"
+        )
+    return pd.DataFrame(shares, index=adata.obs_names, columns=names)
 
 
 def read_transitions(
@@ -50,7 +44,7 @@ def read_transitions(
     ValueError
         None between such times, or several.
     """
-    table = all_transitions(adata, key)
+    table = TRANSITIONS.table(adata, key)
     spans = table[["t0", "t1"]].drop_duplicates()
     chosen = spans
     params = TRANSITIONS.peek(adata, key)["params"]
@@ -71,32 +65,3 @@ def transition_matrix_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     order = {name: rows[name].unique() for name in ("source", "target")}
     matrix = rows.pivot(index="source", columns="target", values=column)
     return matrix.loc[order["source"], order["target"]]
-
-
-def all_transitions(adata: AnnData, key: str) -> pd.DataFrame:
-    """Return the table of :func:`celltraj.tl.transitions`.
-
-    Raises
-    ------
-    KeyError
-        There are no transitions of that name.
-    """
-    return read_table(adata, key, TRANSITIONS)
-
-
-def read_table(adata: AnnData, key: str, result: Result, field: str = "table") -> pd.DataFrame:
-    """Return a table of a result, with its columns of texts as they were.
-
-    Raises
-    ------
-    KeyError
-        There is no such result, or it is one of another kind.
-    ValueError
-        It has no rows, or its source has changed.
-    """
-    table = result.read(adata, key)[field]
-    if len(table) == 0:
-        raise ValueError(f"the result {key!r} of {result.call} has no rows; run it again")
-    # a file gives texts back in other forms
-    texts = [name for name in table if name in _TEXTS]
-    return table.astype(dict.fromkeys(texts, object)).reset_index(drop=True)

@@ -12,10 +12,10 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
-from celltraj._anndata.keys import ROOT
+from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
-from celltraj._snapshots import Snapshots
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
+from celltraj.snapshots import Snapshots
 
 _ROUNDED = 1e-4  # of the spread of a variable, what single precision may take from a state
 _PLAIN = (bool, int, float, str, type(None))
@@ -28,8 +28,8 @@ def options_record(options: Any) -> dict[str, Any]:
     --------
     >>> import celltraj as ct
     >>> from celltraj._anndata.write import options_record
-    >>> options_record(ct.models.PlugInDrift())
-    {'name': 'PlugInDrift'}
+    >>> options_record(ct.ot.Unbalanced())
+    {'name': 'Unbalanced', 'tau_a': 0.95, 'tau_b': 0.99}
     """
     if not is_dataclass(options) or isinstance(options, type):
         return {"name": getattr(options, "__name__", type(options).__name__)}
@@ -68,7 +68,6 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return what is known of a fit: params, version, seed, time points, convergence, history."""
-    history = getattr(bridge.field, "history", ())
     refinement = {"refinement": bridge.history.rename(index=str)} if bridge.rounds else {}
     return (
         sample_record(params, seed)
@@ -85,7 +84,7 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
                     "n_iters": [c.n_iters for c in bridge.couplings],
                 }
             ).rename(index=str),
-            "history": _losses(history),
+            "history": _losses(bridge.losses),
         }
     )
 
@@ -94,7 +93,7 @@ def flow_record(flow: FlowMatching, params: dict[str, Any], seed: int) -> dict[s
     """Return the record of a fit: params, version, seed, time points and history."""
     return sample_record(params, seed) | {
         "time_points": np.asarray(flow.times),
-        "history": _losses(flow.history),
+        "history": _losses(flow.losses),
     }
 
 
@@ -171,7 +170,7 @@ def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) 
     """Return the record of a fitted response: params, version, seed, populations and history."""
     return sample_record(params, seed) | {
         "populations": np.asarray(model.support.names, dtype=object),
-        "history": _losses(model.history),
+        "history": _losses(model.losses),
     }
 
 

@@ -1,5 +1,5 @@
 """Export results to the forms that other packages read."""
 
-from celltraj.ex._to_cellrank import to_cellrank
+from celltraj._lazy import attach
 
-__all__ = ["to_cellrank"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.tables import read_conditions
+from celltraj._anndata.results import CONDITIONS
 from celltraj._checks import checked
 
 
@@ -43,4 +43,4 @@ def conditions(adata: AnnData, *, key: str = "conditions", samples: bool = False
     >>> ct.get.conditions(adata)["effect"].abs().tolist()[0] < 1
     True
     """
-    return read_conditions(adata, key, samples=samples)
+    return CONDITIONS.table(adata, key, "samples" if samples else "table")

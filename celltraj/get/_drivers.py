@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.tables import read_drivers
+from celltraj._anndata.results import DRIVERS
 from celltraj._checks import checked
 
 
@@ -46,7 +46,7 @@ def drivers(
     >>> ct.get.drivers(adata)["gene"].tolist()
     ['x', 'y']
     """
-    table = read_drivers(adata, key)
+    table = DRIVERS.table(adata, key)
     if n is not None and n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
     if fate is not None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.results import FATES
+from celltraj._anndata.tables import ENDS, fates_table
 from celltraj._checks import checked
-
-_ENDS = {"mean": "", "lower": "_lower", "upper": "_upper"}
 
 
 @checked
@@ -46,14 +43,6 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
     >>> ct.get.fates(adata).columns.tolist()
     ['CD4/CD8', 'down']
     """
-    if end not in _ENDS:
-        raise ValueError(f"end must be one of {tuple(_ENDS)}; found {end!r}")
-    names = FATES.read(adata, key)["names"]
-    slot = key + _ENDS[end]
-    if slot not in adata.obsm:
-        raise KeyError(
-            f"no obsm[{slot!r}]; found {list(adata.obsm)}. Intervals need several models: "
-            "ct.tl.fates(adata, [bridge_1, bridge_2, ...], groupby=...)"
-        )
-    columns = pd.Index([str(name) for name in names])
-    return pd.DataFrame(np.asarray(adata.obsm[slot]), index=adata.obs_names, columns=columns)
+    if end not in ENDS:
+        raise ValueError(f"end must be one of {tuple(ENDS)}; found {end!r}")
+    return fates_table(adata, key, end)

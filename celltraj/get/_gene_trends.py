@@ -38,7 +38,7 @@ def gene_trends(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(
     ...     adata, bridge, start=0.0, stop=4.0, n_cells=9, n_times=3, progress=False
     ... )
@@ -46,10 +46,9 @@ def gene_trends(
     >>> ct.get.gene_trends(adata, gene="x")["time"].tolist()
     [0.0, 2.0, 4.0]
     """
-    # a file gives texts back in other forms
-    table = GENE_TRENDS.read(adata, key)["table"].astype({"gene": object, "group": object})
+    table = GENE_TRENDS.table(adata, key)
     if gene is None:
-        return table.reset_index(drop=True)
+        return table
     if gene not in set(table["gene"]):
         raise KeyError(
             f"no trend of {gene!r}, only of {list(dict.fromkeys(table['gene']))}; name it in "

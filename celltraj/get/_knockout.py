@@ -6,7 +6,6 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.results import KNOCKOUT
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 
 
@@ -41,13 +40,13 @@ def knockout(adata: AnnData, *, fate: str | None = None, key: str = "knockout") 
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> silent = {"n_null": 0, "progress": False}
     >>> ct.tl.knockout(adata, bridge, genes=["y"], start=1.0, groupby="arm", **silent)
     >>> ct.get.knockout(adata, fate="up").shape
     (1, 7)
     """
-    table = read_table(adata, key, KNOCKOUT)
+    table = KNOCKOUT.table(adata, key)
     if fate is None:
         return table
     rows = table[table["fate"] == fate]

@@ -1,6 +1,5 @@
 """Read couplings that other packages have computed."""
 
-from celltraj.io._from_moscot import from_moscot
-from celltraj.io._from_wot import from_wot
+from celltraj._lazy import attach
 
-__all__ = ["from_moscot", "from_wot"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

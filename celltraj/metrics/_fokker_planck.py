@@ -83,7 +83,7 @@ def fokker_planck_residual(flow: object, t: float, x: ArrayLike, *, seed: int = 
     >>> import torch
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
-    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
     >>> x = ct.tl.simulate(adata, flow, start=0.0, stop=0.5, n_times=2, progress=False)
     >>> at_end = x[x.obs["time"] == 0.5].X

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
-from celltraj._arrays import ArrayLike
+from celltraj._arrays import ArrayLike, as_array
 from celltraj._checks import checked
 from celltraj.metrics._energy import mean_differences
-from celltraj.ot import check_samples
+from celltraj.ot.checks import check_samples
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the five kernels, in units of the bandwidth
 
@@ -80,14 +80,32 @@ def mmd(
     return float(np.sqrt(mean_differences(x, y, distance, weights)))
 
 
-def median_distance(y: np.ndarray) -> float:
-    """Return the median distance between two rows of ``y``, 0 with fewer than two rows.
+@checked
+def median_distance(y: ArrayLike) -> float:
+    """Return the median distance between two rows: the bandwidth of :func:`mmd` by default.
+
+    Parameters
+    ----------
+    y
+        ``(m, d)`` sample.
+
+    Returns
+    -------
+    The distance, in units of ``y``; 0 with fewer than two rows.
+
+    Raises
+    ------
+    TypeError
+        A sample of no real numbers.
+    ValueError
+        A sample that is empty, not finite or of another shape.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from celltraj.metrics._mmd import median_distance
+    >>> from celltraj.metrics import median_distance
     >>> median_distance(np.array([[0.0], [1.0], [3.0]]))
     2.0
     """
+    y = as_array(y, "y", "(m, d)")
     return float(np.median(pdist(y))) if len(y) > 1 else 0.0

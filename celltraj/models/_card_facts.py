@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from celltraj._snapshots import cells_of, course_facts, sizes_of
+from celltraj.snapshots import cells_of, course_facts, sizes_of
 
 _LAST = 100  # steps over which the loss at the end is averaged
 
@@ -20,7 +21,7 @@ def bridge_facts(bridge: Any) -> dict[str, object]:
         "reference": bridge.reference,
         "diffusion": None if sigma is None else f"{sigma:.4g} [x]/sqrt([t])",
         "drift": type(bridge.field).__name__,
-        "training": training_of(getattr(bridge.field, "history", ())),
+        "training": training_of(bridge.losses),
         "couplings": couplings_of(bridge.couplings),
         "growth": growth_of(bridge.masses),
         "refinement": _rounds(bridge.rounds),
@@ -35,7 +36,7 @@ def flow_facts(flow: Any) -> dict[str, object]:
         "interpolant": flow.interpolant,
         "noise": f"{flow.noise:.4g} [x]/sqrt([t])" if flow.noise else "none, an ODE",
         "network": flow.heads,
-        "training": training_of(flow.history),
+        "training": training_of(flow.losses),
         "growth": growth_of(flow.mass),
     }
 
@@ -53,7 +54,7 @@ def response_facts(model: Any) -> dict[str, object]:
         "encoder": model.encoder if model.encoder is not None else "none",
         "interpolant": model.interpolant,
         "survival": "learned" if model.has_survival else "all cells survive",
-        "training": training_of(model.history),
+        "training": training_of(model.losses),
     }
 
 
@@ -112,9 +113,9 @@ def treated_facts(treated: Any) -> dict[str, object]:
 def couplings_of(couplings: Sequence[Any]) -> str:
     """Return how many couplings there are, and how well they were solved."""
     kinds = ", ".join(dict.fromkeys(type(one).__name__ for one in couplings))
-    errors = [one.marginal_error for one in couplings if hasattr(one, "marginal_error")]
+    errors = [e for one in couplings if not math.isnan(e := one.marginal_error)]
     error = f", marginal error at most {max(errors):.2g}" if errors else ""
-    failed = sum(not getattr(one, "converged", True) for one in couplings)
+    failed = sum(not one.converged for one in couplings)
     return f"{len(couplings)} of {kinds}{error}" + (f", {failed} not converged" if failed else "")
 
 

@@ -66,19 +66,6 @@ def facts_as(
     return kind(**read, **given)
 
 
-def member(members: Mapping[str, Kind], name: str, what: str) -> Kind:
-    """Return the member of that name.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    """
-    if name not in members:
-        raise ValueError(f"unknown {what} {_shown(name)}; known are {', '.join(members)}")
-    return members[name]
-
-
 def check_sizes(**sizes: int) -> None:
     """Raise unless the sizes of a network are such as a network may have.
 
@@ -132,6 +119,16 @@ class Stored:
                 f"tensor {self._prefix + name!r} has shape {found}, not {n_dims} dimensions"
             )
         return found
+
+    def sizes(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor, whatever it is.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        return tuple(self._found(name).shape)
 
     def take(
         self,

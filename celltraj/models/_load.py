@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from celltraj._checks import checked
-from celltraj.models._bridge import Bridge
 from celltraj.models._files import Content, mapped, read_file
-from celltraj.models._flow_matching import FlowMatching
-from celltraj.models._load_bridge import bridge_of
-from celltraj.models._load_flow import flow_of
-from celltraj.models._load_response import response_of
-from celltraj.models._meta_flow_matching import MetaFlowMatching
 from celltraj.models._migrate import OLDEST, migrated
-from celltraj.models._save import (
+from celltraj.models._own_code import Classes, by_name
+from celltraj.models._saved import (
     FILE,
     FORMAT,
     OLD_FILES,
@@ -24,17 +19,24 @@ from celltraj.models._save import (
     old_models,
     read_json,
 )
+from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.bridge.unpack import unpack_bridge
+from celltraj.models.flow.flow import FlowMatching
+from celltraj.models.flow.unpack import unpack_flow
+from celltraj.models.response.response import MetaFlowMatching
+from celltraj.models.response.unpack import unpack_response
 
-_READERS: dict[str, Callable[[Content], Bridge | FlowMatching | MetaFlowMatching]] = {
-    "bridge": bridge_of,
-    "flow": flow_of,
-    "response": response_of,
+Model = Bridge | FlowMatching | MetaFlowMatching
+_READERS: dict[str, Callable[[Content, Classes], Model]] = {
+    "bridge": unpack_bridge,
+    "flow": unpack_flow,
+    "response": unpack_response,
 }
 logger = logging.getLogger("celltraj")
 
 
 @checked
-def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatching:
+def load(directory: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model:
     """Read a bridge, a flow or a response that its ``save`` wrote.
 
     The model is the one that was saved, bit by bit: a digest in the file says whether it still
@@ -44,9 +46,14 @@ def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatchi
     ----------
     directory
         The folder that was given to ``save``.
+    classes
+        Dataclasses of yours that the model was fitted with, such as a reference, an encoder or an
+        interpolant: a file holds their names and numbers, never their code.
 
     Raises
     ------
+    TypeError
+        ``classes`` holds something else than dataclasses.
     FileNotFoundError
         There is no such folder, or it holds no saved model.
     ValueError
@@ -59,19 +66,20 @@ def load(directory: str | os.PathLike) -> Bridge | FlowMatching | MetaFlowMatchi
     >>> import tempfile
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, seed=0, progress=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     bridge.save(folder)
     ...     ct.load(folder).reference == bridge.reference
     True
     """
+    own = by_name(classes)
     folder = Path(directory)
     path = _file_in(folder)
     content = read_file(path, formats=(FORMAT,)) if path.name == FILE else _old(path)
     try:
         if content.kind not in _READERS:
             raise ValueError(f"it is a {content.kind!r}, not one of {', '.join(_READERS)}")
-        return _READERS[content.kind](content)
+        return _READERS[content.kind](content, own)
     except ValueError as error:
         line = " ".join(str(error).split())
         raise ValueError(f"{path} holds no model that can be used: {line}") from error

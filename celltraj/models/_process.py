@@ -1,18 +1,13 @@
-"""The law of motion shared by references, bridges and flows."""
+"""Laws of motion, and what more is known of some of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
+import os
+from typing import Protocol, TypeGuard, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, Earlier
-
-if TYPE_CHECKING:
-    from celltraj.models._paths import Paths
 
 
 @runtime_checkable
@@ -68,32 +63,49 @@ class GrowingProcess(Process, Protocol):
 
 
 @runtime_checkable
-class Reference(Process, Protocol):
-    """A family of processes ``dX = b_theta(t, X) dt + sigma dW`` that can be fitted to paths.
-
-    A frozen dataclass, whose ``sigma`` is None until it is known; ``ct.tl.fit_bridge`` fills it in.
-    """
+class PiecewiseProcess(Process, Protocol):
+    """A process that knows at which times its drift may jump."""
 
     @property
-    def sigma(self) -> float | None:
-        """Return the diffusion, in [x]/sqrt([t])."""
+    def breakpoints(self) -> tuple[float, ...]:
+        """Return these times, in the user's unit; no step of a solver goes across one."""
+        ...
+
+
+@runtime_checkable
+class FittedProcess(PiecewiseProcess, Protocol):
+    """A law of motion that was fitted to snapshots: a bridge or a flow."""
+
+    @property
+    def dim(self) -> int:
+        """Return the number of state variables d."""
         ...
 
     @property
-    def is_fitted(self) -> bool:
-        """Whether the parameters are known, so that the process can be evaluated."""
+    def span(self) -> tuple[float, float]:
+        """Return the first and the last time that it was fitted to, in the user's unit."""
         ...
 
-    def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Reference:
-        """Return the member of the family under which ``paths`` are most likely.
-
-        The parameters of this member, where it has some, are the start.
-        """
+    @property
+    def has_growth(self) -> bool:
+        """Whether cells divide and die along it."""
         ...
 
-    def estimates(self) -> dict[str, float]:
-        """Return the parameters by name; empty for a family whose weights have no meaning."""
+    def velocity(self, t: float, x: Cells) -> Cells:
+        """Return the mean velocity ``(n, d)`` of cells at ``x``, in [x]/[t]."""
         ...
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the model to a folder; :func:`celltraj.load` reads it."""
+        ...
+
+
+@runtime_checkable
+class _Undecided(Protocol):
+    """A process that knows only in an instance whether it grows."""
+
+    @property
+    def has_growth(self) -> bool: ...
 
 
 @runtime_checkable
@@ -110,52 +122,12 @@ class Affine(Protocol):
         ...
 
 
-@runtime_checkable
-class Parametric(Reference, Protocol):
-    """A reference with few parameters, which are fitted by the likelihood of the snapshots."""
-
-    def parameters(self) -> Tensor:
-        """Return the parameters ``(p,)`` in coordinates without bounds."""
-        ...
-
-    def with_parameters(self, raw: Tensor) -> Parametric:
-        """Return the member whose :meth:`parameters` are ``raw``."""
-        ...
-
-
 def is_growing(process: Process) -> TypeGuard[GrowingProcess]:
     """Return whether cells of the process multiply or die."""
-    return isinstance(process, GrowingProcess) and getattr(process, "has_growth", True)
+    says_no = isinstance(process, _Undecided) and not process.has_growth
+    return isinstance(process, GrowingProcess) and not says_no
 
 
-def with_sigma(reference: Reference, sigma: float) -> Reference:
-    """Return ``reference`` with another diffusion.
-
-    Raises
-    ------
-    TypeError
-        It is a class and not an instance, not a dataclass, or has no field ``sigma``.
-    """
-    if isinstance(reference, type):
-        raise TypeError(f"pass an instance, {reference.__name__}(...), in place of the class")
-    if not is_dataclass(reference) or not hasattr(reference, "sigma"):
-        raise TypeError(
-            f"{type(reference).__name__} must be a dataclass with a field sigma to serve as a "
-            "reference; a torch.nn.Module can be passed as it is"
-        )
-    return cast("Reference", replace(cast("Any", reference), sigma=sigma))
-
-
-def sigma_of(reference: Reference | Affine) -> float:
-    """Return the diffusion of a reference that has one.
-
-    Raises
-    ------
-    ValueError
-        ``sigma`` is still None.
-    """
-    if reference.sigma is None:
-        raise ValueError(
-            f"{type(reference).__name__} has no sigma yet; pass sigma=, in [x]/sqrt([t])"
-        )
-    return reference.sigma
+def breakpoints_of(process: Process) -> tuple[float, ...]:
+    """Return the times at which the drift may jump; none where the process knows of none."""
+    return tuple(process.breakpoints) if isinstance(process, PiecewiseProcess) else ()

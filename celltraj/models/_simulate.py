@@ -11,14 +11,14 @@ from torch import Tensor
 
 from celltraj._arrays import takes_arrays
 from celltraj._card import card
-from celltraj._errors import check_option
+from celltraj._checks import check_option
 from celltraj._typing import Cells, States
 from celltraj.models._card_facts import trajectories_facts
-from celltraj.models._noise import DiagonalNoise
-from celltraj.models._process import Process, ReversibleProcess, is_growing
-from celltraj.models._stability import Watch, usual_solver
+from celltraj.models._process import Process, ReversibleProcess, breakpoints_of, is_growing
 from celltraj.models.solvers import Equation, SdeSolver
-from celltraj.models.solvers._solver import Law, gather
+from celltraj.models.solvers.noise import DiagonalNoise
+from celltraj.models.solvers.solver import Law, gather
+from celltraj.models.solvers.stability import Watch, usual_solver
 
 _COARSE = 1e3  # size of states over their spread beyond which float32 has no digits for a step
 
@@ -135,7 +135,7 @@ def simulate(
         _velocity(process, 0.5 if ode else float(steps[0] < 0)),
         noise=None if ode else process.diffusion,
         score=process.score if isinstance(process, ReversibleProcess) else None,
-        breakpoints=tuple(getattr(process, "breakpoints", ())),
+        breakpoints=breakpoints_of(process),
     )
     state, d = x, x.shape[1]
     if is_growing(process):

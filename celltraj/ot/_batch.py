@@ -9,9 +9,10 @@ import torch
 
 from celltraj._arrays import ArrayLike
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
 
 _CHECK = 10  # sweeps between two looks at the error
@@ -28,7 +29,9 @@ def solve_batch(
     throw: bool = True,
     device: str | torch.device | None = None,
 ) -> list[Coupling]:
-    """Solve many small balanced problems together, by log-domain Sinkhorn sweeps.
+    """Sinkhorn on a batch: solve many small problems of entropic transport together.
+
+    Balanced problems, by log-domain sweeps.
 
     Problems are padded to one ``(k, n, m)`` array with cells of no mass. Those that ``max_iters``
     sweeps leave above ``tol`` are finished one by one with sparse Newton steps.
@@ -143,10 +146,10 @@ def _finish(
     problem: Problem, f: torch.Tensor, g: torch.Tensor, n_sweeps: int, *, tol: float, throw: bool
 ) -> Coupling:
     n, m = problem.cost.shape
-    effort = Effort(passes=n_sweeps, sweeps=n_sweeps)
-    coupling = problem.coupling(f[:n], g[:m], effort, tol=tol, throw=False)
+    stats = SolverStats(passes=n_sweeps, sweeps=n_sweeps)
+    coupling = problem.coupling(f[:n], g[:m], stats, tol=tol, throw=False)
     if coupling.converged:
         return coupling
-    effort.fallbacks.append("sparse Newton")
-    found = solve_potentials(problem, effort, tol=tol, max_steps=60)
-    return problem.coupling(*found, effort, tol=tol, throw=throw)
+    stats.fallbacks.append("sparse Newton")
+    found = solve_potentials(problem, stats, tol=tol, max_steps=60)
+    return problem.coupling(*found, stats, tol=tol, throw=throw)

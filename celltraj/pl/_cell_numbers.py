@@ -6,7 +6,6 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata.results import GROWTH
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 from celltraj.pl._cells import time_label
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -67,7 +66,7 @@ def cell_numbers(
     'size of the population (cells)'
     >>> plt.close()
     """
-    table = read_table(adata, key, GROWTH, "numbers")
+    table = GROWTH.table(adata, key, "numbers")
     params = GROWTH.peek(adata, key)["params"]
     table = table.sort_values("time")
     ax = axes_of(ax)

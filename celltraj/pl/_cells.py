@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from celltraj._anndata import column_of, find_representation, find_space, read_representation
+from celltraj._anndata.results import SIMULATE
 from celltraj.models import Process
 from celltraj.pl._palette import category_colors
 
@@ -57,7 +58,7 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     if basis is not None:
         return basis
     if isinstance(lives_in, AnnData):
-        params = lives_in.uns.get("celltraj", {}).get("simulate", {}).get("params", {})
+        params = (SIMULATE.find(lives_in) or {}).get("params", {})
         return str(params.get("use_rep", None) or find_representation(adata, None))
     if isinstance(lives_in, Process):
         return find_space(adata, lives_in, None)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import CONDITIONS
-from celltraj._anndata.tables import read_conditions
 from celltraj._checks import checked
+from celltraj.pl._cells import rate_label
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
 
@@ -79,8 +79,8 @@ def conditions(
     >>> len(ct.pl.conditions(adata, show=False))
     1
     """
-    table = read_conditions(adata, key, samples=False)
-    samples = read_conditions(adata, key, samples=True)
+    table = CONDITIONS.table(adata, key)
+    samples = CONDITIONS.table(adata, key, "samples")
     params = CONDITIONS.peek(adata, key)["params"]
     names, of_all = _chosen(table, quantity)
     if ax is not None and len(names) > 1:
@@ -171,8 +171,7 @@ def _label(adata: AnnData, of: str, names: list[str]) -> str:
     if of == "fates":
         return "share of descendants"
     if of == "growth":
-        unit = adata.uns.get("time_unit")
-        return f"growth (1/{unit})" if unit else "growth (1/[t])"
+        return rate_label(adata)
     return "mean over cells" if names == [of] else "share of cells"
 
 

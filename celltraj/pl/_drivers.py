@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import DRIVERS
-from celltraj._anndata.tables import read_drivers
 from celltraj._checks import checked
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._panels import panels_of
@@ -80,7 +79,7 @@ def drivers(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
-    table = read_drivers(adata, key)
+    table = DRIVERS.table(adata, key)
     params = DRIVERS.peek(adata, key)["params"]
     names, of_all = _chosen(table, fate)
     if ax is not None and len(names) > 1:

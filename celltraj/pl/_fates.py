@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata import read_times
 from celltraj._anndata.results import FATES
+from celltraj._anndata.tables import fates_table
 from celltraj._checks import checked
 from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
 from celltraj.pl._finish import Save, finish, tidy
@@ -116,17 +117,11 @@ def fates(
 
 def _read(adata: AnnData, key: str) -> tuple[list[str], np.ndarray]:
     """Return the names of the fates ``(K,)`` and the shares of the cells ``(n_obs, K)``."""
-    call, names = FATES.call, [str(name) for name in FATES.read(adata, key)["names"]]
-    if key not in adata.obsm:
-        raise KeyError(f"no obsm[{key!r}]; found {list(adata.obsm)}. Run {call} again")
-    shares = np.asarray(adata.obsm[key], dtype=float)
-    if shares.ndim != 2 or shares.shape[1] != len(names):
-        raise ValueError(
-            f"obsm[{key!r}] has shape {shares.shape} and {len(names)} names; run {call} again"
-        )
+    table = fates_table(adata, key)
+    shares = table.to_numpy(dtype=float)
     if not np.isfinite(shares).all(1).any():
         raise ValueError(f"no cell has fates in obsm[{key!r}]; those before its time at= do")
-    return names, shares
+    return list(table.columns), shares
 
 
 def _own(adata: AnnData, key: str, shares: np.ndarray, params: dict[str, Any]) -> np.ndarray:

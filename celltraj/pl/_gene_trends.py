@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import GENE_TRENDS
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
@@ -70,14 +69,14 @@ def gene_trends(
     >>> import celltraj as ct
     >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(adata, bridge, start=0.0, stop=4.0, n_cells=9, progress=False)
     >>> ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     >>> len(ct.pl.gene_trends(adata, show=False))
     2
     >>> plt.close()
     """
-    table = read_table(adata, key, GENE_TRENDS)
+    table = GENE_TRENDS.table(adata, key)
     params = GENE_TRENDS.peek(adata, key)["params"]
     names, of_all = _chosen(table, genes)
     if ax is not None and len(names) > 1:

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from celltraj._anndata import column_of
-from celltraj._anndata.results import check_column_fresh
+from celltraj._anndata.results import check_place_fresh
 from celltraj._checks import checked
 from celltraj.pl._cells import default_basis, plane, rate_label, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -107,7 +107,7 @@ def _reach(size: np.ndarray) -> float:
 def _rates(adata: AnnData, key: str) -> np.ndarray:
     way = "Run ct.tl.growth(adata) first, or pass key= with its key_added"
     column = column_of(adata, key, what="rates", way=way)
-    check_column_fresh(adata, key)
+    check_place_fresh(adata, "obs", key)
     if column.dtype.kind not in "fiu":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
     if column.isna().all():

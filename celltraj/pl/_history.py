@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from celltraj._anndata.results import fit_of
+from celltraj._anndata.results import losses_of
 from celltraj._checks import checked
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -53,17 +53,12 @@ def history(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> short = ct.models.NeuralDrift(max_steps=20)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=short, seed=0, progress=False)
+    >>> short = ct.models.Training(max_steps=20)
+    >>> bridge = ct.tl.fit_bridge(adata, training=short, seed=0, progress=False)
     >>> ct.pl.history(adata, show=False).get_xlabel()
     'step'
     """
-    table = fit_of(adata, key)["history"]
-    if len(table) == 0:
-        raise ValueError(
-            f"the fit {key!r} has no training history: its drift is computed, not trained; "
-            "fit with drift=ct.models.NeuralDrift() for a trained one"
-        )
+    table = losses_of(adata, key)
     ax = axes_of(ax)
     for k, column in enumerate(table.select_dtypes("number").columns.drop("step")):
         ax.plot(table["step"], table[column], color=f"C{k}", lw=0.5, alpha=0.3)

@@ -8,7 +8,6 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from celltraj._anndata.results import KNOCKOUT
-from celltraj._anndata.tables import read_table
 from celltraj._checks import checked
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 
@@ -68,7 +67,7 @@ def knockout(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> silent = {"n_null": 1, "progress": False}
     >>> ct.tl.knockout(adata, bridge, genes=["y"], start=1.0, groupby="arm", **silent)
     >>> ct.pl.knockout(adata, show=False).get_xlabel()
@@ -77,7 +76,7 @@ def knockout(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
-    table = read_table(adata, key, KNOCKOUT)
+    table = KNOCKOUT.table(adata, key)
     if fate is not None:
         if fate not in set(table["fate"]):
             raise ValueError(f"no fate {fate!r}; found {table['fate'].unique().tolist()}")
@@ -105,7 +104,7 @@ def knockout(
 
 def _null_bars(ax: Axes, adata: AnnData, key: str, table: pd.DataFrame) -> None:
     """Draw the middle of the random genes behind each row."""
-    null = adata.uns["celltraj"][key].get("null")
+    null = KNOCKOUT.peek(adata, key).get("null")
     if null is None or not len(null):
         return
     shifts = {str(fate): rows["shift"].to_numpy() for fate, rows in null.groupby("fate")}

@@ -68,7 +68,7 @@ def landscape(
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.PotentialLandscape(width=8), max_refinements=1,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()
     'X 0'

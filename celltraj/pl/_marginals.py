@@ -69,7 +69,7 @@ def marginals(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, seed=0, progress=False)
     >>> path = ct.tl.simulate(
     ...     adata, bridge, start=0.0, stop=4.0, n_cells=40, n_times=5, progress=False
     ... )

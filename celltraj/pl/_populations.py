@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
+from celltraj._anndata.results import EMBEDDING
 from celltraj._checks import checked
 from celltraj.pl._cells import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -68,7 +69,7 @@ def populations(
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> embedded = ct.tl.embed_populations(model, adata)
     >>> ct.pl.populations(embedded, color="n_cells", show=False).get_xlabel()[:12]
@@ -97,7 +98,7 @@ def populations(
 
 
 def _check(embedded: AnnData) -> None:
-    if "embedding" not in embedded.uns.get("celltraj", {}) or "in_training" not in embedded.obs:
+    if EMBEDDING.find(embedded) is None or "in_training" not in embedded.obs:
         raise KeyError(
             "embedded holds no populations; make it with ct.tl.embed_populations(model, adata)"
         )

@@ -57,7 +57,7 @@ def refinement(
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.OrnsteinUhlenbeck(), max_refinements=2,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> len(ct.pl.refinement(bridge, show=False))
     4

@@ -84,7 +84,7 @@ def response(
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
     >>> len(ct.pl.response(adata, predicted, show=False))

@@ -15,6 +15,7 @@ from celltraj._anndata import (
     read_representation,
     read_samples,
 )
+from celltraj._anndata.results import PREDICTION
 from celltraj.pl._cells import check_components, plane
 
 
@@ -46,7 +47,7 @@ def params_of(predicted: AnnData) -> dict[str, Any]:
     KeyError
         It is none.
     """
-    record = predicted.uns.get("celltraj", {}).get("response", {})
+    record = PREDICTION.find(predicted) or {}
     if "support" not in record or not {"population", "condition", "outside"} <= set(predicted.obs):
         raise KeyError(
             "predicted is no prediction; make it with "

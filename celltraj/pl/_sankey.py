@@ -17,7 +17,6 @@ from matplotlib.path import Path as Outline
 
 from celltraj._anndata import column_of
 from celltraj._anndata.results import TRANSITIONS
-from celltraj._anndata.tables import all_transitions
 from celltraj._checks import checked
 from celltraj.pl._cells import shades_of, time_label, wrapped
 from celltraj.pl._finish import Save, finish, tidy
@@ -84,7 +83,7 @@ def sankey(
     ['0', '1', '2', '3', '4']
     >>> plt.close()
     """
-    table, params = all_transitions(adata, key), TRANSITIONS.peek(adata, key)["params"]
+    table, params = TRANSITIONS.table(adata, key), TRANSITIONS.peek(adata, key)["params"]
     groupby = params.get("groupby")
     names = _in_order(adata, groupby, table)
     flows = _flows(table, names)

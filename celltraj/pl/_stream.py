@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from scipy.spatial import cKDTree
 
 from celltraj._anndata import read_times
-from celltraj._anndata.results import check_column_fresh
+from celltraj._anndata.results import check_place_fresh
 from celltraj._checks import checked
 from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -83,7 +83,7 @@ def stream(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.velocity(adata, bridge, basis="X", progress=False)
     >>> ct.pl.stream(adata, basis="X", color="arm", show=False).get_xlabel()
     'X 0'
@@ -123,7 +123,7 @@ def _velocity_of(adata: AnnData, name: str, key: str | None) -> np.ndarray:
             f"no adata.obsm[{key!r}]; found {list(adata.obsm)}. "
             f"Run ct.tl.velocity(adata, process, basis={short!r}) first"
         )
-    check_column_fresh(adata, key.removesuffix(f"_{short}"))
+    check_place_fresh(adata, "obsm", key)
     velocity = np.asarray(adata.obsm[key], dtype=float)
     if velocity.ndim != 2 or velocity.shape[1] < 2:
         raise ValueError(

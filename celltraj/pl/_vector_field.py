@@ -80,7 +80,7 @@ def vector_field(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), seed=0, progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, seed=0, progress=False)
     >>> ct.pl.vector_field(adata, bridge, time=1.5, show=False).get_title()
     'time 1.5'
     """

@@ -1,8 +1,5 @@
 """Checks and preparation of the user's data."""
 
-from celltraj.pp._check_times import check_times
-from celltraj.pp._pca_model import pca_model
-from celltraj.pp._project import project
-from celltraj.pp._score_growth import score_growth
+from celltraj._lazy import attach
 
-__all__ = ["check_times", "pca_model", "project", "score_growth"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -16,7 +16,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import PCA
 from celltraj._checks import checked
-from celltraj.models._projection import fit_projection
+from celltraj.models.genes.projection import fit_projection
 
 
 @checked

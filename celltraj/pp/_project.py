@@ -14,7 +14,6 @@ from celltraj._anndata import (
     projection_record,
     write_projection,
 )
-from celltraj._anndata.key import PROJECTION
 from celltraj._anndata.results import PCA
 from celltraj._checks import checked
 
@@ -71,7 +70,7 @@ def project(
     PCA.claim(adata, projection.use_rep)
     components = projection.encode(genes_in_order(adata, projection.names, projection.layer))
     if isinstance(reference, AnnData):
-        record = deepcopy(PCA.peek(reference, PROJECTION))
+        record = deepcopy(PCA.peek(reference))
     else:
         record = projection_record(projection)
     adata = annotated(adata, copy)

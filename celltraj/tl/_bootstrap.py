@@ -104,7 +104,7 @@ def bootstrap(
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> fit = partial(
     ...     ct.tl.fit_bridge, reference=ct.models.OrnsteinUhlenbeck(full=False), max_refinements=1,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> table = ct.tl.bootstrap(adata, fit=fit, n_bootstrap=3, n_jobs=1, progress=False)
     >>> table["quantity"].tolist()

@@ -19,10 +19,10 @@ from celltraj._anndata import (
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Counts
 from celltraj.models import Lineage, couple_gap
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 _EPSILON = 0.05  # of the mean cost

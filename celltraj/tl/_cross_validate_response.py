@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     ResponseKeys,
@@ -18,13 +18,16 @@ from celltraj._anndata import (
     warn_of_never_treated,
 )
 from celltraj._checks import checked
-from celltraj.models._response_baselines import BASELINES, FLOOR, SHUFFLED, TRUTH
+from celltraj.models.evaluation import (
+    RESPONSE_COLUMNS,
+    Responses,
+    check_response_names,
+    evaluate,
+    response_folds,
+)
 from celltraj.tl._fit_response import fit_response
-from celltraj.tl._response_folds import LEAVE_OUT, response_folds
-from celltraj.tl._response_judge import Fit, Judge, Row
+from celltraj.tl._response_spaces import Fit, ResponseSpaces
 from celltraj.tl._silent import silent
-
-_COLUMNS = ("left_out", "population", "condition", "method", "metric", "value")
 
 
 @checked
@@ -35,18 +38,17 @@ def cross_validate_response(
     condition_key: str | Sequence[str],
     control: str | Sequence[str],
     use_rep: str | None = None,
-    leave_out: str = "population",
+    hold_out: Literal["population", "cell_type", "condition", "dose"] = "population",
     cell_type_key: str | None = None,
     dose_key: str | Sequence[str] | None = None,
     fit: Fit | Mapping[str, Fit] | None = None,
     prepare: Callable[..., None] | None = None,
-    n_cells: int = 1000,
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Leave out what a response shall predict, and measure how it does next to trivial answers.
 
-    Every population, cell type, combination or dose is left out in turn. The untreated cells of a
+    Every population, cell type, combination or dose is held out in turn. The untreated cells of a
     population, all of which the model knows it by, are carried to the treated ones; predicted and
     true cells are compared by distances, by the shift of their mean, and by shares of cell types.
 
@@ -57,9 +59,9 @@ def cross_validate_response(
     population_key, condition_key, control
         As in :func:`celltraj.tl.fit_response`.
     use_rep
-        ``"X"`` or a key of ``obsm``, which must not have been learned with what is left out: see
+        ``"X"`` or a key of ``obsm``, which must not have been learned with what is held out: see
         ``prepare``.
-    leave_out
+    hold_out
         ``"population"``: all cells of a population; ``"cell_type"``: the treated cells of a type in
         all populations, and only its cells are judged; ``"condition"``: a combination of drugs, at
         all doses; ``"dose"``: a dose of a drug that is given alone at three or more, also where it
@@ -77,10 +79,7 @@ def cross_validate_response(
         ``prepare(adata, fit_on=)``, called in every fold with a copy of all cells, which it
         changes, and a boolean array of those it may learn from, such as
         ``functools.partial(ct.pp.pca_model, n_comps=20)``. Components, scaling or graphs fitted to
-        all cells have seen what is left out, and make predictions look better than they are.
-    n_cells
-        Most cells on either side of a distance. They are drawn at random: files are often sorted,
-        and their first cells are of few types.
+        all cells have seen what is held out, and make predictions look better than they are.
     seed
         Seed of the fits and of every draw. What is drawn for one prediction depends neither on what
         else is judged nor on the order of rows.
@@ -89,8 +88,9 @@ def cross_validate_response(
 
     Returns
     -------
-    Columns left_out, population, condition, method, metric, value, seed, which
-    ``ct.get.response_summary`` sums up. What is not defined has no row.
+    Columns method, held_out (the name of what was), metric, value, seed, population, condition,
+    which ``ct.get.score_summary`` sums up and ``ct.pl.scores`` draws. What is not defined has no
+    row.
 
     Methods: ``no_change``; ``shift``, the mean shift in the training populations under the
     condition, or in the population itself where it was trained on; for a combination the sum over
@@ -112,15 +112,17 @@ def cross_validate_response(
     KeyError
         A named column or representation, or the control, does not exist.
     ValueError
-        An unknown ``leave_out``, ``n_cells`` below 2, fewer than three populations, nothing that
-        could be left out, or a model with the name of a row that is always there.
+        An unknown ``hold_out``, fewer than three populations, nothing that could be held out, or a
+        model with the name of a row that is always there.
     TypeError
         ``fit`` did not return a response, or ``prepare`` returned something.
 
     Notes
     -----
     Populations with fewer than ten cells before or after are not judged under that condition, and
-    neither are drugs that the training has nowhere. Cells are weighted by the mass they keep where
+    neither are drugs that the training has nowhere. Of more than 1,000 cells on either side of a
+    distance that many are drawn at random: files are often sorted, and their first cells are of few
+    types. Cells are weighted by the mass they keep where
     the model predicts it.
 
     References
@@ -133,7 +135,7 @@ def cross_validate_response(
     >>> import celltraj as ct
     >>> from functools import partial
     >>> adata = ct.datasets.interacting_populations(n_populations=3, n_cells=20, seed=0)
-    >>> short = ct.models.ResponseTraining(max_steps=5)
+    >>> short = ct.models.Training(max_steps=5)
     >>> scores = ct.tl.cross_validate_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     fit=partial(ct.tl.fit_response, training=short, progress=False), progress=False,
@@ -141,17 +143,14 @@ def cross_validate_response(
     >>> scores["method"].unique().tolist()[-3:]
     ['response', 'response, shuffled phi', 'truth']
     """
-    if leave_out not in LEAVE_OUT:
-        raise ValueError(f"leave_out must be one of {list(LEAVE_OUT)}; found {leave_out!r}")
-    if n_cells < 2:
-        raise ValueError(f"n_cells must be at least 2; found {n_cells}")
-    fits = _named_fits(fit)
+    fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
+    check_response_names(fits)
     keys = ResponseKeys.of(
         population_key, condition_key, control, dose_key=dose_key, cell_type_key=cell_type_key
     )
     samples = read_samples(adata, keys)
     types = None if cell_type_key is None else _labels(column_of(adata, cell_type_key))
-    folds = response_folds(leave_out, samples, types, adata.n_obs)
+    folds = response_folds(hold_out, samples, types, adata.n_obs)
     if prepare is None:
         read_populations(adata, keys, use_rep)  # says once of all cells what is odd about them
     else:
@@ -164,27 +163,19 @@ def cross_validate_response(
         "dose_key": dose_key,
     }
     given = {name: value for name, value in arguments.items() if value is not None}
-    fits = dict(fits) if progress else {name: silent(one) for name, one in fits.items()}
-    judge = Judge(adata, samples, types, fits, given, prepare, use_rep, n_cells, seed)
-    rows: list[Row] = []
-    for fold in tqdm(folds, desc="left out", disable=not progress):
-        rows += judge.rows(fold)
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).assign(seed=seed)
-
-
-def _named_fits(fit: Fit | Mapping[str, Fit] | None) -> Mapping[str, Fit]:
-    """Return the fits by name, once no name is that of another row."""
-    fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
-    always = {FLOOR, TRUTH, *BASELINES}
-    if taken := [name for name in fits if name in always or name.endswith(SHUFFLED)]:
-        raise ValueError(f"rows named {sorted(taken)} are always there; rename these models")
-    return fits
+    fits = fits if progress else {name: silent(one) for name, one in fits.items()}
+    spaces = ResponseSpaces(adata, fits, given | {"seed": seed}, prepare, use_rep)
+    judge = Responses(samples, types, spaces.of, seed).judge
+    return evaluate(folds, judge, seed=seed, extra=RESPONSE_COLUMNS, progress=progress).frame
 
 
 def _labels(column: pd.Series) -> np.ndarray:
     """Return the labels of all cells as text, None where there is none."""
     labels = column.astype(object)
-    return labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+    names: np.ndarray = (
+        labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+    )
+    return names
 
 
 _quiet_fit = partial(fit_response, progress=False)

@@ -14,10 +14,9 @@ from celltraj._anndata import (
     read_representation,
     sample_record,
 )
-from celltraj._anndata.key import ROOT
-from celltraj._anndata.results import DECODE
+from celltraj._anndata.results import DECODE, ROOT
 from celltraj._checks import checked
-from celltraj.models._projection import Projection
+from celltraj.models.genes.projection import Projection
 
 _BLOCK = 4096  # cells decoded at once, in float64
 

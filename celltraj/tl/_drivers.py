@@ -21,14 +21,14 @@ from celltraj._anndata.quantities import Quantities, read_fates, read_number, ti
 from celltraj._anndata.results import DRIVERS
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj._typing import Time
-from celltraj.metrics._correlation import (
+from celltraj._stats.correlation import (
     Correlations,
     correlations,
     false_discovery,
     permutation_p,
 )
-from celltraj.metrics._sample_correlation import sample_correlations, sign_p
+from celltraj._stats.sample_correlation import sample_correlations, sign_p
+from celltraj._typing import Time
 from celltraj.tl._driver_cells import DriverCells, read_driver_cells
 
 _METHODS = ("fisher", "permutation")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from anndata import AnnData
 
 from celltraj import models
 from celltraj._anndata import (
-    annotated,
     bridge_record,
     cell_velocity,
     inner_time_of,
@@ -26,24 +25,22 @@ from celltraj._anndata.results import BRIDGE
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
-from celltraj._snapshots import Snapshots
-from celltraj._typing import Counts, Time
+from celltraj._typing import Counts
 from celltraj.models import (
     Bridge,
+    BridgeOptions,
     Brownian,
-    LearnedGrowth,
     ModuleReference,
-    NeuralDrift,
-    PlugInDrift,
     Reference,
-    Refinement,
+    Representation,
     Round,
+    Training,
     learn_growth,
     refine,
 )
-from celltraj.models._process import sigma_of, with_sigma
-from celltraj.models._representation import Representation
-from celltraj.ot import Solver, solve
+from celltraj.models.references.family import sigma_of, with_sigma
+from celltraj.ot.solver import check_entropic
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 
@@ -55,20 +52,15 @@ def fit_bridge(
     time_key: str = "time",
     use_rep: str | None = None,
     reference: Reference | torch.nn.Module | None = None,
-    sigma: float | Literal["estimate"] | None = None,
-    max_refinements: int = 20,
-    hold_out: Time | None = None,
-    drift: NeuralDrift | PlugInDrift | None = None,
-    solver: Solver = solve,
+    sigma: float | None = None,
     growth_key: str | None = None,
-    growth: LearnedGrowth | Literal["learn", "prior"] | None = None,
     counts: Counts = "proportions",
-    weights_key: str | None = None,
+    options: BridgeOptions | None = None,
+    training: Training | None = Training(),
     key_added: str | None = None,
-    copy: bool = False,
     seed: int = 0,
     progress: bool = True,
-) -> Bridge | tuple[Bridge, AnnData]:
+) -> Bridge:
     """Fit the Schrödinger bridge through all snapshots.
 
     The law nearest to a reference ``dX = b(t, X) dt + sigma dW`` whose marginals at the sampling
@@ -91,39 +83,24 @@ def fit_bridge(
     sigma
         Diffusion in [x]/sqrt([t]); by default that of the reference, or else a hundredth of the
         mean squared displacement per unit of time goes to noise, see
-        :func:`celltraj.models.default_sigma`. ``"estimate"`` follows the bridges in every round.
-    max_refinements
-        The most refits of the reference; 0 takes its parameters as they are. Brownian motion has
-        none to fit.
-    hold_out
-        Interior time, as a number or its label, that the rounds do not see but predict: the best
-        round is kept, and the bridge
-        through all snapshots stands on its reference. By default the likelihood decides, which is
-        right for a family that is true; a flexible one overfits, and a time helps where enough of
-        them remain.
-    drift
-        ``NeuralDrift()`` (default) or ``PlugInDrift()``.
-    solver
-        Coupling solver; ``ct.ot.solve`` chooses one by the size of each gap.
+        :func:`celltraj.models.default_sigma`.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.
-    growth
-        ``"learn"``, short for ``ct.models.LearnedGrowth()``: a rate of growth that all times share
-        is learned from the snapshots, on top of ``growth_key`` where it is given. ``"prior"``:
-        cells have as many descendants as ``growth_key`` says, its default meaning. None: no growth
-        beyond that.
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
         its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
         ``value_counts()``, in any order; a plain list in the order of the times.
-    weights_key
-        Column of ``obs`` with non-negative cell weights; uniform by default.
+    options
+        How cells are coupled, how the reference is refined and whether growth is learned, see
+        :class:`celltraj.models.BridgeOptions`.
+    training
+        How the network of the drift is trained, see :class:`celltraj.models.Training`; None for the
+        plug-in drift, which follows from the potentials in closed form: the fastest, and right in
+        few dimensions (below about five).
     key_added
         Name of the record, ``"bridge"`` by default.
-    copy
-        Whether to leave ``adata`` as it is and return an annotated copy besides the bridge.
     seed
         Seed of everything random.
     progress
@@ -131,10 +108,10 @@ def fit_bridge(
 
     Returns
     -------
-    The bridge, with ``copy=True`` the pair ``(bridge, annotated copy)``. Written, only once all is
-    computed, to ``adata`` or the copy: ``obsm["X_{key}_velocity"]`` (drift at each cell, [x]/[t])
-    and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence, history,
-    refinement). The fitted family is ``bridge.reference``, its rounds are ``bridge.history``.
+    The bridge. Written, only once all is computed: ``obsm["{key}_velocity"]`` (drift at each
+    cell, [x]/[t]) and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence,
+    history, refinement). The fitted family is ``bridge.reference``, its rounds are
+    ``bridge.history``.
 
     Warns
     -----
@@ -146,7 +123,8 @@ def fit_bridge(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData.
+        ``adata`` is not an AnnData, or ``solver`` one whose plans have no potentials, such as
+        ``ct.ot.Exact()``.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -165,122 +143,126 @@ def fit_bridge(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> drift = ct.models.PlugInDrift()
-    >>> bridge = ct.tl.fit_bridge(adata, drift=drift, progress=False)
-    >>> adata.obsm["X_bridge_velocity"].shape == adata.shape
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
+    >>> adata.obsm["bridge_velocity"].shape == adata.shape
     True
-    >>> first = adata[:, :1]
-    >>> bridge, annotated = ct.tl.fit_bridge(
-    ...     first, drift=drift, key_added="first", copy=True, progress=False
-    ... )
-    >>> "first" in annotated.uns["celltraj"], "first" in adata.uns["celltraj"]
-    (True, False)
     """
     start, key = time.perf_counter(), key_added or "bridge"
-    law = _law_of(growth, growth_key)
+    options = BridgeOptions() if options is None else options
+    check_entropic(options.coupling)
     snapshots, use_rep = read_snapshots(
-        adata,
-        time_key=time_key,
-        use_rep=use_rep,
-        weights_key=weights_key,
-        growth_key=growth_key,
-        counts=counts,
+        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
     BRIDGE.claim(adata, key)
-    held = None if hold_out is None else inner_time_of(adata, time_key, hold_out)
-    generator = torch.Generator().manual_seed(seed)
-    family, origin = _with_sigma(reference, sigma, snapshots, generator)
-    if law is not None:
-        snapshots = learn_growth(snapshots, Brownian(sigma_of(family)), law, progress=progress)
-    refinement = Refinement(
-        max_rounds=max_refinements, hold_out=held, estimate_sigma=sigma == "estimate"
+    names = variables_of(adata, use_rep)
+    problem = _Problem(
+        snapshots,
+        _with_held_out(options, adata, time_key),
+        None if training is None else training.for_variables(names),
+        torch.Generator().manual_seed(seed),
+        progress,
     )
-    drift = NeuralDrift() if drift is None else drift
-    fitted = family
-    rounds: tuple[Round, ...] = ()
+    family, origin = problem.family(reference, sigma)
     try:
-        if max_refinements > 0 and not isinstance(family, Brownian):
-            fitted, rounds = refine(
-                snapshots,
-                family,
-                solver=solver,
-                refinement=refinement,
-                generator=generator,
-                progress=progress,
-            )
-        bridge = models.fit_bridge(
-            snapshots, fitted, solver=solver, drift=drift, generator=generator, progress=progress
-        )
+        bridge = problem.solved(family)
     except ConvergenceError as error:
         raise ConvergenceError(
             f"no bridge found with sigma={family.sigma:.3g}; pass a larger sigma=. {error}",
             error.result,
         ) from error
-    names = variables_of(adata, use_rep)
-    bridge = replace(
-        bridge, rounds=rounds, representation=Representation.of(use_rep, names, snapshots)
-    )
+    bridge = replace(bridge, representation=Representation.of(use_rep, names, snapshots))
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
-        "reference": type(fitted).__name__,
-        "sigma": sigma_of(fitted),
+        "reference": type(bridge.reference).__name__,
+        "sigma": sigma_of(bridge.reference),
         "sigma_source": origin,
-        "max_refinements": max_refinements,
-        "hold_out": held,
-        "drift": options_record(drift),
-        "solver": options_record(solver),
+        "options": options_record(problem.options),
+        "training": None if training is None else options_record(training),
         "growth_key": growth_key,
-        "growth": growth if law is None else options_record(law),
         "counts": counts if isinstance(counts, str) else "given",
-        "weights_key": weights_key,
     }
-    velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
-    source, record = Source.of(adata, time_key, use_rep), bridge_record(bridge, params, seed)
-    adata = annotated(adata, copy)
+    _write(adata, key, bridge, bridge_record(bridge, params, seed))
+    _log(bridge, origin, training, time.perf_counter() - start)
+    return bridge
+
+
+def _write(adata: AnnData, key: str, bridge: Bridge, record: dict[str, Any]) -> None:
+    time_key, use_rep = record["params"]["time_key"], record["params"]["use_rep"]
+    velocity = cell_velocity(bridge, bridge.snapshots, read_times(adata, time_key))
+    source = Source.of(adata, time_key, use_rep)
     warn_of_view(adata)
-    BRIDGE.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
+
+
+def _log(bridge: Bridge, origin: str, training: Training | None, seconds: float) -> None:
     logger.info(
         "bridge over %d snapshots: sigma %.4g (%s), epsilon %s, on %s, %.1f s",
-        len(snapshots.times),
-        fitted.sigma,
+        len(bridge.snapshots.times),
+        bridge.reference.sigma,
         origin,
         [round(c.epsilon, 6) for c in bridge.couplings],
-        "gpu" if isinstance(drift, NeuralDrift) and drift.trainer.is_on_gpu else "cpu",
-        time.perf_counter() - start,
+        "gpu" if training is not None and training.trainer.is_on_gpu else "cpu",
+        seconds,
     )
-    return (bridge, adata) if copy else bridge
 
 
-def _law_of(growth: LearnedGrowth | str | None, growth_key: str | None) -> LearnedGrowth | None:
-    """Return how growth is learned, None where it is not."""
-    if isinstance(growth, LearnedGrowth):
-        return growth
-    if growth not in (None, "learn", "prior"):
-        raise ValueError(
-            'growth must be "learn", "prior", None or such as '
-            f"ct.models.LearnedGrowth(shares=(0.05,)); found {growth!r}"
+def _with_held_out(options: BridgeOptions, adata: AnnData, time_key: str) -> BridgeOptions:
+    """Return the options with the time that the refinement holds out as a number."""
+    asked = options.refinement.hold_out
+    if asked is None:
+        return options
+    held = inner_time_of(adata, time_key, asked)
+    return replace(options, refinement=replace(options.refinement, hold_out=held))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What a bridge is fitted to, and how."""
+
+    snapshots: Snapshots
+    options: BridgeOptions
+    training: Training | None
+    generator: torch.Generator
+    progress: bool
+
+    def family(
+        self, reference: Reference | torch.nn.Module | None, sigma: float | None
+    ) -> tuple[Reference, str]:
+        """Return the family with its sigma, and where that came from."""
+        family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
+        own = None if family is None else family.sigma
+        given = own if sigma is None else sigma
+        if given is None:
+            value = models.default_sigma(self.snapshots, generator=self.generator)
+        else:
+            value = given
+        is_told = given is not None and not self.options.refinement.estimate_sigma
+        law = Brownian(value) if family is None else with_sigma(family, value)
+        return law, "given" if is_told else "estimated"
+
+    def solved(self, family: Reference) -> Bridge:
+        """Return the bridge on the member of the family that the refinement finds."""
+        options, snapshots, fitted = self.options, self.snapshots, family
+        rounds: tuple[Round, ...] = ()
+        if options.growth is not None:
+            law = Brownian(sigma_of(family))
+            snapshots = learn_growth(snapshots, law, options.growth, progress=self.progress)
+        if options.refinement.max_rounds > 0 and not isinstance(family, Brownian):
+            fitted, rounds = refine(
+                snapshots,
+                family,
+                coupling=options.coupling,
+                refinement=options.refinement,
+                generator=self.generator,
+                progress=self.progress,
+            )
+        bridge = models.fit_bridge(
+            snapshots,
+            fitted,
+            coupling=options.coupling,
+            training=self.training,
+            generator=self.generator,
+            progress=self.progress,
         )
-    if growth == "prior" and growth_key is None:
-        raise ValueError(
-            'growth="prior" asks what is expected: pass growth_key= with the column that '
-            "ct.pp.score_growth(adata) writes, or with your own"
-        )
-    return LearnedGrowth() if growth == "learn" else None
-
-
-def _with_sigma(
-    reference: Reference | torch.nn.Module | None,
-    sigma: float | str | None,
-    snapshots: Snapshots,
-    generator: torch.Generator,
-) -> tuple[Reference, str]:
-    """Return the family with its sigma, and where that came from."""
-    family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
-    own = None if family is None else family.sigma
-    given = own if sigma in (None, "estimate") else sigma
-    if isinstance(given, str):
-        raise ValueError(f'sigma must be a number, "estimate" or None; found {given!r}')
-    value = models.default_sigma(snapshots, generator=generator) if given is None else given
-    source = "estimated" if given is None or sigma == "estimate" else "given"
-    return (Brownian(value) if family is None else with_sigma(family, value)), source
+        return replace(bridge, rounds=rounds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from anndata import AnnData
@@ -23,25 +23,20 @@ from celltraj._anndata import (
 from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
-from celltraj._errors import ConvergenceError, check_option
-from celltraj._snapshots import Snapshots
+from celltraj._errors import ConvergenceError
 from celltraj._typing import Counts
 from celltraj.models import (
     BrownianBridgeInterpolant,
     FlowMatching,
-    FlowTraining,
+    FlowOptions,
     Interpolant,
     ReferenceInterpolant,
-    TrainerOptions,
+    Representation,
+    Training,
 )
-from celltraj.models._representation import Representation
-from celltraj.ot import Minibatch, Solver, Unbalanced
+from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
-
-
-# of the ten pairs tried the one that all data sets of the benchmark together do best with
-TAU_A, TAU_B = 0.97, 0.99
 
 
 @checked
@@ -52,13 +47,10 @@ def fit_flow(
     use_rep: str | None = None,
     interpolant: Interpolant | None = None,
     sigma: float | None = None,
-    coupling: Solver | Minibatch | None = None,
-    training: FlowTraining | None = None,
-    max_epochs: int | None = None,
-    trainer: TrainerOptions | None = None,
     growth_key: str | None = None,
     counts: Counts = "proportions",
-    weights_key: str | None = None,
+    options: FlowOptions | None = None,
+    training: Training = Training(),
     key_added: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -86,17 +78,6 @@ def fit_flow(
     sigma
         Noise of couplings and paths, in [x]/sqrt([t]); by default a hundredth of the mean squared
         displacement per unit of time goes to noise, see :func:`celltraj.models.default_sigma`.
-    coupling
-        Coupling solver. By default ``ct.ot.Unbalanced(tau_a=0.97, tau_b=0.99)``: cells may have
-        more or fewer descendants than others, for a price, so that a population that outgrows
-        another need not be explained by cells that change sides. ``ct.ot.solve`` keeps the mass of
-        every cell.
-    training
-        How the network is trained, see :class:`celltraj.models.FlowTraining`.
-    max_epochs
-        Passes over the cells, in place of the steps that ``training`` asks for.
-    trainer
-        Device, precision, checkpoints and logger, see :class:`celltraj.models.TrainerOptions`.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.
@@ -105,8 +86,11 @@ def fit_flow(
         ``"population"``: the population itself was counted, so that it grows as the numbers do; or
         its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
         ``value_counts()``, in any order; a plain list in the order of the times.
-    weights_key
-        Column of ``obs`` with non-negative cell weights; uniform by default.
+    options
+        How cells are coupled, and what the flow should be besides right, see
+        :class:`celltraj.models.FlowOptions`.
+    training
+        How the network is trained, see :class:`celltraj.models.Training`.
     key_added
         Name of the record, ``"flow"`` by default.
     seed
@@ -117,7 +101,7 @@ def fit_flow(
     Returns
     -------
     The flow, an ODE until ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)``. Written,
-    only once all is computed: ``obsm["X_{key}_velocity"]`` ([x]/[t]) and
+    only once all is computed: ``obsm["{key}_velocity"]`` ([x]/[t]) and
     ``uns["celltraj"][key]`` (params, version, seed, time_points, history).
 
     Warns
@@ -130,8 +114,8 @@ def fit_flow(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData, or ``interpolant``, ``coupling``, ``training`` or ``trainer`` a
-        class or a text and not such an object.
+        ``adata`` is not an AnnData, or ``interpolant``, ``options`` or ``training`` a class or a
+        text and not such an object.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -151,38 +135,29 @@ def fit_flow(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
-    >>> adata.obsm["X_flow_velocity"].shape == adata.shape
+    >>> adata.obsm["flow_velocity"].shape == adata.shape
     True
     """
     start, key = time.perf_counter(), key_added or "flow"
+    options = FlowOptions() if options is None else options
     snapshots, use_rep = read_snapshots(
-        adata,
-        time_key=time_key,
-        use_rep=use_rep,
-        weights_key=weights_key,
-        growth_key=growth_key,
-        counts=counts,
+        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
     FLOW.claim(adata, key)
     generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
-    interpolant = _default_paths(snapshots) if interpolant is None else interpolant
-    coupling = Unbalanced(tau_a=TAU_A, tau_b=TAU_B) if coupling is None else coupling
-    check_option(interpolant, Interpolant, "interpolant", "ct.models.SplineInterpolant()")
-    check_option(coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
     names = variables_of(adata, use_rep)
-    training = _training(training, max_epochs, trainer, names)
     try:
         flow = models.fit_flow(
             snapshots,
-            interpolant,
+            _default_paths(snapshots) if interpolant is None else interpolant,
             sigma=value,
-            solver=coupling,
-            training=training,
+            options=options,
+            training=training.for_variables(names),
             generator=generator,
             progress=progress,
         )
@@ -197,42 +172,32 @@ def fit_flow(
         "interpolant": options_record(flow.interpolant),
         "sigma": value,
         "sigma_source": "estimated" if sigma is None else "given",
-        "coupling": options_record(coupling),
+        "options": options_record(options),
         "training": options_record(training),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
-        "weights_key": weights_key,
     }
-    velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
-    source, record = Source.of(adata, time_key, use_rep), flow_record(flow, params, seed)
-    warn_of_view(adata)
-    FLOW.write(adata, key, record, {f"X_{key}_velocity": velocity}, source=source)
+    _write(adata, key, flow, snapshots, flow_record(flow, params, seed))
     logger.info(
         "flow through %d snapshots: sigma %.4g, %d steps, %.1f s",
         len(snapshots.times),
         value,
-        len(flow.history),
+        len(flow.losses),
         time.perf_counter() - start,
     )
     return flow
 
 
+def _write(
+    adata: AnnData, key: str, flow: FlowMatching, snapshots: Snapshots, record: dict[str, Any]
+) -> None:
+    time_key, use_rep = record["params"]["time_key"], record["params"]["use_rep"]
+    velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
+    source = Source.of(adata, time_key, use_rep)
+    warn_of_view(adata)
+    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
+
+
 def _default_paths(snapshots: Snapshots) -> Interpolant:
     has_other_gaps = len(snapshots.gaps) > 1
     return ReferenceInterpolant() if has_other_gaps else BrownianBridgeInterpolant()
-
-
-def _training(
-    training: FlowTraining | None,
-    max_epochs: int | None,
-    trainer: TrainerOptions | None,
-    names: tuple[str, ...],
-) -> FlowTraining:
-    """Return the training with what was given beside it, and the variables for a checkpoint."""
-    training = FlowTraining() if training is None else training
-    check_option(training, FlowTraining, "training", "ct.models.FlowTraining(max_steps=2000)")
-    if max_epochs is not None:
-        training = replace(training, max_steps=None, max_epochs=max_epochs)
-    trainer = training.trainer if trainer is None else trainer
-    check_option(trainer, TrainerOptions, "trainer", "ct.models.TrainerOptions()")
-    return replace(training, trainer=replace(trainer, variables=trainer.variables or names))

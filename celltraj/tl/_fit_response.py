@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -25,13 +24,13 @@ from celltraj._anndata import (
 from celltraj._anndata.results import RESPONSE
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
-from celltraj._errors import ConvergenceError, DataWarning, check_option, warn
+from celltraj._errors import ConvergenceError, DataWarning, warn
 from celltraj.models import (
-    MetaFlow,
     MetaFlowMatching,
     Populations,
     Projection,
-    ResponseTraining,
+    ResponseOptions,
+    Training,
 )
 
 logger = logging.getLogger("celltraj")
@@ -48,10 +47,8 @@ def fit_response(
     use_rep: str | None = None,
     cell_type_key: str | None = None,
     dose_key: str | Sequence[str] | None = None,
-    covariate_keys: Sequence[str] = (),
-    condition_features: pd.DataFrame | None = None,
-    flow: MetaFlow | None = None,
-    training: ResponseTraining | None = None,
+    options: ResponseOptions | None = None,
+    training: Training = Training(),
     key_added: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -80,15 +77,11 @@ def fit_response(
         Column with cell types; cells are then coupled within a type.
     dose_key
         Column with the dose of each condition column, positive, in your unit.
-    covariate_keys
-        Columns with covariates of the treated cells, such as age or batch: text is categorical.
-    condition_features
-        A row of numbers for each drug, such as a fingerprint, under its name in the index: drugs
-        that were never given can then be predicted. By default drugs are known by name.
-    flow
-        How populations enter and cells are coupled, see :class:`celltraj.models.MetaFlow`.
+    options
+        How populations enter, cells are coupled and conditions are described, see
+        :class:`celltraj.models.ResponseOptions`.
     training
-        How the network is trained, see :class:`celltraj.models.ResponseTraining`.
+        How the network is trained, see :class:`celltraj.models.Training`.
     key_added
         Name of the record, ``"response"`` by default.
     seed
@@ -112,7 +105,7 @@ def fit_response(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData, or ``flow`` or ``training`` not such an object.
+        ``adata`` is not an AnnData, or ``options`` or ``training`` not such an object.
     KeyError
         A named column or representation, or the control, does not exist.
     ValueError
@@ -134,38 +127,36 @@ def fit_response(
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> new = adata[adata.obs["population"] == adata.obs["population"].iloc[0]].copy()
     >>> ct.tl.predict_response(model, new, condition="after", progress=False).n_obs
     40
     """
     start, key = time.perf_counter(), key_added or "response"
+    options = ResponseOptions() if options is None else options
     keys = ResponseKeys.of(
         population_key,
         condition_key,
         control,
         dose_key=dose_key,
-        covariate_keys=covariate_keys,
+        covariate_keys=options.covariate_keys,
         cell_type_key=cell_type_key,
     )
     populations, source = read_populations(adata, keys, use_rep)
     RESPONSE.claim(adata, key)
-    flow, training = _options(flow, training, source.variables)
     try:
         model = models.fit_response(
             populations,
-            flow,
-            training=training,
-            features=_features(condition_features),
-            covariate_names=keys.covariates,
+            options,
+            training=training.for_variables(source.variables),
             generator=torch.Generator().manual_seed(seed),
             progress=progress,
         )
     except ConvergenceError as error:
         raise ConvergenceError(
-            f"cells could not be coupled; pass flow=ct.models.MetaFlow(sigma=...) with a larger "
-            f"sigma. {error}",
+            f"cells could not be coupled; pass options=ct.models.ResponseOptions(sigma=...) with "
+            f"a larger sigma. {error}",
             error.result,
         ) from error
     model = replace(model, source=source, projection=_projection(adata, source.use_rep))
@@ -180,7 +171,7 @@ def fit_response(
         "covariate_keys": np.array(keys.covariates, dtype=object) if keys.covariates else None,
         "never_treated": never,
         "given_once": once,
-        "flow": options_record(flow),
+        "options": options_record(options),
         "training": options_record(training),
     }
     cells = Source.of(adata, None, source.use_rep)
@@ -189,7 +180,7 @@ def fit_response(
         "response of %d populations to %d treatments: %d steps, %.1f s",
         len(populations.names),
         len(populations.treated),
-        len(model.history),
+        len(model.losses),
         time.perf_counter() - start,
     )
     return model
@@ -212,34 +203,6 @@ def _told_little(
 
 def _labels(names: list[str]) -> np.ndarray | None:
     return np.array(names, dtype=object) if names else None
-
-
-def _options(
-    flow: MetaFlow | None, training: ResponseTraining | None, variables: tuple[str, ...]
-) -> tuple[MetaFlow, ResponseTraining]:
-    """Return the options, with the variables for a checkpoint."""
-    flow = MetaFlow() if flow is None else flow
-    training = ResponseTraining() if training is None else training
-    check_option(flow, MetaFlow, "flow", "ct.models.MetaFlow()")
-    check_option(training, ResponseTraining, "training", "ct.models.ResponseTraining()")
-    trainer = training.trainer
-    named = replace(trainer, variables=trainer.variables or variables)
-    return flow, replace(training, trainer=named)
-
-
-def _features(table: pd.DataFrame | None) -> dict[str, list[float]] | None:
-    """Return the features of each drug by its name."""
-    if table is None:
-        return None
-    if not isinstance(table, pd.DataFrame):
-        raise TypeError(
-            "condition_features must be a DataFrame with a row for each drug; found "
-            f"{type(table).__name__}"
-        )
-    names = [str(name) for name in table.index]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"condition_features has several rows for {twice}; keep one of each")
-    return dict(zip(names, table.to_numpy(dtype=float).tolist(), strict=True))
 
 
 def _projection(adata: AnnData, use_rep: str) -> Projection | None:

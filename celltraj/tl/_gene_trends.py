@@ -23,8 +23,7 @@ from celltraj._anndata import (
     time_of,
     unique_names,
 )
-from celltraj._anndata.keys import ROOT
-from celltraj._anndata.results import GENE_TRENDS
+from celltraj._anndata.results import GENE_TRENDS, SIMULATE
 from celltraj._checks import checked
 from celltraj._typing import Time
 
@@ -113,7 +112,7 @@ def gene_trends(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> ct.pp.pca_model(adata, n_comps=2)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(
     ...     adata, bridge, start=0.0, stop=4.0, n_cells=30, n_times=5, progress=False
     ... )
@@ -208,7 +207,7 @@ def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequenc
     names = [genes] if isinstance(genes, str) else list(dict.fromkeys(genes))
     if not names:
         raise ValueError("genes is empty; name one or more genes")
-    params = path.uns.get(ROOT, {}).get("simulate", {}).get("params", {})
+    params = (SIMULATE.find(path) or {}).get("params", {})
     if params.get("use_rep") == "X":
         known = unique_names(path.var_names, "variables of path")
         rows = _rows_of(names, known, "variables of path")

@@ -79,7 +79,7 @@ def interpolate(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.interpolate(adata, bridge, time=1.5, n_cells=20).n_obs
     20
     """

@@ -24,11 +24,11 @@ from celltraj._anndata import (
     time_of,
     unique_names,
 )
+from celltraj._stats.correlation import false_discovery
 from celltraj._typing import Time
-from celltraj.metrics._correlation import false_discovery
 from celltraj.models import KnockedOut, MetaFlowMatching, Process, Projection, simulate
-from celltraj.models._knock_out import LOADED
-from celltraj.models._landing import neighbour_shares
+from celltraj.models.genes.knock_out import LOADED
+from celltraj.models.lineage.simulated import neighbour_shares
 
 _CELLS = 500  # trajectories of a knock-out
 _NEIGHBOURS = 15  # labelled cells that the end of one counts for

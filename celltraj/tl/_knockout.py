@@ -107,7 +107,7 @@ def knockout(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> silent = {"n_null": 1, "progress": False}
     >>> ct.tl.knockout(adata, bridge, genes=["y"], start=1.0, groupby="arm", **silent)
     >>> ct.get.knockout(adata)["fate"].tolist()

@@ -21,9 +21,9 @@ from celltraj._anndata import (
 from celltraj._anndata.results import LOG_DENSITY
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
-from celltraj._snapshots import Snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models import FlowMatching
+from celltraj.snapshots import Snapshots
 
 
 @checked
@@ -86,7 +86,7 @@ def log_density(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=30, seed=0)
-    >>> short = ct.models.FlowTraining(max_steps=50)
+    >>> short = ct.models.Training(max_steps=50)
     >>> flow = ct.tl.fit_flow(adata, training=short, progress=False)
     >>> ct.tl.log_density(adata, flow, progress=False)
     >>> bool(adata.obs["log_density"].notna().all())

@@ -24,9 +24,8 @@ from celltraj._anndata import (
 )
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj.models import Condition, MetaFlowMatching, SdeSolver
-from celltraj.models._response_scale import ScaleChange
-from celltraj.tl._fit_response import _features
+from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, SdeSolver
+from celltraj.models.response.scale import ScaleChange
 
 logger = logging.getLogger("celltraj")
 _FAR_SHARE = 0.1  # of cells outside: ten times what a training population has
@@ -131,7 +130,7 @@ def predict_response(
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
+    ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
     >>> predicted.obs["condition"].unique().tolist()
@@ -139,7 +138,9 @@ def predict_response(
     """
     source = source_of(model)
     if condition_features is not None:
-        model = model.with_features(_features(condition_features) or {})
+        model = model.with_features(
+            ResponseOptions(condition_features=condition_features).features() or {}
+        )
     members = read_members(adata, population, model)
     cells, whole = ([one[k] for one in members] for k in (0, 1))
     warn_of_few(whole, model, "; pass population= an AnnData with all of theirs")
@@ -160,7 +161,7 @@ def predict_response(
             keys=drawn,
             guidance=guidance,
             noise=noise,
-            solver=solver,
+            ode_solver=solver,
             # anew for each, so that none depends on which others are predicted
             generator=torch.Generator().manual_seed(seed),
         )

@@ -77,7 +77,7 @@ def regulation(
     >>> adata = ct.datasets.repressilator_simulation(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.GeneRegulation(), sigma=0.1, max_refinements=2,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> net = ct.tl.regulation(adata, bridge, n_bootstrap=2, n_jobs=1, progress=False)
     >>> list(net)
@@ -143,7 +143,7 @@ def _redrawn(
     circuit, _ = refine(
         replace(cells, weights=weights),
         family,
-        solver=solver,
+        coupling=solver,
         refinement=Refinement(max_rounds=max(1, len(bridge.rounds) - 1)),
         generator=generator,
         progress=False,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from celltraj.metrics._correlation import false_discovery
-from celltraj.metrics._mean_difference import MeanDifference, mean_difference, paired_difference
+from celltraj._stats.correlation import false_discovery
+from celltraj._stats.mean_difference import MeanDifference, mean_difference, paired_difference
 
 _SHOWN = 10
 _FEWEST = 2

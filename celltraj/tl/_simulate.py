@@ -115,7 +115,7 @@ def simulate(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.tl.simulate(
     ...     adata, bridge, start=0.0, stop=4.0, n_cells=10, n_times=5, progress=False
     ... )

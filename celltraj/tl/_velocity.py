@@ -23,7 +23,7 @@ from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, Process
-from celltraj.models._projected_velocity import mean_velocity, projected_velocity
+from celltraj.models.embedding_velocity import mean_velocity, projected_velocity
 
 logger = logging.getLogger("celltraj")
 
@@ -104,7 +104,7 @@ def velocity(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
     >>> adata.obsm["X_umap"] = adata.X[:, ::-1].copy()
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
     True

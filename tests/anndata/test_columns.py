@@ -8,7 +8,6 @@ from scipy.sparse import csr_matrix
 
 import celltraj as ct
 from celltraj._anndata import check_adata, column_of, has_column, in_memory, unique_names
-from celltraj.models import PlugInDrift
 
 SILENT = {"progress": False}
 
@@ -31,7 +30,7 @@ def doubled(adata, name):
 
 
 def fitted(adata, **options):
-    return ct.tl.fit_bridge(adata, drift=PlugInDrift(), **SILENT, **options)
+    return ct.tl.fit_bridge(adata, training=None, **SILENT, **options)
 
 
 CALLS = {
@@ -89,7 +88,7 @@ class Lazy:
         ct.pp.check_times,
         ct.pp.pca_model,
         ct.tl.couplings,
-        lambda adata: ct.tl.fit_bridge(adata, drift=PlugInDrift()),
+        lambda adata: ct.tl.fit_bridge(adata, training=None),
         lambda adata: ct.pl.snapshots(adata, show=False),
     ],
 )

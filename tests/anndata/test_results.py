@@ -10,7 +10,7 @@ import celltraj as ct
 from celltraj._anndata.results import FATES, RESULTS
 from celltraj._anndata.source import Source
 from celltraj._errors import DataWarning
-from celltraj.models import FlowTraining, PlugInDrift
+from celltraj.models import Training
 
 SILENT = {"progress": False}
 
@@ -172,7 +172,7 @@ class TestNames:
                 coupled, source=0, target=2, cells={"arm": "up"}, key_added="ct_fates", **SILENT
             )
         with pytest.raises(ValueError, match="of the kind 'couplings'"):
-            ct.tl.fit_bridge(coupled, drift=PlugInDrift(), key_added="couplings", **SILENT)
+            ct.tl.fit_bridge(coupled, training=None, key_added="couplings", **SILENT)
 
     @pytest.mark.parametrize("name", ["time", "arm"])
     def test_neither_is_a_column_of_the_user(self, coupled, name):
@@ -205,14 +205,14 @@ class TestNames:
 
     def test_velocities_of_two_names_stand_side_by_side(self):
         adata = cells()
-        bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
         adata.obsm["X_umap"] = adata.obsm["X_pca"][:, :2].copy()
         for name in ("velocity", "mine"):
             ct.tl.velocity(adata, bridge, basis="umap", n_neighbors=5, key_added=name, **SILENT)
-        names = {"X_bridge_velocity", "velocity", "velocity_umap", "mine", "mine_umap"}
+        names = {"bridge_velocity", "velocity", "velocity_umap", "mine", "mine_umap"}
         assert names < set(adata.obsm)
         assert {"bridge", "velocity", "mine"} == set(adata.uns["celltraj"])
-        np.testing.assert_array_equal(adata.obsm["mine"], adata.obsm["X_bridge_velocity"])
+        np.testing.assert_array_equal(adata.obsm["mine"], adata.obsm["bridge_velocity"])
 
     def test_kinds_are_told_apart_by_their_names(self):
         assert len({one.kind for one in RESULTS}) == len(RESULTS)
@@ -228,9 +228,7 @@ class TestNames:
 class TestIntervals:
     def test_models_that_are_one_and_the_same_give_none(self):
         adata = cells()
-        bridges = [
-            ct.tl.fit_bridge(adata, drift=PlugInDrift(), seed=seed, **SILENT) for seed in (0, 1)
-        ]
+        bridges = [ct.tl.fit_bridge(adata, training=None, seed=seed, **SILENT) for seed in (0, 1)]
         before = sorted(adata.obsm)
         with pytest.raises(ValueError, match="no seed touches the couplings"):
             ct.tl.fates(adata, bridges, groupby="arm", **SILENT)
@@ -241,9 +239,7 @@ class TestSpace:
     def fitted(self, **options):
         adata = cells()
         adata.obsm["X_other"] = adata.obsm["X_pca"] + 50
-        return adata, ct.tl.fit_bridge(
-            adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT, **options
-        )
+        return adata, ct.tl.fit_bridge(adata, use_rep="X_pca", training=None, **SILENT, **options)
 
     def simulated(self, adata, model, **options):
         return ct.tl.simulate(adata, model, start=0, stop=1, n_times=2, **SILENT, **options)
@@ -251,7 +247,7 @@ class TestSpace:
     def test_a_model_works_where_it_was_fitted(self):
         adata = cells()
         adata.obsm["X_hidden"] = adata.obsm["X_pca"] + 50
-        bridge = ct.tl.fit_bridge(adata, use_rep="X_hidden", drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, use_rep="X_hidden", training=None, **SILENT)
         path = self.simulated(adata, bridge)
         assert path.uns["celltraj"]["simulate"]["params"]["use_rep"] == "X_hidden"
         assert path.X.mean() > 40
@@ -280,14 +276,14 @@ class TestSpace:
         adata = cells()
         x = ad.AnnData(adata.obsm["X_pca"], obs=adata.obs[["time"]])
         x.var_names = ["a", "b", "c"]
-        short = FlowTraining(max_steps=5)
+        short = Training(max_steps=5)
         flow = ct.tl.fit_flow(x, training=short, **SILENT)
         with pytest.raises(ValueError, match="in another order"):
             self.simulated(x[:, ["b", "a", "c"]].copy(), flow)
 
     def test_a_reloaded_model_knows_it_still(self, tmp_path):
         adata, bridge = self.fitted()
-        short = FlowTraining(max_steps=5)
+        short = Training(max_steps=5)
         for model in (bridge, ct.tl.fit_flow(adata, use_rep="X_pca", training=short, **SILENT)):
             model.save(tmp_path / "model")
             assert ct.load(tmp_path / "model").representation == model.representation

@@ -11,7 +11,7 @@ from anndata import AnnData
 import celltraj as ct
 from benchmarks import growth, growth_held_out, growth_tasks
 from benchmarks.growth_held_out import Cells, Task
-from celltraj.models import FlowTraining
+from celltraj.models import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::celltraj.DataWarning")
 
@@ -81,7 +81,7 @@ def task():
 
 
 def test_the_table_of_held_out_cells_has_every_row(task, monkeypatch, tmp_path):
-    flow = partial(ct.tl.fit_flow, training=FlowTraining(max_steps=5))
+    flow = partial(ct.tl.fit_flow, training=Training(max_steps=5))
     monkeypatch.setitem(growth_held_out.MODELS, "flow", flow)
     monkeypatch.setitem(growth.TASKS, "hematopoiesis", held_out := growth.TASKS["hematopoiesis"])
     monkeypatch.setitem(

@@ -14,11 +14,11 @@ from benchmarks import peers_response as peers
 from benchmarks import response, response_held_out, response_tasks
 from benchmarks.response_held_out import SCREEN, Screen
 from celltraj._anndata import ResponseKeys, read_samples
-from celltraj.models import Condition, Group, Populations, ResponseTraining, Treated
-from celltraj.models._response_baselines import SHUFFLED
+from celltraj.models import Condition, Group, Populations, Training, Treated
+from celltraj.models.evaluation import SHUFFLED
 
 TINY = peers.PeerTraining(max_steps=2, n_populations=2, n_points=8, n_neighbours=3, width=8)
-SHORT = ResponseTraining(max_steps=2, n_populations=2, n_context=8, batch_size=8, width=8)
+SHORT = Training(max_steps=2, n_populations=2, n_context=8, batch_size=8, width=8)
 
 
 def small_interacting(n_populations=5):
@@ -156,7 +156,7 @@ def test_the_table_of_patients_has_every_row(quick_default, monkeypatch):
     scores = response_held_out.glioblastoma(adata, ["no_phi"], SHORT, 0, n_comps=2)
     table = response_held_out.summarise(scores)
     assert set(table.index) >= {"no_change", "oracle_shift", "no_phi", "weight_decay_30"}
-    assert scores["left_out"].nunique() == 3
+    assert scores["held_out"].nunique() == 3
 
 
 def test_the_table_of_pairs_has_every_row(quick_default):

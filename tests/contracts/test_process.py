@@ -4,21 +4,20 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
-    FlowTraining,
+    FlowOptions,
     Midpoint,
-    NeuralDrift,
-    PlugInDrift,
     Process,
     ReversibleProcess,
     SplineInterpolant,
+    Training,
     fit_bridge,
     fit_flow,
     simulate,
 )
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def bridge(drift):
@@ -26,8 +25,8 @@ def bridge(drift):
     return fit_bridge(
         Snapshots((0, 1, 3), clouds),
         Brownian(0.5),
-        solver=Sinkhorn(),
-        drift=drift,
+        coupling=Sinkhorn(),
+        training=drift,
         generator=torch.Generator().manual_seed(0),
         progress=False,
     )
@@ -39,8 +38,8 @@ def flow(noise):
         Snapshots((0, 1, 3), clouds),
         SplineInterpolant(),
         sigma=0.5,
-        solver=Sinkhorn(),
-        training=FlowTraining(max_steps=20),
+        options=FlowOptions(coupling=Sinkhorn()),
+        training=Training(max_steps=20),
         generator=torch.Generator().manual_seed(0),
         progress=False,
     ).with_noise(noise)
@@ -49,8 +48,8 @@ def flow(noise):
 PROCESSES = {
     "Brownian": lambda: Brownian(0.5),
     "OrnsteinUhlenbeck": OrnsteinUhlenbeck,
-    "plug-in bridge": lambda: bridge(PlugInDrift()),
-    "neural bridge": lambda: bridge(NeuralDrift(max_steps=20)),
+    "plug-in bridge": lambda: bridge(None),
+    "neural bridge": lambda: bridge(Training(max_steps=20)),
     "flow": lambda: flow(0.0),
     "noisy flow": lambda: flow(0.3),
 }

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from analytic import normal
+from notebook import Decay
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Affine,
     Brownian,
@@ -20,7 +20,6 @@ from celltraj.models import (
     NeuralReference,
     OrnsteinUhlenbeck,
     Parametric,
-    PlugInDrift,
     PotentialLandscape,
     Process,
     Reference,
@@ -31,10 +30,11 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.models._facts import Stored
-from celltraj.models._flow import flow_of, uniform_grid
-from celltraj.models._paths import Paths
 from celltraj.models.references import PackedReference, pack_reference, unpack_reference
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid
+from celltraj.models.references.paths import Paths
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 
 class Spring(torch.nn.Module):
@@ -90,6 +90,7 @@ FAMILIES = {
         2,
     ),
     "Simulator": (replace(SPRING, parameters={"rate": 0.7, "rest": 1.0}), SPRING, 2),
+    "user's class": (Decay(0.6, 1.0, 0.3), Decay(sigma=0.3), 2),
     "user's module": (
         ModuleReference(Spring(), sigma=0.3),
         ModuleReference(Spring(0.1, 0.0), sigma=0.3),
@@ -224,7 +225,7 @@ def test_free_parameters_come_back(family):
 
 def test_a_family_survives_a_file(family):
     member, _, d = family
-    if isinstance(member, ModuleReference | Simulator):
+    if isinstance(member, Decay | ModuleReference | Simulator):
         with pytest.raises(TypeError, match="cannot be saved, since its code is yours"):
             pack_reference(member)
         return
@@ -247,7 +248,7 @@ def test_a_bridge_of_its_own_snapshots_meets_them(family):
     clouds = simulate(member, x, times, solver=Midpoint(n_steps=100), generator=generator(3)).x
     snapshots = Snapshots(times, tuple(clouds))
     bridge = fit_bridge(
-        snapshots, member, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+        snapshots, member, coupling=solve, training=None, generator=generator(), progress=False
     )
     path = simulate(bridge, snapshots.x[0], times, generator=generator())
     for states, cloud in zip(path.x, clouds, strict=True):

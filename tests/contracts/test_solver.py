@@ -8,7 +8,6 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -17,7 +16,6 @@ from celltraj.models import (
     ExponentialMidpoint,
     Heun,
     Midpoint,
-    PlugInDrift,
     PredictorCorrector,
     SdeSolver,
     fit_bridge,
@@ -25,6 +23,7 @@ from celltraj.models import (
 )
 from celltraj.models import OrnsteinUhlenbeck as Pull
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 TWO = torch.tensor([[-1.0], [1.0]]).double()  # cells of a snapshot, far from each other
 
@@ -120,8 +119,8 @@ def test_a_bridge_arrives_at_its_snapshots(name, order):
     bridge = fit_bridge(
         Snapshots((0, 1, 3), (TWO, TWO + 1, TWO - 1)),
         Brownian(0.3),
-        solver=Sinkhorn(),
-        drift=PlugInDrift(),
+        coupling=Sinkhorn(),
+        training=None,
         generator=torch.Generator(),
         progress=False,
     )

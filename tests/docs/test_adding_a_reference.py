@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Reference, Refinement, refine
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_reference.md"
 
@@ -32,7 +32,7 @@ def test_it_is_recovered_from_snapshots():
     found, _ = refine(
         Snapshots(times, tuple(clouds)),
         logistic(sigma=0.05),
-        solver=solve,
+        coupling=solve,
         refinement=Refinement(),
         generator=torch.Generator().manual_seed(0),
         progress=False,

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import PlugInDrift
 
 ARMS = ["CD4/CD8", "NK"]
 
@@ -36,7 +35,7 @@ def test_rows_are_probabilities_between_neighbouring_times(cells):
 def test_powers_of_the_matrix_are_the_balanced_fates():
     adata = ct.datasets.branching(n_cells=30, seed=0)
     adata.obs["arm"] = np.where(adata.X[:, 1] > 0, *ARMS)
-    bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     ct.tl.fates(adata, bridge, groupby="arm")
     ct.ex.to_cellrank(adata, bridge, mass=0.0)
     labels = pd.get_dummies(adata.obs["arm"])[ARMS].to_numpy(float, copy=True)
@@ -114,7 +113,7 @@ def test_other_steps_are_refused(cells, options, message):
 
 
 def test_copies_of_a_cell_have_neighbours():
-    from celltraj.models._neighbourhood import neighbour_chain
+    from celltraj.models.neighbourhood import neighbour_chain
 
     x = np.concatenate([np.zeros((20, 2)), np.full((1, 2), 1e6), np.eye(2)])
     chain = neighbour_chain(x)

@@ -5,8 +5,9 @@ import pytest
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
-from celltraj.metrics import _correlation, _moments
-from celltraj.metrics._correlation import correlations, false_discovery, permutation_p
+from celltraj._stats import _moments
+from celltraj._stats import correlation as _correlation
+from celltraj._stats.correlation import correlations, false_discovery, permutation_p
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.sparse import csc_matrix, csr_array
 from scipy.stats import pearsonr, ttest_1samp
 
-from celltraj.metrics import _mean_difference
-from celltraj.metrics._correlation import correlations
-from celltraj.metrics._sample_correlation import sample_correlations, sign_p
+from celltraj._stats import mean_difference as _mean_difference
+from celltraj._stats.correlation import correlations
+from celltraj._stats.sample_correlation import sample_correlations, sign_p
 
 
 def cells(seed=0, n_samples=5, n=12):

@@ -6,10 +6,10 @@ import torch
 from analytic import GaussianBridge, gaussian_kl, normal
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Brownian, NeuralDrift, PlugInDrift, default_sigma, fit_bridge, simulate
+from celltraj.models import Brownian, Training, default_sigma, fit_bridge, simulate
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def generator(seed=0):
@@ -27,8 +27,8 @@ def fitted(snapshots, drift, sigma=1.0):
     return fit_bridge(
         snapshots,
         Brownian(sigma),
-        solver=Sinkhorn(),
-        drift=drift,
+        coupling=Sinkhorn(),
+        training=drift,
         generator=generator(),
         progress=False,
     )
@@ -43,7 +43,7 @@ def relative_error(bridge, exact, s):
 @pytest.mark.parametrize("n_vars", [1, 3])
 def test_interior_marginals_are_those_of_the_closed_form(n_vars):
     snapshots, exact = gaussian_problem(n_vars)
-    bridge = fitted(snapshots, PlugInDrift())
+    bridge = fitted(snapshots, None)
     for s in (0.25, 0.5, 0.75):
         x = bridge.sample(s, 1000, generator=generator()).numpy()
         kl = gaussian_kl(x.mean(0), np.atleast_2d(np.cov(x.T)), exact.mean(s), exact.covariance(s))
@@ -57,7 +57,7 @@ def test_plug_in_drift_tends_to_the_closed_form():
     errors = []
     for n_cells in (250, 1000, 4000):
         snapshots, exact = gaussian_problem(2, n_cells)
-        errors.append(relative_error(fitted(snapshots, PlugInDrift()), exact, 0.5))
+        errors.append(relative_error(fitted(snapshots, None), exact, 0.5))
     # the mean squared error of the plug-in is of order 1/n at a fixed time below the end
     slope = np.polyfit(np.log([250, 1000, 4000]), np.log(errors), 1)[0]
     assert slope < -0.6
@@ -65,7 +65,7 @@ def test_plug_in_drift_tends_to_the_closed_form():
 
 def test_neural_drift_learns_the_closed_form():
     snapshots, exact = gaussian_problem(5)
-    bridge = fitted(snapshots, NeuralDrift(max_steps=500))
+    bridge = fitted(snapshots, Training(max_steps=500))
     for s in (0.1, 0.5, 0.9):
         # the figure that the package promises in five dimensions with 2,000 cells
         assert relative_error(bridge, exact, s) < 0.05
@@ -73,14 +73,14 @@ def test_neural_drift_learns_the_closed_form():
 
 def test_plug_in_from_one_cell_to_one_cell_is_the_brownian_bridge():
     x0, x1 = torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
-    bridge = fitted(Snapshots((0.0, 2.0), (x0, x1)), PlugInDrift(), sigma=0.5)
+    bridge = fitted(Snapshots((0.0, 2.0), (x0, x1)), None, sigma=0.5)
     x = torch.tensor([[0.3, -1.0]], dtype=torch.float64)
     torch.testing.assert_close(bridge.drift(0.5, x), (x1 - x) / 1.5)
     mean, variance = 0.25 * x1, 0.25 * 0.5 * 1.5 / 2
     torch.testing.assert_close(bridge.score(0.5, x), (mean - x) / variance)
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=500)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=500)])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_simulation_meets_every_snapshot(drift, backwards):
     x = normal(200, 2, seed=0)
@@ -95,7 +95,7 @@ def test_simulation_meets_every_snapshot(drift, backwards):
         assert wasserstein(states.numpy(), cells) < 1.5 * split_half_floor(cells, seed=0)
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=50)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=50)])
 @pytest.mark.parametrize("times", [(0.0, 1.0), (1.0, 0.0)])
 def test_paths_from_far_off_the_data_come_back_to_it(drift, times):
     snapshots = Snapshots((0, 1), (normal(60, 2, seed=0), normal(60, 2, seed=1) + 3))
@@ -108,7 +108,7 @@ def test_paths_from_far_off_the_data_come_back_to_it(drift, times):
     assert (end < high + 5 * 0.3 / 50).all()
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=50)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=50)])
 def test_shift_and_days_to_hours_change_nothing_but_units(drift):
     clouds = tuple(normal(60, 2, seed=k) + k for k in range(3))
     days = Snapshots((0, 1, 3), clouds)
@@ -125,7 +125,7 @@ def test_shift_and_days_to_hours_change_nothing_but_units(drift):
 
 def test_beyond_the_snapshots_the_reference_rules():
     snapshots = Snapshots((0, 1), (normal(50, 2, seed=0), normal(50, 2, seed=1) + 3))
-    for drift in (PlugInDrift(), NeuralDrift(max_steps=5)):
+    for drift in (None, Training(max_steps=5)):
         bridge = fitted(snapshots, drift)
         x = normal(5, 2, seed=2)
         assert (bridge.drift(1.5, x) == 0).all()
@@ -148,4 +148,4 @@ def test_default_sigma_is_a_tenth_of_the_displacement_rate():
 def test_training_options_are_checked():
     for wrong in ({"max_steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"ema_decay": 1.0}):
         with pytest.raises(ValueError, match="must be positive"):
-            NeuralDrift(**wrong)
+            Training(**wrong)

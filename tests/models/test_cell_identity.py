@@ -3,7 +3,7 @@
 import torch
 from analytic import normal
 
-from celltraj.models._cell_identity import (
+from celltraj.models.response.cell_identity import (
     brownian_paths,
     content_keys,
     content_order,

@@ -6,9 +6,9 @@ import torch
 from analytic import normal
 from scipy.sparse import csr_array
 
-from celltraj._snapshots import Snapshots
-from celltraj.models._chains import GapPlans
+from celltraj.models.flow.chains import GapPlans
 from celltraj.ot import SquaredEuclidean, Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 
 def generator(seed=0):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Refinement, Simulator, refine, simulate
-from celltraj.models._consensus import minimise_by_consensus
+from celltraj.models.references._consensus import minimise_by_consensus
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 AT = torch.tensor([0.3, 0.62]).double()
 
@@ -80,7 +80,7 @@ def test_a_program_is_fitted_to_snapshots():
     found, rounds = refine(
         Snapshots((0.0, 1.0, 2.0, 3.0), tuple(clouds)),
         Simulator(predation, {"alpha": (0.0, 3.0), "gamma": (0.0, 2.0)}, step=0.01, sigma=0.1),
-        solver=solve,
+        coupling=solve,
         refinement=Refinement(max_rounds=3),
         generator=generator(),
         progress=False,

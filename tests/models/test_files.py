@@ -18,8 +18,8 @@ from stored import KINDS, bytes_of, content_of, small, write_old
 import celltraj as ct
 from celltraj.models import _files as files_module
 from celltraj.models import _scratch as scratch_module
-from celltraj.models._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from celltraj.models._files import Content, parsed, read_file, write_file
+from celltraj.models.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 FILE = "model.safetensors"
 

@@ -13,27 +13,27 @@ from celltraj.models import (
     Condition,
     Group,
     LinearInterpolant,
-    MetaFlow,
     Midpoint,
     Moments,
     Populations,
     PredictorCorrector,
+    ResponseOptions,
     ResponseProcess,
-    ResponseTraining,
     ReversibleProcess,
     TrainerOptions,
+    Training,
     Treated,
     fit_response,
     simulate,
 )
-from celltraj.models._response_pairs import couple, default_response_sigma
-from celltraj.models._response_support import Support
-from celltraj.models._response_training import ResponseBatches, ResponseLoss, Task
 from celltraj.models.networks import FieldSizes
+from celltraj.models.response.batches import ResponseBatches, ResponseLoss, Task
+from celltraj.models.response.pairs import couple, default_response_sigma
+from celltraj.models.response.support import Support
 from celltraj.ot import SquaredEuclidean, Unbalanced, solve
 
 DRUG, OTHER = Condition(("drug",)), Condition(("other",))
-ALONE = MetaFlow(encoder=None, n_kernels=0)  # a field of the position and the condition
+ALONE = ResponseOptions(encoder=None, n_kernels=0)  # a field of the position and the condition
 TWIST = torch.tensor([[0.0, 1.0], [-1.0, 0.5]]).double()
 
 
@@ -56,7 +56,7 @@ def many(law, *, n=24, n_cells=50, spread=1.5, among=1.0, seed=0):
 
 
 def fitted(populations, flow=ALONE, *, steps=300, trainer=None, seed=0, **options):
-    training = ResponseTraining(
+    training = Training(
         **{"max_steps": steps, "width": 32, "batch_size": 32, "n_context": 50} | options,
         trainer=trainer or TrainerOptions(),
     )
@@ -83,7 +83,7 @@ def unexplained(model, law, **options):
 class TestClosedForm:
     @pytest.mark.parametrize(
         "flow",
-        [ALONE, MetaFlow(encoder=Moments(n_features=2), n_kernels=2)],
+        [ALONE, ResponseOptions(encoder=Moments(n_features=2), n_kernels=2)],
         ids=["alone", "with all"],
     )
     def test_all_populations_are_shifted_alike(self, flow):
@@ -104,7 +104,7 @@ class TestClosedForm:
         # a cell tells its population's mean by the share 1 / (1 + 1.5^2) alone: (1 - .31)^2
         assert unexplained(fitted(populations, steps=200), law) > 0.4
         # 50 cells leave the mean with the variance 1.5^2 / 50, .045 of that among populations
-        assert unexplained(fitted(populations, MetaFlow(n_kernels=0), steps=200), law) < 0.15
+        assert unexplained(fitted(populations, ResponseOptions(n_kernels=0), steps=200), law) < 0.15
 
     def test_attraction_to_the_own_centroid_needs_the_crowd(self):
         def law(y, m):
@@ -285,7 +285,7 @@ class TestCouplings:
         still = (Group(x), Group(x))
         found = default_response_sigma([*moved, still], generator=generator())
         assert found == pytest.approx(0.1 * math.sqrt((2 * 9 + 2 * 1) / 3))
-        with pytest.raises(ValueError, match=r"nothing sets the scale.*MetaFlow\(sigma="):
+        with pytest.raises(ValueError, match=r"nothing sets the scale.*ResponseOptions\(sigma="):
             default_response_sigma([still], generator=generator())
 
 
@@ -296,7 +296,7 @@ def model():
     treated = populations.treated + tuple(
         Treated(k, OTHER, Group(one.x - 2)) for k, one in enumerate(populations.controls)
     )
-    flow = MetaFlow(encoder=Moments(n_features=3), n_kernels=2, coupling=Unbalanced())
+    flow = ResponseOptions(encoder=Moments(n_features=3), n_kernels=2, coupling=Unbalanced())
     return fitted(replace(populations, treated=treated), flow, steps=60)
 
 
@@ -468,7 +468,7 @@ class TestPrediction:
     def test_a_seed_repeats_and_leaves_the_global_state(self):
         state = torch.get_rng_state()
         populations = many(lambda y, m: y + 2, n=3)[0]
-        flow, x = MetaFlow(n_kernels=1), normal(20, 2, seed=3)
+        flow, x = ResponseOptions(n_kernels=1), normal(20, 2, seed=3)
         one, two, other = (fitted(populations, flow, steps=12, seed=s) for s in (0, 0, 1))
         assert_same(one, two)
         assert torch.equal(respond(one, x).x, respond(two, x).x)
@@ -500,7 +500,7 @@ class TestPrediction:
 
 
 def assert_same(one, two):
-    assert one.history == two.history
+    assert one.losses == two.losses
     for name, value in one.network.state_dict().items():
         assert torch.equal(value, two.network.state_dict()[name]), name
     for name in ("embeddings", "cells", "owner"):
@@ -523,12 +523,12 @@ class TestTraining:
                 for k, t in enumerate(populations.treated)
             ),
         )
-        flow = MetaFlow(encoder=Moments(n_features=2), n_kernels=2)
+        flow = ResponseOptions(encoder=Moments(n_features=2), n_kernels=2)
         assert_same(*(fitted(p, flow, steps=12, cell_dropout=0.2) for p in (populations, other)))
 
     def test_moving_and_stretching_all_variables_moves_and_stretches_predictions(self):
         factor, away = torch.tensor([3.0, 0.25]).double(), torch.tensor([-5.0, 2.0]).double()
-        flow = MetaFlow(n_kernels=2, encoder=Moments(n_features=2))
+        flow = ResponseOptions(n_kernels=2, encoder=Moments(n_features=2))
 
         def changed(group):
             return Group(factor * group.x + away)
@@ -551,7 +551,7 @@ class TestTraining:
 
     @pytest.mark.parametrize("step", [30, 77])
     def test_an_interrupted_fit_goes_on_as_if_it_were_not(self, tmp_path, monkeypatch, step):
-        populations, flow = many(lambda y, m: y + 2, n=3)[0], MetaFlow(n_kernels=1)
+        populations, flow = many(lambda y, m: y + 2, n=3)[0], ResponseOptions(n_kernels=1)
         trainer = TrainerOptions(checkpoint=tmp_path, checkpoint_every=50)
         whole, calls, plain = fitted(populations, flow, steps=120), [], ResponseLoss.__call__
 
@@ -594,10 +594,7 @@ class TestTraining:
             fit_response(
                 changed,
                 replace(ALONE, sigma=None),
-                training=ResponseTraining(
-                    max_steps=5, width=32, batch_size=32, n_context=50, trainer=trainer
-                ),
-                covariate_names=("age",) if changed.conditions[0].covariates else (),
+                training=Training(max_steps=5, width=32, batch_size=32, trainer=trainer),
                 generator=generator(),
                 progress=False,
             )
@@ -616,7 +613,7 @@ class TestTraining:
     )
     def test_options_are_checked(self, options, message):
         with pytest.raises(ValueError, match=message):
-            ResponseTraining(**options)
+            Training(**options)
 
     @pytest.mark.parametrize(
         ("options", "error", "message"),
@@ -630,13 +627,13 @@ class TestTraining:
     )
     def test_the_flow_is_checked(self, options, error, message):
         with pytest.raises(error, match=message):
-            MetaFlow(**options)
+            ResponseOptions(**options)
 
     def test_an_embedding_under_divergence_stays_near_the_normal_law(self):
         populations = many(lambda y, m: y + TWIST @ m, n=8)[0]
         sizes = []
         for kl in (0.0, 1.0):
-            model = fitted(populations, MetaFlow(n_kernels=0), steps=150, kl=kl)
+            model = fitted(populations, ResponseOptions(n_kernels=0), steps=150, kl=kl)
             sizes.append(float(model.support.embeddings.square().mean()))
         assert sizes[1] < min(sizes[0], 1.0)
 
@@ -650,7 +647,7 @@ class TestTraining:
             )
             for k, x in enumerate((normal(5, 2, seed=0), normal(60, 2, seed=1) + 50))
         ]
-        training = ResponseTraining(max_steps=50, n_context=8, batch_size=4, cell_dropout=0.0)
+        training = Training(max_steps=50, n_context=8, batch_size=4, cell_dropout=0.0)
         paths = BrownianBridgeInterpolant(sigma=0.1)
         batches = ResponseBatches(
             tasks,
@@ -724,7 +721,7 @@ class TestSupport:
         assert support.usual == pytest.approx(float(torch.stack(others).quantile(0.99)), rel=1e-4)
 
     def test_a_far_population_is_told_from_those_of_the_training(self):
-        model = fitted(many(lambda y, m: y + 2)[0], MetaFlow(n_kernels=0), steps=60)
+        model = fitted(many(lambda y, m: y + 2)[0], ResponseOptions(n_kernels=0), steps=60)
         near, far = normal(200, 2, seed=5), normal(200, 2, seed=5) + 12
         outside = [
             (model.support.distance(model.standardised(x)) > model.support.usual).double().mean()

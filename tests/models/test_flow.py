@@ -10,7 +10,7 @@ from scipy.integrate import quad_vec
 from scipy.linalg import expm
 
 from celltraj.models import Brownian, OrnsteinUhlenbeck
-from celltraj.models._flow import flow_of, uniform_grid
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid
 
 TURN = torch.tensor([[-0.3, -1.0], [0.8, -0.2]]).double()
 PULL = OrnsteinUhlenbeck(matrix=TURN, shift=torch.tensor([1.0, 0.5]), sigma=0.7)

@@ -6,27 +6,28 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import fokker_planck_residual
 from celltraj.models import (
     BrownianBridgeInterpolant,
     EncodingDecodingInterpolant,
     FlowMatching,
-    FlowTraining,
+    FlowOptions,
     KineticInterpolant,
     LinearInterpolant,
     OrnsteinUhlenbeck,
     Penalties,
     ReferenceInterpolant,
     SplineInterpolant,
+    Training,
     TrigonometricInterpolant,
     fit_flow,
     load,
     simulate,
 )
-from celltraj.models._flow_losses import FlowLoss, Motion
+from celltraj.models.flow.losses import FlowLoss, Motion
 from celltraj.models.networks import TwoHeads
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 SPREAD = (0.5, 1.0, 0.7)
 CENTRE = (0.0, 2.0, 3.0)
@@ -44,12 +45,12 @@ def gaussians(n=400):
 
 
 def fitted(snapshots, interpolant=None, solver=solve, **options):
-    training = FlowTraining(**({"max_steps": 600} | options))
+    training = Training(**({"max_steps": 600} | options))
     return fit_flow(
         snapshots,
         interpolant or BrownianBridgeInterpolant(),
         sigma=0.3,
-        solver=solver,
+        options=FlowOptions(coupling=solver),
         training=training,
         generator=generator(),
         progress=False,
@@ -146,7 +147,7 @@ def test_a_saved_flow_predicts_the_same_without_the_data(tmp_path, kind):
     x = normal(5, 2, seed=3)
     assert torch.equal(again.drift(0.4, x), flow.drift(0.4, x))
     assert torch.equal(again.growth(0.4, x), flow.growth(0.4, x))
-    assert (again.times, again.noise, again.history) == (flow.times, flow.noise, flow.history)
+    assert (again.times, again.noise, again.losses) == (flow.times, flow.noise, flow.losses)
     assert type(again.interpolant) is type(flow.interpolant)
     if isinstance(kind, ReferenceInterpolant):
         drifts = (one.interpolant.reference.drift(0.0, x) for one in (flow, again))
@@ -202,8 +203,8 @@ def test_days_and_hours_are_the_same_motion():
     soft = Unbalanced(tau_a=0.9)
     fits = [
         fit_flow(
-            one, ReferenceInterpolant(), sigma=sigma, solver=soft,
-            training=FlowTraining(max_steps=100), generator=generator(), progress=False,
+            one, ReferenceInterpolant(), sigma=sigma, options=FlowOptions(coupling=soft),
+            training=Training(max_steps=100), generator=generator(), progress=False,
         )
         for one, sigma in ((cells, 0.3), (hours, 0.3 / 24**0.5))
     ]  # fmt: skip
@@ -282,7 +283,7 @@ def test_a_residual_needs_a_flow():
 def test_early_stopping_keeps_the_best_weights_on_unseen_cells():
     options = {"max_steps": 3000, "validation": 0.2, "patience": 2, "learning_rate": 3e-2}
     flow = fitted(gaussians(60), **options)
-    assert len(flow.history) < 3000
+    assert len(flow.losses) < 3000
     again = fitted(gaussians(60), **options)
     assert torch.equal(again.drift(0.4, gaussians(5).x[0]), flow.drift(0.4, gaussians(5).x[0]))
 
@@ -298,7 +299,7 @@ def test_causal_weights_wait_for_earlier_gaps():
 
 def test_an_epoch_draws_as_many_points_as_there_are_cells():
     cells = gaussians(400)
-    assert FlowTraining(max_epochs=3, batch_size=512).n_steps(cells.n_cells) == 3 * math.ceil(
+    assert Training(max_epochs=3, batch_size=512).n_steps(cells.n_cells) == 3 * math.ceil(
         1200 / 512
     )
 
@@ -308,7 +309,7 @@ def test_an_epoch_draws_as_many_points_as_there_are_cells():
 )
 def test_training_options_are_checked(options):
     with pytest.raises(ValueError, match="ema_decay in"):
-        FlowTraining(**options)
+        Training(**options)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_training_options_are_checked(options):
 )
 def test_flow_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        FlowTraining(**options)
+        Training(**options)
 
 
 def test_penalties_are_checked():

@@ -24,8 +24,8 @@ from stored import KINDS, bytes_of, content_of, small, write_as_it_is, write_old
 import celltraj as ct
 from celltraj.models import TrainerOptions
 from celltraj.models._files import read_file
-from celltraj.models._training import TrainingOptions, train_heads
 from celltraj.models.networks import mlp
+from celltraj.models.training.module import TrainingOptions, train_heads
 
 FILE, CHECKPOINT = "model.safetensors", "training.safetensors"
 MEMORY = 500_000_000  # bytes beyond what is in use at the start

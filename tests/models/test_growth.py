@@ -8,20 +8,19 @@ import torch
 from analytic import normal
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import wasserstein
 from celltraj.models import (
     Brownian,
     LearnedGrowth,
-    NeuralDrift,
-    PlugInDrift,
+    Training,
     fit_bridge,
     learn_growth,
     population_sizes,
     simulate,
 )
-from celltraj.models._masses import EARLY
+from celltraj.models.growth.path_mass import EARLY
 from celltraj.ot import Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 SIGMA = 0.6
 
@@ -31,12 +30,12 @@ def generator(seed=0):
 
 
 def fitted(snapshots, *, drift=None, solver=solve, sigma=SIGMA):
-    drift = PlugInDrift() if drift is None else drift
+    drift = None if drift is None else drift
     return fit_bridge(
         snapshots,
         Brownian(sigma),
-        solver=solver,
-        drift=drift,
+        coupling=solver,
+        training=drift,
         generator=generator(),
         progress=False,
     )
@@ -93,7 +92,7 @@ def test_score_is_that_of_the_density(relaxed):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=1500)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=1500)])
 def test_trajectories_with_mass_meet_the_snapshots(drift):
     """Two groups that do not mix: one trebles, the other halves, and each only moves a little."""
     one, other = 0.3 * normal(150, 2, seed=0), 0.3 * normal(150, 2, seed=1) + 10
@@ -212,7 +211,7 @@ def test_cells_that_move_far_are_not_taken_to_die():
         assert float(rates[x[:, 0] < 0].mean()) == pytest.approx(0, abs=0.1)
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=20, width=8)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=20, width=8)])
 def test_a_growing_bridge_survives_saving(drift, tmp_path):
     x, y = normal(30, 2, seed=0), normal(40, 2, seed=1) + 1
     rates = (torch.zeros(30).double(), torch.ones(40).double())

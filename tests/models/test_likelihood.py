@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 import celltraj as ct
 from celltraj.models import log_density
-from celltraj.models._likelihood import velocity_and_divergence
-from celltraj.models._ode import integrate
+from celltraj.models.flow.likelihood import velocity_and_divergence
+from celltraj.models.solvers.ode import integrate
 
 
 class Pulled:
@@ -123,7 +123,7 @@ def adata():
 
 @pytest.fixture
 def flow(adata):
-    short = ct.models.FlowTraining(max_steps=200)
+    short = ct.models.Training(max_steps=200)
     return ct.tl.fit_flow(adata.copy(), training=short, progress=False)
 
 
@@ -150,7 +150,7 @@ def test_density_survives_a_file_and_a_seed_repeats(adata, flow, tmp_path):
 
 
 def test_bad_input_is_told(adata, flow):
-    bridge = ct.tl.fit_bridge(adata.copy(), drift=ct.models.PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata.copy(), training=None, progress=False)
     with pytest.raises(TypeError, match=r"as ct\.tl\.fit_flow"):
         ct.tl.log_density(adata, bridge)
     with pytest.raises(ValueError, match="no cells at 0, the first time"):

@@ -7,9 +7,9 @@ from analytic import normal
 from scipy.sparse import csr_array
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, Lineage, joint_masses, land
 from celltraj.ot import Coupling, SparseCoupling, SquaredEuclidean, Unbalanced, solve
+from celltraj.snapshots import Snapshots
 
 SIZES = (30, 40, 50)
 

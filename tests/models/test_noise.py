@@ -7,7 +7,6 @@ import pytest
 import torch
 from analytic import OrnsteinUhlenbeck, normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -15,14 +14,14 @@ from celltraj.models import (
     Heun,
     KnownNoise,
     Midpoint,
-    PlugInDrift,
     PredictorCorrector,
     fit_bridge,
     land,
     simulate,
 )
-from celltraj.models._noise import DiagonalNoise
+from celltraj.models.solvers.noise import DiagonalNoise
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 N = 4_000
 
@@ -235,8 +234,8 @@ def test_a_bridge_refuses_noise_that_is_not_one_sigma():
         fit_bridge(
             Snapshots((0, 1), clouds),
             Uneven(0.5),
-            solver=Sinkhorn(),
-            drift=PlugInDrift(),
+            coupling=Sinkhorn(),
+            training=None,
             generator=torch.Generator(),
             progress=False,
         )

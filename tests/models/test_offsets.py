@@ -6,18 +6,15 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     Condition,
-    FlowTraining,
+    FlowOptions,
     Group,
-    MetaFlow,
-    NeuralDrift,
-    PlugInDrift,
     Populations,
-    ResponseTraining,
+    ResponseOptions,
     SplineInterpolant,
+    Training,
     Treated,
     fit_bridge,
     fit_flow,
@@ -25,6 +22,7 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.ot import Sinkhorn, wasserstein
+from celltraj.snapshots import Snapshots
 
 AWAY = 1e6
 ONE = torch.ones(3).double()
@@ -48,12 +46,12 @@ def clouds(*, later=0.0, **where):
 
 
 def bridge(snapshots, drift=None, sigma=0.2):
-    drift = NeuralDrift(max_steps=30, width=32) if drift is None else drift
+    drift = Training(max_steps=30, width=32) if drift is None else drift
     return fit_bridge(
         snapshots,
         Brownian(sigma),
-        solver=Sinkhorn(),
-        drift=drift,
+        coupling=Sinkhorn(),
+        training=drift,
         generator=generator(),
         progress=False,
     )
@@ -64,15 +62,15 @@ def flow(snapshots, sigma=0.2):
         snapshots,
         SplineInterpolant(),
         sigma=sigma,
-        solver=Sinkhorn(),
-        training=FlowTraining(max_steps=30, width=32),
+        options=FlowOptions(coupling=Sinkhorn()),
+        training=Training(max_steps=30, width=32),
         generator=generator(),
         progress=False,
     )
 
 
 def plug_in(snapshots):
-    return bridge(snapshots, PlugInDrift())
+    return bridge(snapshots, None)
 
 
 LAWS = {"neural": bridge, "plug-in": plug_in, "flow": flow}
@@ -118,8 +116,8 @@ def response(shift=0.0, scale=ONE):
     )
     return fit_response(
         Populations(("a", "b", "c"), controls, treated),
-        MetaFlow(),
-        training=ResponseTraining(max_steps=30, width=32, batch_size=32, n_context=50),
+        ResponseOptions(n_context=50),
+        training=Training(max_steps=30, width=32, batch_size=32),
         generator=generator(),
         progress=False,
     )
@@ -138,7 +136,7 @@ def test_a_variable_of_another_size_is_trained_and_said(name, caplog):
     with caplog.at_level(logging.WARNING, "celltraj"):
         law = LAWS[name](snapshots, sigma=1e5)
     assert "2 of 3 variables (number 0, 1)" in caplog.text
-    history = law.field.history if name == "neural" else law.history
+    history = law.losses
     assert max(history) < 10  # in units of a network that predicts zero, about 2
     x = ends(law, snapshots.x[0], (0.0, 1.0, 2.0))
     assert float(x[:, 2].std()) == pytest.approx(float(snapshots.x[2][:, 2].std()), rel=0.6)
@@ -148,7 +146,7 @@ def test_a_response_with_a_variable_of_another_size_is_trained(caplog):
     with caplog.at_level(logging.WARNING, "celltraj"):
         model = response(scale=UNEVEN)
     assert "cannot resolve" in caplog.text
-    assert max(model.history) < 10
+    assert max(model.losses) < 10
     assert bool(
         torch.isfinite(model.respond(cells(0, scale=UNEVEN), DRUG, generator=generator()).x).all()
     )

@@ -5,8 +5,13 @@ import torch
 from analytic import normal
 
 from celltraj.models import Brownian, LotkaVolterra, OrnsteinUhlenbeck
-from celltraj.models._flow import flow_of, uniform_grid
-from celltraj.models._paths import _unconditioned, log_weights, pinned_points, sample_paths
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid
+from celltraj.models.references.paths import (
+    _unconditioned,
+    log_weights,
+    pinned_points,
+    sample_paths,
+)
 
 N = 4000
 PULL = OrnsteinUhlenbeck(

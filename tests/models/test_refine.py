@@ -9,14 +9,12 @@ import torch
 
 import celltraj as ct
 from celltraj._errors import RefinementError
-from celltraj._snapshots import Snapshots
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import (
     LotkaVolterra,
     Midpoint,
     ModuleReference,
     OrnsteinUhlenbeck,
-    PlugInDrift,
     Refinement,
     Repressilator,
     Vortex,
@@ -25,9 +23,10 @@ from celltraj.models import (
     simulate,
     stack_points,
 )
-from celltraj.models._bridge import couple
-from celltraj.models._scoring import RowMoments, log_likelihood, score_transitions
+from celltraj.models._couple import couple_with_potentials as couple
+from celltraj.models.bridge.fisher_scoring import RowMoments, log_likelihood, score_transitions
 from celltraj.ot import solve
+from celltraj.snapshots import Snapshots
 
 
 def generator(seed=0):
@@ -44,7 +43,7 @@ def refined(snapshots, family, **options):
     return refine(
         snapshots,
         family,
-        solver=solve,
+        coupling=solve,
         refinement=Refinement(**options),
         generator=generator(),
         progress=False,
@@ -165,7 +164,7 @@ def test_a_refined_bridge_meets_every_snapshot_both_ways(prey):
     law = LotkaVolterra(1.0, 0.4, 0.4, 0.1, sigma=0.1)
     prey = prey.without(prey.times[3:])
     bridge = fit_bridge(
-        prey, law, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+        prey, law, coupling=solve, training=None, generator=generator(), progress=False
     )
     for order in ([0, 1, 2], [2, 1, 0]):
         times = [prey.times[k] for k in order]
@@ -183,7 +182,7 @@ def test_a_refined_bridge_meets_every_snapshot_both_ways(prey):
 def test_beyond_the_snapshots_the_fitted_law_goes_on(prey):
     family, _ = refined(prey, LotkaVolterra(sigma=0.1))
     bridge = fit_bridge(
-        prey, family, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+        prey, family, coupling=solve, training=None, generator=generator(), progress=False
     )
     x = prey.x[-1]
     torch.testing.assert_close(bridge.drift(9.0, x), family.drift(9.0, x))
@@ -203,7 +202,7 @@ def test_before_the_snapshots_the_law_runs_back():
     x = torch.ones(n, 1, dtype=torch.float64)
     cells = Snapshots((1.0, 2.0), (x[:20], x[:20] / 2))
     bridge = fit_bridge(
-        cells, law, solver=solve, drift=PlugInDrift(), generator=generator(), progress=False
+        cells, law, coupling=solve, training=None, generator=generator(), progress=False
     )
     past = simulate(bridge, x, (1.0, 0.0), generator=generator()).x[-1]
     # as a function of y, p(1 | y) is normal about exp(rate), with the variance of the noise as

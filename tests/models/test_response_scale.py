@@ -6,7 +6,7 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj.models._response_support import Support
+from celltraj.models.response.support import Support
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,22 @@ from analytic import normal
 from stored import content_of, small, write_as_it_is
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
-from celltraj.models import Brownian, NeuralDrift, PlugInDrift, fit_bridge
+from celltraj.models import Brownian, Training, fit_bridge
 from celltraj.models import _files as files_module
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 FILE = "model.safetensors"
 
 
-@pytest.mark.parametrize("drift", [PlugInDrift(), NeuralDrift(max_steps=5, width=8)])
+@pytest.mark.parametrize("drift", [None, Training(max_steps=5, width=8)])
 def test_reloaded_bridge_predicts_the_same(tmp_path, drift):
     clouds = tuple(normal(30, 2, seed=k) for k in range(3))
     bridge = fit_bridge(
         Snapshots((0, 1, 3), clouds),
         Brownian(0.8),
-        solver=Sinkhorn(),
-        drift=drift,
+        coupling=Sinkhorn(),
+        training=drift,
         generator=torch.Generator().manual_seed(0),
         progress=False,
     )
@@ -208,8 +208,8 @@ def test_a_refined_bridge_comes_back_with_its_rounds(tmp_path):
         bridge = ct.tl.fit_bridge(
             adata,
             reference=reference,
-            max_refinements=1,
-            drift=ct.models.PlugInDrift(),
+            options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+            training=None,
             progress=False,
         )
         bridge.save(tmp_path)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from analytic import normal
 
-from celltraj._snapshots import Snapshots
 from celltraj.models import (
     Brownian,
     DormandPrince,
@@ -16,13 +15,13 @@ from celltraj.models import (
     Heun,
     Midpoint,
     OrnsteinUhlenbeck,
-    PlugInDrift,
     PredictorCorrector,
     fit_bridge,
     simulate,
 )
-from celltraj.models._flow import flow_of
+from celltraj.models.references.gaussian_law import flow_of
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 
 def pull(rate, sigma=0.5, d=2):
@@ -128,8 +127,8 @@ def test_a_bridge_with_a_stiff_reference():
     bridge = fit_bridge(
         Snapshots((0, 1, 2), clouds),
         pull(20.0, sigma=2.0),
-        solver=Sinkhorn(),
-        drift=PlugInDrift(),
+        coupling=Sinkhorn(),
+        training=None,
         generator=torch.Generator(),
         progress=False,
     )

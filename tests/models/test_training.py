@@ -13,14 +13,14 @@ from pytorch_lightning.loggers import CSVLogger
 from safetensors import SafetensorError
 
 from celltraj import TrainingError
-from celltraj._snapshots import Snapshots
-from celltraj.models import Brownian, NeuralDrift, TrainerOptions, fit_bridge, remove_checkpoint
-from celltraj.models import _checkpoint as checkpoint_module
+from celltraj.models import Brownian, TrainerOptions, Training, fit_bridge, remove_checkpoint
 from celltraj.models import _files as files_module
-from celltraj.models._checkpoint import fingerprint
-from celltraj.models._training import Points, TrainingOptions, train_heads, two_heads_loss
 from celltraj.models.networks import TwoHeads, mlp
+from celltraj.models.training import checkpoint as checkpoint_module
+from celltraj.models.training.checkpoint import fingerprint
+from celltraj.models.training.module import Points, TrainingOptions, train_heads, two_heads_loss
 from celltraj.ot import Sinkhorn
+from celltraj.snapshots import Snapshots
 
 SMALL = {"batch_size": 16, "width": 8}
 FILE = "training.safetensors"
@@ -194,8 +194,8 @@ def test_other_cells_and_another_sigma_are_refused(tmp_path):
         return fit_bridge(
             Snapshots((0.0, 1.0), (normal(20, 2, seed=0), normal(20, 2, seed=1) + shift)),
             Brownian(sigma),
-            solver=Sinkhorn(),
-            drift=NeuralDrift(max_steps=3, trainer=trainer, **SMALL),
+            coupling=Sinkhorn(),
+            training=Training(max_steps=3, trainer=trainer, **SMALL),
             generator=torch.Generator().manual_seed(0),
             progress=False,
         )
@@ -278,13 +278,13 @@ def test_the_last_step_can_fail_as_well():
 
 def test_the_ranges_of_a_bad_batch_have_names():
     clouds = (normal(20, 2, seed=0), 1e30 * normal(20, 2, seed=1))
-    drift = NeuralDrift(max_steps=50, learning_rate=1e30, **SMALL)
+    drift = Training(max_steps=50, learning_rate=1e30, **SMALL)
     with pytest.raises(TrainingError, match=r"batch with t in \[.*\], x in \[.*\], rate in"):
         fit_bridge(
             Snapshots((0.0, 1.0), clouds),
             Brownian(1e30),
-            solver=Sinkhorn(),
-            drift=drift,
+            coupling=Sinkhorn(),
+            training=drift,
             generator=torch.Generator().manual_seed(0),
             progress=False,
         )
@@ -319,8 +319,8 @@ def test_a_bridge_stops_early_by_points_of_its_own():
         return fit_bridge(
             Snapshots((0.0, 1.0), (normal(20, 2, seed=0), normal(20, 2, seed=1))),
             Brownian(1.0),
-            solver=Sinkhorn(),
-            drift=NeuralDrift(max_steps=2000, **SMALL, **options),
+            coupling=Sinkhorn(),
+            training=Training(max_steps=2000, **SMALL, **options),
             generator=torch.Generator().manual_seed(0),
             progress=False,
         ).field.history

@@ -482,7 +482,7 @@ class TestFates:
         with pytest.raises(ValueError, match="no cell has fates"):
             ct.pl.fates(adata, show=False)
         del adata.obsm["ct_fates"]
-        with pytest.raises(KeyError, match=r"no obsm\['ct_fates'\]"):
+        with pytest.raises(KeyError, match=r"no adata.obsm\['ct_fates'\]"):
             ct.pl.fates(adata, show=False)
 
 

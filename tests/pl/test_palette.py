@@ -113,9 +113,7 @@ def test_simulated_cells_are_drawn_where_they_were_simulated():
     adata = ct.datasets.branching(n_cells=30, seed=0)
     for key in ("X_mine", "X_umap"):
         adata.obsm[key] = np.asarray(adata.X) + 1
-    bridge = ct.tl.fit_bridge(
-        adata, drift=ct.models.PlugInDrift(), use_rep="X_mine", progress=False
-    )
+    bridge = ct.tl.fit_bridge(adata, training=None, use_rep="X_mine", progress=False)
     path = ct.tl.simulate(
         adata, bridge, start=0.0, stop=1.0, n_cells=5, use_rep="X_mine", progress=False
     )

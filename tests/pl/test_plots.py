@@ -209,12 +209,12 @@ def scores():
         for t in (1.0, 2.0)
         for s in (0, 1)
     ]
-    return pd.DataFrame(rows, columns=["method", "time", "metric", "value", "seed"])
+    return pd.DataFrame(rows, columns=["method", "held_out", "metric", "value", "seed"])
 
 
 def test_scores_are_means_over_seeds_with_a_dashed_floor(tmp_path):
     scores().to_csv(tmp_path / "s.csv", index=False)
-    ax = ct.pl.cross_validation(pd.read_csv(tmp_path / "s.csv"), show=False)
+    ax = ct.pl.scores(pd.read_csv(tmp_path / "s.csv"), show=False)
     lines = {c.get_label(): c.lines[0] for c in ax.containers}
     errors = {c.get_label(): c.lines[2][0] for c in ax.containers}
     np.testing.assert_allclose(lines["mine"].get_ydata(orig=False), 0.8)
@@ -222,13 +222,13 @@ def test_scores_are_means_over_seeds_with_a_dashed_floor(tmp_path):
     # two seeds a distance of one apart: standard error 1/2
     assert np.ptp(errors["mine"].get_segments()[0][:, 1]) == pytest.approx(1)
     with pytest.raises(ValueError, match="no metric 'W2'"):
-        ct.pl.cross_validation(scores(), metric="W2", show=False)
+        ct.pl.scores(scores(), metric="W2", show=False)
     with pytest.raises(ValueError, match="lack the columns"):
-        ct.pl.cross_validation(scores().drop(columns="seed"), show=False)
+        ct.pl.scores(scores().drop(columns="seed"), show=False)
 
 
 def test_models_stand_out_from_what_needs_no_model():
-    ax = ct.pl.cross_validation(scores().query("seed == 0"), show=False)
+    ax = ct.pl.scores(scores().query("seed == 0"), show=False)
     lines = {c.get_label(): c.lines[0] for c in ax.containers}
     shade = {name: np.ptp(mpl.colors.to_rgb(line.get_color())) for name, line in lines.items()}
     assert shade["floor"] == shade["displacement"] == 0  # a grey

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import OrnsteinUhlenbeck, PlugInDrift, PotentialLandscape
+from celltraj.models import OrnsteinUhlenbeck, PotentialLandscape
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,11 @@ def adata():
 
 def fitted(adata, reference):
     return ct.tl.fit_bridge(
-        adata, reference=reference, max_refinements=2, drift=PlugInDrift(), progress=False
+        adata,
+        reference=reference,
+        options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=2)),
+        training=None,
+        progress=False,
     )
 
 
@@ -65,6 +69,6 @@ def test_rounds_are_those_of_the_history(adata, pulled):
     assert [line.get_label() for line in axes[3].lines[:-1]] == list(pulled.reference.estimates())
     mine = plt.subplots()[1]
     assert ct.pl.refinement(pulled, ax=mine, show=False) is mine
-    plain = ct.tl.fit_bridge(adata, drift=PlugInDrift(), progress=False)
+    plain = ct.tl.fit_bridge(adata, training=None, progress=False)
     with pytest.raises(ValueError, match="was not refined"):
         ct.pl.refinement(plain)

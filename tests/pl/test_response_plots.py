@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import MetaFlow, ResponseTraining
+from celltraj.models import ResponseOptions, Training
 
-TINY = ResponseTraining(max_steps=20, n_context=32, batch_size=32, width=32)
-ALONE = MetaFlow(n_kernels=0)  # predictions take a moment
+TINY = Training(max_steps=20, n_context=32, batch_size=32, width=32)
+ALONE = ResponseOptions(n_kernels=0)  # predictions take a moment
 COLUMNS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 
 
@@ -19,7 +19,7 @@ COLUMNS = {"population_key": "population", "condition_key": "condition", "contro
 def fitted():
     """Return cells of eight populations, a model of them, and what it predicts."""
     adata = ct.datasets.interacting_populations(n_populations=8, n_cells=20, seed=0)
-    model = ct.tl.fit_response(adata, flow=ALONE, training=TINY, progress=False, **COLUMNS)
+    model = ct.tl.fit_response(adata, options=ALONE, training=TINY, progress=False, **COLUMNS)
     return adata, model, ct.tl.predict_response(model, adata, condition="after", progress=False)
 
 
@@ -158,7 +158,7 @@ class TestResponse:
         keys = {"condition_key": ["drug_1", "drug_2"], "dose_key": ["dose_1", "dose_2"]}
         model = ct.tl.fit_response(
             adata, population_key="population", control="control", training=TINY,
-            flow=ALONE, progress=False, **keys,
+            options=ALONE, progress=False, **keys,
         )  # fmt: skip
         for drugs, doses in ((["drug 1"], [10.0]), (["drug 1", "drug 0"], [1.0, 1.0])):
             predicted = ct.tl.predict_response(
@@ -176,7 +176,7 @@ class TestResponse:
 
     def test_cells_are_placed_by_the_projection_of_the_model(self, adata):
         ct.pp.pca_model(adata, n_comps=2)
-        model = ct.tl.fit_response(adata, flow=ALONE, training=TINY, progress=False, **COLUMNS)
+        model = ct.tl.fit_response(adata, options=ALONE, training=TINY, progress=False, **COLUMNS)
         expected = adata.obsm["X_pca"][:20]
         new = adata[:, ::-1].copy()
         # components of a PCA of its own, and genes in another order
@@ -190,7 +190,7 @@ def embedded(phi, **obs):
     """Return embeddings as ct.tl.embed_populations does."""
     names = [f"p{k}" for k in range(len(phi))]
     table = pd.DataFrame({"in_training": True} | obs, index=names)
-    record = {"embedding": {"seed": 0}}
+    record = {"embedding": {"kind": "embedding", "seed": 0}}
     return ad.AnnData(np.asarray(phi, dtype=np.float32), obs=table, uns={"celltraj": record})
 
 
@@ -291,12 +291,12 @@ class TestPopulations:
 def table(values, metric="W1"):
     """Return scores: ``values[method][k]`` of population ``k``, each in two seeds that differ."""
     rows = [
-        (f"p{k}", f"p{k}", "drug", method, metric, value + shift, seed)
+        (method, f"p{k}", metric, value + shift, seed, f"p{k}", "drug")
         for method, row in values.items()
         for k, value in enumerate(row)
         for seed, shift in ((0, -0.01), (1, 0.01))
     ]
-    columns = ["left_out", "population", "condition", "method", "metric", "value", "seed"]
+    columns = ["method", "held_out", "metric", "value", "seed", "population", "condition"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -325,7 +325,7 @@ def rows_of(ax):
 
 class TestScores:
     def test_rows_are_means_over_populations_with_the_best_first(self):
-        ax = ct.pl.response_scores(table(VALUES), show=False)
+        ax = ct.pl.scores(table(VALUES), show=False)
         rows = rows_of(ax)
         assert list(rows) == ["mine", "shift", "mine, shuffled phi"]  # .4, .6, .67
         for name, (mean, interval, dots, _) in rows.items():
@@ -338,7 +338,7 @@ class TestScores:
         assert {"floor", "no_change"} < {t.get_text() for t in ax.get_legend().get_texts()}
 
     def test_models_are_in_colour_and_hollow_with_other_populations(self):
-        rows = rows_of(ct.pl.response_scores(table(VALUES), show=False))
+        rows = rows_of(ct.pl.scores(table(VALUES), show=False))
         edge = {name: row[3].get_markeredgecolor() for name, row in rows.items()}
         assert edge["mine"] == edge["mine, shuffled phi"] == "C0"
         assert np.ptp(mpl.colors.to_rgb(edge["shift"])) == 0
@@ -348,7 +348,7 @@ class TestScores:
 
     def test_the_interval_is_that_of_a_mean(self):
         values = np.random.default_rng(0).normal(5.0, 1.0, size=100)
-        ax = ct.pl.response_scores(table({"mine": values}), show=False)
+        ax = ct.pl.scores(table({"mine": values}), show=False)
         _, interval, *_ = rows_of(ax)["mine"]
         error = values.std() / 10
         # a 2.5 % quantile of 2,000 draws has a standard error of 0.06 of theirs
@@ -359,33 +359,33 @@ class TestScores:
     def test_populations_weigh_alike_and_are_what_is_drawn_again(self):
         scores = table({"mine": [1.0, 2.0, 6.0]})
         again = scores[scores["population"] == "p2"].assign(condition="other")
-        ax = ct.pl.response_scores(pd.concat([scores, again]), show=False)
+        ax = ct.pl.scores(pd.concat([scores, again]), show=False)
         mean, _, dots, _ = rows_of(ax)["mine"]
         assert mean == pytest.approx(3.0)
         np.testing.assert_allclose(dots, [1, 2, 6, 6])
         two = scores[scores["population"] != "p2"]
-        assert rows_of(ct.pl.response_scores(two, show=False))["mine"][1] is None
+        assert rows_of(ct.pl.scores(two, show=False))["mine"][1] is None
 
     def test_more_is_better_for_a_cosine(self):
         scores = table({"good": [0.9, 0.8], "bad": [-0.1, 0.2]}, "shift_cosine")
-        ax = ct.pl.response_scores(scores, metric="shift_cosine", show=False)
+        ax = ct.pl.scores(scores, metric="shift_cosine", show=False)
         assert list(rows_of(ax)) == ["good", "bad"]
         assert ax.get_xlim()[0] < -0.1
         assert "1 is best" in ax.get_xlabel()
 
     def test_of_sizes_the_true_one_is_best(self):
         sizes = {"truth": [1.0, 1.0], "small": [0.1, 0.1], "large": [1.5, 1.5]}
-        ax = ct.pl.response_scores(table(sizes, "size"), metric="size", show=False)
+        ax = ct.pl.scores(table(sizes, "size"), metric="size", show=False)
         assert list(rows_of(ax)) == ["large", "small"]
         assert ax.lines[0].get_xdata()[0] == pytest.approx(1.0)
 
     def test_a_method_that_was_judged_less_says_so(self):
         scores = table(VALUES)
         less = (scores["method"] == "shift") & (scores["population"] == "p2")
-        ax = ct.pl.response_scores(scores[~less], show=False)
+        ax = ct.pl.scores(scores[~less], show=False)
         assert [name for name in rows_of(ax) if "of" in name] == ["shift (2 of 3)"]
         scores.loc[less, "value"] = np.nan
-        ax = ct.pl.response_scores(scores, show=False)
+        ax = ct.pl.scores(scores, show=False)
         assert [name for name in rows_of(ax) if "of" in name] == ["shift (2 of 3)"]
 
     def test_tables_from_files_draw_the_same(self, tmp_path):
@@ -400,7 +400,7 @@ class TestScores:
             pd.read_csv(tmp_path / "scores.csv"),
             ad.read_h5ad(tmp_path / "scores.h5ad").uns["scores"],
         ]
-        first, *others = [rows_of(ct.pl.response_scores(one, show=False)) for one in tables]
+        first, *others = [rows_of(ct.pl.scores(one, show=False)) for one in tables]
         for other in others:
             assert list(other) == list(first)
             for name, row in other.items():
@@ -408,11 +408,11 @@ class TestScores:
 
     def test_wrong_tables_are_refused(self):
         with pytest.raises(ValueError, match=r"no metric 'W2'; found \['W1'\]"):
-            ct.pl.response_scores(table(VALUES), metric="W2", show=False)
+            ct.pl.scores(table(VALUES), metric="W2", show=False)
         with pytest.raises(ValueError, match=r"make them with ct\.tl\.cross_validate_response"):
-            ct.pl.response_scores(table(VALUES).drop(columns="left_out"), show=False)
+            ct.pl.scores(table(VALUES).drop(columns="held_out"), show=False)
         with pytest.raises(ValueError, match="nothing to compare"):
-            ct.pl.response_scores(table({"floor": [0.1]}), show=False)
+            ct.pl.scores(table({"floor": [0.1]}), show=False)
 
 
 def test_what_comes_back_from_files_is_drawn_and_not_changed(fitted, tmp_path):

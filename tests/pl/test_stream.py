@@ -103,7 +103,7 @@ def test_what_tl_velocity_writes_is_drawn():
     ct.tl.velocity(adata, ct.models.Brownian(0.1), basis="umap", progress=False)
     with pytest.raises(ValueError, match="zero wherever cells are"):
         ct.pl.stream(adata, show=False)
-    bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     assert len(streams(ct.pl.stream(adata, show=False)).get_segments()) > 20
 

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import ImplicitModificationWarning
+from declared import check_places, check_record
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 
 import celltraj as ct
-from celltraj._anndata import keys, projection_of, read_projection
+from celltraj._anndata import projection_of, read_projection
+from celltraj._anndata.results import PCA
 from celltraj._errors import DataWarning
-from celltraj.models import _projection
-from celltraj.models._projection import Projection
+from celltraj.models.genes import projection as _projection
+from celltraj.models.genes.projection import Projection
 
 KINDS = {
     "dense": np.asarray,
@@ -196,14 +198,10 @@ def test_a_layer_is_read_in_place_of_x():
 def test_exactly_the_keys_of_the_table_are_written():
     adata = fit(cells(), fit_on="is_training", key_added="X_mine")
     new = ct.pp.project(cells(seed=1), reference=adata, copy=True)
-    for found, table, values in (
-        (adata, keys.PCA_MODEL, {"key": "X_mine"}),
-        (new, keys.PROJECT, {"use_rep": "X_mine"}),
-    ):
-        written = {("obsm", (name,)) for name in found.obsm} | {
-            ("uns", ("celltraj", "projection", field)) for field in record(found)
-        }
-        assert written == {(key.slot, key.at(**values)) for key in table}
+    for found in (adata, new):
+        check_record(record(found), PCA)
+        check_places(found, "X_mine", record(found), PCA)
+        assert list(found.obsm) == ["X_mine"]
 
 
 def counts(kind):

@@ -17,8 +17,8 @@ fit = partial(
     ct.tl.fit_bridge,
     reference=OrnsteinUhlenbeck(ridge=0.0),
     sigma=0.2,
-    max_refinements=3,
-    drift=ct.models.PlugInDrift(),
+    options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=3)),
+    training=None,
     progress=False,
 )
 bootstrap = partial(ct.tl.bootstrap, fit=fit, n_bootstrap=9, n_jobs=1, progress=False)

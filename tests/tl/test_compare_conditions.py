@@ -8,8 +8,8 @@ from scipy.stats import binom, false_discovery_control, permutation_test, ttest_
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj.metrics import _mean_difference
-from celltraj.metrics._mean_difference import mean_difference, paired_difference
+from celltraj._stats import mean_difference as _mean_difference
+from celltraj._stats.mean_difference import mean_difference, paired_difference
 
 KEYS = {"sample_key": "mouse", "condition_key": "diet"}
 NAMES = ["CD4/CD8", "Mono."]

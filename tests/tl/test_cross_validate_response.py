@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from unittest import mock
 
 import anndata as ad
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import MetaFlow, MetaFlowMatching, Response, ResponseTraining
-from celltraj.models._cell_identity import content_order
+from celltraj.models import MetaFlowMatching, Response, ResponseOptions, Training
+from celltraj.models.response.cell_identity import content_order
 
-TINY = ResponseTraining(max_steps=3, n_context=16, batch_size=16, width=16)
+TINY = Training(max_steps=3, n_context=16, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 SCREEN = {
     "population_key": "population",
@@ -23,8 +24,8 @@ SCREEN = {
     "dose_key": ["dose_1", "dose_2"],
     "control": "control",
 }
-NO_CROWD = MetaFlow(n_kernels=0)
-tiny = partial(ct.tl.fit_response, training=TINY, flow=NO_CROWD, progress=False)
+NO_CROWD = ResponseOptions(n_kernels=0)
+tiny = partial(ct.tl.fit_response, training=TINY, options=NO_CROWD, progress=False)
 
 
 class Still(MetaFlowMatching):
@@ -34,9 +35,11 @@ class Still(MetaFlowMatching):
         return Response(cells, None)
 
 
-def judge(adata, **options):
+def judge(adata, *, most=1000, **options):
+    """Return scores from at most so many cells on either side of a distance."""
     options = KEYS | {"fit": {}, "progress": False} | options
-    return ct.tl.cross_validate_response(adata, **options)
+    with mock.patch("celltraj.models.evaluation.response.N_CELLS", most):
+        return ct.tl.cross_validate_response(adata, **options)
 
 
 def values(scores, metric="W1"):
@@ -99,9 +102,8 @@ def still(screen):
 
 def test_every_row_is_there_once(populations):
     scores = judge(populations, fit={"mine": tiny}, seed=3)
-    assert list(scores) == [
-        *("left_out", "population", "condition", "method", "metric", "value", "seed")
-    ]
+    columns = ["method", "held_out", "metric", "value", "seed", "population", "condition"]
+    assert list(scores) == columns
     names = [f"population {k}" for k in range(3)]
     methods = ["floor", "no_change", "shift", "pooled", "oracle_shift"]
     methods += ["mine", "mine, shuffled phi"]
@@ -113,7 +115,7 @@ def test_every_row_is_there_once(populations):
         *((p, m, "shift_r2") for p in names for m in methods[1:]),
         *((p, m, "size") for p in names for m in [*methods[1:], "truth"]),
     }
-    assert (scores["left_out"] == scores["population"]).all()
+    assert (scores["held_out"] == scores["population"]).all()
     assert set(scores["condition"]) == {"after"}
     assert set(scores["seed"]) == {3}
     assert np.isfinite(scores["value"]).all()
@@ -154,9 +156,9 @@ def test_a_combination_is_expected_to_be_the_sum_of_its_drugs():
         return (k + 1) * np.array([np.log(dose), 1.0]) * (1 if drug == "A" else -2)
 
     scores = judge(
-        doses_of_two_drugs(effect), **{**SCREEN, "control": "none"}, leave_out="condition"
+        doses_of_two_drugs(effect), **{**SCREEN, "control": "none"}, hold_out="condition"
     )
-    assert set(scores["left_out"]) == {"A + B"}
+    assert set(scores["held_out"]) == {"A + B"}
     assert set(scores["condition"]) == {"A 10 + B 1", "A 1000 + B 10"}
     # exact in every population, though effects differ: the population itself was seen
     assert values(scores)["shift"].max() < 1e-6
@@ -168,10 +170,10 @@ def test_a_dose_is_expected_on_the_line_through_its_neighbours():
         return (k + 1) * np.log(dose) * np.array([1.0, -1.0])
 
     adata = doses_of_two_drugs(effect)
-    scores = judge(adata, **{**SCREEN, "control": "none"}, leave_out="dose")
+    scores = judge(adata, **{**SCREEN, "control": "none"}, hold_out="dose")
     names = [f"{drug} {dose}" for drug in "AB" for dose in (1, 10, 1000)]
-    assert list(scores["left_out"].unique()) == names
-    assert (scores["left_out"] == scores["condition"]).all()
+    assert list(scores["held_out"].unique()) == names
+    assert (scores["held_out"] == scores["condition"]).all()
     assert values(scores)["shift"].max() < 1e-6
 
 
@@ -182,16 +184,16 @@ def test_a_dose_is_not_seen_in_combinations_either(screen, still):
         seen.append(adata.obs[["drug_1", "dose_1", "drug_2", "dose_2"]].drop_duplicates())
         return still
 
-    scores = judge(screen, **SCREEN, leave_out="dose", fit=fit)
-    for left_out, table in zip(scores["left_out"].unique(), seen, strict=True):
-        drug, dose = left_out.rsplit(" ", 1)
+    scores = judge(screen, **SCREEN, hold_out="dose", fit=fit)
+    for held_out, table in zip(scores["held_out"].unique(), seen, strict=True):
+        drug, dose = held_out.rsplit(" ", 1)
         for k in (1, 2):
             is_it = (table[f"drug_{k}"] == drug) & (table[f"dose_{k}"] == float(dose))
             assert not is_it.any()
 
 
-@pytest.mark.parametrize("leave_out", ["population", "cell_type", "condition", "dose"])
-def test_nothing_that_is_left_out_reaches_the_fit(screen, still, leave_out):
+@pytest.mark.parametrize("hold_out", ["population", "cell_type", "condition", "dose"])
+def test_nothing_that_is_held_out_reaches_the_fit(screen, still, hold_out):
     obs, folds = screen.obs, []
 
     def fit(adata, **given):
@@ -205,21 +207,21 @@ def test_nothing_that_is_left_out_reaches_the_fit(screen, still, leave_out):
 
     before = screen.copy()
     scores = judge(
-        screen, **SCREEN, leave_out=leave_out, cell_type_key="state", fit=fit, seed=5, n_cells=20
+        screen, **SCREEN, hold_out=hold_out, cell_type_key="state", fit=fit, seed=5, most=20
     )
-    names = scores["left_out"].unique()
+    names = scores["held_out"].unique()
     assert len(folds) == len(names) > 1
     is_treated = obs["drug_1"] != "control"
     for name, kept in zip(names, folds, strict=True):
         gone = ~obs.index.isin(kept)
-        if leave_out == "population":
+        if hold_out == "population":
             assert (gone == (obs["population"] == name)).all()
-        if leave_out == "cell_type":
+        if hold_out == "cell_type":
             assert (gone == (is_treated & (obs["state"] == name))).all()
-        if leave_out == "condition":
+        if hold_out == "condition":
             pair = obs["drug_1"].astype(str) + " + " + obs["drug_2"].astype(str)
             assert (gone == (pair == name)).all()
-        if leave_out == "dose":
+        if hold_out == "dose":
             alone = obs["drug_1"].astype(str) + " " + obs["dose_1"].map("{:g}".format)
             assert gone[(alone == name) & obs["drug_2"].isna()].all()
             assert not gone[~is_treated].any()
@@ -228,21 +230,21 @@ def test_nothing_that_is_left_out_reaches_the_fit(screen, still, leave_out):
     assert set(screen.uns) == set(before.uns)
 
 
-def test_a_left_out_type_is_judged_by_its_own_cells():
+def test_a_held_out_type_is_judged_by_its_own_cells():
     adata = moved(lambda types: np.outer([1.0, 2.0, 7.0], [1.0, 0.0])[types], n=33, types=[0, 1, 2])
-    scores = judge(adata, leave_out="cell_type", cell_type_key="type")
+    scores = judge(adata, hold_out="cell_type", cell_type_key="type")
     size = scores[scores["metric"] == "size"]
-    size = size.set_index(["left_out", "method"])["value"].sort_index()
-    for left_out, own, others in (("0", 1.0, 4.5), ("1", 2.0, 4.0), ("2", 7.0, 1.5)):
-        assert size[left_out, "truth"].to_numpy() == pytest.approx(own)
+    size = size.set_index(["held_out", "method"])["value"].sort_index()
+    for held_out, own, others in (("0", 1.0, 4.5), ("1", 2.0, 4.0), ("2", 7.0, 1.5)):
+        assert size[held_out, "truth"].to_numpy() == pytest.approx(own)
         # cells of the left-out type are in neither mean, before nor after
-        assert size[left_out, "shift"].to_numpy() == pytest.approx(others, abs=1e-6)
+        assert size[held_out, "shift"].to_numpy() == pytest.approx(others, abs=1e-6)
     assert not {"shift_by_type"} & set(scores["method"])
     assert "type_error" not in set(scores["metric"])
 
 
 def test_a_model_that_leaves_cells_in_place_scores_as_no_change(screen, still):
-    scores = judge(screen, **SCREEN, leave_out="condition", fit=lambda adata, **_: still)
+    scores = judge(screen, **SCREEN, hold_out="condition", fit=lambda adata, **_: still)
     for metric in ("W1", "W2", "MMD", "energy", "shift_r2", "size"):
         found = values(scores, metric)
         for method in ("response", "response, shuffled phi"):
@@ -289,7 +291,8 @@ def test_types_of_predictions_are_those_of_the_nearest_treated_cell():
 
 
 @pytest.mark.parametrize(
-    "flow", [MetaFlow(), MetaFlow(encoder=None, n_kernels=0, coupling=ct.ot.Unbalanced())]
+    "flow",
+    [ResponseOptions(), ResponseOptions(encoder=None, n_kernels=0, coupling=ct.ot.Unbalanced())],
 )
 def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
     fit = partial(tiny, flow=flow)
@@ -311,9 +314,9 @@ def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
 
 def test_only_what_looks_at_the_population_can_mistake_it(populations):
     fits = {
-        "moments": partial(tiny, flow=MetaFlow(n_kernels=0)),
-        "crowd": partial(tiny, flow=MetaFlow(encoder=None)),
-        "blind": partial(tiny, flow=MetaFlow(encoder=None, n_kernels=0)),
+        "moments": partial(tiny, flow=ResponseOptions(n_kernels=0)),
+        "crowd": partial(tiny, flow=ResponseOptions(encoder=None)),
+        "blind": partial(tiny, flow=ResponseOptions(encoder=None, n_kernels=0)),
     }
     scores = values(judge(populations, fit=fits))
     for name in ("moments", "crowd"):
@@ -323,8 +326,8 @@ def test_only_what_looks_at_the_population_can_mistake_it(populations):
 
 
 def test_a_case_does_not_depend_on_what_else_is_judged(populations):
-    alone = judge(populations, n_cells=15)
-    both = judge(populations, n_cells=15, fit=tiny)
+    alone = judge(populations, most=15)
+    both = judge(populations, most=15, fit=tiny)
     rest = both[~both["method"].str.startswith("response")].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, rest)
 
@@ -352,7 +355,7 @@ def test_units_carry_through(populations):
 def test_cells_are_drawn_from_all_of_a_sorted_file():
     # the drug moves the second half of the cells alone; the first 20 say nothing of it
     adata = moved(lambda types: 4.0 * (np.arange(len(types)) >= 100)[:, None], n=200)
-    size = values(judge(adata, n_cells=50), "size")["truth"]
+    size = values(judge(adata, most=50), "size")["truth"]
     # 50 of 200 on either side: half of them moved by 4 sqrt(2), noise of the means .2 a variable
     assert size.to_numpy() == pytest.approx(2 * 2**0.5, abs=1.5)
 
@@ -368,7 +371,7 @@ def test_preparation_learns_from_what_is_left_alone(populations):
         ct.pp.pca_model(adata, n_comps=2, fit_on=fit_on)
 
     scores = judge(genes, prepare=prepare)
-    for name, fit_on in zip(scores["left_out"].unique(), seen, strict=True):
+    for name, fit_on in zip(scores["held_out"].unique(), seen, strict=True):
         assert (fit_on == (genes.obs["population"] != name)).all()
     # by hand, from the singular vectors of the training cells
     fit_on = seen[1]
@@ -377,7 +380,7 @@ def test_preparation_learns_from_what_is_left_alone(populations):
     z = (genes.X - centre) @ axes[:2].T
     held = genes[~fit_on].obs["condition"]
     expected = wasserstein(z[~fit_on][held == "before"], z[~fit_on][held == "after"])
-    mine = scores[scores["population"] == scores["left_out"].unique()[1]]
+    mine = scores[scores["population"] == scores["held_out"].unique()[1]]
     assert one(mine, "no_change") == pytest.approx(expected, rel=1e-4)
     assert not genes.obsm
     assert "celltraj" not in genes.uns
@@ -416,19 +419,18 @@ def test_scores_survive_a_file(populations, tmp_path):
     populations.uns["scores"] = scores
     populations.write_h5ad(tmp_path / "scores.h5ad")
     found = ad.read_h5ad(tmp_path / "scores.h5ad").uns["scores"]
-    expected = ct.get.response_summary(scores, n_bootstrap=50)
-    pd.testing.assert_frame_equal(ct.get.response_summary(found, n_bootstrap=50), expected)
-    ct.pl.response_scores(found, show=False)
+    expected = ct.get.score_summary(scores, n_bootstrap=50)
+    pd.testing.assert_frame_equal(ct.get.score_summary(found, n_bootstrap=50), expected)
+    ct.pl.scores(found, show=False)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"leave_out": "donor"}, "leave_out must be one of"),
-        ({"leave_out": "cell_type"}, "needs cell_type_key"),
-        ({"n_cells": 1}, "n_cells must be at least 2"),
-        ({"leave_out": "condition"}, "a combination of two drugs or more"),
-        ({"leave_out": "dose"}, "it needs dose_key= and a drug given alone at three doses"),
+        ({"hold_out": "donor"}, "hold_out must be 'population' or"),
+        ({"hold_out": "cell_type"}, "needs cell_type_key"),
+        ({"hold_out": "condition"}, "a combination of two drugs or more"),
+        ({"hold_out": "dose"}, "it needs dose_key= and a drug given alone at three doses"),
         ({"fit": {"floor": tiny}}, "are always there"),
         ({"fit": {"mine, shuffled phi": tiny}}, "are always there"),
     ],
@@ -458,7 +460,7 @@ def test_an_error_names_model_and_fold(populations):
     for options, who in (({"fit": {"odd": fit}}, "'odd'"), ({"prepare": prepare}, "prepare")):
         with pytest.raises(ZeroDivisionError, match="mine") as caught:
             judge(populations, **options)
-        assert caught.value.__notes__ == [f"raised by {who} with 'population 0' left out"]
+        assert caught.value.__notes__ == [f"raised by {who} with 'population 0' held out"]
 
 
 def test_other_things_than_responses_are_refused(populations):
@@ -479,7 +481,7 @@ def test_scores_do_not_depend_on_the_order_of_rows(populations):
     order = np.random.default_rng(0).permutation(populations.n_obs)
     fit = partial(ct.tl.fit_response, training=TINY, progress=False)
     one, other = (
-        judge(adata, fit=fit, n_cells=20) for adata in (populations, populations[order].copy())
+        judge(adata, fit=fit, most=20) for adata in (populations, populations[order].copy())
     )
     pd.testing.assert_frame_equal(one, other)
 
@@ -491,8 +493,8 @@ def test_types_and_their_order_do_not_change_scores():
     other = adata[order].copy()
     other.obs["type"] = other.obs["type"].cat.reorder_categories(["1", "0"])
     other.obs["population"] = pd.Categorical(other.obs["population"], ["p2", "p0", "p1"])
-    one, again = (judge(a, fit=tiny, cell_type_key="type", n_cells=20) for a in (adata, other))
-    key = ["left_out", "population", "condition", "method", "metric"]
+    one, again = (judge(a, fit=tiny, cell_type_key="type", most=20) for a in (adata, other))
+    key = ["held_out", "population", "condition", "method", "metric"]
     one, again = (scores.sort_values(key, ignore_index=True) for scores in (one, again))
     # shares of types are added in another order
     pd.testing.assert_frame_equal(one, again, rtol=1e-6)

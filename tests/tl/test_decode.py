@@ -4,9 +4,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from declared import check_record
 
 import celltraj as ct
-from celltraj._anndata import keys, read_projection
+from celltraj._anndata import read_projection
+from celltraj._anndata.results import DECODE
 from celltraj.tl import _decode
 
 
@@ -73,7 +75,7 @@ def test_what_belongs_to_the_cells_is_kept(adata):
     assert list(found.uns["dose_colors"]) == adata.uns["dose_colors"]
     record = found.uns["celltraj"]["decode"]
     assert (record["params"], record["seed"]) == ({"use_rep": "X_pca"}, 3)
-    assert {key.path for key in keys.DECODE} == {("celltraj", "decode", field) for field in record}
+    check_record(record, DECODE)
     assert "decode" not in adata.uns["celltraj"]
     found.obsm["X_pca"][:] = 0
     found.uns["celltraj"]["projection"]["mean"][:] = 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import FlowTraining, PlugInDrift
+from celltraj.models import Training
 
 NAMES = ("CD4/CD8", "NK")
 SILENT = {"progress": False}
@@ -245,7 +245,7 @@ class TestFates:
 
     def test_models_give_intervals(self):
         adata = branched()
-        fit = partial(ct.tl.fit_bridge, drift=PlugInDrift(), **SILENT)
+        fit = partial(ct.tl.fit_bridge, training=None, **SILENT)
         models = [fit(adata, sigma=sigma) for sigma in (0.3, 0.5, 0.8)]
         ct.tl.fates(adata, models, groupby="arm", confidence=0.9)
         low, mean, high = (
@@ -265,7 +265,7 @@ class TestFates:
 
     def test_a_bridge_says_what_its_couplings_say(self):
         adata = branched()
-        bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
         ct.tl.fates(adata, bridge, groupby="arm", at=2.0)
         plan = [c.to_dense().numpy() for c in bridge.couplings[:2]]
         labels = pd.get_dummies(adata.obs["arm"])[list(NAMES)].to_numpy(float)[at(adata, 2.0)]
@@ -276,7 +276,7 @@ class TestFates:
 
     def test_a_flow_is_simulated(self):
         adata = branched()
-        flow = ct.tl.fit_flow(adata, training=FlowTraining(max_steps=400), **SILENT)
+        flow = ct.tl.fit_flow(adata, training=Training(max_steps=400), **SILENT)
         ct.tl.fates(adata, flow, groupby="arm", **SILENT)
         table = ct.get.fates(adata)
         for name in NAMES:
@@ -288,7 +288,7 @@ class TestFates:
 
     def test_same_seed_same_result_and_the_global_state_is_left_alone(self):
         adata = branched()
-        flow = ct.tl.fit_flow(adata, training=FlowTraining(max_steps=50), **SILENT).with_noise(0.2)
+        flow = ct.tl.fit_flow(adata, training=Training(max_steps=50), **SILENT).with_noise(0.2)
         before = torch.get_rng_state()
         found = []
         for seed in (3, 3, 4):
@@ -332,7 +332,7 @@ class TestFates:
 
     def test_a_bridge_of_other_cells_is_simulated(self):
         adata = branched()
-        bridge = ct.tl.fit_bridge(branched(seed=1), drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(branched(seed=1), training=None, **SILENT)
         ct.tl.fates(adata, bridge, groupby="arm", **SILENT)
         table = ct.get.fates(adata)
         for name in NAMES:
@@ -343,7 +343,7 @@ class TestFates:
 
     def test_a_bridge_of_other_variables_or_times_is_refused(self):
         adata = branched()
-        bridge = ct.tl.fit_bridge(adata[~at(adata, 4.0)].copy(), drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata[~at(adata, 4.0)].copy(), training=None, **SILENT)
         with pytest.raises(ValueError, match="fitted to times from 0 to 3"):
             ct.tl.fates(adata, bridge, groupby="arm")
         adata.obsm["X_one"] = adata.X[:, :1]
@@ -372,7 +372,11 @@ class TestGrowth:
     def test_a_learned_bridge_predicts_the_numbers(self):
         adata = branched(n_cells=60)
         bridge = ct.tl.fit_bridge(
-            adata, growth="learn", counts="population", drift=PlugInDrift(), **SILENT
+            adata,
+            options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+            counts="population",
+            training=None,
+            **SILENT,
         )
         ct.tl.growth(adata, bridge, **SILENT)
         numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
@@ -381,7 +385,7 @@ class TestGrowth:
 
     def test_without_growth_numbers_stay(self):
         adata = branched()
-        bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
         ct.tl.growth(adata, bridge, **SILENT)
         numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
         assert (numbers["predicted"] == numbers["cells"].iloc[0]).all()
@@ -398,7 +402,7 @@ class TestGrowth:
     )
     def test_bad_input_is_named(self, arguments, error, message):
         with pytest.raises(error, match=message):
-            ct.tl.fit_bridge(branched(), drift=PlugInDrift(), **SILENT, **arguments)
+            ct.tl.fit_bridge(branched(), training=None, **SILENT, **arguments)
 
     def test_growth_that_is_not_finite_is_refused(self):
         adata = branched()

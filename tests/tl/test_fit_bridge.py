@@ -8,7 +8,7 @@ import pytest
 from anndata import ImplicitModificationWarning
 
 import celltraj as ct
-from celltraj.models import NeuralDrift, PlugInDrift
+from celltraj.models import Training
 from celltraj.ot import Sinkhorn
 
 
@@ -18,11 +18,11 @@ def adata():
 
 
 def fit(adata, **options):
-    return ct.tl.fit_bridge(adata, **{"drift": PlugInDrift(), "progress": False} | options)
+    return ct.tl.fit_bridge(adata, **{"training": None, "progress": False} | options)
 
 
 def test_the_record_holds_every_option(adata):
-    drift, solver = NeuralDrift(max_steps=3, width=8), Sinkhorn(tol=1e-3)
+    drift, solver = Training(max_steps=3, width=8), Sinkhorn(tol=1e-3)
     bridge = fit(adata, drift=drift, solver=solver, sigma=0.3, seed=5)
     record = adata.uns["celltraj"]["bridge"]
     assert record["params"] == {
@@ -47,7 +47,7 @@ def test_the_record_holds_every_option(adata):
     assert record["version"] == version("celltraj")
     np.testing.assert_array_equal(record["time_points"], [0, 1, 2, 3, 4])
     assert record["convergence"]["epsilon"].tolist() == pytest.approx([0.09] * 4)
-    assert record["history"]["loss"].tolist() == list(bridge.field.history)
+    assert record["history"]["loss"].tolist() == list(bridge.losses)
     assert len(record["history"]) == 3
 
 
@@ -71,9 +71,7 @@ def test_copy_leaves_the_input_alone(adata):
     assert not adata.uns.keys() & {"celltraj"}
     assert not adata.obsm
     in_place = fit(adata)
-    np.testing.assert_array_equal(
-        annotated.obsm["X_bridge_velocity"], adata.obsm["X_bridge_velocity"]
-    )
+    np.testing.assert_array_equal(annotated.obsm["bridge_velocity"], adata.obsm["bridge_velocity"])
     assert bridge.reference == in_place.reference
     fit(annotated, key_added="second")
     assert list(annotated.uns["celltraj"]) == ["bridge", "second"]
@@ -85,7 +83,7 @@ def test_the_velocity_is_the_drift_at_the_time_of_each_cell(adata):
     at = (adata.obs["time"] == 2).to_numpy()
     drift = bridge.drift(2.0, bridge.snapshots.x[2])
     # stored as float32
-    np.testing.assert_allclose(adata.obsm["X_bridge_velocity"][at], drift, rtol=1e-6)
+    np.testing.assert_allclose(adata.obsm["bridge_velocity"][at], drift, rtol=1e-6)
 
 
 def test_results_of_a_view_land_in_it_and_not_in_its_parent(adata):
@@ -93,7 +91,7 @@ def test_results_of_a_view_land_in_it_and_not_in_its_parent(adata):
     with pytest.warns(ImplicitModificationWarning, match=r"pass adata\[...\].copy\(\)") as caught:
         fit(view)
     assert len(caught) == 1
-    assert view.obsm["X_bridge_velocity"].shape == view.shape
+    assert view.obsm["bridge_velocity"].shape == view.shape
     assert "bridge" in view.uns["celltraj"]
     assert not adata.obsm
     assert "celltraj" not in adata.uns
@@ -109,7 +107,7 @@ def test_the_log_names_keys_device_scales_and_time(adata, caplog):
         fit(adata, sigma=0.5, key_added="mine")
     wrote, fitted = caplog.messages
     place, fields = wrote.split(": ")
-    assert place == "wrote adata.obsm['X_mine_velocity'] and adata.uns['celltraj']['mine']"
+    assert place == "wrote adata.obsm['mine_velocity'] and adata.uns['celltraj']['mine']"
     assert fields.split(", ") == list(adata.uns["celltraj"]["mine"])
     assert "sigma 0.5 (given), epsilon [0.25, 0.25, 0.25, 0.25], on cpu" in fitted
     assert fitted.endswith(" s")

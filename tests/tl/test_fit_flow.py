@@ -8,7 +8,7 @@ import pytest
 
 import celltraj as ct
 
-fit = partial(ct.tl.fit_flow, training=ct.models.FlowTraining(max_steps=30), progress=False)
+fit = partial(ct.tl.fit_flow, training=ct.models.Training(max_steps=30), progress=False)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_record_and_velocity_survive_a_file(adata, tmp_path):
     assert record["params"]["sigma_source"] == "estimated"
     assert len(record["history"]) == 30
     np.testing.assert_array_equal(record["time_points"], flow.times)
-    np.testing.assert_array_equal(again.obsm["X_flow_velocity"], adata.obsm["X_flow_velocity"])
+    np.testing.assert_array_equal(again.obsm["flow_velocity"], adata.obsm["flow_velocity"])
     ct.pl.history(again, key="flow", show=False)
 
 
@@ -59,8 +59,10 @@ def test_two_snapshots_tell_no_law_and_are_joined_by_lines(adata):
 
 def test_epochs_and_trainer_stand_beside_the_training(adata):
     trainer = ct.models.TrainerOptions(precision="bf16-mixed")
-    flow = ct.tl.fit_flow(adata, max_epochs=3, trainer=trainer, progress=False)
-    assert len(flow.history) == 3 * -(-adata.n_obs // 512)
+    flow = ct.tl.fit_flow(
+        adata, training=ct.models.Training(max_epochs=3, trainer=trainer), progress=False
+    )
+    assert len(flow.losses) == 3 * -(-adata.n_obs // 512)
     training = adata.uns["celltraj"]["flow"]["params"]["training"]
     assert training["max_epochs"] == 3
     assert "max_steps" not in training
@@ -91,7 +93,7 @@ def test_a_coupling_that_does_not_converge_is_told(adata):
 
 
 def test_a_loss_that_becomes_nan_is_told_and_the_last_network_kept(adata):
-    wild = ct.models.FlowTraining(max_steps=200, learning_rate=1e12)
+    wild = ct.models.Training(max_steps=200, learning_rate=1e12)
     with pytest.raises(ct.TrainingError, match="step") as error:
         ct.tl.fit_flow(adata, training=wild, progress=False)
     assert all(value.isfinite().all() for value in error.value.result.parameters())
@@ -102,7 +104,7 @@ def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
     trainer = ct.models.TrainerOptions(checkpoint=tmp_path, checkpoint_every=10, resume=True)
     flow = fit(adata, trainer=trainer)
     again = fit(adata, trainer=trainer)  # all steps are done: nothing is left to train
-    np.testing.assert_array_equal(again.history, flow.history)
+    np.testing.assert_array_equal(again.losses, flow.losses)
     other = adata.copy()
     other.var_names = ["gata1", *adata.var_names[1:]]
     with pytest.raises(ValueError, match=rf"\['{adata.var_names[0]}'\] are missing.*gata1"):
@@ -152,7 +154,7 @@ def test_noise_is_refused_where_it_means_nothing(adata):
     run = partial(ct.tl.simulate, adata, start=0.0, stop=1.0, n_cells=3, progress=False)
     with pytest.raises(ValueError, match="noise must not be negative"):
         run(process=flow, noise=-1.0)
-    bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     with pytest.raises(TypeError, match="noise is chosen after the fit for a flow only"):
         run(process=bridge, noise=0.1)
     with pytest.raises(ValueError, match="FlowMatching has 2 variables, X has 1"):

@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 import celltraj as ct
-from celltraj.models import PlugInDrift
 from celltraj.tl._gene_trends import _mean_and_half
 
 GENES = [f"g{i}" for i in range(8)]
@@ -142,7 +141,7 @@ def test_the_order_of_rows_does_not_matter(adata, path):
 
 
 def test_only_the_chosen_genes_are_decoded(adata, path, monkeypatch):
-    monkeypatch.delattr("celltraj.models._projection.Projection.decode")
+    monkeypatch.delattr("celltraj.models.genes.projection.Projection.decode")
     ct.tl.gene_trends(adata, path, genes="g3")
 
 
@@ -182,7 +181,7 @@ def test_an_interval_is_as_wide_as_cells_vary():
 
 def test_states_that_are_genes_need_no_projection():
     adata = ct.datasets.branching(n_cells=30, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     path = ct.tl.simulate(adata, bridge, start=0.0, stop=4.0, n_times=3, progress=False)
     ct.tl.gene_trends(adata, path, genes="y", groupby="arm")
     for group, rows in ct.get.gene_trends(adata).groupby("group"):

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 import celltraj as ct
-from celltraj.models import PlugInDrift
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +15,7 @@ def adata():
 
 @pytest.fixture(scope="module")
 def bridge(adata):
-    return ct.tl.fit_bridge(adata, drift=PlugInDrift(), copy=True, progress=False)[0]
+    return ct.tl.fit_bridge(adata, training=None, copy=True, progress=False)[0]
 
 
 def test_the_training_cells_are_not_needed(adata, bridge):

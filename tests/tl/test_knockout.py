@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj.models import DormandPrince, KnockedOut, PlugInDrift, simulate
+from celltraj.models import DormandPrince, KnockedOut, simulate
 from celltraj.tl._knock_outs import Experiment, matched_sets, share_as_large
 from celltraj.tl._knock_screen import random_genes, screen_p
 
@@ -157,7 +157,7 @@ class TestKnockout:
     def test_components_lead_back_to_genes(self):
         adata = switched()
         ct.pp.pca_model(adata, n_comps=9)
-        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", training=None, **SILENT)
         asked = {"start": 0.0, "groupby": "fate", "n_null": 2} | SILENT
         ct.tl.knockout(adata, bridge, genes=["gene0"], level=-1.0, **asked)
         shift = ct.get.knockout(adata, fate=FATES[1])["shift"].iloc[0]
@@ -191,7 +191,7 @@ class TestKnockout:
         adata = switched(n=20)
         adata.X[:, 7] = 1.0
         ct.pp.pca_model(adata, n_comps=4)
-        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", training=None, **SILENT)
         with pytest.raises(ValueError, match=r"holds nothing of 1 genes \(first: \['gene7'\]"):
             ct.tl.knockout(adata, bridge, genes=["gene7"], start=0.0, groupby="fate", **SILENT)
 
@@ -251,7 +251,7 @@ class TestKnockout:
     def test_a_model_in_components_needs_the_projection(self):
         adata = switched(n=20)
         adata.obsm["X_pca"] = adata.X[:, :4]
-        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", drift=PlugInDrift(), **SILENT)
+        bridge = ct.tl.fit_bridge(adata, use_rep="X_pca", training=None, **SILENT)
         with pytest.raises(ValueError, match=r"ct\.pp\.pca_model"):
             ct.tl.knockout(adata, bridge, genes=["gene0"], start=0.0, groupby="fate", **SILENT)
 

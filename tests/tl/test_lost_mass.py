@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj._snapshots import Snapshots
 from celltraj.models import Brownian, couple_gap
-from celltraj.models._bridge import couple
+from celltraj.models._couple import couple_with_potentials as couple
 from celltraj.ot import Minibatch, SquaredEuclidean, Unbalanced
+from celltraj.snapshots import Snapshots
 
 
 def toy(times=(0, 1, 2), n=60):
@@ -45,9 +45,15 @@ def test_bridges_and_flows_refuse_them_too():
     snapshots = Snapshots((0.0, 1.0, 2.0), clouds)
     with pytest.raises(ct.ConvergenceError, match="of the mass"):
         couple(snapshots, Brownian(1e-4), 0, Unbalanced())
-    short = ct.models.FlowTraining(max_steps=2)
+    short = ct.models.Training(max_steps=2)
     with pytest.raises(ct.ConvergenceError, match="of the mass"):
-        ct.tl.fit_flow(adata, sigma=1e-4, coupling=Unbalanced(), training=short, progress=False)
+        ct.tl.fit_flow(
+            adata,
+            sigma=1e-4,
+            options=ct.models.FlowOptions(coupling=Unbalanced()),
+            training=short,
+            progress=False,
+        )
 
 
 def test_growth_per_day_on_times_in_seconds_is_refused():

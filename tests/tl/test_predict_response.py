@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 import celltraj as ct
 
 KEYS = {"population_key": "donor", "condition_key": "drug", "control": "DMSO"}
-TINY = ct.models.ResponseTraining(max_steps=60, n_context=32, batch_size=32, width=32)
+TINY = ct.models.Training(max_steps=60, n_context=32, batch_size=32, width=32)
 SHIFT = 2.0
 
 
@@ -56,7 +56,7 @@ def test_one_cell_for_each_untreated_one_under_its_name(model, cohort, new):
 
 
 def test_a_shift_common_to_all_is_found(cohort, new):
-    training = ct.models.ResponseTraining(max_steps=600, n_context=32, batch_size=64, width=32)
+    training = ct.models.Training(max_steps=600, n_context=32, batch_size=64, width=32)
     model = ct.tl.fit_response(cohort.copy(), training=training, progress=False, **KEYS)
     moved = (predict(model, new).X - new.X).mean(0)
     # the donor was trained on: forty cells a side tell his shift to sqrt(2 / 40)
@@ -98,7 +98,11 @@ def test_an_unknown_drug_lists_the_known_ones(model, new):
 def test_a_drug_never_given_is_predicted_from_its_features(cohort, new):
     features = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["a/b"])
     model = ct.tl.fit_response(
-        cohort.copy(), condition_features=features, training=TINY, progress=False, **KEYS
+        cohort.copy(),
+        options=ct.models.ResponseOptions(condition_features=features),
+        training=TINY,
+        progress=False,
+        **KEYS,
     )
     same = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["x"])
     found = predict(model, new, condition="x", condition_features=same)
@@ -175,10 +179,10 @@ def test_cells_that_die_are_predicted(cohort):
     dying.obs["type"] = np.where(far | gone, "far", "near")
     dying.X[(far | gone).to_numpy()] += 30
     kept = dying[~(dying.obs["drug"].eq("a/b") & (np.arange(320) % 2 == 0) & ~gone)].copy()
-    training = ct.models.ResponseTraining(max_steps=300, n_context=32, batch_size=64, width=32)
-    flow = ct.models.MetaFlow(coupling=ct.ot.Unbalanced(tau_a=0.5), n_kernels=0)
+    training = ct.models.Training(max_steps=300, n_context=32, batch_size=64, width=32)
+    flow = ct.models.ResponseOptions(coupling=ct.ot.Unbalanced(tau_a=0.5), n_kernels=0)
     model = ct.tl.fit_response(
-        kept, cell_type_key="type", flow=flow, training=training, progress=False, **KEYS
+        kept, cell_type_key="type", options=flow, training=training, progress=False, **KEYS
     )
     predicted = predict(model, kept[kept.obs["drug"] == "DMSO"].copy())
     mass = predicted.obs.groupby("type", observed=True)["survival"].mean()
@@ -226,8 +230,10 @@ class TestOneCellPerPrediction:
     def test_a_lone_cell_is_no_population(self, model, cohort, new):
         with pytest.raises(ValueError, match=r"'donor 0' has one untreated cell.*pass population="):
             predict(model, new[:1].copy())
-        flow = ct.models.MetaFlow(encoder=None, n_kernels=0)
-        alone = ct.tl.fit_response(cohort.copy(), flow=flow, training=TINY, progress=False, **KEYS)
+        flow = ct.models.ResponseOptions(encoder=None, n_kernels=0)
+        alone = ct.tl.fit_response(
+            cohort.copy(), options=flow, training=TINY, progress=False, **KEYS
+        )
         one = predict(alone, new[:1].copy())  # what reads no population needs none
         np.testing.assert_allclose(one.X, predict(alone, new).X[:1], rtol=1e-5, atol=1e-5)
 

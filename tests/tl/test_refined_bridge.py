@@ -9,7 +9,7 @@ from anndata import read_h5ad
 
 import celltraj as ct
 
-fit = partial(ct.tl.fit_bridge, drift=ct.models.PlugInDrift(), progress=False)
+fit = partial(ct.tl.fit_bridge, training=None, progress=False)
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ fit = partial(
     ct.tl.fit_bridge,
     use_rep="X",
     sigma=0.05,
-    max_refinements=5,
-    drift=ct.models.PlugInDrift(),
+    options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=5)),
+    training=None,
     progress=False,
 )
 

@@ -14,7 +14,6 @@ from celltraj.models import (
     ExponentialEuler,
     Midpoint,
     OrnsteinUhlenbeck,
-    PlugInDrift,
 )
 
 
@@ -25,7 +24,7 @@ def adata():
 
 @pytest.fixture(scope="module")
 def bridge(adata):
-    return ct.tl.fit_bridge(adata, drift=PlugInDrift(), copy=True, progress=False)[0]
+    return ct.tl.fit_bridge(adata, training=None, copy=True, progress=False)[0]
 
 
 def simulate(adata, process, **options):
@@ -154,9 +153,7 @@ def test_backwards_needs_a_score(adata):
 
 @pytest.fixture(scope="module")
 def flow(adata):
-    return ct.tl.fit_flow(
-        adata.copy(), training=ct.models.FlowTraining(max_steps=20), progress=False
-    )
+    return ct.tl.fit_flow(adata.copy(), training=ct.models.Training(max_steps=20), progress=False)
 
 
 def test_noise_must_not_be_negative(adata, flow):

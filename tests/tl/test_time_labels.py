@@ -10,11 +10,10 @@ import pytest
 
 import celltraj as ct
 from celltraj._anndata import time_of, times_of
-from celltraj.models import PlugInDrift
 
 SILENT = {"progress": False}
 UP = {"arm": "up"}
-plug_in = partial(ct.tl.fit_bridge, drift=PlugInDrift(), **SILENT)
+plug_in = partial(ct.tl.fit_bridge, training=None, **SILENT)
 
 
 @pytest.fixture(scope="module")

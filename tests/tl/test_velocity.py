@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import Brownian, FlowTraining, PlugInDrift
-from celltraj.models._projected_velocity import projected_velocity
+from celltraj.models import Brownian, Training
+from celltraj.models.embedding_velocity import projected_velocity
 
 WIND = np.array([3.0, -1.0])
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # a rotation
@@ -44,7 +44,7 @@ def cosines(found, truth):
 @pytest.fixture(scope="module")
 def fitted():
     adata = ct.datasets.branching(n_cells=30, seed=0)
-    bridge = ct.tl.fit_bridge(adata, drift=PlugInDrift(), progress=False)
+    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     return adata, bridge
 
 
@@ -130,7 +130,7 @@ def test_the_projection_is_its_equation(monkeypatch):
     x, v, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
     expected = [by_hand(x, v, y, i, 7) for i in range(50)]
     np.testing.assert_allclose(projected_velocity(x, v, y, n_neighbors=7), expected, atol=1e-12)
-    monkeypatch.setattr("celltraj.models._projected_velocity._BLOCK", 8)
+    monkeypatch.setattr("celltraj.models.embedding_velocity._BLOCK", 8)
     np.testing.assert_allclose(projected_velocity(x, v, y, n_neighbors=7), expected, atol=1e-12)
 
 
@@ -161,7 +161,7 @@ def test_in_the_space_of_the_process_velocities_are_exact(fitted):
     adata = velocity(adata, bridge, basis="X", copy=True)
     np.testing.assert_array_equal(adata.obsm["velocity_X"], adata.obsm["velocity"])
     # what the fit wrote is what is found again, with the backward drift at the last time
-    np.testing.assert_array_equal(adata.obsm["velocity"], fitted[0].obsm["X_bridge_velocity"])
+    np.testing.assert_array_equal(adata.obsm["velocity"], fitted[0].obsm["bridge_velocity"])
     assert "velocity_X" not in fitted[0].obsm
     adata.obsm["X_pca"] = adata.X.copy()
     velocity(adata, bridge, use_rep="X_pca", basis="pca")
@@ -170,9 +170,9 @@ def test_in_the_space_of_the_process_velocities_are_exact(fitted):
 
 def test_a_flow_moves_by_its_ode_and_has_a_name_of_its_own():
     adata = ct.datasets.branching(n_cells=20, seed=0)
-    flow = ct.tl.fit_flow(adata, training=FlowTraining(max_steps=20), progress=False)
+    flow = ct.tl.fit_flow(adata, training=Training(max_steps=20), progress=False)
     again = velocity(adata, flow.with_noise(0.3), copy=True)
-    np.testing.assert_array_equal(again.obsm["velocity"], adata.obsm["X_flow_velocity"])
+    np.testing.assert_array_equal(again.obsm["velocity"], adata.obsm["flow_velocity"])
     velocity(adata, Brownian(0.1))
     assert "velocity" in adata.obsm
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from celltraj.models._facts import check_sizes, facts_as, member
+from celltraj.models._facts import Stored, check_sizes, facts_as
+from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.encoders._encoder import PopulationEncoder
 from celltraj.models.encoders.deep_sets import DeepSets
 from celltraj.models.encoders.graph import GraphEncoder
@@ -31,7 +32,7 @@ def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
     Raises
     ------
     TypeError
-        It is code of the user's, which no file can hold without pickle.
+        It is code of the user's that is more than numbers.
 
     Examples
     --------
@@ -42,15 +43,18 @@ def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
     name = type(encoder).__name__
     kind: Any = _KINDS.get(name)
     if type(encoder) is not kind:
-        raise TypeError(
-            f"a flow on {name} cannot be saved, since its code is yours; save the state_dict "
-            f"of its network, or fit with one of {', '.join(_KINDS)}"
-        )
+        options, tensors = own_parts(encoder, "encoder")
+        if tensors:
+            raise TypeError(
+                f"a response with the encoder {name} cannot be saved: its options hold tensors "
+                f"({', '.join(tensors)}), which belong to the network that it builds"
+            )
+        return {"name": name, "options": options}
     options = {one.name: getattr(encoder, one.name) for one in fields(cast("Any", kind))}
     return {"name": name, "options": options}
 
 
-def unpack_encoder(facts: dict[str, Any]) -> PopulationEncoder:
+def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> PopulationEncoder:
     """Return the encoder that :func:`pack_encoder` took apart.
 
     Raises
@@ -61,11 +65,16 @@ def unpack_encoder(facts: dict[str, Any]) -> PopulationEncoder:
     Examples
     --------
     >>> from celltraj.models.encoders import Moments
-    >>> unpack_encoder(pack_encoder(Moments(n_features=4)))
+    >>> unpack_encoder(pack_encoder(Moments(n_features=4)), classes={})
     Moments(n_features=4, width=64)
     """
     packed = facts_as(_Packed, facts, "encoder")
-    kind = member(_KINDS, packed.name, "encoder")
+    if packed.name not in _KINDS:
+        users: PopulationEncoder = own_part(
+            packed.name, packed.options, Stored({}), classes, "encoder"
+        )
+        return users
+    kind = _KINDS[packed.name]
     encoder: PopulationEncoder = facts_as(kind, packed.options, f"encoder {packed.name}")
     check_sizes(**{name: v for name, v in vars(encoder).items() if isinstance(v, int)})
     return encoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -18,7 +18,6 @@ from celltraj.models.encoders._encoder import (
     mean_of_cells,
 )
 from celltraj.models.networks import mlp
-from celltraj.models.solvers._solver import check_at_least
 
 
 @checked_fields

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from celltraj._card import card
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import Embedding, Mask, Padded, hide_padding
 from celltraj.models.networks import mlp
-from celltraj.models.solvers._solver import check_at_least
 
 
 @checked_fields

@@ -8,6 +8,11 @@ from celltraj.models.interpolants._interpolant import (
     sample_path,
     share_of,
 )
+from celltraj.models.interpolants._pack import (
+    PackedInterpolant,
+    pack_interpolant,
+    unpack_interpolant,
+)
 from celltraj.models.interpolants.brownian_bridge import BrownianBridgeInterpolant
 from celltraj.models.interpolants.encoding_decoding import EncodingDecodingInterpolant
 from celltraj.models.interpolants.kinetic import KineticInterpolant
@@ -25,11 +30,14 @@ __all__ = [
     "KineticInterpolant",
     "LinearInterpolant",
     "OneSidedInterpolant",
+    "PackedInterpolant",
     "PathSample",
     "ReferenceInterpolant",
     "SplineInterpolant",
     "TrigonometricInterpolant",
     "gap_of",
+    "pack_interpolant",
     "sample_path",
     "share_of",
+    "unpack_interpolant",
 ]

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from celltraj.models._facts import FLOATS, Stored, facts_as, member
-from celltraj.models._process import Reference
+from celltraj.models._facts import FLOATS, Stored, facts_as
+from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.interpolants._interpolant import Interpolant
 from celltraj.models.interpolants.brownian_bridge import BrownianBridgeInterpolant
 from celltraj.models.interpolants.encoding_decoding import EncodingDecodingInterpolant
@@ -19,6 +19,7 @@ from celltraj.models.interpolants.reference import ReferenceInterpolant
 from celltraj.models.interpolants.spline import SplineInterpolant
 from celltraj.models.interpolants.trigonometric import TrigonometricInterpolant
 from celltraj.models.references import PackedReference, pack_reference, unpack_reference
+from celltraj.models.references.family import Reference
 
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
@@ -52,12 +53,13 @@ def pack_interpolant(interpolant: Interpolant) -> tuple[dict[str, Any], dict[str
     Raises
     ------
     TypeError
-        It holds code of the user's, which no file can hold without pickle.
+        It holds code of the user's that is more than numbers and tensors.
     """
     name = type(interpolant).__name__
     kind: Any = _KINDS.get(name)
     if type(interpolant) is not kind:
-        raise TypeError(f"a flow on {name} cannot be saved, since its code is yours")
+        options, tensors = own_parts(interpolant, "interpolant")
+        return {"name": name, "options": options}, tensors
     values: dict[str, Any] = {
         one.name: getattr(interpolant, one.name) for one in fields(cast("Any", kind))
     }
@@ -73,7 +75,7 @@ def pack_interpolant(interpolant: Interpolant) -> tuple[dict[str, Any], dict[str
 
 
 def unpack_interpolant(
-    facts: PackedInterpolant, tensors: Stored, *, n_times: int, dim: int
+    facts: PackedInterpolant, tensors: Stored, *, n_times: int, dim: int, classes: Classes
 ) -> Interpolant:
     """Return the interpolant that :func:`pack_interpolant` took apart.
 
@@ -83,7 +85,10 @@ def unpack_interpolant(
         Facts or tensors are not those of an interpolant fitted to ``n_times`` snapshots of ``dim``
         variables.
     """
-    kind = member(_KINDS, facts.name, "interpolant")
+    if facts.name not in _KINDS:
+        users: Interpolant = own_part(facts.name, facts.options, tensors, classes, "interpolant")
+        return users
+    kind = _KINDS[facts.name]
     own = {one.name for one in fields(kind)}
     shapes = {"centre": (dim,), "centres": (n_times, dim)}
     if "schedule" in tensors.names:
@@ -98,7 +103,9 @@ def unpack_interpolant(
     if (_LAW in own) != (facts.reference is not None):
         raise ValueError(f"interpolant {facts.name} has {'no' if _LAW in own else 'a'} {_LAW}")
     if facts.reference is not None:
-        given[_LAW] = unpack_reference(facts.reference, tensors.below(f"{_LAW}."), dim=dim)
+        given[_LAW] = unpack_reference(
+            facts.reference, tensors.below(f"{_LAW}."), dim=dim, classes=classes
+        )
     interpolant: Interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
     if interpolant.sigma is None:
         raise ValueError(f"interpolant {facts.name} was never fitted: it has no sigma")

@@ -10,9 +10,6 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._flow import runge_kutta
-from celltraj.models._paths import Paths
-from celltraj.models._process import Reference, with_sigma
 from celltraj.models.interpolants._curves import Curves, HermiteCurves
 from celltraj.models.interpolants._interpolant import (
     bridge_noise,
@@ -20,6 +17,8 @@ from celltraj.models.interpolants._interpolant import (
     with_noise_of,
 )
 from celltraj.models.interpolants.spline import SplineInterpolant
+from celltraj.models.references.family import Paths, Reference, with_sigma
+from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
 
 _STEPS = 8  # Runge-Kutta steps over a gap

@@ -2,19 +2,31 @@
 
 from celltraj.models.networks._scale import scale_of
 from celltraj.models.networks.crowd import CrowdKernels, saturated
+from celltraj.models.networks.meta_network import MetaNetwork
 from celltraj.models.networks.mlp import linear, mlp
 from celltraj.models.networks.response_field import Crowd, FieldSizes, ResponseField, Situation
-from celltraj.models.networks.two_heads import TwoHeads
+from celltraj.models.networks.two_heads import (
+    HeadSizes,
+    Points,
+    TwoHeads,
+    point_errors,
+    two_heads_loss,
+)
 
 __all__ = [
     "Crowd",
     "CrowdKernels",
     "FieldSizes",
+    "HeadSizes",
+    "MetaNetwork",
+    "Points",
     "ResponseField",
     "Situation",
     "TwoHeads",
     "linear",
     "mlp",
+    "point_errors",
     "saturated",
     "scale_of",
+    "two_heads_loss",
 ]

@@ -86,20 +86,13 @@ class ResponseField(torch.nn.Module):
     ``v(t, x | phi, c)``: every layer is scaled and shifted by what is known of population and
     condition (FiLM: Perez et al. 2018), ``h <- silu((1 + a(phi, c)) * (W h) + b(phi, c))``, beside
     a linear map of state, embedding and condition. The drugs of a condition enter as the sum of
-    what their tokens become, so that a combination is composed of its parts.
+    what their tokens become, so that a combination is composed of its parts. A new field is in
+    units of 1, see :meth:`scale_to`.
 
     Parameters
     ----------
     sizes
         How large its parts are.
-    centre
-        ``(d,)`` mean state of the training.
-    scale
-        ``(d,)`` unit that states and rates are measured in.
-    box
-        ``(2, d)`` least and greatest value of each variable in the training: a state beyond them,
-        by more than a tenth of their distance, is seen as if it were at the edge. Networks
-        extrapolate wildly, and an ODE never forgets.
     generator
         Draws the first weights.
     """
@@ -108,22 +101,14 @@ class ResponseField(torch.nn.Module):
     scale: Tensor
     box: Tensor
 
-    def __init__(
-        self,
-        sizes: FieldSizes,
-        centre: Tensor,
-        scale: Tensor,
-        box: Tensor,
-        *,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, sizes: FieldSizes, *, generator: torch.Generator) -> None:
         super().__init__()
         self.sizes = sizes
-        # in double precision: far from zero float32 has no digits left for the cells
-        self.register_buffer("centre", centre.double().clone())
-        self.register_buffer("scale", scale.float().clone())
-        self.register_buffer("box", ((box - centre) / scale).float())
         width, dim = sizes.width, sizes.dim
+        # in double precision: far from zero float32 has no digits left for the cells
+        self.register_buffer("centre", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(dim))
+        self.register_buffer("box", torch.tensor([[-1.0], [1.0]]).repeat(1, dim))
         self.token = mlp(sizes.token, width, width=width, n_hidden=1, generator=generator)
         self.covariate = linear(sizes.covariates, width, generator) if sizes.covariates else None
         self.no_phi = torch.nn.Parameter(torch.zeros(sizes.embedding))
@@ -153,6 +138,25 @@ class ResponseField(torch.nn.Module):
                 if gentle is not None:
                     gentle.weight.mul_(_MODULATION)
                     gentle.bias.zero_()
+
+    def scale_to(self, centre: Tensor, scale: Tensor, box: Tensor) -> ResponseField:
+        """Take its units from the data, and return the field.
+
+        Parameters
+        ----------
+        centre
+            ``(d,)`` mean state of the training.
+        scale
+            ``(d,)`` unit that states and rates are measured in.
+        box
+            ``(2, d)`` least and greatest value of each variable in the training: a state beyond
+            them, by more than a tenth of their distance, is seen as if it were at the edge.
+            Networks extrapolate wildly, and an ODE never forgets.
+        """
+        self.centre.copy_(centre)
+        self.scale.copy_(scale)
+        self.box.copy_((box - centre) / scale)
+        return self
 
     def known(self, situation: Situation) -> Float[Tensor, "p g"]:
         """Return embedding and condition as one vector for each population."""

@@ -8,12 +8,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as, member
-from celltraj.models._process import Reference
+from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
+from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.references.brownian import Brownian
+from celltraj.models.references.family import Reference
 from celltraj.models.references.gene_regulation import GeneRegulation
 from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.lotka_volterra import LotkaVolterra
+from celltraj.models.references.module import ModuleReference
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from celltraj.models.references.potential_landscape import (
     NeuralReference,
@@ -21,6 +23,7 @@ from celltraj.models.references.potential_landscape import (
     ScaledNetwork,
 )
 from celltraj.models.references.repressilator import Repressilator
+from celltraj.models.references.simulator import Simulator
 from celltraj.models.references.vortex import Vortex
 
 _FAMILIES: dict[str, Any] = {  # each has its own arguments
@@ -66,14 +69,12 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     Raises
     ------
     TypeError
-        The family holds code of the user's, which no file can hold without pickle.
+        The family holds code of the user's that is more than numbers and tensors.
     """
     name = type(reference).__name__
     if _FAMILIES.get(name) is not type(reference):
-        raise TypeError(
-            f"a bridge on {name} cannot be saved, since its code is yours; save the parameters, "
-            "bridge.reference.estimates() or the state_dict of its module, and fit again"
-        )
+        _refuse_programs(reference)
+        return name, *own_parts(reference, "reference")
     values = {field.name: getattr(reference, field.name) for field in fields(_FAMILIES[name])}
     network = values.pop("network", None)
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
@@ -82,7 +83,18 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     return name, {key: v for key, v in values.items() if not isinstance(v, Tensor)}, tensors
 
 
-def unpack_reference(facts: PackedReference, tensors: Stored, *, dim: int) -> Reference:
+def _refuse_programs(reference: Reference) -> None:
+    if isinstance(reference, ModuleReference | Simulator):
+        name = type(reference).__name__
+        raise TypeError(
+            f"a model on {name} cannot be saved, since its code is yours; save the parameters, "
+            "model.reference.estimates() or the state_dict of its module, and fit again"
+        )
+
+
+def unpack_reference(
+    facts: PackedReference, tensors: Stored, *, dim: int, classes: Classes
+) -> Reference:
     """Return the reference that :func:`pack_reference` took apart, of ``dim`` variables.
 
     Raises
@@ -90,7 +102,10 @@ def unpack_reference(facts: PackedReference, tensors: Stored, *, dim: int) -> Re
     ValueError
         Facts or tensors are not those of a fitted reference.
     """
-    family: Any = member(_FAMILIES, facts.name, "reference")
+    if facts.name not in _FAMILIES:
+        users: Reference = own_part(facts.name, facts.options, tensors, classes, "reference")
+        return users
+    family: Any = _FAMILIES[facts.name]
     where = f"reference {facts.name}"
     there = {name.split(".")[0] for name in tensors.names}
     own = {field.name for field in fields(family)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celltraj.models._process import Reference
+from celltraj.models.references.family import Reference
 
 
 def known(family: Reference, names: Sequence[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from celltraj.models._paths import Paths
+from celltraj.models.references.family import Paths
 
 _MOST_POINTS = 8_000  # of paths that a network is fitted to at once
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._paths import Paths
+from celltraj.models.references.family import Paths
 
 
 @checked_fields

@@ -12,11 +12,10 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._paths import Paths
-from celltraj.models._process import sigma_of
 from celltraj.models.references._parameters import check_sigma
 from celltraj.models.references._regression import stack_points
 from celltraj.models.references._soft_logic import Logic, LogicProblem, fit_logic
+from celltraj.models.references.family import Paths, sigma_of
 
 _MOST_POINTS = 20_000  # of paths that a fit reads
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._paths import Paths
-from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import stack_points
+from celltraj.models.references.family import Paths, sigma_of
 
 _JITTER = 1e-8  # eigenvalues of the kernel matrix below that carry no direction of their own
 _AFFINE = 10.0  # ridge of the affine part in units of that of the kernel
@@ -65,7 +64,7 @@ class KernelReference:
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.KernelReference(n_centres=20), max_refinements=1,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> bridge.reference.is_fitted
     True

@@ -11,9 +11,8 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._paths import Paths
-from celltraj.models._process import sigma_of
 from celltraj.models.references._regression import stack_points
+from celltraj.models.references.family import Paths, sigma_of
 
 
 @card()

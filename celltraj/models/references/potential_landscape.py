@@ -12,10 +12,9 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells, Earlier
-from celltraj.models._paths import Paths
-from celltraj.models._process import sigma_of
 from celltraj.models.networks import mlp
 from celltraj.models.references._regression import fit_module, stack_points
+from celltraj.models.references.family import Paths, sigma_of
 from celltraj.models.references.module import evaluate
 
 
@@ -51,7 +50,7 @@ class PotentialLandscape:
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.PotentialLandscape(width=8), max_refinements=1,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> bridge.reference.potential(bridge.snapshots.x[0]).shape
     torch.Size([40])
@@ -131,7 +130,7 @@ class NeuralReference:
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
     ...     adata, reference=ct.models.NeuralReference(width=8), max_refinements=1,
-    ...     drift=ct.models.PlugInDrift(), progress=False,
+    ...     training=None, progress=False,
     ... )
     >>> bridge.reference.is_fitted
     True

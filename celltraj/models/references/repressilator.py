@@ -11,10 +11,9 @@ from torch.nn.functional import softplus
 
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models._paths import Paths
-from celltraj.models._process import sigma_of
 from celltraj.models.references._parameters import check_parameters, known
 from celltraj.models.references._regression import fit_curve, softplus_inverse, stack_points
+from celltraj.models.references.family import Paths, sigma_of
 
 _NAMES = ("beta", "n", "k", "gamma")
 

@@ -1,6 +1,5 @@
 """Solvers of the equations of motion, one per file."""
 
-from celltraj.models.solvers._solver import Equation, SdeSolver
 from celltraj.models.solvers.dormand_prince import DormandPrince
 from celltraj.models.solvers.euler_maruyama import EulerMaruyama
 from celltraj.models.solvers.exponential_euler import ExponentialEuler
@@ -8,6 +7,7 @@ from celltraj.models.solvers.exponential_midpoint import ExponentialMidpoint
 from celltraj.models.solvers.heun import Heun
 from celltraj.models.solvers.midpoint import Midpoint
 from celltraj.models.solvers.predictor_corrector import PredictorCorrector
+from celltraj.models.solvers.solver import Equation, SdeSolver
 
 __all__ = [
     "DormandPrince",

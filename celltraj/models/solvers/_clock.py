@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells, States
-from celltraj.models.solvers._solver import Equation, StepGrid, after, progress_bar, step_grid
+from celltraj.models.solvers.solver import Equation, StepGrid, after, progress_bar, step_grid
 
 Stage = Callable[[float, float], float]
 

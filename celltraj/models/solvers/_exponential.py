@@ -20,7 +20,7 @@ from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models._process import Affine
-from celltraj.models.solvers._solver import Equation
+from celltraj.models.solvers.solver import Equation
 
 
 @dataclass(frozen=True)

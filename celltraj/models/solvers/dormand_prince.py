@@ -13,8 +13,8 @@ from torch import Tensor
 
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells, States
-from celltraj.models._ode import integrate
-from celltraj.models.solvers._solver import (
+from celltraj.models.solvers.ode import integrate
+from celltraj.models.solvers.solver import (
     Equation,
     Law,
     check_positive,

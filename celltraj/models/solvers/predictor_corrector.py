@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells, States
-from celltraj.models.solvers._solver import (
+from celltraj.models.solvers.solver import (
     Equation,
     Law,
     after,
     centre,
-    check_at_least,
     check_positive,
     step_grid,
     walk,
@@ -61,7 +60,7 @@ class PredictorCorrector:
     >>> import torch
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> bridge = ct.tl.fit_bridge(adata, drift=ct.models.PlugInDrift(), progress=False)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> path = ct.models.simulate(
     ...     bridge, bridge.snapshots.x[0], (0.0, 0.5), solver=ct.models.PredictorCorrector(10),
     ...     generator=torch.Generator().manual_seed(0),

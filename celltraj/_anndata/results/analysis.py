@@ -1,0 +1,114 @@
+"""What is found out about cells, genes and samples from fits and fates."""
+
+from __future__ import annotations
+
+from celltraj._anndata.results._declared import Field, Place
+from celltraj._anndata.results._result import Result
+
+DRIVERS = Result(
+    kind="drivers",
+    call="ct.tl.drivers(adata)",
+    key="drivers",
+    reads="key",
+    fields=(
+        Field(
+            "table",
+            "one row per fate and gene; fates in their order, highest correlation first, NaN for "
+            "genes that are constant; n_samples where samples are the units",
+            columns=(
+                *("gene", "fate", "correlation", "lower", "upper", "p", "q"),
+                *("n_samples", "n_cells"),
+            ),
+            texts=("gene", "fate"),
+            rare=("n_samples",),
+        ),
+    ),
+)
+CONDITIONS = Result(
+    kind="comparison of conditions",
+    call="ct.tl.compare_conditions(adata, sample_key=..., condition_key=...)",
+    key="conditions",
+    reads="key",
+    fields=(
+        Field(
+            "table",
+            "one row per quantity and condition; n and n_reference are samples, p_min the least p "
+            "of so few",
+            columns=(
+                *("quantity", "condition", "reference", "effect", "lower", "upper", "p", "q"),
+                *("n", "n_reference", "p_min"),
+            ),
+            texts=("quantity", "condition", "reference"),
+        ),
+        Field(
+            "samples",
+            "one row per sample, condition and quantity",
+            columns=("sample", "condition", "quantity", "value"),
+            texts=("sample", "condition", "quantity"),
+        ),
+    ),
+)
+VELOCITY = Result(
+    kind="velocity",
+    call="ct.tl.velocity(adata, model)",
+    key="velocity",
+    places=(
+        Place(
+            "obsm",
+            "{key}",
+            "mean velocity of the process at each cell",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+        Place(
+            "obsm",
+            "{key}_{basis}",
+            "its projection on `obsm[X_{basis}]`; only with basis",
+            width="e",
+            dtype="float32",
+            unit="[embedding]/[t]",
+            is_optional=True,
+        ),
+    ),
+)
+GENE_TRENDS = Result(
+    kind="gene trends",
+    call="ct.tl.gene_trends(adata, path, genes=...)",
+    key="gene_trends",
+    fields=(
+        Field(
+            "table",
+            "one row per gene, group and time",
+            columns=("gene", "group", "time", "mean", "lower", "upper"),
+            texts=("gene", "group"),
+        ),
+    ),
+)
+KNOCKOUT = Result(
+    kind="knock-out",
+    call="ct.tl.knockout(adata, ...)",
+    key="knockout",
+    also=("tl.knockout_screen",),
+    fields=(
+        Field(
+            "table",
+            "one row per knock-out and fate",
+            columns=("genes", "fate", "control", "knockout", "shift", "p", "q"),
+            texts=("genes", "fate"),
+        ),
+        Field(
+            "null",
+            "one row per random set of genes and fate",
+            columns=("genes", "fate", "shift"),
+            texts=("genes", "fate"),
+        ),
+        Field(
+            "masses",
+            "cells per starting cell with and without the genes; `tl.knockout` alone",
+            columns=("cells", "mass"),
+            texts=("cells",),
+            is_optional=True,
+        ),
+    ),
+)

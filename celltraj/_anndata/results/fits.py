@@ -1,0 +1,94 @@
+"""Fitted models, and the density along one."""
+
+from __future__ import annotations
+
+from celltraj._anndata.results._declared import Field, Place
+from celltraj._anndata.results._result import Result
+
+GAP = ("t0", "t1", "epsilon", "marginal_error", "converged", "n_iters")
+_TIMES = Field("time_points", "the sampling times, `(T,)`, in [t]")
+_HISTORY = Field(
+    "history",
+    "training loss at each step; of no rows for a drift that is not trained",
+    columns=("step", "loss"),
+)
+
+BRIDGE = Result(
+    kind="bridge",
+    call="ct.tl.fit_bridge(adata)",
+    key="bridge",
+    places=(
+        Place(
+            "obsm",
+            "{key}_velocity",
+            "drift of the bridge at each cell; at the last time the backward drift",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+    ),
+    params="arguments as used: time_key, use_rep, reference, sigma, sigma_source (given or "
+    "estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth and "
+    "weights_key (if given)",
+    fields=(
+        _TIMES,
+        Field("convergence", "one row per gap", columns=GAP),
+        Field(
+            "refinement",
+            "one row per round; absent for Brownian motion; estimates of the reference besides",
+            columns=(
+                *("log_likelihood", "change", "marginal_error", "effective_share", "held_out"),
+                *("sigma", "kept"),
+            ),
+            is_open=True,
+            is_optional=True,
+        ),
+        _HISTORY,
+    ),
+)
+FLOW = Result(
+    kind="flow",
+    call="ct.tl.fit_flow(adata)",
+    key="flow",
+    places=(
+        Place(
+            "obsm",
+            "{key}_velocity",
+            "velocity of the flow at each cell",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+    ),
+    params="arguments as used: time_key, use_rep, interpolant, sigma, sigma_source (given or "
+    "estimated), coupling, training, counts, growth_key and weights_key (if given); what a fit "
+    "filled in belongs to the flow",
+    fields=(_TIMES, _HISTORY),
+)
+RESPONSE = Result(
+    kind="response",
+    call="ct.tl.fit_response(adata, ...)",
+    key="response",
+    params="arguments as used: population_key, condition_key, control, use_rep, flow, training, "
+    "and cell_type_key, dose_key and covariate_keys (if given)",
+    fields=(
+        Field("populations", "names of the populations with treated cells, `(p,)`"),
+        _HISTORY,
+    ),
+)
+LOG_DENSITY = Result(
+    kind="log density",
+    call="ct.tl.log_density(adata, flow)",
+    key="log_density",
+    places=(
+        Place(
+            "obs",
+            "{key}",
+            "log density of each cell among those of its time",
+            dtype="float64",
+            unit="nats, of [x]^-d",
+        ),
+    ),
+    params="arguments as used: time_key, use_rep",
+)
+FITS = (BRIDGE, FLOW, RESPONSE)

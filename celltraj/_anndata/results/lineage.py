@@ -1,0 +1,164 @@
+"""Couplings of cells of different times, and what is read off them."""
+
+from __future__ import annotations
+
+from celltraj._anndata.results._declared import Field, Place
+from celltraj._anndata.results._result import Result
+from celltraj._anndata.results.fits import GAP
+
+COUPLINGS = Result(
+    kind="couplings",
+    call="ct.tl.couplings(adata)",
+    key="couplings",
+    is_whole=True,
+    also=("io.from_moscot", "io.from_wot"),
+    places=(
+        Place(
+            "obsm",
+            "{key}",
+            "potentials f (of the gap after) and g (of the gap before), weight, and the mass that "
+            "a cell sends and receives; `tl.couplings` alone",
+            width="5",
+            dtype="float64",
+            unit="cost, -",
+            is_optional=True,
+        ),
+        Place(
+            "obsp",
+            "{key}",
+            "plan of every gap, rows = earlier cells, sparse; of `io.from_moscot` and "
+            "`io.from_wot`, in place of the potentials",
+            is_optional=True,
+        ),
+    ),
+    fields=(
+        Field("time_points", "the sampling times, `(T,)`, in [t]"),
+        Field("numbers", "sizes of the population as declared, `(T,)`"),
+        Field("cells", "cells at each time, `(T,)`"),
+        Field(
+            "gaps",
+            "one row per gap, of a plan from elsewhere its mass alone",
+            columns=(*GAP, "mass"),
+            rare=GAP[2:],
+        ),
+    ),
+)
+
+
+def _shares(name: str, whose: str) -> Result:
+    """Return the result of following cells in one direction."""
+    return Result(
+        kind=name,
+        call=f"ct.tl.{name}(adata, source=..., target=..., cells=...)",
+        key=name,
+        reads="couplings",
+        places=(
+            Place(
+                "obs",
+                "{key}",
+                f"share of each cell in the {whose}, of sum 1 at every time between source and "
+                "target; NaN at others",
+                dtype="float32",
+            ),
+        ),
+        fields=(
+            Field("masses", "one row per time; cells per starting cell", columns=("time", "mass")),
+        ),
+    )
+
+
+PUSH, PULL = _shares("push", "descendants"), _shares("pull", "ancestors")
+TRANSITIONS = Result(
+    kind="transitions",
+    call="ct.tl.transitions(adata, groupby=...)",
+    key="transitions",
+    reads="couplings",
+    fields=(
+        Field(
+            "table",
+            "one row per pair of groups and of times",
+            columns=("t0", "t1", "source", "target", "mass", "forward", "backward"),
+            texts=("source", "target"),
+        ),
+    ),
+)
+
+
+def _of_fates(name: str, content: str, *, is_optional: bool) -> Place:
+    return Place("obsm", name, content, width="K", dtype="float32", is_optional=is_optional)
+
+
+FATES = Result(
+    kind="fates",
+    call="ct.tl.fates(adata, groupby=...)",
+    key="ct_fates",
+    reads="couplings",
+    places=(
+        _of_fates(
+            "{key}",
+            "share of each cell's descendants in each fate; NaN after the time of the fates",
+            is_optional=False,
+        ),
+        _of_fates(
+            "{key}_lower",
+            "lower end of the interval over models, as `{key}`; only of several",
+            is_optional=True,
+        ),
+        _of_fates("{key}_upper", "upper end of it", is_optional=True),
+    ),
+    fields=(Field("names", "names of the fates, `(K,)`"),),
+)
+ENTROPY = Result(
+    kind="entropy",
+    call="ct.tl.entropy(adata)",
+    key="ct_entropy",
+    reads="couplings",
+    places=(
+        Place(
+            "obs",
+            "{key}",
+            "entropy of where a cell's descendants are at the next time; NaN at the last time",
+            dtype="float32",
+            unit="nats",
+        ),
+    ),
+)
+GROWTH = Result(
+    kind="growth",
+    call="ct.tl.growth(adata)",
+    key="ct_growth",
+    reads="couplings",
+    places=(
+        Place(
+            "obs",
+            "{key}",
+            "net rate at which the cell multiplies until the next time; at the last time what a "
+            "bridge learned, else NaN",
+            dtype="float32",
+            unit="1/[t]",
+        ),
+    ),
+    fields=(
+        Field(
+            "numbers",
+            "one row per time: cells sampled, and the declared (observed) and the predicted size "
+            "of the population, both in cells of the first snapshot",
+            columns=("time", "cells", "observed", "predicted"),
+        ),
+    ),
+)
+MATRIX = Result(
+    kind="transition matrix",
+    call="ct.ex.to_cellrank(adata)",
+    key="T_fwd",
+    reads="couplings",
+    places=(
+        Place(
+            "obsp",
+            "{key}",
+            "probabilities with which cells become cells of the next time, sparse",
+            dtype="float32",
+        ),
+        Place("uns", "{key}_params", "what CellRank's kernels read beside it"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Correlation, differences of means and their intervals, for tools."""

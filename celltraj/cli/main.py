@@ -1,0 +1,61 @@
+"""The shell: ``celltraj demo | fit | evaluate | fit-response | predict``."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from functools import partial
+
+import celltraj as ct
+from celltraj.cli.arguments import parser_of_commands
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Results go to ``--out``, the table of scores or the summary to stdout, everything else to
+    stderr. A failure ends with status 2, one line that says what mends it, and what stood in
+    ``--out`` as it was; once a training was under way, its checkpoint stays for ``--resume``.
+    """
+    parser = parser_of_commands()
+    arguments = parser.parse_args(argv)
+    arguments.warnings = []
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger("celltraj").setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ct.DataWarning)
+            warnings.showwarning = partial(_show_warning, arguments.warnings)
+            arguments.run(arguments)
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+        ct.ConvergenceError,
+        ct.TrainingError,
+    ) as error:
+        # a KeyError shows its message in quotes
+        message = error.args[0] if isinstance(error, KeyError) else str(error)
+        parser.exit(2, f"celltraj: {_in_one_line(message)}\n")
+    except KeyboardInterrupt:
+        hint = "; fit goes on from its checkpoint with --resume"
+        is_fit = hasattr(arguments, "checkpoint_every")
+        parser.exit(130, f"celltraj: interrupted{hint if is_fit else ''}\n")
+    return 0
+
+
+def _show_warning(
+    noted: list[str], message: Warning | str, category: type[Warning], *place: object
+) -> None:
+    """Show a warning as one line, and note one about data for a summary.
+
+    The place in the code means nothing in a shell.
+    """
+    text = _in_one_line(message)
+    logging.getLogger("celltraj").warning("%s", text)
+    if issubclass(category, ct.DataWarning):
+        noted.append(text)
+
+
+def _in_one_line(message: object) -> str:
+    return " ".join(str(message).split())

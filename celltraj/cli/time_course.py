@@ -1,0 +1,144 @@
+"""The commands for a course of snapshots: ``celltraj demo | fit | evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+
+import celltraj as ct
+from celltraj._anndata import read_representation
+from celltraj.cli.files import (
+    CHECKPOINT,
+    EVALUATED,
+    check_column,
+    check_training,
+    check_writable,
+    earlier_results,
+    read_h5ad,
+)
+from celltraj.cli.lock import Lock
+from celltraj.cli.swap import finish_swaps, staged, writing
+from celltraj.models import Bridge, FlowMatching, TrainerOptions, Training, remove_checkpoint
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    """Fit a model to a simulated population."""
+    arguments.time_key, arguments.use_rep = "time", "X"
+    check_training(arguments.out, reads=())
+    with writing(arguments.out) as lock:
+        _fit_and_draw(ct.datasets.branching(seed=arguments.seed), arguments, lock)
+
+
+def fit(arguments: argparse.Namespace) -> None:
+    """Fit a model to a file, draw and score it."""
+    check_training(arguments.out, reads=[arguments.data])
+    finish_swaps(arguments.data.parent)
+    with writing(arguments.out) as lock:
+        _fit_and_draw(_read(arguments), arguments, lock)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Score held-out snapshots."""
+    check_writable(arguments.out, EVALUATED, reads=[arguments.data])
+    finish_swaps(arguments.data.parent)
+    with writing(arguments.out) as lock:
+        adata = _read(arguments)
+        with staged(lock, EVALUATED) as folder:
+            means = _score(adata, arguments.hold_out, arguments, folder)
+    print(means)
+
+
+def _read(arguments: argparse.Namespace) -> ad.AnnData:
+    adata = read_h5ad(arguments.data)
+    check_column(adata, arguments.data, arguments.time_key, "--time-key")
+    return adata
+
+
+def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial[Any]:
+    progress = not arguments.quiet
+    training = Training(max_steps=arguments.max_steps, trainer=trainer)
+    fit = ct.tl.fit_flow if arguments.model == "flow" else ct.tl.fit_bridge
+    return partial(fit, training=training, progress=progress)
+
+
+def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions:
+    """Return the options of a training that can be resumed."""
+    name, x = read_representation(adata, arguments.use_rep)
+    names = adata.var_names if name == "X" else [f"{name}_{k}" for k in range(x.shape[1])]
+    return TrainerOptions(
+        checkpoint=arguments.out / CHECKPOINT,
+        checkpoint_every=arguments.checkpoint_every or TrainerOptions.checkpoint_every,
+        resume=arguments.resume,
+        variables=tuple(map(str, names)),
+    )
+
+
+def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock) -> None:
+    time_key, seed = arguments.time_key, arguments.seed
+    fit = _fitter(arguments, _trainer(adata, arguments))
+    means = ""
+    with staged(lock, earlier_results(arguments.out)) as folder:
+        model = fit(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
+        model.save(folder / "model")
+        adata.write_h5ad(folder / "fitted.h5ad")
+        _draw(adata, model, arguments, folder)
+        if interior := model.breakpoints[1:-1]:
+            means = _score(adata, [(time,) for time in interior], arguments, folder)
+    remove_checkpoint(arguments.out / CHECKPOINT)
+    if means:
+        print(means)
+
+
+def _draw(
+    adata: ad.AnnData, model: Bridge | FlowMatching, arguments: argparse.Namespace, folder: Path
+) -> None:
+    use_rep = adata.uns["celltraj"][arguments.model]["params"]["use_rep"]
+    time_key, times = arguments.time_key, model.breakpoints
+    # a grid that holds every observed time, so that marginals can be compared there
+    grid = np.unique([np.linspace(a, b, 11) for a, b in pairwise(times)]).tolist()
+    path = ct.tl.simulate(
+        adata,
+        model,
+        start=grid[0],
+        stop=grid[1:],
+        time_key=time_key,
+        use_rep=use_rep,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
+    )
+    view = {"time_key": time_key, "show": False}
+    ct.pl.snapshots(adata, basis=use_rep, save=folder / "snapshots.png", **view)
+    ct.pl.trajectories(adata, path, basis=use_rep, save=folder / "trajectories.png", **view)
+    ct.pl.marginals(adata, path, use_rep=use_rep, save=folder / "marginals.png", **view)
+    ct.pl.history(adata, key=arguments.model, show=False, save=folder / "history.png")
+
+
+def _score(
+    adata: ad.AnnData,
+    hold_out: Sequence[tuple[Any, ...]],
+    arguments: argparse.Namespace,
+    folder: Path,
+) -> str:
+    """Write scores and their picture, and return the mean of each method as text."""
+    scores = ct.tl.cross_validate(
+        adata,
+        time_key=arguments.time_key,
+        use_rep=arguments.use_rep,
+        # each fold is another training, too short to resume
+        fit={arguments.model: _fitter(arguments, TrainerOptions())},
+        hold_out=hold_out,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
+    )
+    scores.to_csv(folder / "scores.csv", index=False)
+    ct.pl.scores(scores, show=False, save=folder / "scores.png")
+    w1 = scores[scores["metric"] == "W1"]
+    table: str = w1.groupby("method")["value"].mean().sort_values().to_string()
+    return table

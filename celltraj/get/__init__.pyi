@@ -1,0 +1,25 @@
+from ._conditions import conditions as conditions
+from ._convergence import convergence as convergence
+from ._drivers import drivers as drivers
+from ._fates import fates as fates
+from ._gene_trends import gene_trends as gene_trends
+from ._growth import growth as growth
+from ._knockout import knockout as knockout
+from ._losses import losses as losses
+from ._results import results as results
+from ._score_summary import score_summary as score_summary
+from ._transitions import transitions as transitions
+
+__all__ = [
+    "conditions",
+    "convergence",
+    "drivers",
+    "fates",
+    "gene_trends",
+    "growth",
+    "knockout",
+    "losses",
+    "results",
+    "score_summary",
+    "transitions",
+]

@@ -1,0 +1,46 @@
+"""Read how far the solver of each gap came."""
+
+from __future__ import annotations
+
+import pandas as pd
+from anndata import AnnData
+
+from celltraj._anndata.results import convergence_of
+from celltraj._checks import checked
+
+
+@checked
+def convergence(adata: AnnData, *, key: str = "couplings") -> pd.DataFrame:
+    """Read the convergence of couplings, or of those of a bridge, gap by gap.
+
+    It tells of the computation and is read whatever became of the cells since.
+
+    Parameters
+    ----------
+    adata
+        Data after :func:`celltraj.tl.couplings` or :func:`celltraj.tl.fit_bridge`, also from a
+        file; not changed.
+    key
+        The ``key_added`` of the couplings, or of the bridge.
+
+    Returns
+    -------
+    A new table with one row per gap: t0, t1 ([t]), epsilon (in units of the cost), marginal_error
+    (total variation), converged, n_iters, and of couplings mass (1 where none is lost). Of plans
+    from :func:`celltraj.io.from_wot` or :func:`celltraj.io.from_moscot` the mass alone is known.
+
+    Raises
+    ------
+    KeyError
+        There are no such couplings and no such bridge; a flow or a response has the losses of its
+        training, see :func:`celltraj.get.losses`.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.branching(n_cells=50, seed=0)
+    >>> ct.tl.couplings(adata, progress=False)
+    >>> bool(ct.get.convergence(adata)["converged"].all())
+    True
+    """
+    return convergence_of(adata, key)

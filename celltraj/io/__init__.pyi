@@ -1,0 +1,7 @@
+from ._from_moscot import from_moscot as from_moscot
+from ._from_wot import from_wot as from_wot
+
+__all__ = [
+    "from_moscot",
+    "from_wot",
+]

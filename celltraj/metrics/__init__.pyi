@@ -1,0 +1,25 @@
+from ._composition import composition_error as composition_error
+from ._energy import energy_distance as energy_distance
+from ._floor import split_half_floor as split_half_floor
+from ._fokker_planck import directional as directional
+from ._fokker_planck import fokker_planck_residual as fokker_planck_residual
+from ._fokker_planck import score_residual as score_residual
+from ._mmd import median_distance as median_distance
+from ._mmd import mmd as mmd
+from ._shift import shift_cosine as shift_cosine
+from ._shift import shift_r2 as shift_r2
+from ._wasserstein import wasserstein as wasserstein
+
+__all__ = [
+    "composition_error",
+    "directional",
+    "energy_distance",
+    "fokker_planck_residual",
+    "median_distance",
+    "mmd",
+    "score_residual",
+    "shift_cosine",
+    "shift_r2",
+    "split_half_floor",
+    "wasserstein",
+]

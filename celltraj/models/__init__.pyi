@@ -1,0 +1,181 @@
+from ._couple import couple_gap as couple_gap
+from ._default_sigma import default_sigma as default_sigma
+from ._load import load as load
+from ._process import Affine as Affine
+from ._process import FittedProcess as FittedProcess
+from ._process import GrowingProcess as GrowingProcess
+from ._process import KnownNoise as KnownNoise
+from ._process import PiecewiseProcess as PiecewiseProcess
+from ._process import Process as Process
+from ._process import ReversibleProcess as ReversibleProcess
+from ._process import is_growing as is_growing
+from ._simulate import Trajectories as Trajectories
+from ._simulate import simulate as simulate
+from .bridge.bridge import Bridge as Bridge
+from .bridge.bridge import Round as Round
+from .bridge.fit import fit_bridge as fit_bridge
+from .bridge.options import BridgeOptions as BridgeOptions
+from .bridge.refine import Refinement as Refinement
+from .bridge.refine import refine as refine
+from .encoders import DeepSets as DeepSets
+from .encoders import GraphEncoder as GraphEncoder
+from .encoders import Moments as Moments
+from .encoders import PopulationEncoder as PopulationEncoder
+from .encoders import SetAttention as SetAttention
+from .flow.fit import fit_flow as fit_flow
+from .flow.flow import FlowMatching as FlowMatching
+from .flow.likelihood import log_density as log_density
+from .flow.options import FlowOptions as FlowOptions
+from .flow.options import Penalties as Penalties
+from .genes.knock_out import KnockedOut as KnockedOut
+from .genes.projection import Projection as Projection
+from .growth.birth_death import BirthDeath as BirthDeath
+from .growth.learned import LearnedGrowth as LearnedGrowth
+from .growth.learned import learn_growth as learn_growth
+from .growth.population_sizes import population_sizes as population_sizes
+from .interpolants import BrownianBridgeInterpolant as BrownianBridgeInterpolant
+from .interpolants import EncodingDecodingInterpolant as EncodingDecodingInterpolant
+from .interpolants import Interpolant as Interpolant
+from .interpolants import KineticInterpolant as KineticInterpolant
+from .interpolants import LinearInterpolant as LinearInterpolant
+from .interpolants import OneSidedInterpolant as OneSidedInterpolant
+from .interpolants import ReferenceInterpolant as ReferenceInterpolant
+from .interpolants import SplineInterpolant as SplineInterpolant
+from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
+from .lineage.interpolation import displaced as displaced
+from .lineage.lineage import Lineage as Lineage
+from .lineage.lineage import band_of as band_of
+from .lineage.lineage import joint_masses as joint_masses
+from .lineage.simulated import land as land
+from .references import Brownian as Brownian
+from .references import GeneRegulation as GeneRegulation
+from .references import KernelReference as KernelReference
+from .references import LotkaVolterra as LotkaVolterra
+from .references import ModuleReference as ModuleReference
+from .references import NeuralReference as NeuralReference
+from .references import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from .references import PotentialLandscape as PotentialLandscape
+from .references import Repressilator as Repressilator
+from .references import Simulator as Simulator
+from .references import Vortex as Vortex
+from .references import stack_points as stack_points
+from .references.family import Parametric as Parametric
+from .references.family import Paths as Paths
+from .references.family import Reference as Reference
+from .representation import Representation as Representation
+from .response.condition import Condition as Condition
+from .response.condition import ConditionCoder as ConditionCoder
+from .response.condition import Covariate as Covariate
+from .response.fit import fit_response as fit_response
+from .response.options import ResponseOptions as ResponseOptions
+from .response.populations import Group as Group
+from .response.populations import Populations as Populations
+from .response.populations import Treated as Treated
+from .response.process import Response as Response
+from .response.process import ResponseProcess as ResponseProcess
+from .response.response import MetaFlowMatching as MetaFlowMatching
+from .response.support import ResponseSource as ResponseSource
+from .solvers import DormandPrince as DormandPrince
+from .solvers import Equation as Equation
+from .solvers import EulerMaruyama as EulerMaruyama
+from .solvers import ExponentialEuler as ExponentialEuler
+from .solvers import ExponentialMidpoint as ExponentialMidpoint
+from .solvers import Heun as Heun
+from .solvers import Midpoint as Midpoint
+from .solvers import PredictorCorrector as PredictorCorrector
+from .solvers import SdeSolver as SdeSolver
+from .training.checkpoint import remove_checkpoint as remove_checkpoint
+from .training.options import TrainerOptions as TrainerOptions
+from .training.options import Training as Training
+
+__all__ = [
+    "Affine",
+    "BirthDeath",
+    "Bridge",
+    "BridgeOptions",
+    "Brownian",
+    "BrownianBridgeInterpolant",
+    "Condition",
+    "ConditionCoder",
+    "Covariate",
+    "DeepSets",
+    "DormandPrince",
+    "EncodingDecodingInterpolant",
+    "Equation",
+    "EulerMaruyama",
+    "ExponentialEuler",
+    "ExponentialMidpoint",
+    "FittedProcess",
+    "FlowMatching",
+    "FlowOptions",
+    "GeneRegulation",
+    "GraphEncoder",
+    "Group",
+    "GrowingProcess",
+    "Heun",
+    "Interpolant",
+    "KernelReference",
+    "KineticInterpolant",
+    "KnockedOut",
+    "KnownNoise",
+    "LearnedGrowth",
+    "Lineage",
+    "LinearInterpolant",
+    "LotkaVolterra",
+    "MetaFlowMatching",
+    "Midpoint",
+    "ModuleReference",
+    "Moments",
+    "NeuralReference",
+    "OneSidedInterpolant",
+    "OrnsteinUhlenbeck",
+    "Parametric",
+    "Paths",
+    "Penalties",
+    "PiecewiseProcess",
+    "PopulationEncoder",
+    "Populations",
+    "PotentialLandscape",
+    "PredictorCorrector",
+    "Process",
+    "Projection",
+    "Reference",
+    "ReferenceInterpolant",
+    "Refinement",
+    "Representation",
+    "Repressilator",
+    "Response",
+    "ResponseOptions",
+    "ResponseProcess",
+    "ResponseSource",
+    "ReversibleProcess",
+    "Round",
+    "SdeSolver",
+    "SetAttention",
+    "Simulator",
+    "SplineInterpolant",
+    "TrainerOptions",
+    "Training",
+    "Trajectories",
+    "Treated",
+    "TrigonometricInterpolant",
+    "Vortex",
+    "band_of",
+    "couple_gap",
+    "default_sigma",
+    "displaced",
+    "fit_bridge",
+    "fit_flow",
+    "fit_response",
+    "is_growing",
+    "joint_masses",
+    "land",
+    "learn_growth",
+    "load",
+    "log_density",
+    "population_sizes",
+    "refine",
+    "remove_checkpoint",
+    "simulate",
+    "stack_points",
+]

@@ -1,0 +1,1 @@
+"""Multi-marginal Schrödinger bridge: one coupling per gap, a drift, refinement."""

@@ -1,0 +1,120 @@
+"""Points of reference bridges, which the network of a bridge is trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from celltraj.models.growth.path_mass import Masses, departing
+from celltraj.models.networks import Points
+from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.gaussian_law import flow_of
+from celltraj.models.references.paths import pinned_points
+from celltraj.models.training.batches import DRAWN_AT_ONCE, Draws
+from celltraj.ot import Coupling
+from celltraj.snapshots import Snapshots
+
+_NODES = 32  # times in a gap that these points share, drawn afresh each time
+
+
+@dataclass(frozen=True)
+class BridgePlans:
+    """What points of bridges are drawn from."""
+
+    snapshots: Snapshots
+    reference: Reference
+    couplings: tuple[Coupling, ...]
+    masses: Masses | None
+
+    def draw(self, k: int, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` pairs of gap ``k``: an earlier cell by its weight, a later one given it."""
+        rows: Tensor | None = None
+        if self.masses is not None:
+            leaving = departing(self.snapshots.weights[k].numpy(), self.masses.sent[k])
+            rows = torch.from_numpy(leaving)
+        return self.couplings[k].sample(n, generator=generator, rows=rows)
+
+    def carried(self, k: int, i: Tensor, j: Tensor, s: Tensor) -> Tensor:
+        """Return mass, and logarithms of what is sent and met, ``(n, 3)``, of paths at ``s``."""
+        if self.masses is None:
+            return torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).expand(len(i), 3)
+        sent, met = (torch.from_numpy(v) for v in (self.masses.sent[k], self.masses.met[k]))
+        mass = self.masses.log_mass(k, sent[i], met[j], s).exp()
+        return torch.stack([mass, sent[i], met[j]], 1)
+
+
+class BridgeBatches(Draws[Points]):
+    """Draw bridge points uniformly over the whole duration, from plans solved once per gap.
+
+    Parameters
+    ----------
+    plans
+        Couplings and the law between them.
+    n_steps, batch_size
+        Steps of the training, and points of each.
+    generator
+        What every draw draws from.
+    """
+
+    def __init__(
+        self, plans: BridgePlans, n_steps: int, batch_size: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(n_steps, generator)
+        self.plans, self.snapshots, self.reference = plans, plans.snapshots, plans.reference
+        self.batch_size, self.sigma = batch_size, sigma_of(self.reference)
+        snapshots = self.snapshots
+        self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
+        n = n_steps * batch_size
+        self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
+        # all pairs of the training at once: one pass over each plan, which is never held
+        self.i, self.j = torch.empty(2, n, dtype=torch.long)
+        for k in range(len(self.gaps)):
+            here = self.gap_of == k
+            self.i[here], self.j[here] = plans.draw(k, int(here.sum()), generator)
+
+    def aside(self, n_steps: int, generator: torch.Generator) -> BridgeBatches:
+        """Return draws of other points of the same bridges."""
+        return BridgeBatches(self.plans, n_steps, self.batch_size, generator)
+
+    def draw(self, number: int, n_steps: int) -> list[Points]:
+        """Return the points of ``n_steps`` steps."""
+        size = self.batch_size
+        first = number * DRAWN_AT_ONCE * size
+        rows = torch.arange(first, first + n_steps * size)
+        parts = (v.split(size) for v in self._bridge_points(rows))
+        return [Points(*step) for step in zip(*parts, strict=True)]
+
+    def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the parts of :class:`Points` of the points ``rows``."""
+        k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
+        columns = torch.empty(len(rows), 3 * self.snapshots.dim + 5, dtype=torch.float64)
+        for gap in range(len(self.gaps)):
+            here = (k == gap).nonzero().flatten()
+            for part, values in self._at_random_times(gap, i[here], j[here]):
+                columns[here[part]] = values
+        d = self.snapshots.dim
+        t, x, *parts = columns.split([1, d, d, d, 1, 1, 1, 1], 1)
+        return tuple(part.contiguous() for part in (t, x, *(part.float() for part in parts)))
+
+    def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield groups of points that share a time, which are stratified over the gap."""
+        start, length = self.snapshots.times[gap], self.snapshots.gaps[gap]
+        jitter = torch.rand(_NODES, dtype=torch.float64, generator=self.generator)
+        s = ((torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES).tolist()
+        inner = [start + share * length for share in s]
+        grid = [start, *inner, self.snapshots.times[gap + 1]]
+        flow = flow_of(self.reference, self.snapshots.x[gap], grid)
+        node = torch.randint(_NODES, (len(i),), generator=self.generator)
+        for k, (t, share) in enumerate(zip(inner, s, strict=True)):
+            part = (node == k).nonzero().flatten()
+            y = self.snapshots.x[gap + 1][j[part]]
+            drawn = pinned_points(flow, k + 1, i[part], y, self.sigma, generator=self.generator)
+            width = self.sigma * math.sqrt(length * share * (1 - share))
+            one = torch.ones(len(part), 1, dtype=torch.float64)
+            carried = self.plans.carried(gap, i[part], j[part], share * one[:, 0])
+            values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one, carried)
+            yield part, torch.cat(values, 1)

@@ -1,0 +1,212 @@
+"""Fit a bridge: couple every gap once and derive the drift."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from celltraj._typing import Cells
+from celltraj.models._couple import couple_with_potentials
+from celltraj.models._simulate import simulate
+from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
+from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.bridge.neural import NeuralField
+from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.growth.path_mass import Masses, masses_of
+from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
+from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.training.checkpoint import fingerprint
+from celltraj.models.training.module import Job, train
+from celltraj.models.training.options import ModelDefaults, Training
+from celltraj.ot import Solver
+from celltraj.ot.sampling import systematic
+from celltraj.ot.solver import check_entropic
+from celltraj.snapshots import Snapshots
+
+_DEFAULTS = ModelDefaults(fewest_steps=2_000)
+_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
+
+
+def fit_bridge(
+    snapshots: Snapshots,
+    reference: Reference,
+    *,
+    coupling: Solver,
+    training: Training | None,
+    generator: torch.Generator,
+    progress: bool = True,
+) -> Bridge:
+    """Solve every gap once and derive the drift.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds, with the growth that is expected and the sizes of the population.
+    reference
+        Law of motion, sets cost and epsilon of every gap.
+    coupling
+        Coupling solver, such as ``ct.ot.solve``; one with relaxed marginals lets cells divide and
+        die otherwise than expected.
+    training
+        How the network of the drift is trained; None for the plug-in drift, which follows from the
+        potentials in closed form.
+    generator
+        Source of randomness.
+    progress
+        Whether couplings and training show progress bars.
+
+    Raises
+    ------
+    ValueError
+        The reference does not suit the data, or is not fitted.
+    ConvergenceError
+        A gap's coupling did not reach the solver's tolerance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.snapshots import Snapshots
+    >>> from celltraj.models import Brownian, fit_bridge
+    >>> from celltraj.ot import solve
+    >>> x = torch.zeros(5, 1)
+    >>> bridge = fit_bridge(
+    ...     Snapshots((0.0, 1.0), (x, x + 2)), Brownian(0.2), coupling=solve,
+    ...     training=None, generator=torch.Generator(),
+    ... )
+    >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
+    tensor([[2.]])
+    """
+    check_entropic(coupling)
+    check_family(reference, snapshots)
+    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
+    couplings = tuple(couple_with_potentials(snapshots, reference, k, coupling)[1] for k, _ in gaps)
+    masses = masses_of(snapshots, couplings)
+    field: PlugInField | NeuralField = PlugInField(snapshots, reference, couplings, masses)
+    if training is not None:
+        plans = BridgePlans(snapshots, reference, couplings, masses)
+        field = train_field(plans, training, generator=generator, progress=progress)
+    bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
+    return bridge if masses is None else _calibrated(bridge, masses, generator)
+
+
+def train_field(
+    plans: BridgePlans, training: Training, *, generator: torch.Generator, progress: bool
+) -> NeuralField:
+    """Return drift and score that a network learned from points of bridges.
+
+    Parameters
+    ----------
+    plans
+        Couplings and the law between them.
+    training
+        How the network is trained.
+    generator
+        Source of randomness.
+    progress
+        Whether to show a bar over the steps.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not finite.
+    ValueError
+        The checkpoint to go on from is of another training, or cells are to be kept aside.
+    """
+    training.without_validation("a bridge", "it passes through all cells")
+    snapshots, reference = plans.snapshots, plans.reference
+    sizes = HeadSizes(
+        snapshots.dim,
+        len(snapshots.times),
+        width=training.width,
+        has_mass=plans.masses is not None,
+    )
+    noise = sigma_of(reference) * math.sqrt(max(snapshots.gaps)) / 2
+    network = TwoHeads(sizes, generator=generator).scale_to(snapshots, noise=noise)
+    schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
+    batches = BridgeBatches(plans, schedule.n_steps, schedule.batch_size, generator)
+    facts = fingerprint(snapshots) | _reference_facts(reference, snapshots)
+    job = Job(network, batches, two_heads_loss, facts=facts)
+    heads, losses = train(job, training, schedule, progress=progress)
+    return NeuralField(heads, snapshots, reference, losses)
+
+
+def _reference_facts(reference: Reference, snapshots: Snapshots) -> dict[str, str | float]:
+    """Return what tells a reference from others, for a checkpoint."""
+    drift = reference.drift(snapshots.times[0], snapshots.x[0])
+    return {
+        "reference": type(reference).__name__,
+        "sigma": sigma_of(reference),
+        # rounded: a checkpoint may go on another machine, whose last digits differ
+        "size of the reference's drift": f"{float(drift.square().mean().sqrt()):.4g}",
+    }
+
+
+def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> Bridge:
+    """Return the bridge whose trajectories from the first snapshot grow as the population does.
+
+    A rate is relative to the mean of the population, and that mean is over the trajectories of the
+    bridge, of which couplings and network know only up to their errors: these would add up from
+    gap to gap.
+    """
+    snapshots = bridge.snapshots
+    starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
+    start = snapshots.x[0][starts]
+    path = simulate(bridge, start, snapshots.times, n_steps=20, generator=generator)
+    if path.log_mass is None:
+        return bridge
+    found = torch.logsumexp(path.log_mass, 1).diff().numpy()
+    wanted = np.diff(np.log(snapshots.sizes))
+    masses = replace(masses, sizes=masses.sizes + wanted - found)
+    field = bridge.field
+    if isinstance(field, PlugInField):
+        field = replace(field, cell_masses=masses)
+    return replace(bridge, masses=masses, field=field)
+
+
+def check_family(reference: Reference, snapshots: Snapshots) -> None:
+    """Raise unless the family suits the data.
+
+    Raises
+    ------
+    ValueError
+        Another dimension, negative cells of a positive family, a drift of another shape or with
+        values that are not finite, a diffusion that is not ``sigma`` everywhere.
+    """
+    name, dim = type(reference).__name__, getattr(reference, "dim", None) or snapshots.dim
+    if dim != snapshots.dim:
+        raise ValueError(
+            f"{name} has {dim} variables, the data have {snapshots.dim}; choose {dim} of them, or "
+            "another reference="
+        )
+    if getattr(reference, "is_positive", False):
+        n_negative = sum(int((x < 0).any(1).sum()) for x in snapshots.x)
+        if n_negative:
+            raise ValueError(
+                f"{name} describes amounts, and {n_negative} cells have negative ones; work in "
+                "counts or their logarithm, not in centred or scaled values"
+            )
+    if reference.is_fitted:
+        found = reference.drift(snapshots.times[0], snapshots.x[0]).shape
+        if found != snapshots.x[0].shape:
+            raise ValueError(
+                f"{name} returns a drift of shape {tuple(found)} for cells of shape "
+                f"{tuple(snapshots.x[0].shape)}"
+            )
+    for t, x in zip(snapshots.times, snapshots.x, strict=True):
+        _check_constant_noise(reference, t, x)
+
+
+def _check_constant_noise(reference: Reference, t: float, x: Cells) -> None:
+    sigma, noise = sigma_of(reference), reference.diffusion(t, x)
+    if not torch.allclose(noise, torch.full_like(noise, sigma), rtol=1e-5, atol=0):
+        raise ValueError(
+            f"{type(reference).__name__} has a diffusion of {float(noise.min()):g} to "
+            f"{float(noise.max()):g} at time {t:g}, and sigma={sigma:g}: couplings and drift of a "
+            "bridge are those of one sigma for all variables, states and times. Work in variables "
+            "in which the noise is constant (the logarithm, where it grows with the state), or "
+            "simulate the process itself with ct.tl.simulate"
+        )

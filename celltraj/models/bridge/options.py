@@ -1,0 +1,47 @@
+"""What a bridge is told besides its reference and its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from celltraj._checks import checked_fields
+from celltraj.models.bridge.refine import Refinement
+from celltraj.models.growth.learned import LearnedGrowth
+from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_entropic
+
+
+@checked_fields
+@dataclass(frozen=True)
+class BridgeOptions:
+    """Say how the cells of a bridge are coupled, how its reference is refined, and what grows.
+
+    Parameters
+    ----------
+    coupling
+        Coupling solver. ``ct.ot.solve`` keeps the mass of every cell; under
+        ``ct.ot.Unbalanced()`` cells divide and die otherwise than expected, for a price.
+    refinement
+        When the alternation of bridge and reference ends, for every reference but Brownian motion.
+    growth
+        How growth is learned from the snapshots; None where it is not: cells then grow as
+        ``growth_key`` expects.
+
+    Raises
+    ------
+    TypeError
+        A class or a text in place of a solver.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=3)).growth is None
+    True
+    """
+
+    coupling: Solver = solve
+    refinement: Refinement = field(default_factory=Refinement)
+    growth: LearnedGrowth | None = None
+
+    def __post_init__(self) -> None:
+        check_entropic(self.coupling)

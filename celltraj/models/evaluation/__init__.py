@@ -1,0 +1,90 @@
+"""Judge models on what they have not seen: folds, rows, distances, and one table of scores."""
+
+from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
+from celltraj.models.evaluation.engine import (
+    Fit,
+    Fold,
+    check_names,
+    evaluate,
+    fitted,
+    raised_by,
+    rng_of,
+)
+from celltraj.models.evaluation.estimates import RISING
+from celltraj.models.evaluation.holdout import (
+    TRIVIAL,
+    exact_plans,
+    sample_chains,
+    trivial_predictions,
+)
+from celltraj.models.evaluation.prediction import Prediction
+from celltraj.models.evaluation.response import Responses, Space, check_response_names
+from celltraj.models.evaluation.response_baselines import (
+    BASELINES,
+    NO_CHANGE,
+    Observed,
+    expected_shift,
+    single_drugs,
+    trivial_responses,
+)
+from celltraj.models.evaluation.response_folds import ResponseFold, response_folds
+from celltraj.models.evaluation.response_scores import SIZE, Labelled, Trial
+from celltraj.models.evaluation.rows import FLOOR, SELECTED, SHUFFLED, TRUTH
+from celltraj.models.evaluation.samples import Sample
+from celltraj.models.evaluation.summary import mean_interval, summarised
+from celltraj.models.evaluation.table import (
+    CHOSEN,
+    COLUMNS,
+    RESPONSE_COLUMNS,
+    Score,
+    ScoreTable,
+)
+from celltraj.models.evaluation.time_course import TIME_METRICS, TimeCourse, TimeFold
+
+__all__ = [
+    "BASELINES",
+    "CHOSEN",
+    "COLUMNS",
+    "DISTANCES",
+    "FLOOR",
+    "NO_CHANGE",
+    "RESPONSE_COLUMNS",
+    "RISING",
+    "SELECTED",
+    "SHUFFLED",
+    "SIZE",
+    "TIME_METRICS",
+    "TRIVIAL",
+    "TRUTH",
+    "Fit",
+    "Fold",
+    "Labelled",
+    "Observed",
+    "Prediction",
+    "ResponseFold",
+    "Responses",
+    "Sample",
+    "Score",
+    "ScoreTable",
+    "Space",
+    "TimeCourse",
+    "TimeFold",
+    "Trial",
+    "check_names",
+    "check_response_names",
+    "distances",
+    "evaluate",
+    "exact_plans",
+    "expected_shift",
+    "fitted",
+    "mean_interval",
+    "raised_by",
+    "response_folds",
+    "rng_of",
+    "sample_chains",
+    "single_drugs",
+    "split_half",
+    "summarised",
+    "trivial_predictions",
+    "trivial_responses",
+]

@@ -1,0 +1,1 @@
+"""Flow matching over all snapshots."""

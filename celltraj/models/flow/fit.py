@@ -1,0 +1,182 @@
+"""Fit a flow: couple neighbouring snapshots once, draw chains, train the network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from celltraj.models._couple import couple
+from celltraj.models.flow.batches import Course, PathBatches
+from celltraj.models.flow.chains import GapPlans
+from celltraj.models.flow.flow import FlowMatching
+from celltraj.models.flow.losses import FlowLoss
+from celltraj.models.flow.options import FlowOptions, Penalties
+from celltraj.models.interpolants import Interpolant
+from celltraj.models.networks import HeadSizes, Points, TwoHeads
+from celltraj.models.references import Brownian
+from celltraj.models.training.checkpoint import fingerprint
+from celltraj.models.training.early_stop import Validation
+from celltraj.models.training.module import Job, train
+from celltraj.models.training.options import ModelDefaults, Training
+from celltraj.ot import Solver
+from celltraj.snapshots import Snapshots
+
+_DEFAULTS = ModelDefaults(fewest_steps=4_000)
+_DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
+_TO_FIT = 400  # chains of a gap that an interpolant is fitted to
+_VALIDATED = 4096  # points of held-out cells
+
+
+def fit_flow(
+    snapshots: Snapshots,
+    interpolant: Interpolant,
+    *,
+    sigma: float,
+    options: FlowOptions,
+    training: Training,
+    generator: torch.Generator,
+    progress: bool = True,
+) -> FlowMatching:
+    """Couple neighbouring snapshots once, and learn the flow along chains of cells.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds.
+    interpolant
+        Paths through a chain; what it takes from the data is filled in.
+    sigma
+        Noise of the coupling, in [x]/sqrt([t]): epsilon is ``sigma^2`` times the gap.
+    options
+        How cells are coupled, and what the flow should be besides right.
+    training
+        How the network is trained.
+    generator
+        Source of randomness.
+    progress
+        Whether couplings and training show progress bars.
+
+    Raises
+    ------
+    ValueError
+        The interpolant does not suit the data.
+    ConvergenceError
+        A gap's coupling did not reach the solver's tolerance.
+    TrainingError
+        The loss became NaN; carries the last good network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj import ot
+    >>> from celltraj.snapshots import Snapshots
+    >>> from celltraj.models import FlowOptions, SplineInterpolant, Training, fit_flow
+    >>> x = torch.randn(50, 1, generator=torch.Generator().manual_seed(0))
+    >>> flow = fit_flow(
+    ...     Snapshots((0.0, 1.0), (x, x + 2)), SplineInterpolant(), sigma=0.2,
+    ...     options=FlowOptions(coupling=ot.solve), training=Training(max_steps=300),
+    ...     generator=torch.Generator().manual_seed(0), progress=False,
+    ... )
+    >>> bool((flow.drift(0.5, x + 1) - 2).abs().mean() < 0.2)
+    True
+    """
+    kept, watched = _split(snapshots, training.validation, generator)
+    plans = _plans(kept, sigma, options.coupling, progress=progress)
+    interpolant = _fitted(interpolant, kept, plans, sigma, generator)
+    course = Course(kept, plans, interpolant)
+    schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
+    batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
+    growth = plans.masses.growth()
+    heads = _heads(course, training.width, has_mass=growth is not None, generator=generator)
+    loss = FlowLoss(interpolant, options.causal, options.penalties)
+    validation = None
+    if watched is not None:
+        watched_plans = _plans(watched, sigma, options.coupling, progress=False)
+        aside = Course(watched, watched_plans, interpolant)
+        validation = _validation(aside, generator)
+    facts = fingerprint(snapshots) | {
+        "paths": type(interpolant).__name__,
+        "coupling": repr(options.coupling),
+        "sigma": sigma,
+        "causal": options.causal,
+        "penalties": asdict(options.penalties),
+    }
+    job = Job(heads, batches, loss, validation=validation, facts=facts)
+    trained, losses = train(job, training, schedule, progress=progress)
+    box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
+    return FlowMatching(trained, snapshots.times, interpolant, box, 0.0, losses, growth)
+
+
+def _heads(course: Course, width: int, *, has_mass: bool, generator: torch.Generator) -> TwoHeads:
+    """Return the network, in the units of its snapshots and of the paths between them."""
+    snapshots = course.snapshots
+    times = torch.tensor(snapshots.times, dtype=torch.float64)
+    noise = float(course.interpolant.noise(times, (times[1:] + times[:-1]) / 2)[0].max())
+    sizes = HeadSizes(snapshots.dim, len(times), width=width, has_mass=has_mass)
+    return TwoHeads(sizes, generator=generator).scale_to(snapshots, noise=noise)
+
+
+def _split(
+    snapshots: Snapshots, share: float, generator: torch.Generator
+) -> tuple[Snapshots, Snapshots | None]:
+    """Return the cells to train on and those to watch, a ``share`` of each snapshot."""
+    if share == 0:
+        return snapshots, None
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    names = ("x", "weights", "growth") if snapshots.growth else ("x", "weights")
+    for k, (t, x) in enumerate(zip(snapshots.times, snapshots.x, strict=True)):
+        columns = [getattr(snapshots, name)[k] for name in names]
+        order = torch.randperm(len(x), generator=generator)
+        n_watched = math.ceil(share * len(x))
+        if len(x) - n_watched < 1:
+            raise ValueError(
+                f"validation={share:g} leaves no cell of time {t:g} to train on; it has {len(x)}"
+            )
+        for part, rows in zip(parts, (order[n_watched:], order[:n_watched]), strict=True):
+            part.append(tuple(values[rows] for values in columns))
+    kept, watched = (
+        replace(snapshots, **dict(zip(names, zip(*part, strict=True), strict=True)))
+        for part in parts
+    )
+    return kept, watched
+
+
+def _plans(snapshots: Snapshots, sigma: float, solver: Solver, *, progress: bool) -> GapPlans:
+    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
+    couplings = (couple(snapshots, Brownian(sigma), k, solver)[1] for k, _ in gaps)
+    return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in couplings])
+
+
+def _fitted(
+    interpolant: Interpolant,
+    snapshots: Snapshots,
+    plans: GapPlans,
+    sigma: float,
+    generator: torch.Generator,
+) -> Interpolant:
+    """Return the interpolant fitted to chains drawn as the plans send mass."""
+    n_gaps = len(snapshots.gaps)
+    gap = torch.arange(n_gaps).repeat_interleave(4 * _TO_FIT)
+    chains = plans.draw(gap, generator=generator)
+    sent = chains.sent.exp().reshape(n_gaps, -1)
+    chosen = torch.multinomial(sent, _TO_FIT, generator=generator)
+    rows = (chosen + 4 * _TO_FIT * torch.arange(n_gaps)[:, None]).flatten()
+    times = torch.tensor(snapshots.times, dtype=torch.float64)
+    return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)
+
+
+def _validation(watched: Course, generator: torch.Generator) -> Validation:
+    """Return the loss on paths between the cells that are kept from the training."""
+    points = next(iter(PathBatches(watched, 1, _VALIDATED, generator)))[0]
+    loss = FlowLoss(watched.interpolant, 0.0, Penalties())
+
+    def check(heads: TwoHeads) -> float:
+        device = heads.centre.device
+        with torch.no_grad():
+            return float(loss(heads, Points(*(part.to(device) for part in points))))
+
+    return check

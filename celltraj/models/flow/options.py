@@ -1,0 +1,103 @@
+"""What a flow is told besides its paths and its training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+from celltraj._checks import checked_fields
+from celltraj.ot import Solver, Unbalanced
+from celltraj.ot.solver import check_solver
+
+# of the ten pairs tried the one that all data sets of the benchmark together do best with
+_TAU_A, _TAU_B = 0.97, 0.99
+
+
+@checked_fields
+@dataclass(frozen=True)
+class Penalties:
+    """Weigh what a flow should be besides right; each is relative and 0 leaves it out.
+
+    Parameters
+    ----------
+    kinetic
+        Mean squared velocity, in units of the squared mean speed of the paths.
+    acceleration
+        Mean squared acceleration along the flow, in units of that speed per mean gap.
+    solver_error
+        Error estimate of the adaptive solver, that of Dormand and Prince, for steps of up to half
+        a gap at random times, in units of a thousandth of that speed: where it is small, a
+        simulation takes long steps (Pal et al., *Locally regularized neural differential
+        equations*, 2023). 10 saves two thirds of the evaluations on embryoid bodies.
+    fokker_planck
+        Residual of the equation that ties the score to the velocity, see
+        :func:`celltraj.metrics.fokker_planck_residual`.
+
+    Raises
+    ------
+    ValueError
+        A weight is negative.
+
+    Examples
+    --------
+    >>> from celltraj.models import Penalties
+    >>> Penalties(solver_error=0.1).kinetic
+    0.0
+    """
+
+    kinetic: float = 0.0
+    acceleration: float = 0.0
+    solver_error: float = 0.0
+    fokker_planck: float = 0.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if not 0 <= getattr(self, one.name) < float("inf"):
+                raise ValueError(
+                    f"{one.name} must not be negative; found {getattr(self, one.name)}"
+                )
+
+
+def _default_coupling() -> Unbalanced:
+    return Unbalanced(tau_a=_TAU_A, tau_b=_TAU_B)
+
+
+@checked_fields
+@dataclass(frozen=True)
+class FlowOptions:
+    """Say how the cells of a flow are coupled, and what it should be besides right.
+
+    Parameters
+    ----------
+    coupling
+        Coupling solver. By default ``ct.ot.Unbalanced(tau_a=0.97, tau_b=0.99)``: cells may have
+        more or fewer descendants than others, for a price, so that a population that outgrows
+        another need not be explained by cells that change sides. ``ct.ot.solve`` keeps the mass of
+        every cell.
+    penalties
+        What the flow should be besides right.
+    causal
+        How strongly a gap waits until the earlier ones are fitted; 0 not at all.
+
+    Raises
+    ------
+    TypeError
+        A class or a text in place of a solver.
+    ValueError
+        ``causal`` is negative.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.models.FlowOptions(coupling=ct.ot.solve).causal
+    0.0
+    """
+
+    coupling: Solver = field(default_factory=_default_coupling)
+    penalties: Penalties = field(default_factory=Penalties)
+    causal: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_solver(self.coupling, "coupling")
+        if not 0 <= self.causal < math.inf:
+            raise ValueError(f"causal must not be negative; found {self.causal}")

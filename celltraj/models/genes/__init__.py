@@ -1,0 +1,1 @@
+"""From components to genes and back."""

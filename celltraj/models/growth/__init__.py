@@ -1,0 +1,1 @@
+"""How cells divide and die: sizes, rates, mass along paths."""

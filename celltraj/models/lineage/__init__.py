@@ -1,0 +1,1 @@
+"""Descendants, ancestors and fates along couplings."""

@@ -1,0 +1,1 @@
+"""Meta Flow Matching: the response of a population to a condition."""

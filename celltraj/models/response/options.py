@@ -1,0 +1,155 @@
+"""What a response is told besides its training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from celltraj._checks import check_option, checked_fields
+from celltraj.models.encoders import Moments, PopulationEncoder
+from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
+from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_solver
+
+
+@checked_fields
+@dataclass(frozen=True)
+class ResponseOptions:
+    """Say how populations and conditions enter a response, and how its cells are coupled.
+
+    Parameters
+    ----------
+    encoder
+        What embeds the untreated population; None for a field that knows nothing of it but what the
+        neighbourhood of a cell shows.
+    n_kernels
+        Kernels by which a cell sees the cells of its population around it, at the same time of the
+        response; 0 for none.
+    coupling
+        Coupling solver. ``ct.ot.solve`` keeps the mass of every cell; under
+        ``ct.ot.Unbalanced()`` cells may die, and the model predicts which.
+    interpolant
+        Paths between coupled cells.
+    sigma
+        Noise of couplings and paths, in [x] per square root of the duration of the response; by
+        default a hundredth of the mean squared displacement goes to noise.
+    condition_features
+        A row of numbers for each drug, such as a fingerprint, under its name in the index of a
+        table, or by name: drugs that were never given can then be predicted. By default drugs are
+        known by name.
+    covariate_keys
+        Covariates of the treated cells, such as age or batch, by name (columns of ``obs``): text is
+        categorical.
+    n_populations
+        Populations, each under one condition, per step of the training.
+    n_context
+        Cells that a population is embedded by in a step, and that stand for it.
+    cell_dropout
+        Share of these that are hidden at random, against memorising populations.
+    kl
+        Weight of the divergence of embeddings from a standard normal distribution; above 0 they
+        are noisy in training, which bounds what they can tell of a single patient.
+    weight_decay
+        Decay of the weights that read state and population, per step and unit of the learning rate
+        (AdamW's): towards a law by which a condition moves all cells of all populations alike.
+    unknown
+        Share of the steps in which the embedding, and apart from it the condition, is hidden: what
+        guidance needs.
+
+    Raises
+    ------
+    TypeError
+        A class or a text in place of an encoder, a solver or an interpolant.
+    ValueError
+        A number is out of range, or a drug has several rows of features.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.models.ResponseOptions(
+    ...     encoder=ct.models.DeepSets(), coupling=ct.ot.Unbalanced()
+    ... ).n_kernels
+    4
+    """
+
+    encoder: PopulationEncoder | None = field(default_factory=Moments)
+    n_kernels: int = 4
+    coupling: Solver = solve
+    interpolant: Interpolant = field(default_factory=BrownianBridgeInterpolant)
+    sigma: float | None = None
+    condition_features: pd.DataFrame | Mapping[str, Sequence[float]] | None = None
+    covariate_keys: tuple[str, ...] = ()
+    n_populations: int = 8
+    n_context: int = 128
+    cell_dropout: float = 0.1
+    kl: float = 0.0
+    weight_decay: float = 1.0
+    unknown: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.encoder is not None:
+            check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
+        check_solver(self.coupling, "coupling")
+        example = "ct.models.BrownianBridgeInterpolant()"
+        check_option(self.interpolant, Interpolant, "interpolant", example)
+        object.__setattr__(self, "covariate_keys", tuple(self.covariate_keys))
+        self._check_numbers()
+        self.features()
+
+    def _check_numbers(self) -> None:
+        if min(self.n_populations, self.n_context) < 1 or self.n_kernels < 0:
+            raise ValueError(
+                "n_populations and n_context must be positive and n_kernels not negative; found "
+                f"{self.n_populations}, {self.n_context} and {self.n_kernels}"
+            )
+        if not 0 <= self.cell_dropout < 1 or not 0 <= self.unknown < 1:
+            raise ValueError(
+                "cell_dropout and unknown must lie in [0, 1); found "
+                f"{self.cell_dropout} and {self.unknown}"
+            )
+        if not 0 <= self.kl < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"kl and weight_decay must not be negative; found {self.kl} and {self.weight_decay}"
+            )
+        if self.sigma is not None and not 0 < self.sigma < math.inf:
+            raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
+
+    def features(self) -> dict[str, list[float]] | None:
+        """Return the features of each drug by its name; None where drugs are known by name alone.
+
+        Raises
+        ------
+        ValueError
+            A drug has several rows.
+        """
+        table = self.condition_features
+        if table is None:
+            return None
+        if not isinstance(table, pd.DataFrame):
+            return {str(name): [float(v) for v in row] for name, row in table.items()}
+        names = [str(name) for name in table.index]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"condition_features has several rows for {twice}; keep one of each")
+        return dict(zip(names, table.to_numpy(dtype=float).tolist(), strict=True))
+
+    def numbers(self) -> dict[str, float]:
+        """Return what a training with other numbers would differ in."""
+        names = ("n_populations", "n_context", "cell_dropout", "kl", "weight_decay", "unknown")
+        return {name: getattr(self, name) for name in names}
+
+    def check_decay(self, learning_rate: float) -> None:
+        """Raise where the decay would take the whole of a weight in a step.
+
+        Raises
+        ------
+        ValueError
+            It does.
+        """
+        if self.weight_decay * learning_rate >= 1:
+            raise ValueError(
+                "weight_decay x learning_rate must stay below 1, the whole of a weight per step; "
+                f"found {self.weight_decay:g} x {learning_rate:g}"
+            )

@@ -1,0 +1,214 @@
+"""The law of motion of one population under one condition, and what becomes of cells by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from celltraj._card import card
+from celltraj._typing import Cells, Earlier
+from celltraj.models._simulate import simulate
+from celltraj.models.interpolants import Interpolant
+from celltraj.models.networks import Crowd, MetaNetwork
+from celltraj.models.response.cell_identity import row_bytes
+from celltraj.models.solvers import SdeSolver
+
+
+@card()
+@dataclass(frozen=True)
+class Response:
+    """Hold predicted cells.
+
+    Parameters
+    ----------
+    x
+        ``(n, d)`` states after the treatment, in the order of the cells before.
+    survival
+        ``(n,)`` mass that each keeps, with mean 1 over its population; None where the couplings
+        kept the mass of every cell.
+    """
+
+    x: Cells
+    survival: Earlier | None
+
+
+@card()
+@dataclass(frozen=True, eq=False)
+class ResponseProcess:
+    """Move cells of one population under one condition; a reversible ``Process`` on [0, 1].
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    interpolant
+        Paths that it was trained on.
+    known, unknown
+        What is known of population and condition, ``(1, g)``, and the same without the condition.
+    guidance
+        Weight of the condition: 1 as trained, above it more of what sets it apart.
+    noise
+        Diffusion, in [x] per square root of the duration; 0 for the ODE.
+    crowd
+        ``(T, m, d)`` cells of the population at ``T`` equally spaced times; None for a field that
+        does not see them, and while the crowd itself is moved.
+    own
+        ``(n,)`` which cell of the crowd each state is that is moved, and so does not see; -1 for
+        none. None where no state is one of them.
+    """
+
+    network: MetaNetwork
+    interpolant: Interpolant
+    known: Tensor
+    unknown: Tensor
+    guidance: float = 1.0
+    noise: float = 0.0
+    crowd: Tensor | None = None
+    own: Tensor | None = None
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables d."""
+        return self.network.field.sizes.dim
+
+    def velocity(self, t: float, x: Cells) -> Cells:
+        """Return the ``(n, d)`` velocity of the probability flow, per duration of the response."""
+        return self._velocity_and_score(t, x)[0]
+
+    def score(self, t: float, x: Cells) -> Cells:
+        """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
+        return self._velocity_and_score(t, x)[1]
+
+    def drift(self, t: float, x: Cells) -> Cells:
+        """Return ``velocity + noise^2/2 score``, ``(n, d)``."""
+        velocity, score = self._velocity_and_score(t, x)
+        return velocity + self.noise**2 / 2 * score if self.noise else velocity
+
+    def diffusion(self, t: float, x: Cells) -> Cells:
+        """Return ``noise`` everywhere, ``(n, d)``."""
+        return torch.full_like(x, self.noise)
+
+    def _velocity_and_score(self, t: float, x: Cells) -> tuple[Cells, Cells]:
+        rate, score = self._heads(t, x, self.known)
+        if self.guidance != 1:
+            plain = self._heads(t, x, self.unknown)
+            rate, score = (
+                torch.lerp(a, b, self.guidance) for a, b in zip(plain, (rate, score), strict=True)
+            )
+        scale = self.network.field.scale
+        score = (score / scale).to(x.dtype)
+        _, slope = self.interpolant.noise(torch.tensor([0.0, 1.0]), torch.tensor([t]))
+        return (rate * scale).to(x.dtype) - slope.to(x.dtype) * score, score
+
+    @torch.no_grad()
+    def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
+        z = x[None]
+        time = torch.full((1, len(x), 1), t)
+        crowd = self._crowd_at(t, z)
+        rate, score = self.network.field.heads(time, z, known, crowd, self._own(z, crowd))
+        return rate[0], score[0]
+
+    def _crowd_at(self, t: float, x: Tensor) -> Crowd | None:
+        """Return the cells of the population at one time, by a line between two of its times."""
+        if self.network.field.kernels is None:
+            return None
+        cells = x if self.crowd is None else _on_a_line(self.crowd, t)[None]
+        return Crowd(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
+
+    def _own(self, x: Tensor, crowd: Crowd | None) -> Tensor | None:
+        """Return which cell of the crowd each state is."""
+        # a cell that is all there is of its population stands for it
+        if crowd is None or crowd.x.shape[1] == 1:
+            return None
+        own = torch.arange(x.shape[1]) if self.crowd is None else self.own
+        return None if own is None else own[None]
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyResponse:
+    """Move cells along noise that is given for each: ``X = Y + noise W``, ``dY = drift(t, X) dt``.
+
+    With noise that is the same everywhere this is the SDE of the response (Doss, 1977; Sussmann,
+    1978), and what is random is drawn cell by cell, whatever solver integrates it.
+
+    Parameters
+    ----------
+    process
+        Law of the response.
+    paths
+        ``(T, n, d)`` Brownian paths of the cells at ``T`` equally spaced times.
+    """
+
+    process: ResponseProcess
+    paths: Tensor
+
+    def drift(self, t: float, x: Cells) -> Cells:
+        """Return the rate of ``Y``, ``(n, d)``."""
+        return self.process.drift(t, self.state(t, x))
+
+    def diffusion(self, t: float, x: Cells) -> Cells:
+        """Return 0 everywhere, ``(n, d)``: the noise is in the drift."""
+        return torch.zeros_like(x)
+
+    def score(self, t: float, x: Cells) -> Cells:
+        """Return the score of the response at ``X``, ``(n, d)``."""
+        return self.process.score(t, self.state(t, x))
+
+    def state(self, t: float, x: Cells) -> Cells:
+        """Return ``X`` where ``x`` is ``Y``, ``(n, d)``."""
+        return x + self.process.noise * _on_a_line(self.paths, t).to(x.dtype)
+
+
+def carried(
+    process: ResponseProcess,
+    cells: Cells,
+    paths: Tensor | None,
+    *,
+    solver: SdeSolver,
+    generator: torch.Generator,
+    progress: bool,
+) -> Cells:
+    """Return ``(n, d)`` cells after the response.
+
+    Parameters
+    ----------
+    process
+        Law of the response.
+    cells
+        Untreated cells; one that is of the crowd does not see itself.
+    paths
+        Brownian path of each cell, ``(T, n, d)``; None for the ODE.
+    solver, generator, progress
+        As of :func:`celltraj.models.simulate`.
+    """
+    law = replace(process, own=_places(cells, process.crowd))
+    noisy = None if paths is None else NoisyResponse(law, paths)
+    path = simulate(
+        law if noisy is None else noisy,
+        cells.double(),
+        (0.0, 1.0),
+        solver=solver,
+        ode=True,
+        generator=generator,
+        progress=progress,
+    )
+    return path.x[-1] if noisy is None else noisy.state(1.0, path.x[-1])
+
+
+def _places(cells: Cells, crowd: Tensor | None) -> Tensor | None:
+    """Return which cell of a crowd each cell is, -1 for none; of equal ones the first."""
+    if crowd is None:
+        return None
+    found: dict[bytes, int] = {}
+    for k, row in enumerate(row_bytes(crowd[0])):
+        found.setdefault(row, k)
+    return torch.tensor([found.get(row, -1) for row in row_bytes(cells.float())])
+
+
+def _on_a_line(path: Tensor, t: float) -> Tensor:
+    """Return a path ``(T, n, d)`` on [0, 1] at one time, on the line between two of its times."""
+    at = min(max(t, 0.0), 1.0) * (len(path) - 1)
+    k = min(int(at), len(path) - 2)
+    return torch.lerp(path[k], path[k + 1], at - k)

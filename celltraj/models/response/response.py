@@ -1,0 +1,303 @@
+r"""One law of motion for many populations: the response of a population to a treatment.
+
+``dX = v(t, X | phi(p0), p_t, c) dt`` leads from untreated cells at ``t = 0`` to treated ones at 1:
+``phi`` embeds the untreated population, ``p_t`` are its cells at the same time, as far as they are
+near ``X``, and ``c`` is the condition. Given population and condition this is a ``Process`` like
+any other; time is the share of the response that is gone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from celltraj._card import card
+from celltraj._typing import Cells, Earlier, Targets
+from celltraj.models._card_facts import response_facts
+from celltraj.models._files import Content
+from celltraj.models._saved import Saved, content_of, named
+from celltraj.models._simulate import simulate
+from celltraj.models._threads import one_thread
+from celltraj.models.encoders import PopulationEncoder, pack_encoder
+from celltraj.models.genes.projection import Projection
+from celltraj.models.interpolants import Interpolant, pack_interpolant
+from celltraj.models.networks import MetaNetwork, Situation
+from celltraj.models.response.cell_identity import brownian_paths, content_keys, content_order
+from celltraj.models.response.condition import Condition, ConditionCoder
+from celltraj.models.response.process import Response, ResponseProcess, carried
+from celltraj.models.response.support import ResponseSource, Support
+from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
+
+_STEPS = 20
+_CROWD = 512  # cells that stand for a population
+_BLOCK = 2048  # cells that are moved at once
+
+
+@card(response_facts)
+@dataclass(frozen=True, eq=False)
+class MetaFlowMatching(Saved):
+    """Hold a fitted response of many populations to many conditions.
+
+    Parameters
+    ----------
+    network
+        Encoder and field.
+    encoder
+        What the encoder was built from; None where populations are not embedded.
+    interpolant
+        Paths between untreated and treated cells.
+    coder
+        How conditions become numbers.
+    support
+        Where the training populations lie.
+    losses
+        Training loss at each step.
+    source
+        What of an AnnData it was fitted to; None for a model fitted to tensors.
+    projection
+        Way from states back to genes; None where there is none.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
+    >>> model = ct.tl.fit_response(
+    ...     adata, population_key="population", condition_key="condition", control="before",
+    ...     training=ct.models.Training(max_steps=20), progress=False,
+    ... )
+    >>> model.conditions
+    ('after',)
+    """
+
+    network: MetaNetwork
+    encoder: PopulationEncoder | None
+    interpolant: Interpolant
+    coder: ConditionCoder
+    support: Support
+    losses: tuple[float, ...] = ()
+    source: ResponseSource | None = None
+    projection: Projection | None = None
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables d."""
+        return self.network.field.sizes.dim
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the drugs that it can predict."""
+        return self.coder.drugs
+
+    @property
+    def has_survival(self) -> bool:
+        """Whether it predicts which cells die."""
+        return self.network.field.survival is not None
+
+    def standardised(self, cells: Cells) -> Tensor:
+        """Return cells ``(n, d)`` in the units of the field, float32."""
+        field = self.network.field
+        return (cells - field.centre).float() / field.scale
+
+    @torch.no_grad()
+    def embed(self, cells: Cells) -> Tensor:
+        """Return the embedding ``(e,)`` of a population of untreated cells ``(n, d)``."""
+        if self.encoder is None:
+            return torch.zeros(0)
+        features = self.encoder.features(self.standardised(cells))[None]
+        return self.network.embed(features, torch.ones(features.shape[:2], dtype=torch.bool))[0]
+
+    @property
+    def reads_population(self) -> bool:
+        """Whether what becomes of a cell depends on the population it lives in."""
+        return self.encoder is not None or self.network.field.kernels is not None
+
+    def process(
+        self,
+        population: Cells,
+        condition: Condition,
+        *,
+        guidance: float = 1.0,
+        noise: float = 0.0,
+        generator: torch.Generator,
+    ) -> ResponseProcess:
+        """Return the law of motion of the cells of a population under a condition.
+
+        Parameters
+        ----------
+        population
+            ``(m, d)`` untreated cells that stand for the population, in any order.
+        condition
+            What is done to it.
+        guidance
+            Weight of the condition, 1 as trained.
+        noise
+            Diffusion, in [x] per square root of the duration of the response.
+        generator
+            Chooses the cells that stand for the crowd where there are very many.
+
+        Raises
+        ------
+        ValueError
+            An unknown drug, guidance that is not finite, negative noise, or noise where the paths
+            had none.
+        """
+        if not math.isfinite(guidance):
+            raise ValueError(f"guidance must be finite; found {guidance}")
+        if not 0 <= noise < math.inf:
+            raise ValueError(f"noise must not be negative; found {noise}")
+        if noise > 0 and self.interpolant.sigma == 0:
+            raise ValueError(
+                "noise needs a score, and paths without noise have none; fit with sigma"
+            )
+        population = population[content_order(population)]
+        known = self._known(population, condition, has_condition=True)
+        unknown = self._known(population, condition, has_condition=False)
+        process = ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
+        return self._among(process, population, generator=generator)
+
+    def _among(
+        self, process: ResponseProcess, population: Cells, *, generator: torch.Generator
+    ) -> ResponseProcess:
+        """Return the law of motion in the midst of a population, where the field sees it."""
+        if self.network.field.kernels is None:
+            return process
+        chosen = torch.randperm(len(population), generator=generator)[:_CROWD]
+        times = torch.linspace(0, 1, _STEPS + 1).tolist()
+        # first the crowd moves in its own midst, and then everyone in the midst of its path
+        path = simulate(
+            replace(process, noise=0.0),
+            population[chosen],
+            times,
+            solver=Midpoint(n_steps=1),
+            ode=True,
+            generator=generator,
+        )
+        return replace(process, crowd=path.x)
+
+    @torch.no_grad()
+    def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:
+        tokens = self.coder.tokens(condition)[None]
+        situation = Situation(
+            self.embed(population)[None],
+            tokens,
+            torch.ones(tokens.shape[:2], dtype=torch.bool),
+            self.coder.covariate_vector(condition)[None],
+            torch.tensor([[1.0, float(has_condition)]]),
+        )
+        return self.network.field.known(situation)
+
+    def respond(
+        self,
+        cells: Cells,
+        condition: Condition,
+        *,
+        population: Targets | None = None,
+        keys: Sequence[int] | None = None,
+        guidance: float = 1.0,
+        noise: float = 0.0,
+        ode_solver: SdeSolver | None = None,
+        generator: torch.Generator,
+        progress: bool = False,
+    ) -> Response:
+        """Predict what a condition makes of untreated cells.
+
+        What becomes of a cell depends on itself, its population and the condition: neither on the
+        order of cells nor on which others are predicted with it.
+
+        Parameters
+        ----------
+        cells
+            ``(n, d)`` untreated cells.
+        condition
+            What is done to them.
+        population
+            ``(m, d)`` untreated cells of the population they live in, by default ``cells``. A cell
+            of it moves in the midst of all others: what equals it is left out once.
+        keys
+            A number for each cell, which its noise is drawn by; by default what the cell holds.
+        guidance
+            Weight of the condition, 1 as trained.
+        noise
+            Diffusion of an SDE of the same law; 0 for the ODE.
+        ode_solver
+            How the equation is integrated; 20 midpoint steps by default. One that chooses its steps
+            by all cells, such as ``DormandPrince``, agrees to its tolerance.
+        generator
+            Source of randomness.
+        progress
+            Whether to show a bar over the steps.
+
+        Raises
+        ------
+        ValueError
+            An unknown drug, noise that the model cannot have, or a solver that moves cells
+            together.
+        """
+        if isinstance(ode_solver, PredictorCorrector):
+            raise ValueError(
+                "PredictorCorrector corrects all cells by one step, so that a response would "
+                "depend on which cells are predicted together; pass ode_solver=ct.models.Midpoint()"
+            )
+        everyone = cells if population is None else population
+        moved = torch.empty_like(cells, dtype=torch.float64)
+        with one_thread():
+            process = self.process(
+                everyone, condition, guidance=guidance, noise=noise, generator=generator
+            )
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            keys = content_keys(cells) if keys is None and noise > 0 else keys
+            for rows in torch.arange(len(cells)).split(_BLOCK):
+                paths = None
+                if keys is not None and noise > 0:
+                    paths = brownian_paths([keys[k] for k in rows], self.dim, seed=seed)
+                moved[rows] = carried(
+                    process,
+                    cells[rows],
+                    paths,
+                    solver=Midpoint(n_steps=_STEPS) if ode_solver is None else ode_solver,
+                    generator=generator,
+                    progress=progress,
+                )
+        return Response(moved, self._survival(cells, everyone, process.known))
+
+    @torch.no_grad()
+    def _survival(self, cells: Cells, population: Targets, known: Tensor) -> Earlier | None:
+        """Return the mass that cells keep, relative to the mean of their population."""
+        if not self.has_survival:
+            return None
+        log = self.network.field.log_survival
+        mass, usual = (log(one[None], known)[0].exp().double() for one in (cells, population))
+        return mass / usual.mean()
+
+    def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:
+        """Return the model that knows further drugs by their features."""
+        return replace(self, coder=self.coder.with_features(features))
+
+    def pack(self) -> Content:
+        """Return the response as facts and tensors, see :func:`celltraj.models.response.unpack`."""
+        interpolant, tensors = pack_interpolant(self.interpolant)
+        facts = {
+            "sizes": asdict(self.network.field.sizes),
+            "encoder": None if self.encoder is None else pack_encoder(self.encoder),
+            "interpolant": interpolant,
+            "coder": self.coder.facts(),
+            "populations": self.support.names,
+            "history": self.losses,
+            "source": None if self.source is None else asdict(self.source),
+            "projection": None if self.projection is None else self.projection.facts(),
+        }
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "network": self.network.state_dict(),
+            "interpolant": tensors,
+            "coder": {"features": self.coder.features},
+            "support": {
+                key: getattr(self.support, key) for key in ("embeddings", "cells", "owner")
+            },
+        }
+        if self.projection is not None:
+            parts["projection"] = self.projection.tensors()
+        return content_of("response", facts, named(parts))

@@ -1,0 +1,138 @@
+"""Put a response together from facts and tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
+from celltraj.models._files import Content
+from celltraj.models._own_code import Classes
+from celltraj.models.encoders import PopulationEncoder, unpack_encoder
+from celltraj.models.genes.projection import Projection
+from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
+from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField
+from celltraj.models.response.condition import ConditionCoder, Covariate
+from celltraj.models.response.response import MetaFlowMatching
+from celltraj.models.response.support import ResponseSource, Support
+
+
+@dataclass(frozen=True)
+class _Coder:
+    drugs: tuple[str, ...]
+    has_own_features: bool
+    log_dose: tuple[float, float] | None
+    covariates: tuple[Covariate, ...]
+
+
+@dataclass(frozen=True)
+class _Projection:
+    names: tuple[str, ...]
+    layer: str | None
+    use_rep: str
+
+
+@dataclass(frozen=True)
+class _Facts:
+    sizes: FieldSizes
+    encoder: dict[str, Any] | None
+    interpolant: PackedInterpolant
+    coder: _Coder
+    populations: tuple[str, ...]
+    history: tuple[float, ...]
+    source: ResponseSource | None
+    projection: _Projection | None
+
+
+def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
+    """Return the response.
+
+    Raises
+    ------
+    ValueError
+        Facts or tensors are not those of a response.
+    """
+    facts = facts_as(_Facts, content.facts, "the response")
+    tensors = Stored(content.tensors)
+    encoder = None if facts.encoder is None else unpack_encoder(facts.encoder, classes=classes)
+    coder = _coder(facts.coder, tensors.below("coder."))
+    _check_sizes(facts.sizes, encoder, coder)
+    sizes = facts.sizes
+    network = tensors.below("network.").fill(lambda: _network(sizes, encoder))
+    interpolant = unpack_interpolant(
+        facts.interpolant, tensors.below("interpolant."), n_times=2, dim=sizes.dim, classes=classes
+    )
+    support = _support(facts, tensors.below("support."))
+    plane = None
+    if facts.projection is not None:
+        plane = _plane(facts.projection, tensors.below("projection."), sizes.dim)
+    _check_source(facts.source, sizes.dim)
+    tensors.finish()
+    return MetaFlowMatching(
+        network, encoder, interpolant, coder, support, facts.history, facts.source, plane
+    )
+
+
+def _network(sizes: FieldSizes, encoder: PopulationEncoder | None) -> MetaNetwork:
+    generator = torch.Generator().manual_seed(0)  # weights are those of the file
+    built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
+    field = ResponseField(sizes, generator=generator)
+    return MetaNetwork(field, built, generator=generator)
+
+
+def _coder(facts: _Coder, tensors: Stored) -> ConditionCoder:
+    n_drugs, n_features = len(facts.drugs), tensors.shape("features", 2)[1]
+    features = tensors.take("features", n_drugs, n_features, dtypes=FLOATS)
+    if not n_drugs or len(set(facts.drugs)) < n_drugs:
+        raise ValueError(f"it must name one drug or more, each once; found {list(facts.drugs)}")
+    scales = [one.scale for one in facts.covariates]
+    if facts.log_dose is not None:
+        scales.append(facts.log_dose[1])
+    if not all(scale > 0 for scale in scales):
+        raise ValueError(f"scales of doses and covariates must be positive; found {scales}")
+    return ConditionCoder(
+        facts.drugs, features, facts.has_own_features, facts.log_dose, facts.covariates
+    )
+
+
+def _check_sizes(
+    sizes: FieldSizes, encoder: PopulationEncoder | None, coder: ConditionCoder
+) -> None:
+    """Raise unless the parts of the network fit together, and are no larger than they may be."""
+    counts = {name: size for name, size in vars(sizes).items() if name != "has_survival"}
+    check_sizes(**counts)
+    if min(sizes.dim, sizes.width, sizes.token) < 1:
+        raise ValueError(f"dim, width and token must be at least 1; found {counts}")
+    wanted = {
+        "embedding": 0 if encoder is None else encoder.n_features,
+        "token": coder.token_size,
+        "covariates": coder.n_covariates,
+    }
+    for name, size in wanted.items():
+        if counts[name] != size:
+            raise ValueError(f"the field reads {counts[name]} of {name}, and there are {size}")
+
+
+def _support(facts: _Facts, tensors: Stored) -> Support:
+    n, dim = len(facts.populations), facts.sizes.dim
+    n_cells = tensors.shape("cells", 2)[0]
+    embeddings = tensors.take("embeddings", n, facts.sizes.embedding, dtypes=FLOATS)
+    cells = tensors.take("cells", n_cells, dim, dtypes=FLOATS)
+    owner = tensors.take("owner", n_cells, dtypes=(torch.int64,))
+    if n_cells and not 0 <= int(owner.min()) <= int(owner.max()) < n:
+        raise ValueError(f"its cells belong to other than its {n} populations")
+    return Support(facts.populations, embeddings, cells, owner)
+
+
+def _plane(facts: _Projection, tensors: Stored, dim: int) -> Projection:
+    n_genes = len(facts.names)
+    mean = tensors.take("mean", n_genes).numpy()
+    loadings = tensors.take("loadings", n_genes, dim).numpy()
+    return Projection(mean, loadings, **vars(facts))
+
+
+def _check_source(source: ResponseSource | None, dim: int) -> None:
+    if source is not None and len(source.variables) != dim:
+        raise ValueError(f"it names {len(source.variables)} variables, and has {dim}")

@@ -1,0 +1,47 @@
+"""When a training ends that no longer improves."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHECK_EVERY = 250  # steps between checks
+Validation = Callable[[Any], float]
+
+
+class EarlyStop:
+    """Keep the best averaged weights, and say when they have not improved for long.
+
+    Parameters
+    ----------
+    patience
+        Checks without improvement after which it is due.
+    validation
+        ``validation(network)`` of averaged weights on the CPU; less is better.
+    """
+
+    def __init__(self, patience: int, validation: Validation) -> None:
+        self.patience, self.validation = patience, validation
+        self.best, self.waited = math.inf, 0
+        self.weights: dict[str, Tensor] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing has improved for long."""
+        return self.waited >= self.patience
+
+    def check(self, averaged: torch.nn.Module, device: torch.device) -> None:
+        """Compare ``averaged`` with the best until now."""
+        averaged.cpu()
+        with torch.no_grad():
+            value = float(self.validation(averaged))
+        self.waited += 1
+        if value < self.best or not self.weights:
+            self.best, self.waited = value, 0
+            self.weights = copy.deepcopy(averaged.state_dict())
+        averaged.to(device)

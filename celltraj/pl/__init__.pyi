@@ -1,0 +1,49 @@
+from ._animate import animate as animate
+from ._cell_numbers import cell_numbers as cell_numbers
+from ._conditions import conditions as conditions
+from ._drivers import drivers as drivers
+from ._fates import fates as fates
+from ._gene_trends import gene_trends as gene_trends
+from ._growth import growth as growth
+from ._history import history as history
+from ._knockout import knockout as knockout
+from ._landscape import landscape as landscape
+from ._marginals import marginals as marginals
+from ._populations import populations as populations
+from ._pull import pull as pull
+from ._push import push as push
+from ._refinement import refinement as refinement
+from ._response import response as response
+from ._sankey import sankey as sankey
+from ._scores import scores as scores
+from ._snapshots import snapshots as snapshots
+from ._stream import stream as stream
+from ._trajectories import trajectories as trajectories
+from ._transitions import transitions as transitions
+from ._vector_field import vector_field as vector_field
+
+__all__ = [
+    "animate",
+    "cell_numbers",
+    "conditions",
+    "drivers",
+    "fates",
+    "gene_trends",
+    "growth",
+    "history",
+    "knockout",
+    "landscape",
+    "marginals",
+    "populations",
+    "pull",
+    "push",
+    "refinement",
+    "response",
+    "sankey",
+    "scores",
+    "snapshots",
+    "stream",
+    "trajectories",
+    "transitions",
+    "vector_field",
+]

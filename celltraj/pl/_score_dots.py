@@ -1,0 +1,117 @@
+"""Draw held-out scores of responses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from celltraj.models.evaluation import (
+    BASELINES,
+    FLOOR,
+    NO_CHANGE,
+    RISING,
+    SHUFFLED,
+    TRUTH,
+    mean_interval,
+)
+from celltraj.pl._finish import axes_of
+
+_LINES = {FLOOR: "--", NO_CHANGE: "-.", TRUTH: ":"}
+_LABELS = {
+    "shift_cosine": "cosine to the true shift of the mean (1 is best)",
+    "shift_r2": "R² of the shift of the mean (1 is best)",
+    "size": "length of the shift of the mean",
+    "type_error": "share of cells of a wrong type",
+}
+_FEWEST = 3  # populations, for an interval
+
+
+def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
+    """Draw what each method scores on what was held out, the best one on top.
+
+    Parameters
+    ----------
+    chosen
+        Scores of one metric.
+    metric
+        Its name.
+    ax
+        Where; new axes by default.
+
+    Raises
+    ------
+    ValueError
+        All methods are such as are drawn as lines.
+    """
+    keys = ["method", "population", "condition"]
+    dots = chosen.groupby(keys)["value"].mean()
+    means = dots.groupby(["method", "population"]).mean()
+    order = _best_first(means.groupby("method").mean(), metric)
+    rows = [method for method in order.index if method not in _LINES]
+    if not rows:
+        raise ValueError(f"only {list(order.index)} have the metric {metric!r}; nothing to compare")
+    ax = axes_of(ax)
+    for method in order.index.intersection(list(_LINES)):
+        ax.axvline(order[method], color="0.35", ls=_LINES[method], lw=1.2, zorder=1)
+    shades = _shades(rows)
+    for row, method in enumerate(rows):
+        values = means[method].to_numpy()
+        _draw_dots(ax, row, np.sort(dots[method].to_numpy()), shades[method])
+        _draw_mean(ax, row, values, shades[method], is_hollow=method.endswith(SHUFFLED))
+    ax.set_yticks(range(len(rows)), _names(rows, dots))
+    ax.set_ylim(len(rows) - 0.5, -0.5)  # downwards, so that the best one is on top
+    ax.set_xlabel(_LABELS.get(metric, f"{metric} to the held-out cells"))
+    if dots.min() >= 0:
+        ax.set_xlim(left=0)
+    _explain(ax, [line for line in _LINES if line in order.index])
+    return ax
+
+
+def _best_first(means: pd.Series, metric: str) -> pd.Series:
+    """Return the means of the methods in the order of the rows."""
+    if metric == "size" and TRUTH in means:
+        return means.loc[(means - means[TRUTH]).abs().sort_values().index]
+    return means.sort_values(ascending=metric not in RISING)
+
+
+def _names(rows: list[str], dots: pd.Series) -> list[str]:
+    """Return the names of the rows, with the number of dots where others have more of them."""
+    counts = [len(dots[row]) for row in rows]
+    pairs = zip(rows, counts, strict=True)
+    return [f"{row} ({n} of {max(counts)})" if n < max(counts) else row for row, n in pairs]
+
+
+def _shades(methods: list[str]) -> dict[str, str]:
+    """Return the colour of each method: that of its model, grey for a prediction without one."""
+    models = sorted({name.removesuffix(SHUFFLED) for name in methods} - set(BASELINES))
+    colors = {name: f"C{k}" for k, name in enumerate(models)}
+    return {name: colors.get(name.removesuffix(SHUFFLED), "0.45") for name in methods}
+
+
+def _draw_dots(ax: Axes, row: int, values: np.ndarray, shade: str) -> None:
+    # neighbours in value at different heights: multiples of the golden ratio, modulo 1
+    heights = row + 0.5 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)
+    ax.scatter(values, heights, s=10, color=shade, alpha=0.45, lw=0, zorder=2)
+
+
+def _draw_mean(ax: Axes, row: int, values: np.ndarray, shade: str, *, is_hollow: bool) -> None:
+    mean = values.mean()
+    if len(values) >= _FEWEST:
+        ax.plot(
+            mean_interval(values), [row, row], color=shade, lw=2.0, solid_capstyle="butt", zorder=3
+        )
+    face = "white" if is_hollow else shade
+    ax.plot(mean, row, marker="o", ms=6, mfc=face, mec=shade, mew=1.5, zorder=4)
+
+
+def _explain(ax: Axes, lines: list[str]) -> None:
+    """Say above the axes what lines and dots are."""
+    dot = {"marker": "o", "color": "0.45"}
+    handles = [Line2D([], [], color="0.35", ls=_LINES[name], lw=1.2, label=name) for name in lines]
+    handles += [
+        Line2D([], [], ls="", ms=3, alpha=0.5, label="population and condition", **dot),
+        Line2D([], [], lw=2.0, ms=6, label="mean, 95 % interval over populations", **dot),
+    ]
+    ax.legend(handles=handles, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)

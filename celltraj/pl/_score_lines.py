@@ -1,0 +1,42 @@
+"""Draw held-out scores over the held-out times."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from celltraj.models.evaluation import FLOOR, TRIVIAL
+from celltraj.pl._finish import axes_of
+
+
+def draw_by_time(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
+    """Draw the score of each method at each held-out time; lower is better.
+
+    Parameters
+    ----------
+    chosen
+        Scores of one metric.
+    metric
+        Its name.
+    ax
+        Where; new axes by default.
+    """
+    ax = axes_of(ax)
+    summary = chosen.groupby(["method", "held_out"])["value"].agg(["mean", "sem"])
+    order = chosen.groupby("method")["value"].mean().sort_values().index
+    greys = iter(("o", "s", "^", "v", "D", "x") * 2)
+    for method in order:
+        rows = summary.loc[method]
+        if method == FLOOR:
+            style = {"color": "0.35", "ls": "--", "lw": 1.2}
+        elif method in TRIVIAL:
+            style = {"color": "0.65", "lw": 0.8, "marker": next(greys), "ms": 4}
+        else:
+            style = {"lw": 1.8, "marker": "o", "zorder": 3}
+        error = rows["sem"].fillna(0) if rows["sem"].notna().any() else None  # None for one seed
+        ax.errorbar(rows.index, rows["mean"], yerr=error, label=method, **style)
+    ax.set(xlabel="held-out time", ylabel=f"{metric} to the held-out cells")
+    ax.set_xticks(sorted(chosen["held_out"].unique()))
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

@@ -1,0 +1,55 @@
+from ._bootstrap import bootstrap as bootstrap
+from ._compare_conditions import compare_conditions as compare_conditions
+from ._couplings import couplings as couplings
+from ._cross_validate import cross_validate as cross_validate
+from ._cross_validate_response import cross_validate_response as cross_validate_response
+from ._decode import decode as decode
+from ._drivers import drivers as drivers
+from ._embed_populations import embed_populations as embed_populations
+from ._entropy import entropy as entropy
+from ._fates import fates as fates
+from ._fit_bridge import fit_bridge as fit_bridge
+from ._fit_flow import fit_flow as fit_flow
+from ._fit_response import fit_response as fit_response
+from ._gene_trends import gene_trends as gene_trends
+from ._growth import growth as growth
+from ._interpolate import interpolate as interpolate
+from ._knockout import knockout as knockout
+from ._knockout_screen import knockout_screen as knockout_screen
+from ._log_density import log_density as log_density
+from ._predict_response import predict_response as predict_response
+from ._push import pull as pull
+from ._push import push as push
+from ._regulation import regulation as regulation
+from ._simulate import simulate as simulate
+from ._transitions import transitions as transitions
+from ._velocity import velocity as velocity
+
+__all__ = [
+    "bootstrap",
+    "compare_conditions",
+    "couplings",
+    "cross_validate",
+    "cross_validate_response",
+    "decode",
+    "drivers",
+    "embed_populations",
+    "entropy",
+    "fates",
+    "fit_bridge",
+    "fit_flow",
+    "fit_response",
+    "gene_trends",
+    "growth",
+    "interpolate",
+    "knockout",
+    "knockout_screen",
+    "log_density",
+    "predict_response",
+    "pull",
+    "push",
+    "regulation",
+    "simulate",
+    "transitions",
+    "velocity",
+]
