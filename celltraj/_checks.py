@@ -108,7 +108,7 @@ def checked_fields(cls: type[T]) -> type[T]:
     ValueError
         It is of this type but an empty text, or a number that is not finite.
     """
-    made = cls.__init__  # type: ignore[misc]
+    made = cls.__init__
     signature = inspect.signature(cls)
 
     @functools.wraps(made)

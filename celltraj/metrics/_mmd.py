@@ -74,7 +74,8 @@ def mmd(
     def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         squares = cdist(a, b, "sqeuclidean")
         # half the squared distance of the points that the kernel maps to
-        return np.mean([1 - np.exp(-rate * squares) for rate in rates], 0)
+        kernel: np.ndarray = np.mean([1 - np.exp(-rate * squares) for rate in rates], 0)
+        return kernel
 
     return float(np.sqrt(mean_differences(x, y, distance, weights)))
 

@@ -92,7 +92,9 @@ def solve_batch(
     ]
 
 
-def _sweep(problems: list[Problem], tol: float, max_iters: int, device: torch.device):
+def _sweep(
+    problems: list[Problem], tol: float, max_iters: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Return potentials of the padded problems after sweeps on a ladder of epsilons."""
     n, m = (max(p.cost.shape[side] for p in problems) for side in (0, 1))
     cost = torch.zeros((len(problems), n, m), dtype=torch.float64)
@@ -117,7 +119,15 @@ def _sweep(problems: list[Problem], tol: float, max_iters: int, device: torch.de
     return f, g, n_sweeps
 
 
-def _alternate(cost, log_a, log_b, g, epsilon, tol: float, cap: int):
+def _alternate(
+    cost: torch.Tensor,
+    log_a: torch.Tensor,
+    log_b: torch.Tensor,
+    g: torch.Tensor,
+    epsilon: torch.Tensor,
+    tol: float,
+    cap: int,
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     scaled, b = cost / epsilon[:, None, None], log_b.exp()
     g = g / epsilon[:, None]
     for n_sweeps in range(1, cap + 1):
@@ -132,7 +142,9 @@ def _alternate(cost, log_a, log_b, g, epsilon, tol: float, cap: int):
     return f * epsilon[:, None], g * epsilon[:, None], n_sweeps
 
 
-def _finish(problem: Problem, f, g, n_sweeps: int, *, tol: float, throw: bool) -> Coupling:
+def _finish(
+    problem: Problem, f: torch.Tensor, g: torch.Tensor, n_sweeps: int, *, tol: float, throw: bool
+) -> Coupling:
     n, m = problem.cost.shape
     stats = SolverStats(passes=n_sweeps, sweeps=n_sweeps)
     coupling = problem.coupling(f[:n], g[:m], stats, tol=tol, throw=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import ot as pot
@@ -66,12 +66,14 @@ def wasserstein(
     cost = _squared_distances(left, right) ** (order / 2)
     value, log = pot.emd2(a, pot.unif(len(right)), cost, numItermax=10**7, log=True)
     _check_optimal(log)
-    return float(value) ** (1 / order)
+    distance: float = float(value) ** (1 / order)
+    return distance
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the squared distances ``(n, m)``, by differences: products of far states lose them."""
-    return cdist(x, y, "sqeuclidean")
+    squares: np.ndarray = cdist(x, y, "sqeuclidean")
+    return squares
 
 
 def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np.ndarray:
@@ -109,6 +111,7 @@ def exact_matching(x: ArrayLike, y: ArrayLike, a: ArrayLike, b: ArrayLike) -> np
     """
     problem = Problem.of(SquaredEuclidean(x, y), a, b, epsilon=1.0)  # type: ignore[arg-type]
     cost = _squared_distances(*check_samples(x, y))
+    plan: np.ndarray
     plan, log = pot.emd(problem.a.numpy(), problem.b.numpy(), cost, numItermax=10**7, log=True)
     _check_optimal(log)
     return plan
@@ -166,6 +169,6 @@ class Exact(PlanSolver):
         return ExactCoupling(csr_array(plan), cost, problem.a, problem.b, f, g)
 
 
-def _check_optimal(log: dict) -> None:
+def _check_optimal(log: dict[str, Any]) -> None:
     if log["warning"] is not None:
         raise RuntimeError(f"exact transport failed: {log['warning']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -99,7 +100,9 @@ class Minibatch(PlanSolver):
         plan.sum_duplicates()
         return _scaled(cost, problem.a, problem.b, plan)
 
-    def _batches(self, a: Earlier, b: Later, generator: torch.Generator):
+    def _batches(
+        self, a: Earlier, b: Later, generator: torch.Generator
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield rows and columns of batches in which all cells occur by their weight."""
         n = max(len(a), len(b))
         drawn = [

@@ -134,7 +134,9 @@ class Multiscale:
         return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
 
 
-def _coarse_start(problem: Problem, n: int, stats: SolverStats, generator: torch.Generator):
+def _coarse_start(
+    problem: Problem, n: int, stats: SolverStats, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return a subsample of rows, their potentials, and those of all columns (c-transform)."""
     rows, columns = (
         torch.randperm(len(w), generator=generator)[:n] for w in (problem.a, problem.b)
@@ -168,7 +170,8 @@ def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vec
         least, where = (block / problem.epsilon - f[block_rows, None]).min(0)
         group = torch.where(least < best, where + block_rows.start, group)
         best = torch.minimum(best, least)
-    return torch.unique(group, return_inverse=True)[1].numpy()
+    groups: np.ndarray = torch.unique(group, return_inverse=True)[1].numpy()
+    return groups
 
 
 @dataclass
@@ -211,7 +214,8 @@ class _Passes:
         between_groups = self._between(point, system.diagonal)
 
         def precondition(v: Vector) -> Vector:
-            return v / system.diagonal + between_groups(v)
+            scaled: Vector = v / system.diagonal + between_groups(v)
+            return scaled
 
         stop = min(0.3, math.sqrt(point.error)) * point.error
         solved = conjugate_gradients(system.product, point.gradient, precondition, stop, 300)
@@ -229,7 +233,8 @@ class _Passes:
         within = self.tau_b * (self.log_b - log_column) - point.g
         mean = self._sum(point.target * within) / self._sum(point.target)
         self.stats.sweeps += 1
-        return point.g + between + within - mean[self.groups]
+        g: Vector = point.g + between + within - mean[self.groups]
+        return g
 
     def _between(self, point: _Point, diagonal: Vector) -> Operator:
         """Return ``Z (Z' S Z)^-1 Z'``."""
@@ -284,4 +289,7 @@ class _Anderson:
         last = self._residuals[-1]
         differences = np.stack([last - r for r in self._residuals[:-1]], 1)
         mix, *_ = np.linalg.lstsq(differences, last, rcond=1e-10)
-        return moved - sum(w * (moved - m) for w, m in zip(mix, self._moved[:-1], strict=True))
+        mixed: Vector = moved - sum(
+            w * (moved - m) for w, m in zip(mix, self._moved[:-1], strict=True)
+        )
+        return mixed

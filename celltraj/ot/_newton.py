@@ -157,7 +157,7 @@ class System:
 
     def product(self, v: Vector) -> Vector:
         """Return ``S v``."""
-        out = self.diagonal * v
+        out: Vector = self.diagonal * v
         if isinstance(self.plan, np.ndarray):
             gram_dense(self.plan, -self.scale, v, out)
         else:
@@ -167,7 +167,8 @@ class System:
 
     def jacobi(self, v: Vector) -> Vector:
         """Return ``v`` over the diagonal."""
-        return v / self.diagonal
+        scaled: Vector = v / self.diagonal
+        return scaled
 
     def factor(self, precision: type) -> Operator:
         """Return an approximate inverse: Cholesky of the system scaled to a unit diagonal."""
@@ -194,7 +195,10 @@ class System:
             return self.jacobi
 
         def solve(v: Vector) -> Vector:
-            return right * back_substitute(lower, (right * v).astype(precision), lower=True)[0]
+            solved: Vector = (
+                right * back_substitute(lower, (right * v).astype(precision), lower=True)[0]
+            )
+            return solved
 
         return solve
 
@@ -207,7 +211,8 @@ def damped_diagonal(state: State) -> Vector:
     """
     relaxed = (1 - state.dual.tau_b) / state.dual.tau_b * state.target
     levenberg = min(0.01, 0.1 * state.error) * state.column
-    return state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
+    diagonal: Vector = state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
+    return diagonal
 
 
 def largest_entries(

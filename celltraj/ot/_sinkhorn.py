@@ -86,7 +86,9 @@ class Sinkhorn:
         return problem.coupling(*problem.with_zeros(f, g), stats, tol=self.tol, throw=self.throw)
 
 
-def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int):
+def _alternate(
+    cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int
+) -> tuple[Earlier, Later, int]:
     """Alternate until the column error is below ``tol``; all arguments in units of epsilon.
 
     Log-domain sweeps over the full cost decide; between them a burst of cheap sweeps runs on the
@@ -105,7 +107,9 @@ def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, c
         g, n_sweeps = g + log_v, n_sweeps + n_burst
 
 
-def _burst(f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: float, cap: int):
+def _burst(
+    f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: float, cap: int
+) -> tuple[Later, int]:
     """Return the logarithm of the column scaling after at most ``cap`` kernel sweeps."""
     kernel = _kernel(f, g, cost)
     a, b = log_a.exp().numpy(), log_b.exp().numpy()

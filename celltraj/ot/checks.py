@@ -55,7 +55,8 @@ def probabilities(weights: ArrayLike | None, n: int) -> np.ndarray:
             f"weights must be {n} finite numbers, none of them negative and not all zero; found "
             f"shape {w.shape}, minimum {w.min():g}"
         )
-    return w / w.sum()
+    shares: np.ndarray = w / w.sum()
+    return shares
 
 
 def check_mass(mass: float) -> None:

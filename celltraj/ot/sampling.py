@@ -30,4 +30,5 @@ def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.
     low, high = mass[first], mass[last + 1]
     drawn = np.searchsorted(mass, low + (high - low) * uniform, side="right") - 1
     # the cumulative sum rounds, so that a draw may fall on the border to the next row
-    return plan.indices[np.clip(drawn, first, last)]
+    columns: np.ndarray = plan.indices[np.clip(drawn, first, last)]
+    return columns

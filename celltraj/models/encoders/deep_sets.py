@@ -93,4 +93,5 @@ class CellwiseNetwork(torch.nn.Module):
         """Return one embedding for each population, ``(p, e)``."""
         # a mean of linear outputs is a linear map of the mean: the last layer needs its own bend
         cells = torch.nn.functional.silu(self.cell(hide_padding(features, mask)))
-        return self.population(mean_of_cells(cells, mask))
+        vectors: Tensor = self.population(mean_of_cells(cells, mask))
+        return vectors

@@ -91,7 +91,8 @@ class MomentsNetwork(torch.nn.Module):
 
     def forward(self, features: Padded, mask: Mask) -> Embedding:
         """Return one embedding for each population, ``(p, e)``."""
-        return self.net(moments_of(hide_padding(features, mask), mask))
+        vectors: Tensor = self.net(moments_of(hide_padding(features, mask), mask))
+        return vectors
 
 
 def moments_of(cells: Padded, mask: Mask) -> Embedding:

@@ -110,7 +110,8 @@ class AttentionNetwork(torch.nn.Module):
         cells = self.cell(hide_padding(features, mask))
         first, second = self.seeds[:, None].expand(-1, len(cells), -1, -1)
         cells = self.spread(cells, self.collect(first, cells, mask))
-        return self.population(self.pool(second, cells, mask).flatten(1))
+        vectors: Tensor = self.population(self.pool(second, cells, mask).flatten(1))
+        return vectors
 
 
 class Attention(torch.nn.Module):
@@ -142,10 +143,12 @@ class Attention(torch.nn.Module):
             attn_mask=None if mask is None else mask[:, None, None],
         )
         joined = queries + found.transpose(1, 2).flatten(2)
-        return joined + self.net(joined)
+        attended: Tensor = joined + self.net(joined)
+        return attended
 
     def _heads(self, vectors: Tensor) -> Tensor:
-        return vectors.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        heads: Tensor = vectors.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        return heads
 
 
 def _uniform(*shape: int, generator: torch.Generator) -> Tensor:

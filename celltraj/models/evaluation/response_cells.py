@@ -78,7 +78,8 @@ class FoldCells:
         if self.codes is None or self.held_out_type is None:
             return rows
         # where a type is held out, it is what is predicted, and shifts are those of the others
-        return rows[(self.codes[rows] != self.held_out_type) == in_training]
+        chosen: np.ndarray = rows[(self.codes[rows] != self.held_out_type) == in_training]
+        return chosen
 
     def types(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the codes of the types of these rows; None without types."""

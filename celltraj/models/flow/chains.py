@@ -138,4 +138,5 @@ def _systematic(weights: np.ndarray, n: int, generator: torch.Generator) -> np.n
     hits = np.searchsorted(
         cumulative, (np.arange(n) + offset) / n * cumulative[-1], side="right"
     ).clip(max=int(np.flatnonzero(weights)[-1]))
-    return hits[torch.randperm(n, generator=generator).numpy()]
+    drawn: np.ndarray = hits[torch.randperm(n, generator=generator).numpy()]
+    return drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -125,7 +126,7 @@ def _split(
     """Return the cells to train on and those to watch, a ``share`` of each snapshot."""
     if share == 0:
         return snapshots, None
-    parts: tuple[list, list] = ([], [])
+    parts: tuple[list[Any], list[Any]] = ([], [])
     names = ("x", "weights", "growth") if snapshots.growth else ("x", "weights")
     for k, (t, x) in enumerate(zip(snapshots.times, snapshots.x, strict=True)):
         columns = [getattr(snapshots, name)[k] for name in names]

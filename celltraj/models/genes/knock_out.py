@@ -86,7 +86,8 @@ class KnockedOut:
 
     @cached_property
     def _back(self) -> Tensor:
-        return torch.linalg.pinv(self.loadings.double(), rtol=_SAME)
+        inverse: Tensor = torch.linalg.pinv(self.loadings.double(), rtol=_SAME)
+        return inverse
 
     @property
     def dim(self) -> int:

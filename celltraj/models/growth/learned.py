@@ -173,7 +173,8 @@ def _rates(gaps: Sequence[_Gap], x: np.ndarray, n_near: int) -> np.ndarray:
     sent = np.concatenate([gap.sent for gap in gaps])
     weight = expected[near].sum(1)
     ratio = np.log(np.maximum(sent[near].sum(1), _LEAST * weight) / weight)
-    return ratio * weight / duration[near].sum(1)
+    rate: np.ndarray = ratio * weight / duration[near].sum(1)
+    return rate
 
 
 def _choose(gaps: Sequence[_Gap], options: LearnedGrowth) -> tuple[int, float]:
