@@ -59,6 +59,7 @@ _RULES: dict[str, Rule] = {
         "a number of processes, or -1 for all cores", lambda v: v == -1 or 0 < v < 2**12
     ),
     "confidence": Rule("in (0, 1)", lambda v: 0 < v < 1),
+    "drop": Rule("in [0, 1)", lambda v: 0 <= v < 1),
 }
 
 

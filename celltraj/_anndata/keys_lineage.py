@@ -30,9 +30,24 @@ COUPLINGS = (
     Key(
         "obsp",
         ("{key}",),
-        "plan of every gap, rows = earlier cells, sparse; in place of the potentials",
+        "plan of every gap, rows = earlier cells, sparse; in place of the potentials, for plans of "
+        "other packages and of simulated models",
         "-",
-        "io.from_moscot, io.from_wot",
+        "tl.couplings, io.from_moscot, io.from_wot",
+    ),
+    Key(
+        "obs",
+        ("{key}_weight",),
+        "weight of each cell within its time, where plans couple cells of unequal weight",
+        "-",
+        "tl.couplings",
+    ),
+    Key(
+        "obs",
+        ("{key}_growth",),
+        "net growth that a bridge was given or has learned; only of one that has some",
+        "1/[t]",
+        "tl.couplings",
     ),
     *_result(
         "{key}",
@@ -40,7 +55,12 @@ COUPLINGS = (
             "time_points": "the sampling times, `(T,)`, in [t]",
             "numbers": "sizes of the population as declared, `(T,)`",
             "cells": "cells at each time, `(T,)`",
-            "gaps": "one row per gap: t0, t1, epsilon, marginal_error, converged, n_iters, mass",
+            "gaps": "one row per gap: t0, t1, epsilon, marginal_error, converged, n_iters (these "
+            "four only beside potentials), mass",
+            "law": "name, options (JSON) and arrays of the reference whose cost the potentials "
+            "belong to; absent where that is the squared Euclidean one",
+            "predicted": "sizes of the population that the model predicts, 1 at the first time, "
+            "`(T,)`; only with a model",
         },
         "tl.couplings, io.from_moscot, io.from_wot",
     ),
@@ -159,8 +179,8 @@ DRIVERS = _result(
 CONDITIONS = _result(
     "{key}",
     {
-        "table": "one row per quantity and condition: quantity, condition, reference, effect, "
-        "lower, upper, p, q, n, n_reference (samples), p_min (least p of so few samples)",
+        "table": "one row per quantity and condition: quantity, condition, baseline, effect, "
+        "lower, upper, p, q, n, n_baseline (samples), p_min (least p of so few samples)",
         "samples": "one row per sample, condition and quantity: sample, condition, quantity, value",
     },
     "tl.compare_conditions",

@@ -59,7 +59,7 @@ class Result:
             raise ValueError(
                 "adata is a view of a backed file; load it first with adata.to_memory()"
             )
-        before = _records(adata).get(self.record or key)
+        before = records_of(adata).get(self.record or key)
         if before is not None and _kind_of(before) != self.kind:
             raise ValueError(
                 f"adata.uns[{ROOT!r}][{self.record or key!r}] holds {_named(before)}, which "
@@ -90,7 +90,7 @@ class Result:
         """
         name = self.record or key
         placed = [(_slot_of(values), at, values) for at, values in (columns or {}).items()]
-        records = dict(_records(adata))
+        records = dict(records_of(adata))
         before = records.pop(name, None)
         own = _places_of(before) if self.record is None else frozenset()
         with warnings.catch_warnings():
@@ -141,7 +141,7 @@ class Result:
         KeyError
             There is none of this kind.
         """
-        records = _records(adata)
+        records = records_of(adata)
         if key not in records:
             fitting = sorted(name for name, one in records.items() if _kind_of(one) == self.kind)
             raise KeyError(
@@ -214,7 +214,7 @@ def check_column_fresh(adata: AnnData, key: str) -> None:
     ValueError
         It is stale.
     """
-    record = _records(adata).get(key)
+    record = records_of(adata).get(key)
     if record is not None:
         call = next((one.call for one in RESULTS if one.kind == _kind_of(record)), "the call")
         check_fresh(adata, key, record, call)
@@ -228,7 +228,7 @@ def fit_of(adata: AnnData, key: str) -> dict[str, Any]:
     KeyError
         There is none.
     """
-    records, fits = _records(adata), (BRIDGE, FLOW, RESPONSE)
+    records, fits = records_of(adata), (BRIDGE, FLOW, RESPONSE)
     kinds = {one.kind for one in fits}
     found = sorted(name for name, one in records.items() if _kind_of(one) in kinds)
     if key not in found:
@@ -239,7 +239,8 @@ def fit_of(adata: AnnData, key: str) -> dict[str, Any]:
     return records[key]
 
 
-def _records(adata: AnnData) -> Mapping[str, Any]:
+def records_of(adata: AnnData) -> Mapping[str, Any]:
+    """Return everything below ``uns["celltraj"]``; empty where nothing was written."""
     check_adata(adata)
     records = adata.uns.get(ROOT, {})
     if not isinstance(records, Mapping):

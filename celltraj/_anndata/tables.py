@@ -12,7 +12,7 @@ from celltraj._typing import Time
 
 _TEXTS = (
     *("source", "target", "gene", "genes", "group", "fate"),
-    *("quantity", "condition", "reference", "sample"),
+    *("quantity", "condition", "baseline", "sample"),
 )
 
 

@@ -70,7 +70,7 @@ def populations(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     training=ct.models.ResponseTraining(max_steps=20), progress=False,
     ... )
-    >>> embedded = ct.tl.embed_populations(model, adata)
+    >>> embedded = ct.tl.embed_populations(adata, model)
     >>> ct.pl.populations(embedded, color="n_cells", show=False).get_xlabel()[:12]
     'embedding PC'
     """
@@ -99,7 +99,7 @@ def populations(
 def _check(embedded: AnnData) -> None:
     if "embedding" not in embedded.uns.get("celltraj", {}) or "in_training" not in embedded.obs:
         raise KeyError(
-            "embedded holds no populations; make it with ct.tl.embed_populations(model, adata)"
+            "embedded holds no populations; make it with ct.tl.embed_populations(adata, model)"
         )
 
 

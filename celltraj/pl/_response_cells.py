@@ -50,7 +50,7 @@ def params_of(predicted: AnnData) -> dict[str, Any]:
     if "support" not in record or not {"population", "condition", "outside"} <= set(predicted.obs):
         raise KeyError(
             "predicted is no prediction; make it with "
-            "ct.tl.predict_response(model, adata, condition=...)"
+            "ct.tl.predict_response(adata, model, condition=...)"
         )
     return record["params"]
 
