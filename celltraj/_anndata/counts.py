@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from pandas.api.types import is_numeric_dtype
 
 from celltraj._anndata.columns import column_of, has_column
 from celltraj._anndata.times import time_of
@@ -57,9 +58,8 @@ def read_counts(
     weights = None if weights_key is None else read_weights(adata, weights_key, times)
     if not isinstance(counts, str):
         return weights, _sizes(adata, time_key, counts, np.unique(times).tolist())
-    is_column = has_column(adata, counts) and pd.api.types.is_numeric_dtype(adata.obs[counts])
     if counts in _WORDS:
-        if is_column:
+        if has_column(adata, counts) and is_numeric_dtype(column_of(adata, counts)):
             raise ValueError(
                 f"counts={counts!r} means two things, since adata.obs has a column of numbers of "
                 "that name; rename the column"

@@ -100,7 +100,7 @@ FATES = (
     Key(
         "obsm",
         ("{key}_lower",),
-        "lower end of the interval over models, as `{key}`; only with several models",
+        "lower end of the interval over couplings, as `{key}`; only with several of them",
         "-",
         "tl.fates",
     ),
@@ -231,6 +231,7 @@ CELLRANK = (
 READ_GROUPS = (
     Key("obs", ("{groupby}",), "group of each cell, such as a cell type or a fate", "-", "you"),
     Key("obs", ("{growth_key}",), "net growth that is expected of each cell", "1/[t]", "you"),
+    Key("obs", ("{counts}",), "number of cells that each cell stands for", "cells", "you"),
     Key("obs", ("{sample_key}",), "sample of each cell: patient, mouse, well", "-", "you"),
     Key(
         "obs", ("{of}",), "number or category of each cell to compare or correlate", "yours", "you"

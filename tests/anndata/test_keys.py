@@ -71,7 +71,7 @@ def test_simulate_and_interpolate_write_exactly_their_keys():
         n_cells=3,
         n_times=2,
         use_rep="X_two",
-        solver=ct.models.Midpoint(n_steps=5),
+        ode_solver=ct.models.Midpoint(n_steps=5),
         progress=False,
     )
     mass = ("obs", ("mass",))

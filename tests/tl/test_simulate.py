@@ -84,21 +84,21 @@ def test_params_say_what_was_asked(adata, bridge):
         stop=1,
         n_cells=2,
         n_times=2,
-        ode=True,
-        solver=Midpoint(n_steps=9),
+        noise=0.0,
+        ode_solver=Midpoint(n_steps=9),
         seed=4,
     )
     record = path.uns["celltraj"]["simulate"]
     assert record["params"] == {
-        "process": "Bridge",
+        "model": "Bridge",
         "start": 0.0,
         "stop": 1.0,
         "n_cells": 2,
         "n_times": 2,
         "time_key": "time",
         "use_rep": "X",
-        "ode": True,
-        "solver": {"name": "Midpoint", "n_steps": 9},
+        "noise": 0.0,
+        "ode_solver": {"name": "Midpoint", "n_steps": 9},
     }
     assert record["seed"] == 4
 
@@ -131,7 +131,7 @@ def test_scanpy_draws_the_result_as_it_is(adata, use_rep):
         ({"stop": []}, r"start is 0, stop is \[\]; choose another stop="),
         ({"stop": [0.0, 1.0]}, r"start is 0, stop is \[0.0, 1.0\]; choose another stop="),
         ({"stop": [1.0, 0.5, 2.0]}, "strictly monotone"),
-        ({"solver": DormandPrince()}, "the equation has noise: pass ode=True"),
+        ({"ode_solver": DormandPrince()}, "the equation has noise: .* noise=0"),
         ({"use_rep": "X_one"}, "the bridge has 2 variables, X_one has 1; pass the use_rep="),
     ],
 )
@@ -217,7 +217,7 @@ PULL = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=0.2)
     ids=["midpoint", "exponential", "function", "object"],
 )
 def test_every_solver_is_recorded_in_a_file(adata, tmp_path, solver, names, n_evaluations):
-    path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, solver=solver)
+    path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, ode_solver=solver)
     path.write_h5ad(tmp_path / "path.h5ad")
     record = ad.read_h5ad(tmp_path / "path.h5ad").uns["celltraj"]["simulate"]
     assert set(record["params"]["solver"]) == names
