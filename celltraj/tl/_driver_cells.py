@@ -95,7 +95,7 @@ def _times(adata: AnnData, time_key: str, key: str) -> np.ndarray:
         raise KeyError(
             f"no sampling times in adata.obs[{time_key!r}] to correlate {key!r} within; columns "
             f"found: {list(adata.obs.columns)}. Give the sampling times that name, or pass "
-            'time="pooled" to correlate over all cells, where genes that merely change with time '
+            "time='pooled' to correlate over all cells, where genes that merely change with time "
             "are found too"
         )
     return read_times(adata, time_key)

@@ -164,7 +164,7 @@ class TestWithinTime:
     def test_without_times_it_says_how_to_go_on(self, adata):
         adata.obs = adata.obs.rename(columns={"time": "day"})
         adata.uns["celltraj"]["ct_fates"]["params"]["time_key"] = "gone"
-        with pytest.raises(KeyError, match=r"obs\['gone'\].*that name, or pass time=\"pooled\""):
+        with pytest.raises(KeyError, match=r"obs\['gone'\].*that name, or pass time='pooled'"):
             found(adata)
         assert (found(adata, time="pooled")["n_cells"] == 90).all()
         assert "time_key" not in adata.uns["celltraj"]["drivers"]["params"]
@@ -305,6 +305,7 @@ def test_doubtful_data_are_pointed_to(adata):
     assert said[0].filename == __file__
     assert ct.get.drivers(adata, fate="Mono.")["correlation"].isna().all()
     adata.layers["counts"] = np.random.default_rng(0).poisson(40.0, adata.shape).astype("float32")
+    adata.obsm["ct_fates"][:, 1] = 1 - adata.obsm["ct_fates"][:, 0]
     with pytest.warns(DataWarning, match=r"layers\['counts'\] looks like raw counts") as said:
         ct.tl.drivers(adata, layer="counts", progress=False)
     assert said[0].filename == __file__

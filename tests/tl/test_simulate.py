@@ -28,9 +28,9 @@ def bridge(adata):
     return ct.tl.fit_bridge(adata, drift=PlugInDrift(), copy=True, progress=False)[0]
 
 
-def simulate(adata, process, **options):
+def simulate(adata, model, **options):
     return ct.tl.simulate(
-        adata, process, **{"solver": Midpoint(n_steps=5), "progress": False} | options
+        adata, model, **{"ode_solver": Midpoint(n_steps=5), "progress": False} | options
     )
 
 
@@ -159,6 +159,27 @@ def flow(adata):
     )
 
 
+def test_no_noise_is_the_probability_flow_of_any_model(adata, bridge, flow):
+    options = {"start": 0.0, "stop": 2.0, "n_cells": 5, "n_times": 2}
+    one, other = (simulate(adata, bridge, noise=0, seed=s, **options).X[5:] for s in (0, 0))
+    np.testing.assert_array_equal(one, other)
+    x = adata.X[(adata.obs["time"] == 0).to_numpy()].astype(float)
+    rows = np.random.default_rng(0).choice(len(x), 5, replace=False)
+    path = ct.models.simulate(
+        bridge,
+        torch.from_numpy(x[rows]),
+        (0.0, 2.0),
+        solver=Midpoint(n_steps=5),
+        ode=True,
+        generator=torch.Generator(),
+    )
+    np.testing.assert_allclose(one, path.x[-1], rtol=1e-6)
+    still = simulate(adata, flow.with_noise(0.3), noise=0.0, **options)
+    np.testing.assert_array_equal(still.X, simulate(adata, flow, **options).X)
+    with pytest.raises(TypeError, match="noise is chosen after the fit for a flow only"):
+        simulate(adata, bridge, noise=0.1, **options)
+
+
 def test_noise_must_not_be_negative(adata, flow):
     with pytest.raises(ValueError, match=r"noise must not be negative; found -0\.1"):
         simulate(adata, flow, start=0.0, stop=1.0, noise=-0.1)
@@ -220,8 +241,13 @@ def test_every_solver_is_recorded_in_a_file(adata, tmp_path, solver, names, n_ev
     path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, ode_solver=solver)
     path.write_h5ad(tmp_path / "path.h5ad")
     record = ad.read_h5ad(tmp_path / "path.h5ad").uns["celltraj"]["simulate"]
-    assert set(record["params"]["solver"]) == names
-    assert record["params"]["solver"]["name"] in ("Midpoint", "ExponentialEuler", "leap", "Leap")
+    assert set(record["params"]["ode_solver"]) == names
+    assert record["params"]["ode_solver"]["name"] in (
+        "Midpoint",
+        "ExponentialEuler",
+        "leap",
+        "Leap",
+    )
     assert record["n_evaluations"] == n_evaluations
     if "reference" in names:
-        assert record["params"]["solver"]["reference"]["name"] == "OrnsteinUhlenbeck"
+        assert record["params"]["ode_solver"]["reference"]["name"] == "OrnsteinUhlenbeck"
