@@ -226,7 +226,8 @@ def couplings_columns(lineage: Lineage, rows: Sequence[np.ndarray], n_obs: int) 
     table = np.full((n_obs, len(COLUMNS)), np.nan)
     for r, weight in zip(rows, lineage.weights, strict=True):
         table[r, 2] = weight.numpy()
-    for before, after, one in zip(rows[:-1], rows[1:], lineage.couplings, strict=True):
+    couplings = [one for one in lineage.couplings if isinstance(one, Coupling)]
+    for before, after, one in zip(rows[:-1], rows[1:], couplings, strict=True):
         table[before, 0], table[before, 3] = one.f.numpy(), one.row_mass.numpy()
         table[after, 1], table[after, 4] = one.g.numpy(), one.column_mass.numpy()
     return table

@@ -31,7 +31,7 @@ def to_cellrank(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Write the probabilities with which each cell becomes each cell of the next time.
+    """Transition matrix: write the probabilities with which cells become those of the next time.
 
     ``T_ij = P_ij / sum_j P_ij`` between neighbouring times, a matrix whose rows sum to 1. In
     CellRank ``cellrank.kernels.PrecomputedKernel(adata, obsp_key="T_fwd")``.

@@ -23,7 +23,7 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
     key
         The ``key_added`` of :func:`celltraj.tl.fates`.
     end
-        ``"mean"``, or ``"lower"`` or ``"upper"`` for an end of the interval over several models.
+        ``"mean"``, or ``"lower"`` or ``"upper"`` for an end of the interval over several couplings.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
     slot = key + _ENDS[end]
     if slot not in adata.obsm:
         raise KeyError(
-            f"no obsm[{slot!r}]; found {list(adata.obsm)}. Intervals need several models: "
-            "ct.tl.fates(adata, [bridge_1, bridge_2, ...], groupby=...)"
+            f"no obsm[{slot!r}]; found {list(adata.obsm)}. Intervals need several couplings: "
+            "ct.tl.fates(adata, groupby=..., key=[...])"
         )
     columns = pd.Index([str(name) for name in names])
     return pd.DataFrame(np.asarray(adata.obsm[slot]), index=adata.obs_names, columns=columns)

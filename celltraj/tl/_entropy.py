@@ -19,7 +19,7 @@ def entropy(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Tell how spread the descendants of each cell are at the next time.
+    """Transition entropy: tell how spread a cell's descendants are at the next time.
 
     ``H_i = -sum_j p_ij log p_ij`` with ``p_ij = P_ij / sum_j P_ij``: 0 where all descendants are
     like one cell, ``log m`` where they are like all ``m`` cells of that time alike. It grows with

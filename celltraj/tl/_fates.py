@@ -37,7 +37,7 @@ def fates(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Tell which share of each cell's descendants is in each group at a known time.
+    """Fate probabilities: tell which share of a cell's descendants is in each group at a time.
 
     ``F = T_k ... T_{K-1} L``, rows scaled to sum 1, with ``T_ij`` the descendants of cell ``i``
     that are like cell ``j`` and ``L`` the groups: one backward pass over the couplings, exact for

@@ -28,7 +28,7 @@ def growth(
     key_added: str = "ct_growth",
     copy: bool = False,
 ) -> AnnData | None:
-    """Tell the net rate at which each cell multiplies, and the numbers of cells that follow.
+    """Growth rates: tell how fast each cell multiplies, and the numbers of cells that follow.
 
     ``log(descendants at the next time) / (t1 - t0)``, divisions minus deaths per unit of time, as
     the couplings have it: the posterior of what was expected. The numbers are those of trajectories

@@ -37,7 +37,7 @@ def push(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Follow some of the cells at ``source`` to their descendants at ``target``.
+    """Descendants: follow some of the cells at ``source`` forwards to ``target``.
 
     ``p <- T' p`` through the gaps, ``T_ij`` the descendants of cell ``i`` that are like cell ``j``.
 
@@ -107,7 +107,7 @@ def pull(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Follow some of the cells at ``target`` back to their ancestors at ``source``.
+    """Ancestors: follow some of the cells at ``target`` back to ``source``.
 
     ``p_i <- sum_j P_ij p_j / (sum_i P_ij)`` through the gaps, backwards: every cell has ancestors.
 

@@ -35,7 +35,7 @@ def transitions(
     copy: bool = False,
     progress: bool = True,
 ) -> AnnData | None:
-    """Count how much mass moves between groups, from ``source`` to ``target`` or over every gap.
+    """Cell-type transitions: count how much mass moves between groups, over gaps or a span.
 
     ``M_AB = sum_{i in A, j in B} w_i T_ij``, scaled to sum 1; ``forward`` are its rows over their
     sums (where descendants of A are), ``backward`` its columns over theirs (where ancestors of B

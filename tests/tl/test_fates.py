@@ -262,7 +262,7 @@ class TestFates:
         np.testing.assert_allclose(mean, np.mean(each, 0), atol=1e-6)
         np.testing.assert_allclose(low, np.quantile(each, 0.05, axis=0), atol=1e-6)
         ct.tl.fates(adata, key="s0.3", groupby="arm")
-        with pytest.raises(KeyError, match="several models"):
+        with pytest.raises(KeyError, match="several couplings"):
             ct.get.fates(adata, end="lower")
 
     def test_a_bridge_says_what_its_couplings_say(self):
