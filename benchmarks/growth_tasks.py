@@ -23,7 +23,8 @@ def fit_and_count(adata: AnnData, drift: str, seed: int) -> tuple[dict, Bridge]:
         adata, use_rep="X", seed=seed, progress=False, **LEARN, **DRIFTS[drift]
     )
     fitted = time.process_time()
-    ct.tl.growth(adata, bridge, use_rep="X", seed=seed, progress=False)
+    ct.tl.couplings(adata, bridge, use_rep="X", seed=seed, progress=False)
+    ct.tl.growth(adata)
     numbers = ct.get.growth(adata)
     wrong = (numbers["predicted"] / numbers["observed"] - 1).abs().max()
     row = {"drift": drift, "seed": seed, "wrong_percent": 100 * float(wrong)}

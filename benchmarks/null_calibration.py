@@ -35,11 +35,11 @@ from celltraj.tl._knock_screen import random_genes, screen_p
 
 LEVELS = (0.05, 0.01)
 UNITS = {
-    "cells of all times": {"within_time": False},
+    "cells of all times": {"time": "pooled"},
     "cells": {},
-    "cells, exchanged": {"method": "permutation", "n_permutations": 199},
+    "cells, exchanged": {"n_permutations": 199},
     "samples": {"sample_key": "sample"},
-    "samples, signs": {"sample_key": "sample", "method": "permutation"},
+    "samples, signs": {"sample_key": "sample", "n_permutations": 1000},
 }
 STEPS = {"cells, exchanged": 1 / 200, "samples, signs": 2 / 2**8}
 N_NULL = 19

@@ -7,7 +7,6 @@ of a sequence, or refuse a user's class for the names of its arguments.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import math
@@ -30,6 +29,7 @@ from typing import (
 import numpy as np
 
 from celltraj._hints import brief, fits, lacking, names_choices
+from celltraj._signature import bound, public_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +59,7 @@ _RULES: dict[str, Rule] = {
         "a number of processes, or -1 for all cores", lambda v: v == -1 or 0 < v < 2**12
     ),
     "confidence": Rule("in (0, 1)", lambda v: 0 < v < 1),
+    "drop": Rule("in [0, 1)", lambda v: 0 <= v < 1),
 }
 
 
@@ -68,7 +69,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     Raises
     ------
     TypeError
-        An argument is of another type, or there is none of that name.
+        An argument is of another type, there is none of that name, or it was renamed.
     ValueError
         It is of this type but out of range: an empty text, a number that is not finite.
 
@@ -87,8 +88,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = _bound(function.__qualname__, signature, args, kwargs)
+        given = bound(public_name(function), signature, args, kwargs)
         hints = _hints(function)
+        _check_order(public_name(function), given, hints)
         for name, value in given.items():
             check_argument(name, value, hints.get(name, Any))
         return function(*args, **kwargs)
@@ -114,7 +116,7 @@ def checked_fields(cls: type[T]) -> type[T]:
     @functools.wraps(made)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         hints = _hints(cast("Any", cls))
-        for name, value in _bound(cls.__name__, signature, args, kwargs).items():
+        for name, value in bound(public_name(cls), signature, args, kwargs).items():
             check_argument(name, value, hints.get(name, Any))
         made(self, *args, **kwargs)
 
@@ -210,20 +212,13 @@ def _check_number(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be less than 2^31; found {brief(value)}")
 
 
-def _bound(
-    function: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments by name."""
-    known = list(signature.parameters)
-    for name in kwargs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}=?" if near else f"; it takes {', '.join(known)}"
-            raise TypeError(f"{function} takes no argument {name!r}{hint}")
-    try:
-        return signature.bind(*args, **kwargs).arguments
-    except TypeError as error:
-        raise TypeError(f"{function}: {error}; it takes {', '.join(known)}") from None
+def _check_order(function: str, given: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Raise where data and model were passed in each other's place."""
+    adata, model = given.get("adata"), given.get("model")
+    if model is None or fits(adata, hints.get("adata", Any)):
+        return
+    if fits(model, hints["adata"]):
+        raise TypeError(f"data come first, then the model: ct.{function}(adata, model, ...)")
 
 
 @functools.cache

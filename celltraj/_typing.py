@@ -21,5 +21,5 @@ States = Float[Tensor, "T n d"]
 Time = (
     float | np.number | str
 )  # a number in the user's unit, or a label as the column of times has it
-# what numbers of cells mean: a word, sizes by time, or sizes in the order of the times
+# what numbers of cells mean: a word, a column of obs, or sizes by time or in the order of times
 Counts = str | Mapping[Any, float] | pd.Series | Sequence[float] | np.ndarray

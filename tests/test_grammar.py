@@ -15,8 +15,6 @@ FUNCTIONS = {
 # arguments that may stand without their name: what the function is about
 DATA = {
     "adata",
-    "process",
-    "bridge",
     "path",
     "scores",
     "model",
@@ -47,20 +45,7 @@ class TestEveryFunction:
         assert inspect.Parameter.VAR_KEYWORD not in kinds.values()
 
     def test_at_most_twelve_parameters(self, name):
-        # a fit names its data, its law, when to stop, how to solve and where to write; a simulation
-        # where it begins and ends, how often it is seen, and with what noise; a comparison what is
-        # compared, which cells and units count, and how its p values come about
-        most = {
-            "tl.compare_conditions": 13,
-            "tl.drivers": 16,
-            "tl.fit_bridge": 18,
-            "tl.fit_flow": 15,
-            "tl.fit_response": 14,
-            "tl.knockout": 13,
-            "tl.knockout_screen": 13,
-            "tl.simulate": 13,
-        }
-        assert len(parameters(name)) <= most.get(name, 12)
+        assert len(parameters(name)) <= 12
 
     def test_every_parameter_is_described(self, name):
         described = re.findall(r"^(\w[\w, ]*)$", sections(name)["Parameters"], re.MULTILINE)
@@ -81,9 +66,25 @@ class TestEveryFunction:
         assert blank == ""
 
 
+READERS = {f"tl.{name}" for name in ("push", "pull", "transitions", "fates", "entropy", "growth")}
+
+
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("tl.")])
-def test_tools_take_a_seed(name):
-    assert parameters(name)["seed"].default == 0
+def test_tools_take_a_seed_but_those_that_read_couplings(name):
+    if name in READERS:
+        gone = {"model", "time_key", "use_rep", "seed"}
+        assert not gone & set(parameters(name))
+        assert parameters(name)["key"].default == "couplings"
+    else:
+        assert parameters(name)["seed"].default == 0
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if "model" in parameters(name)])
+def test_the_model_stands_directly_after_the_data(name):
+    names = list(parameters(name))
+    assert names.index("model") == (1 if "adata" in names else 0)
+    kind = parameters(name)["model"].kind
+    assert kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def test_what_is_written_can_go_to_a_copy():

@@ -44,7 +44,7 @@ def results(request):
         stop=4.0,
         n_cells=10,
         n_times=5,
-        solver=Midpoint(n_steps=5),
+        ode_solver=Midpoint(n_steps=5),
         progress=False,
     )
     return adata, path, ct.tl.interpolate(adata, bridge, time=1.5, n_cells=10)
@@ -204,15 +204,17 @@ def analysed():
         progress=False,
     )
     path = ct.tl.simulate(
-        adata, bridge, start=first, stop=last, solver=Midpoint(n_steps=5), **SIMULATED
+        adata, bridge, start=first, stop=last, ode_solver=Midpoint(n_steps=5), **SIMULATED
     )
     ct.tl.couplings(adata, growth_key="growth_prior", counts="population", progress=False)
     ct.tl.push(adata, source=first, target=last, cells={"arm": NAMES[0]})
     ct.tl.pull(adata, source=first, target=last, cells={"arm": NAMES[0]})
     ct.tl.transitions(adata, groupby="arm")
-    ct.tl.fates(adata, bridge, groupby="arm", progress=False)
+    ct.tl.couplings(adata, bridge, key_added="of_bridge", progress=False)
+    ct.tl.couplings(adata, ct.models.Brownian(0.3), key_added="of_process", progress=False)
+    ct.tl.fates(adata, groupby="arm", key=["of_bridge", "of_process"], progress=False)
     ct.tl.entropy(adata)
-    ct.tl.growth(adata, bridge, progress=False)
+    ct.tl.growth(adata, key="of_bridge")
     ct.tl.drivers(adata, progress=False)
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)

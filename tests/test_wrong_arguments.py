@@ -97,7 +97,7 @@ def course():
         **SILENT,
     )
     path = ct.tl.simulate(
-        adata, bridge, start=0.0, stop=2.0, n_cells=6, n_times=3, solver=FEW, **SILENT
+        adata, bridge, start=0.0, stop=2.0, n_cells=6, n_times=3, ode_solver=FEW, **SILENT
     )
     ct.tl.couplings(adata, **SILENT)
     both = {"source": 0.0, "target": 2.0, "cells": {"arm": "up"}} | SILENT
@@ -105,7 +105,7 @@ def course():
     ct.tl.pull(adata, **both)
     ct.tl.transitions(adata, groupby="arm", **SILENT)
     ct.tl.fates(adata, groupby="arm", **SILENT)
-    ct.tl.growth(adata, **SILENT)
+    ct.tl.growth(adata)
     ct.tl.entropy(adata, **SILENT)
     ct.tl.drivers(adata, **SILENT)
     ct.tl.velocity(adata, bridge, basis="umap", n_neighbors=5, **SILENT)
@@ -117,14 +117,12 @@ def course():
     return {
         "adata": adata,
         "model": bridge,
-        "process": bridge,
-        "bridge": bridge,
         "flow": flow,
         "landscape": landscape,
         "path": path,
         "scores": scores,
         "fit": fit,
-        "reference": adata,
+        "loadings": adata,
     }
 
 
@@ -142,9 +140,9 @@ def screen():
     )
     model = fit(adata, **keys)
     condition = model.coder.drugs[0]
-    predicted = ct.tl.predict_response(model, adata, condition=condition, **SILENT)
+    predicted = ct.tl.predict_response(adata, model, condition=condition, **SILENT)
     scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, hold_out="population", **SILENT)
-    embedded = ct.tl.embed_populations(model, adata)
+    embedded = ct.tl.embed_populations(adata, model)
     return keys | {
         "adata": adata,
         "model": model,
@@ -177,9 +175,9 @@ REQUIRED = {
     "maps": {(0.0, 1.0): np.ones((12, 12)), (1.0, 2.0): np.ones((12, 12))},
 }
 OWN = {
-    "tl.log_density": lambda: {"process": course()["flow"]},
-    "pl.landscape": lambda: {"bridge": course()["landscape"]},
-    "pl.refinement": lambda: {"bridge": course()["landscape"]},
+    "tl.log_density": lambda: {"model": course()["flow"]},
+    "pl.landscape": lambda: {"model": course()["landscape"]},
+    "pl.refinement": lambda: {"model": course()["landscape"]},
     "pl.stream": lambda: {"basis": "umap"},
 }
 # only what a signature forbids is tried on these: they are dear, read files, or draw for long

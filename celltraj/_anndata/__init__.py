@@ -7,11 +7,12 @@ from celltraj._anndata.columns import (
     in_memory,
     unique_names,
 )
+from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
 from celltraj._anndata.groups import chosen_cells, memberships, read_groups
+from celltraj._anndata.known_times import time_key_of, time_key_of_model
 from celltraj._anndata.lineage import (
     Tied,
-    couplings_columns,
-    couplings_record,
+    expected_growth,
     read_coupled,
     read_lineage,
     transition_matrix,
@@ -60,6 +61,7 @@ from celltraj._anndata.write import (
 from celltraj.models.evaluation import Sample
 
 __all__ = [
+    "Coupled",
     "Members",
     "Projected",
     "ResponseKeys",
@@ -75,10 +77,10 @@ __all__ = [
     "check_dimension",
     "chosen_cells",
     "column_of",
-    "couplings_columns",
-    "couplings_record",
+    "couple_by_model",
     "dimension_of",
     "embedded_populations",
+    "expected_growth",
     "find_representation",
     "find_space",
     "flow_record",
@@ -111,6 +113,8 @@ __all__ = [
     "response_record",
     "sample_record",
     "source_of",
+    "time_key_of",
+    "time_key_of_model",
     "time_of",
     "times_of",
     "transition_matrix",
@@ -119,5 +123,6 @@ __all__ = [
     "warn_of_few",
     "warn_of_never_treated",
     "warn_of_view",
+    "write_couplings",
     "write_projection",
 ]

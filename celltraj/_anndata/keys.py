@@ -12,7 +12,7 @@ from celltraj._anndata.results import COMMON, RESULTS, ROOT, Field, Place, Resul
 
 GIVEN = (  # what is read and never written
     Place("obs", "{time_key}", "sampling time of each cell", unit="[t], yours"),
-    Place("obs", "{weights_key}", "non-negative weight of each cell"),
+    Place("obs", "{counts}", "number of cells that each cell stands for", unit="cells"),
     Place("obs", "{population_key}", "population of each cell: patient, donor, well"),
     Place(
         "obs",

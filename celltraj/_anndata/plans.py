@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from anndata import AnnData
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import csr_array
 
-from celltraj._anndata.lineage import couplings_record
-from celltraj._anndata.results import COUPLINGS
-from celltraj._anndata.source import Source
+from celltraj._anndata.coupled import Coupled, write_couplings
 from celltraj._anndata.times import read_times
-from celltraj._anndata.write import sample_record
 from celltraj.models import Lineage
 from celltraj.ot import SparseCoupling
 
@@ -58,7 +55,6 @@ def write_plans(
     ValueError
         A plan has another shape than its cells, or entries that no plan has.
     """
-    couplings, parts = [], []
     for pair, plan in plans.items():
         before, after = rows[pair]
         if plan.shape != (len(before), len(after)):
@@ -66,21 +62,10 @@ def write_plans(
                 f"the plan from {pair[0]:g} to {pair[1]:g} has shape {plan.shape}; adata has "
                 f"{len(before)} cells at the one time and {len(after)} at the other"
             )
-        couplings.append(SparseCoupling(csr_array(plan, dtype=float)))
-        entries = plan.tocoo(copy=False)
-        i, j = (
-            cells.astype(np.int32)[places]
-            for cells, places in zip((before, after), entries.coords, strict=True)
-        )
-        parts.append((entries.data, i, j))
+    couplings = tuple(SparseCoupling(csr_array(plan, dtype=float)) for plan in plans.values())
     times = (next(iter(plans))[0], *(pair[1] for pair in plans))
     cells = [next(iter(rows.values()))[0], *(after for _, after in rows.values())]
     weights = tuple(torch.full((len(r),), 1 / len(r), dtype=torch.float64) for r in cells)
-    lineage = Lineage(times, tuple(couplings), weights)
-    values, i, j = (np.concatenate(part) for part in zip(*parts, strict=True))
-    shape = (adata.n_obs, adata.n_obs)
-    whole = csr_matrix((values, (i, j)), shape=shape)
-    reached = [{"mass": float(one.row_mass.sum())} for one in couplings]
-    record = sample_record(params, 0) | couplings_record(lineage, cells, reached)
-    source = Source.of(adata, params["time_key"], None)
-    COUPLINGS.write(adata, key, record, {key: whole}, source=source)
+    lineage = Lineage(times, couplings, weights)
+    time_key, others = params["time_key"], {k: v for k, v in params.items() if k != "time_key"}
+    write_couplings(adata, key, Coupled(lineage, time_key, None, others, has_potentials=False), 0)

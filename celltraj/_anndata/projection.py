@@ -42,7 +42,7 @@ def read_projection(adata: AnnData) -> Projection | None:
     )
 
 
-def projection_of(reference: AnnData | Projected) -> Projection:
+def projection_of(loadings: AnnData | Projected) -> Projection:
     """Return the projection of an AnnData that carries one, or of a model fitted on such data.
 
     Raises
@@ -54,25 +54,25 @@ def projection_of(reference: AnnData | Projected) -> Projection:
     TypeError
         Neither an AnnData nor something with a ``projection``.
     """
-    if isinstance(reference, AnnData):
-        found = read_projection(reference)
+    if isinstance(loadings, AnnData):
+        found = read_projection(loadings)
         if found is None:
             raise KeyError(
-                f"no projection in adata.uns[{ROOT!r}]; found {sorted(reference.uns.get(ROOT, {}))}"
-                ". Run ct.pp.pca_model(adata), or pass reference= with data or a model that has one"
+                f"no projection in adata.uns[{ROOT!r}]; found {sorted(loadings.uns.get(ROOT, {}))}"
+                ". Run ct.pp.pca_model(adata), or pass loadings= with data or a model that has one"
             )
         return found
-    if not hasattr(reference, "projection"):
+    if not hasattr(loadings, "projection"):
         raise TypeError(
-            "reference must be an AnnData after ct.pp.pca_model(adata), or a model fitted on one; "
-            f"found {type(reference).__name__}"
+            "loadings must be an AnnData after ct.pp.pca_model(adata), or a model fitted on one; "
+            f"found {type(loadings).__name__}"
         )
-    if reference.projection is None:
+    if loadings.projection is None:
         raise ValueError(
-            f"the {type(reference).__name__} was fitted without a projection; run "
-            "ct.pp.pca_model(adata) before the fit, or pass the data as reference="
+            f"the {type(loadings).__name__} was fitted without a projection; run "
+            "ct.pp.pca_model(adata) before the fit, or pass the data as loadings="
         )
-    return reference.projection
+    return loadings.projection
 
 
 def projection_record(

@@ -104,11 +104,6 @@ def read_membership(adata: AnnData, key: str) -> Quantities:
     return Quantities(tuple(groups.cat.categories), values)
 
 
-def time_key_of(adata: AnnData, key: str) -> str:
-    """Return the column of times that a result says it was computed with, else ``"time"``."""
-    return str(params_of(adata, key).get("time_key", "time"))
-
-
 def fate_time_of(adata: AnnData, key: str) -> float | None:
     """Return the time that the fates in ``obsm[key]`` were read at; None for another result."""
     if key not in adata.obsm:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
 from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
-from celltraj._anndata.times import read_times, time_of
+from celltraj._anndata.counts import read_counts
+from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process
@@ -203,36 +202,6 @@ def check_bridge(process: object) -> None:
         )
 
 
-def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndarray:
-    """Return the ``(n_obs,)`` cell weights, not yet normalised.
-
-    Raises
-    ------
-    KeyError
-        ``weights_key`` is not in ``obs``.
-    ValueError
-        Weights that are not finite numbers, negative, or all zero at one time.
-    """
-    column = column_of(adata, weights_key, what="weights")
-    place = f"adata.obs[{weights_key!r}]"
-    if column.dtype.kind not in "fiu":
-        raise ValueError(f"{place} has dtype {column.dtype}; weights must be numbers")
-    w: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
-    bad = ~(np.isfinite(w) & (w >= 0))
-    if bad.any():
-        raise ValueError(
-            f"{place} is negative, missing or infinite for {int(bad.sum())} cells (first: "
-            f"{adata.obs_names[bad][0]!r}, {w[bad][0]:g}); weights must be finite and not negative"
-        )
-    empty = [f"{t:g}" for t in np.unique(times) if w[times == t].sum() == 0]
-    if empty:
-        raise ValueError(
-            f"{place} is zero for all cells at time {', '.join(empty)}; "
-            "give one of them weight or drop the time"
-        )
-    return w
-
-
 def read_rates(adata: AnnData, key: str) -> np.ndarray:
     """Return the ``(n_obs,)`` rates of growth in ``obs``, in 1/[t].
 
@@ -266,7 +235,10 @@ def read_snapshots(
     growth_key: str | None = None,
     counts: Counts = "proportions",
 ) -> tuple[Snapshots, str]:
-    """Return the validated snapshots and the name of the representation that was read."""
+    """Return the validated snapshots and the name of the representation that was read.
+
+    What ``counts`` may be: see :func:`celltraj._anndata.counts.read_counts`.
+    """
     times = read_times(adata, time_key)
     name, x = read_representation(adata, use_rep)
     unique = np.unique(times)
@@ -276,52 +248,20 @@ def read_snapshots(
             "times or more"
         )
     clouds = tuple(torch.from_numpy(x[times == t]) for t in unique)
+    w, given = read_counts(adata, counts, times, time_key=time_key, weights_key=weights_key)
     weights: tuple[torch.Tensor, ...] = ()
-    if weights_key is not None:
-        w = read_weights(adata, weights_key, times)
+    if w is not None:
         weights = tuple(torch.from_numpy(w[times == t]) for t in unique)
     growth: tuple[torch.Tensor, ...] = ()
     if growth_key is not None:
         rates = read_rates(adata, growth_key)
         growth = tuple(torch.from_numpy(rates[times == t]) for t in unique)
     numbers = [len(cloud) for cloud in clouds]
-    given = _sizes(adata, time_key, counts, unique.tolist())
     sizes = population_sizes(unique.tolist(), numbers, given)
     snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
     for message in _doubts(snapshots, name):
         warn(message, DataWarning)
     return snapshots, name
-
-
-def _sizes(
-    adata: AnnData, time_key: str, counts: Any, observed: Sequence[float]
-) -> str | list[float] | dict[float, float]:
-    """Return a text as it is, and sizes as numbers: in a dict by time, else in their order."""
-    if isinstance(counts, str):
-        return counts
-    if not isinstance(counts, Mapping | pd.Series):
-        if not isinstance(counts, Sequence | np.ndarray):
-            raise TypeError(
-                "counts must be a text, a dict or Series of sizes by time, or a list of sizes in "
-                f"the order of the times {list(observed)}; found {type(counts).__name__}"
-            )
-        return [_size(size) for size in counts]
-    sizes: dict[float, float] = {}
-    for label, size in counts.items():
-        typed = time_of(adata, time_key, label)
-        # a time stored in single precision is not exactly the number that is read from it
-        time = next((t for t in observed if np.isclose(t, typed, rtol=1e-6, atol=0)), typed)
-        if time in sizes:
-            raise ValueError(f"counts= has several sizes for the time {time:g}; give one")
-        sizes[time] = _size(size)
-    return sizes
-
-
-def _size(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"a size of the population must be a number; found {value!r}") from error
 
 
 def _doubts(snapshots: Snapshots, name: str) -> list[str]:

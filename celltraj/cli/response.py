@@ -93,7 +93,7 @@ def _read_cohort(arguments: argparse.Namespace) -> ad.AnnData:
 def _draw(adata: ad.AnnData, model: MetaFlowMatching, folder: Path) -> None:
     ct.pl.history(adata, key="response", show=False, save=folder / "history.png")
     if model.encoder is not None:
-        embedded = ct.tl.embed_populations(model, adata)
+        embedded = ct.tl.embed_populations(adata, model)
         ct.pl.populations(embedded, show=False, save=folder / "populations.png")
 
 
@@ -163,8 +163,8 @@ def _predicted(arguments: argparse.Namespace, lock: Lock) -> ad.AnnData:
     covariates = _covariates(model, adata, dict(arguments.covariate))
     with staged(lock, ()) as folder:
         predicted = ct.tl.predict_response(
-            model,
             adata,
+            model,
             condition=arguments.condition,
             dose=arguments.dose,
             covariates=covariates,

@@ -15,8 +15,6 @@ from celltraj._anndata import (
 from celltraj._anndata.neighbours import with_neighbours
 from celltraj._anndata.results import MATRIX
 from celltraj._checks import checked
-from celltraj.models import Process
-from celltraj.ot.checks import check_mass
 
 _STEPS = ("diagonal", "connectivities", "all")
 
@@ -24,20 +22,16 @@ _STEPS = ("diagonal", "connectivities", "all")
 @checked
 def to_cellrank(
     adata: AnnData,
-    model: Process | None = None,
     *,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
-    mass: float = 1e-3,
+    drop: float = 1e-3,
     self_transitions: str = "diagonal",
     conn_weight: float = 0.2,
     key_added: str = "T_fwd",
     copy: bool = False,
-    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Write the probabilities with which each cell becomes each cell of the next time.
+    """Transition matrix: write the probabilities with which cells become those of the next time.
 
     ``T_ij = P_ij / sum_j P_ij`` between neighbouring times, a matrix whose rows sum to 1. In
     CellRank ``cellrank.kernels.PrecomputedKernel(adata, obsp_key="T_fwd")``.
@@ -58,15 +52,10 @@ def to_cellrank(
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
-        snapshot to snapshot. By default the couplings in ``adata``.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with, also that of neighbours; couplings
-        know theirs.
-    mass
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`; neighbours are those
+        in their representation.
+    drop
         Share of each row's mass that may be left out, in its smallest entries.
     self_transitions
         What cells of the last time, and cells without descendants, do: ``"diagonal"``, stay;
@@ -78,8 +67,6 @@ def to_cellrank(
         Name of the matrix; CellRank finds ``"T_fwd"`` by itself.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of a simulation.
     progress
         Whether to show progress bars.
 
@@ -94,7 +81,7 @@ def to_cellrank(
     KeyError
         There are no couplings of that name.
     ValueError
-        ``mass`` lies outside [0, 1), other ``self_transitions``, ``conn_weight`` outside (0, 1), or
+        ``drop`` lies outside [0, 1), other ``self_transitions``, ``conn_weight`` outside (0, 1), or
         the cells are not those that were coupled.
 
     Examples
@@ -107,26 +94,23 @@ def to_cellrank(
     True
     """
     MATRIX.claim(adata, key_added)
-    check_mass(mass)
     _check_steps(self_transitions, conn_weight)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
-    matrix = transition_matrix(tied, adata.n_obs, mass=mass, progress=progress)
+    tied = read_lineage(adata, key)
+    matrix = transition_matrix(tied, adata.n_obs, drop=drop, progress=progress)
     params = {
         "couplings": tied.name,
         "time_key": tied.time_key,
-        "mass": mass,
+        "drop": drop,
         "self_transitions": self_transitions,
     }
     if self_transitions != "diagonal":
-        name, x = read_representation(adata, use_rep or tied.source.use_rep)
+        name, x = read_representation(adata, tied.source.use_rep)
         share = conn_weight if self_transitions == "all" else 0.0
         matrix = with_neighbours(matrix, tied.rows, x, share)
         params |= {"conn_weight": share, "use_rep": name}
     adata = annotated(adata, copy)
     # CellRank knows scipy's matrices, not yet its arrays
-    record, columns = sample_record(params, seed), {key_added: csr_matrix(matrix)}
+    record, columns = sample_record(params, tied.seed), {key_added: csr_matrix(matrix)}
     MATRIX.write(adata, key_added, record, columns, source=tied.source)
     adata.uns[f"{key_added}_params"] = {
         "params": {"origin": f"celltraj: {tied.name}"} | params,

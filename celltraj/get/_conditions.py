@@ -24,8 +24,8 @@ def conditions(adata: AnnData, *, key: str = "conditions", samples: bool = False
 
     Returns
     -------
-    A new table, one row for each quantity and condition: quantity, condition, reference, effect,
-    lower, upper, p, q, n, n_reference, p_min; with ``samples=True`` one row for each sample,
+    A new table, one row for each quantity and condition: quantity, condition, baseline, effect,
+    lower, upper, p, q, n, n_baseline, p_min; with ``samples=True`` one row for each sample,
     condition and quantity: sample, condition, quantity, value.
 
     Raises

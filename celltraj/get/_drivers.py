@@ -42,7 +42,7 @@ def drivers(
     --------
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=50, seed=0)
-    >>> ct.tl.drivers(adata, key="time", within_time=False)
+    >>> ct.tl.drivers(adata, key="time", time="pooled")
     >>> ct.get.drivers(adata)["gene"].tolist()
     ['x', 'y']
     """

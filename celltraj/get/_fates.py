@@ -20,7 +20,7 @@ def fates(adata: AnnData, *, key: str = "ct_fates", end: str = "mean") -> pd.Dat
     key
         The ``key_added`` of :func:`celltraj.tl.fates`.
     end
-        ``"mean"``, or ``"lower"`` or ``"upper"`` for an end of the interval over several models.
+        ``"mean"``, or ``"lower"`` or ``"upper"`` for an end of the interval over several couplings.
 
     Returns
     -------

@@ -14,7 +14,6 @@ from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj.ot import SparseCoupling
-from celltraj.ot.checks import check_mass
 
 _ROWS = 500  # earlier cells whose rows are held dense at once
 
@@ -25,7 +24,7 @@ def from_moscot(
     problem: Any,
     *,
     time_key: str | None = None,
-    mass: float = 1e-3,
+    drop: float = 1e-3,
     key_added: str = "couplings",
     copy: bool = False,
 ) -> AnnData | None:
@@ -44,7 +43,7 @@ def from_moscot(
     time_key
         Column of ``obs`` with the sampling times, as numbers, categories or text; by default the
         one that the problem was prepared with.
-    mass
+    drop
         Share of each row's mass that may be left out, in its smallest entries.
     key_added
         Name of the result.
@@ -65,7 +64,7 @@ def from_moscot(
         ``time_key`` is not in ``obs`` or has other times, or the problem is of other cells.
     ValueError
         No solution between two neighbouring times, one of another shape or that sends no mass, or
-        ``mass`` lies outside [0, 1).
+        ``drop`` lies outside [0, 1).
 
     Examples
     --------
@@ -86,7 +85,6 @@ def from_moscot(
     50
     """
     COUPLINGS.claim(adata, key_added)
-    check_mass(mass)
     solutions = getattr(problem, "solutions", None)
     if not solutions or not hasattr(problem, "adata"):
         raise TypeError(
@@ -101,9 +99,9 @@ def from_moscot(
     time_key = time_key or getattr(problem, "temporal_key", None) or "time"
     named = dict(zip(_pairs(adata, time_key, solutions), solutions.values(), strict=True))
     rows = gaps_of(adata, time_key, list(named))
-    plans = {pair: _plan(named[pair], pair, mass) for pair in rows}
+    plans = {pair: _plan(named[pair], pair, drop) for pair in rows}
     adata = annotated(adata, copy)
-    params = {"time_key": time_key, "origin": "moscot", "mass": mass}
+    params = {"time_key": time_key, "origin": "moscot", "drop": drop}
     write_plans(adata, plans, rows, params, key_added)
     return adata if copy else None
 
@@ -127,7 +125,7 @@ def _pairs(
     return [(known[a], known[b]) for a, b in pairs]
 
 
-def _plan(solution: Any, pair: Pair, mass: float) -> csr_array:
+def _plan(solution: Any, pair: Pair, drop: float) -> csr_array:
     """Return the plan of a solution without its smallest entries.
 
     Raises
@@ -135,9 +133,9 @@ def _plan(solution: Any, pair: Pair, mass: float) -> csr_array:
     ValueError
         It sends no mass, or its entries are not finite.
     """
-    plan = _thinned(solution, mass)
+    plan = _thinned(solution, drop)
     if plan is None:
-        plan = csr_array(vstack([_thin(rows, mass) for rows in _blocks(solution)]))
+        plan = csr_array(vstack([_thin(rows, drop) for rows in _blocks(solution)]))
     if not 0 < plan.sum() < np.inf:
         raise ValueError(
             f"the solution from {pair[0]:g} to {pair[1]:g} is not valid: its mass is "
@@ -146,12 +144,12 @@ def _plan(solution: Any, pair: Pair, mass: float) -> csr_array:
     return plan
 
 
-def _thinned(solution: Any, mass: float) -> csr_array | None:
+def _thinned(solution: Any, drop: float) -> csr_array | None:
     """Return what moscot itself makes sparse row by row; None where it cannot."""
     if not hasattr(solution, "sparsify"):
         return None
     try:
-        found = solution.sparsify(mode="mass", value=1 - mass, batch_size=_ROWS)
+        found = solution.sparsify(mode="mass", value=1 - drop, batch_size=_ROWS)
     except NotImplementedError:  # before 0.5.1
         return None
     return csr_array(found.transport_matrix, dtype=float)
@@ -176,8 +174,8 @@ def _blocks(solution: Any) -> Iterator[np.ndarray]:
             yield np.asarray(rows.toarray() if issparse(rows) else rows, dtype=float)
 
 
-def _thin(rows: np.ndarray, mass: float) -> csr_array:
+def _thin(rows: np.ndarray, drop: float) -> csr_array:
     sparse = csr_array(rows)
     # some cells may send nothing; whether none does is asked of the whole plan
     is_plan = 0 < sparse.sum() < np.inf
-    return SparseCoupling(sparse).to_sparse(mass=mass) if mass and is_plan else sparse
+    return SparseCoupling(sparse).to_sparse(mass=drop) if drop and is_plan else sparse

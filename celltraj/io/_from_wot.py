@@ -18,7 +18,6 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.ot import SparseCoupling
-from celltraj.ot.checks import check_mass
 
 Map: TypeAlias = AnnData | np.ndarray | csr_array
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -31,7 +30,7 @@ def from_wot(
     maps: str | Path | Mapping[tuple[Time, Time], Map],
     *,
     time_key: str = "time",
-    mass: float = 0.0,
+    drop: float = 0.0,
     key_added: str = "couplings",
     copy: bool = False,
 ) -> AnnData | None:
@@ -51,7 +50,7 @@ def from_wot(
         the order of ``adata``.
     time_key
         Column of ``obs`` with the sampling times, as numbers, categories or text.
-    mass
+    drop
         Share of each row's mass that may be left out, in its smallest entries.
     key_added
         Name of the result.
@@ -72,7 +71,7 @@ def from_wot(
         ``time_key`` is not in ``obs``, or a map names cells that ``adata`` has not, or not all.
     ValueError
         No map between two neighbouring times or two of them in the folder, one of another shape or
-        with negative entries, or ``mass`` lies outside [0, 1).
+        with negative entries, or ``drop`` lies outside [0, 1).
 
     Examples
     --------
@@ -84,16 +83,15 @@ def from_wot(
     >>> ct.tl.push(adata, source=0.0, target=1.0, cells={"time": "0.0"})
     """
     COUPLINGS.claim(adata, key_added)
-    check_mass(mass)
     read = _in_folder(Path(maps)) if isinstance(maps, str | Path) else dict(maps)
     named = {_pair(adata, time_key, pair): one for pair, one in read.items()}
     rows = gaps_of(adata, time_key, list(named))
     plans = {}
     for pair, cells in rows.items():
         plan = _plan(adata, named[pair], *cells)
-        plans[pair] = SparseCoupling(plan).to_sparse(mass=mass) if mass else plan
+        plans[pair] = SparseCoupling(plan).to_sparse(mass=drop) if drop else plan
     adata = annotated(adata, copy)
-    params = {"time_key": time_key, "origin": "wot", "mass": mass}
+    params = {"time_key": time_key, "origin": "wot", "drop": drop}
     write_plans(adata, plans, rows, params, key_added)
     return adata if copy else None
 

@@ -185,7 +185,7 @@ def _sources(adata: AnnData, path: AnnData, color: str) -> np.ndarray:
     if "source" not in path.obs:
         raise KeyError(
             f"path.obs has neither {color!r} nor 'source', only {list(path.obs.columns)}; make it "
-            "with ct.tl.simulate(adata, process, start=..., stop=...)"
+            "with ct.tl.simulate(adata, model, start=..., stop=...)"
         )
     row: np.ndarray = unique_names(adata.obs_names, "cells").get_indexer(
         path.obs["source"].astype(str)

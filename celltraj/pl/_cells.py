@@ -102,7 +102,7 @@ def check_path(path: AnnData, needed: str, n_vars: int, name: str, argument: str
     if needed not in path.obs:
         raise KeyError(
             f"path.obs has no {needed!r}, only {list(path.obs.columns)}; "
-            "make it with ct.tl.simulate(adata, bridge, start=..., stop=...)"
+            "make it with ct.tl.simulate(adata, model, start=..., stop=...)"
         )
     if path.n_vars != n_vars:
         raise ValueError(

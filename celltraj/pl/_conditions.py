@@ -37,7 +37,7 @@ def conditions(
     """Draw the samples of each condition and their mean, each quantity in a panel of its own.
 
     A dot is a sample, the stroke the mean over samples. A line goes down from the mean of the
-    reference, which is grey; the bar of another condition is the interval of its difference from
+    baseline, which is grey; the bar of another condition is the interval of its difference from
     that line, and its p value stands beside. Samples seen under all conditions are joined.
 
     Parameters
@@ -85,8 +85,8 @@ def conditions(
     names, of_all = _chosen(table, quantity)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax= holds one quantity; pass quantity= with one of {names}")
-    reference = str(params["reference"])
-    order = [reference, *dict.fromkeys(table["condition"])]
+    baseline = str(params["baseline"])
+    order = [baseline, *dict.fromkeys(table["condition"])]
     n_columns = 2 if len(names) == 4 else _MOST_COLUMNS
     panels = (
         panels_of(
@@ -145,11 +145,11 @@ def _draw_dots(ax: Axes, samples: pd.DataFrame, order: list[str], *, is_paired: 
     ax.set_yticks(range(len(order)), order)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=3)
-    ax.set_ylim(len(order) - 0.5, -0.5)  # downwards, so that the reference is on top
+    ax.set_ylim(len(order) - 0.5, -0.5)  # downwards, so that the baseline is on top
 
 
 def _draw_effects(ax: Axes, samples: pd.DataFrame, effects: pd.DataFrame, order: list[str]) -> None:
-    """Draw means, and the intervals of differences from that of the reference."""
+    """Draw means, and the intervals of differences from that of the baseline."""
     base = float(samples.loc[samples["condition"] == order[0], "value"].mean())
     ax.vlines(base, -0.3, 0.3, color=_REFERENCE, lw=2.0, zorder=3)
     ax.vlines(base, 0.3, len(order) - 0.5, color=_REFERENCE, lw=0.8, ls=":", zorder=1)
@@ -179,7 +179,7 @@ def _explain(panels: np.ndarray, ax: Axes | None, params: dict[str, Any]) -> Non
     """Say what dots and bars are."""
     is_paired, level = bool(params["paired"]), 100 * float(params["confidence"])
     dot = "sample, joined to itself" if is_paired else "sample"
-    bar = f"mean, {level:g} % interval of the difference from {params['reference']}"
+    bar = f"mean, {level:g} % interval of the difference from {params['baseline']}"
     handles = [
         Line2D(
             [], [], ls="-" if is_paired else "", lw=0.7, marker="o", ms=4, label=dot, color="0.6"

@@ -21,7 +21,7 @@ _N_GRID = 80
 @checked
 def landscape(
     adata: AnnData,
-    bridge: Bridge,
+    model: Bridge,
     *,
     basis: str | None = None,
     components: tuple[int, int] = (0, 1),
@@ -36,10 +36,10 @@ def landscape(
     ----------
     adata
         Observed cells; not changed.
-    bridge
+    model
         A bridge on a :class:`~celltraj.models.PotentialLandscape`.
     basis
-        Representation that ``bridge`` was fitted in; by default that of
+        Representation that ``model`` was fitted in; by default that of
         :func:`celltraj.tl.fit_bridge`.
     components
         Two variables of it; the others are those of the nearest cell in the plane.
@@ -74,14 +74,14 @@ def landscape(
     >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()
     'X 0'
     """
-    reference = getattr(bridge, "reference", None)
+    reference = getattr(model, "reference", None)
     if not isinstance(reference, PotentialLandscape):
         raise TypeError(
             f"{type(reference).__name__} has no potential; fit the bridge with "
             "reference=ct.models.PotentialLandscape()"
         )
-    name, cells = plane(adata, default_basis(adata, basis, lives_in=bridge), components)
-    whole = read_space(adata, bridge, name)[1]
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=model), components)
+    whole = read_space(adata, model, name)[1]
     across, up, states, is_near = grid_of_states(whole, components, _N_GRID)
     heights = reference.potential(torch.from_numpy(states)).numpy()
     heights = np.where(is_near, heights - heights[is_near].min(), np.nan)

@@ -71,7 +71,7 @@ def populations(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
-    >>> embedded = ct.tl.embed_populations(model, adata)
+    >>> embedded = ct.tl.embed_populations(adata, model)
     >>> ct.pl.populations(embedded, color="n_cells", show=False).get_xlabel()[:12]
     'embedding PC'
     """
@@ -100,7 +100,7 @@ def populations(
 def _check(embedded: AnnData) -> None:
     if EMBEDDING.find(embedded) is None or "in_training" not in embedded.obs:
         raise KeyError(
-            "embedded holds no populations; make it with ct.tl.embed_populations(model, adata)"
+            "embedded holds no populations; make it with ct.tl.embed_populations(adata, model)"
         )
 
 

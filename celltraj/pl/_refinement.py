@@ -19,7 +19,7 @@ _COLUMNS = 8  # of the table before the estimates of the family
 @tidy
 @checked
 def refinement(
-    bridge: Bridge,
+    model: Bridge,
     *,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -30,7 +30,7 @@ def refinement(
 
     Parameters
     ----------
-    bridge
+    model
         A bridge that was refined.
     ax
         Axes for the log-likelihood alone; by default every panel has its own.
@@ -47,7 +47,7 @@ def refinement(
     Raises
     ------
     TypeError
-        ``bridge`` is something else.
+        ``model`` is something else.
     ValueError
         The bridge was not refined.
 
@@ -63,12 +63,12 @@ def refinement(
     >>> len(ct.pl.refinement(bridge, show=False))
     4
     """
-    check_bridge(bridge)
-    if not bridge.rounds:
+    check_bridge(model)
+    if not model.rounds:
         raise ValueError(
             "this bridge was not refined; fit one with ct.tl.fit_bridge(adata, reference=...)"
         )
-    table = bridge.history.set_index("round")
+    table = model.history.set_index("round")
     panels = _panels(table)
     if ax is not None:
         panels = dict(list(panels.items())[:1])

@@ -86,7 +86,7 @@ def response(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
-    >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
+    >>> predicted = ct.tl.predict_response(adata, model, condition="after", progress=False)
     >>> len(ct.pl.response(adata, predicted, show=False))
     5
     """

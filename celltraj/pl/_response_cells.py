@@ -51,7 +51,7 @@ def params_of(predicted: AnnData) -> dict[str, Any]:
     if "support" not in record or not {"population", "condition", "outside"} <= set(predicted.obs):
         raise KeyError(
             "predicted is no prediction; make it with "
-            "ct.tl.predict_response(model, adata, condition=...)"
+            "ct.tl.predict_response(adata, model, condition=...)"
         )
     params: dict[str, Any] = record["params"]
     return params

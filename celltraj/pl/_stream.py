@@ -45,7 +45,7 @@ def stream(
     Parameters
     ----------
     adata
-        Cells after ``ct.tl.velocity(adata, process, basis=basis)``; not changed.
+        Cells after ``ct.tl.velocity(adata, model, basis=basis)``; not changed.
     basis
         ``"X"``, a key of ``obsm``, or a name such as ``"umap"`` for ``obsm["X_umap"]``; by default
         the UMAP or another picture of the cells, else ``X_pca``, or ``X`` with at most 50
@@ -121,7 +121,7 @@ def _velocity_of(adata: AnnData, name: str, key: str | None) -> np.ndarray:
     if key not in adata.obsm:
         raise KeyError(
             f"no adata.obsm[{key!r}]; found {list(adata.obsm)}. "
-            f"Run ct.tl.velocity(adata, process, basis={short!r}) first"
+            f"Run ct.tl.velocity(adata, model, basis={short!r}) first"
         )
     check_place_fresh(adata, "obsm", key)
     velocity = np.asarray(adata.obsm[key], dtype=float)

@@ -27,7 +27,7 @@ from celltraj.pl._grid import grid_of_states
 @checked
 def vector_field(
     adata: AnnData,
-    bridge: Process,
+    model: Process,
     *,
     time: Time,
     time_key: str = "time",
@@ -45,7 +45,7 @@ def vector_field(
     ----------
     adata
         Observed cells; not changed.
-    bridge
+    model
         A fitted bridge, its reference, or any process in the representation ``basis``.
     time
         When, in the user's unit or as a label of ``time_key``; a bridge shows its reference beyond
@@ -53,7 +53,7 @@ def vector_field(
     time_key
         Column of ``obs`` with the sampling times.
     basis
-        Representation that ``bridge`` was fitted in; by default that of
+        Representation that ``model`` was fitted in; by default that of
         :func:`celltraj.tl.fit_bridge`.
     components
         Two variables of it; the others are those of the nearest cell in the plane.
@@ -86,12 +86,12 @@ def vector_field(
     """
     if n_grid < 2:
         raise ValueError(f"n_grid must be at least 2; found {n_grid}")
-    name, cells = plane(adata, default_basis(adata, basis, lives_in=bridge), components)
-    whole = read_space(adata, bridge, name)[1]
+    name, cells = plane(adata, default_basis(adata, basis, lives_in=model), components)
+    whole = read_space(adata, model, name)[1]
     times, moment = read_times(adata, time_key), time_of(adata, time_key, time)
     _, _, states, is_near = grid_of_states(whole, components, n_grid)
     states = states[is_near]
-    drift = bridge.drift(moment, torch.from_numpy(states)).numpy()
+    drift = model.drift(moment, torch.from_numpy(states)).numpy()
     shades, legend, scale = colors_of(adata, times, None)
     ax = axes_of(ax)
     ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.4, rasterized=True)

@@ -19,18 +19,16 @@ from celltraj._checks import checked
 
 
 @checked
-def project(
-    adata: AnnData, *, reference: AnnData | Projected, copy: bool = False
-) -> AnnData | None:
+def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False) -> AnnData | None:
     """Place new cells in the principal components of others.
 
-    ``z = (x - mean) W`` with the mean and the loadings of ``reference``: nothing is fitted.
+    ``z = (x - mean) W`` with the mean and the loadings of others: nothing is fitted.
 
     Parameters
     ----------
     adata
         New cells, normalised as those of the fit. Their genes must be the same set, in any order.
-    reference
+    loadings
         Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``, fitted on such
         data. It also says which layer is read and which key is written.
     copy
@@ -39,7 +37,7 @@ def project(
     Returns
     -------
     Nothing, with ``copy=True`` the annotated copy. Written: ``obsm`` at the key of the fit
-    (``(n_obs, k)``, float32) and ``uns["celltraj"]["projection"]``, that of ``reference``.
+    (``(n_obs, k)``, float32) and ``uns["celltraj"]["projection"]``, that of ``loadings``.
 
     Warns
     -----
@@ -51,9 +49,9 @@ def project(
     Raises
     ------
     TypeError
-        ``reference`` is neither data nor such a model.
+        ``loadings`` is neither data nor such a model.
     KeyError
-        ``reference`` has no projection, or ``adata`` lacks the layer.
+        ``loadings`` has no projection, or ``adata`` lacks the layer.
     ValueError
         Genes are missing, too many or not unique, or values are not finite.
 
@@ -62,15 +60,15 @@ def project(
     >>> import celltraj as ct
     >>> adata, new = (ct.datasets.branching(n_cells=50, seed=seed) for seed in (0, 1))
     >>> ct.pp.pca_model(adata, n_comps=1)
-    >>> ct.pp.project(new, reference=adata)
+    >>> ct.pp.project(new, loadings=adata)
     >>> new.obsm["X_pca"].shape == (new.n_obs, 1)
     True
     """
-    projection = projection_of(reference)
+    projection = projection_of(loadings)
     PCA.claim(adata, projection.use_rep)
     components = projection.encode(genes_in_order(adata, projection.names, projection.layer))
-    if isinstance(reference, AnnData):
-        record = deepcopy(PCA.peek(reference))
+    if isinstance(loadings, AnnData):
+        record = deepcopy(PCA.peek(loadings))
     else:
         record = projection_record(projection)
     adata = annotated(adata, copy)

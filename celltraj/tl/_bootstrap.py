@@ -29,7 +29,7 @@ def bootstrap(
     use_rep: str | None = None,
     fit: Callable[..., Bridge],
     n_bootstrap: int = 50,
-    level: float = 0.9,
+    confidence: float = 0.9,
     sample_key: str | None = None,
     forecast: Sequence[float] = (),
     n_jobs: int = -1,
@@ -38,12 +38,12 @@ def bootstrap(
 ) -> pd.DataFrame:
     """Refit resampled cells and report intervals on parameters and forecasts.
 
-    Percentile intervals: the quantiles ``(1 -+ level) / 2`` of the estimates over data sets drawn
-    with replacement within each time, the extremes where there are too few draws. Each draw goes
-    through the whole of ``fit``, so that refinement, couplings and sigma all vary.
+    Percentile intervals: the quantiles ``(1 -+ confidence) / 2`` of the estimates over data sets
+    drawn with replacement within each time, the extremes where there are too few draws. Each draw
+    goes through the whole of ``fit``, so that refinement, couplings and sigma all vary.
 
     Over 56 simulated Lotka-Volterra data sets of 5 x 50 cells with 39 draws each, intervals of
-    level .9 held the true parameter in 83 % of the cases (standard error 3 %): read them as
+    confidence .9 held the true parameter in 83 % of the cases (standard error 3 %): read them as
     somewhat too narrow where cells are few.
 
     Parameters
@@ -59,7 +59,7 @@ def bootstrap(
         ``functools.partial(ct.tl.fit_bridge, reference=..., sigma=..., progress=False)``.
     n_bootstrap
         Resampled data sets.
-    level
+    confidence
         Share of them that lies inside an interval.
     sample_key
         Column of ``obs`` with biological samples, such as embryos or donors, which are then drawn
@@ -78,7 +78,7 @@ def bootstrap(
     -------
     One row per quantity: quantity (a name of ``bridge.reference.estimates()``, or
     ``"mean {variable}"``), time (of a forecast, else NaN), estimate (on all cells), low, high,
-    level, n_bootstrap (fits that succeeded) and seed.
+    confidence, n_bootstrap (fits that succeeded) and seed.
 
     Warns
     -----
@@ -88,8 +88,8 @@ def bootstrap(
     Raises
     ------
     ValueError
-        ``n_bootstrap`` below 2, ``level`` outside (0, 1), a forecast that is not after the last
-        snapshot, or nearly all fits failed.
+        ``n_bootstrap`` below 2, ``confidence`` outside (0, 1), a forecast that is not after the
+        last snapshot, or nearly all fits failed.
     KeyError
         A named column or representation does not exist.
 
@@ -111,9 +111,10 @@ def bootstrap(
     >>> table["quantity"].tolist()
     ['A[0,0]', 'A[1,1]', 'c[0]', 'c[1]']
     """
-    if n_bootstrap < _FEW or not 0 < level < 1:
+    if n_bootstrap < _FEW or not 0 < confidence < 1:
         raise ValueError(
-            f"n_bootstrap must be at least {_FEW} and level in (0, 1); found {n_bootstrap}, {level}"
+            f"n_bootstrap must be at least {_FEW} and confidence in (0, 1); found {n_bootstrap} "
+            f"and {confidence}"
         )
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     if any(t <= whole.times[-1] for t in forecast):
@@ -137,11 +138,11 @@ def bootstrap(
         for one in tqdm(work, total=n_bootstrap, desc="bootstrap", disable=not progress)
         if one is not None
     ]
-    return _table(estimate, found, n_bootstrap, level, seed)
+    return _table(estimate, found, n_bootstrap, confidence, seed)
 
 
 def _table(
-    estimate: pd.Series, found: list[pd.Series], n_bootstrap: int, level: float, seed: int
+    estimate: pd.Series, found: list[pd.Series], n_bootstrap: int, confidence: float, seed: int
 ) -> pd.DataFrame:
     if len(found) < max(_FEW, n_bootstrap // 2):
         raise ValueError(
@@ -155,11 +156,11 @@ def _table(
         )
     values = pd.concat(found, axis=1)
     table = estimate.rename("estimate").reset_index()
-    for name, quantile in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
+    for name, quantile in (("low", (1 - confidence) / 2), ("high", (1 + confidence) / 2)):
         # order statistics at (n + 1) p: a further draw falls inside with the stated probability,
         # where interpolation between the extremes of few draws would promise too much
         table[name] = np.quantile(values, quantile, axis=1, method="weibull")
-    return table.assign(level=level, n_bootstrap=len(found), seed=seed)
+    return table.assign(confidence=confidence, n_bootstrap=len(found), seed=seed)
 
 
 def _slim(adata: AnnData, use_rep: str, time_key: str) -> AnnData:

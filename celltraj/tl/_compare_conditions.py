@@ -13,6 +13,7 @@ from celltraj._anndata import (
     column_of,
     read_groups,
     sample_record,
+    time_key_of,
     times_of,
 )
 from celltraj._anndata.quantities import (
@@ -21,7 +22,6 @@ from celltraj._anndata.quantities import (
     read_fates,
     read_membership,
     read_number,
-    time_key_of,
     told_cells,
 )
 from celltraj._anndata.results import CONDITIONS
@@ -41,8 +41,7 @@ def compare_conditions(
     sample_key: str,
     condition_key: str,
     of: str = "fates",
-    reference: str | None = None,
-    time_key: str | None = None,
+    baseline: str | None = None,
     time: Time | Sequence[Time] | None = None,
     key: str | None = None,
     n_permutations: int = 10_000,
@@ -73,15 +72,13 @@ def compare_conditions(
     of
         ``"fates"``, ``"growth"``, the key of fates in ``obsm``, or a column of ``obs``: the mean of
         numbers, or of categories the share of each. Cells without a value are left out.
-    reference
+    baseline
         Condition that the others are compared with; by default the first in alphabetical order.
-    time_key
-        Column of ``obs`` with the sampling times, read with ``time``; by default the one that fates
-        or growth were computed with, else ``"time"``.
     time
-        One or more sampling times to take cells of, as numbers or as the labels of ``time_key``; by
-        default all, which mixes the times of each sample as it has them, but those of the time that
-        fates were read at, which are their own labels.
+        One or more sampling times to take cells of, as numbers or as labels of the column that
+        fates or growth were computed with (of others the one that all results in ``adata`` share,
+        else ``"time"``); by default all, which mixes the times of each sample as it has them, but
+        those of the time that fates were read at, which are their own labels.
     key
         Name of the fates (``"ct_fates"``) or of the growth (``"ct_growth"``).
     n_permutations
@@ -99,8 +96,8 @@ def compare_conditions(
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``uns["celltraj"][key_added]``: params
     (with ``paired``), version, seed, samples (sample, condition, quantity, value) and table
-    (quantity, condition, reference, effect, lower, upper, p, q (Benjamini-Hochberg over all rows),
-    n and n_reference (samples), p_min (the least p that so few samples can have)), which
+    (quantity, condition, baseline, effect, lower, upper, p, q (Benjamini-Hochberg over all rows),
+    n and n_baseline (samples), p_min (the least p that so few samples can have)), which
     :func:`celltraj.get.conditions` reads. Intervals are NaN where no sample differs from another of
     its condition.
 
@@ -114,7 +111,7 @@ def compare_conditions(
     KeyError
         There is no such column, or there are no fates or growth of that name.
     ValueError
-        Fewer than two samples in a condition, fewer than two conditions, no such reference or time,
+        Fewer than two samples in a condition, fewer than two conditions, no such baseline or time,
         or samples of which some were seen in several conditions.
 
     References
@@ -132,7 +129,7 @@ def compare_conditions(
     >>> adata.obs["diet"] = ["fat" if k % 8 < 4 else "lean" for k in range(adata.n_obs)]
     >>> adata.obs["arm"] = ["up" if y > 0 else "down" for y in adata.X[:, 1]]
     >>> ct.tl.compare_conditions(adata, sample_key="mouse", condition_key="diet", of="arm")
-    >>> ct.get.conditions(adata)[["quantity", "condition", "reference", "n"]].values.tolist()
+    >>> ct.get.conditions(adata)[["quantity", "condition", "baseline", "n"]].values.tolist()
     [['down', 'lean', 'fat', 4], ['up', 'lean', 'fat', 4]]
     """
     CONDITIONS.claim(adata, key_added)
@@ -143,13 +140,12 @@ def compare_conditions(
         )
     kind, source = _source(adata, of, key)
     quantities = _read(adata, kind, source)
-    if time_key is None:
-        time_key = time_key_of(adata, source)
+    time_key = time_key_of(adata, source)
     is_chosen = told_cells(adata, source, quantities.is_known, time, time_key)
     samples = _samples(adata, quantities, sample_key, condition_key, is_chosen)
-    reference = samples.check(reference)
+    baseline = samples.check(baseline)
     table = samples.compare(
-        reference,
+        baseline,
         n_permutations=n_permutations,
         confidence=confidence,
         rng=np.random.default_rng(seed),
@@ -165,7 +161,7 @@ def compare_conditions(
         "sample_key": sample_key,
         "condition_key": condition_key,
         "of": of,
-        "reference": reference,
+        "baseline": baseline,
         "time_key": None if time is None else time_key,
         "time": None if time is None else np.array(times_of(adata, time_key, time)),
         "key": source if kind in _KEYS else None,

@@ -1,99 +1,113 @@
-"""Couple neighbouring snapshots of an AnnData."""
+"""Couple neighbouring snapshots of an AnnData: the one door to what becomes of cells."""
 
 from __future__ import annotations
-
-import logging
 
 import numpy as np
 from anndata import AnnData
 from tqdm.auto import tqdm
 
 from celltraj._anndata import (
+    Coupled,
     annotated,
-    couplings_columns,
-    couplings_record,
+    couple_by_model,
     read_snapshots,
-    read_times,
-    sample_record,
+    write_couplings,
 )
 from celltraj._anndata.results import COUPLINGS
-from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._typing import Counts
-from celltraj.models import Lineage
+from celltraj.models import Lineage, Process
 from celltraj.models.coupling import couple_gap
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.snapshots import Snapshots
 
-logger = logging.getLogger("celltraj")
 _EPSILON = 0.05  # of the mean cost
+_SOFT = (0.95, 0.99)
 _BALANCED = (1.0, 1.0)
 
 
 @checked
 def couplings(
     adata: AnnData,
+    model: Process | None = None,
     *,
-    time_key: str = "time",
+    time_key: str | None = None,
     use_rep: str | None = None,
     epsilon: float | None = None,
-    tau: tuple[float, float] = (0.95, 0.99),
+    tau: tuple[float, float] | None = None,
     growth_key: str | None = None,
     counts: Counts = "proportions",
-    weights_key: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    r"""Couple neighbouring snapshots by entropic transport, without a model of the motion.
+    r"""Couplings: tell which cells of each snapshot become which of the next, by whatever model.
+
+    Everything that asks what becomes of cells reads them: :func:`celltraj.tl.push`,
+    :func:`celltraj.tl.pull`, :func:`celltraj.tl.transitions`, :func:`celltraj.tl.fates`,
+    :func:`celltraj.tl.entropy`, :func:`celltraj.tl.growth`, :func:`celltraj.ex.to_cellrank`.
+
+    A bridge has couplings of the cells that it was fitted to. A flow, a bridge of other cells or
+    any other law of motion is simulated from snapshot to snapshot, and the ends of the paths count
+    for the observed cells nearest to them. Without a model neighbouring snapshots are coupled by
+    entropic transport,
 
     ``min <C, P> + epsilon KL(P | w b') + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, with ``C_ij =
     |x_i - y_j|^2 / 2`` and ``rho = tau epsilon / (1 - tau)``; ``w`` and ``b`` are the weights of
     the earlier and of the later cells, ``a_i`` is proportional to ``w_i exp(growth_i (t1 - t0))``,
     all of sum 1. Nothing depends on how many cells were sampled: two of half the weight are the
-    same as one. What is kept are the potentials, from which :func:`celltraj.tl.push`,
-    :func:`celltraj.tl.transitions`, :func:`celltraj.tl.fates` and others work in blocks, without an
-    ``n x m`` array.
+    same as one. Of transport and bridges the potentials are kept, from which plans follow in
+    blocks, without an ``n x m`` array; of a simulation the plans, which are sparse.
 
     Parameters
     ----------
     adata
         Cells of all times.
+    model
+        A fitted bridge or flow, or any process; plain transport by default.
     time_key
-        Column of ``obs`` with the sampling times; their unit is kept.
+        Column of ``obs`` with the sampling times; their unit is kept. By default the one that the
+        model was fitted with, where ``adata`` says so, else ``"time"``.
     use_rep
-        ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
+        ``"X"`` or a key of ``obsm``; by default the one that the model was fitted in, else
+        ``X_pca``, or ``X`` with at most 50 variables.
     epsilon
-        Regularisation in units of the cost, the same for every gap; by default a twentieth of the
-        mean cost of each gap.
+        Regularisation of plain transport in units of the cost, the same for every gap; by default a
+        twentieth of the mean cost of each gap.
     tau
-        How firmly the marginals of the earlier and of the later cells hold, in (0, 1]; ``(1, 1)``
-        keeps the mass of every cell.
+        How firmly the marginals of the earlier and of the later cells hold in plain transport, in
+        (0, 1]; ``(1, 1)`` keeps the mass of every cell, ``(0.95, 0.99)`` is the default.
     growth_key
-        Column of ``obs`` with the expected net growth per unit of time, such as that of
-        :func:`celltraj.pp.score_growth`; none by default.
+        Column of ``obs`` with the net growth per unit of time that plain transport is to expect,
+        such as that of :func:`celltraj.pp.score_growth`; none by default.
     counts
         What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
-        ``"population"``: the population itself was counted, so that it grows as the numbers do; or
-        its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
-        ``value_counts()``, in any order; a plain list in the order of the times.
-    weights_key
-        Column of ``obs`` with non-negative cell weights; uniform by default.
+        ``"population"``: the population itself was counted, so that it grows as the numbers do; its
+        size at each time, in any unit: a dict or Series by time (numbers or labels), such as
+        ``value_counts()``, in any order, or a plain list in the order of the times; or the name of
+        a column of ``obs`` with the number of cells that each cell stands for: its shares within a
+        time are weights, its sums sizes, and where all sums are the same it holds weights alone. A
+        bridge of these very cells knows it from its fit.
     key_added
         Name of the result, ``"couplings"`` by default.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
-        Recorded; the subsample that a large problem starts from is the same always.
+        Seed of simulations; the subsample that a large transport problem starts from is the same
+        always.
     progress
-        Whether to show a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
     None, or with ``copy=True`` the annotated copy. Written: ``obsm[key]`` (potentials, weights and
-    masses, ``(n_obs, 5)``) and ``uns["celltraj"][key]`` (params, version, seed, time_points,
-    numbers, cells, gaps, with the ``mass`` that each plan keeps, 1 where moving costs nothing).
+    masses, ``(n_obs, 5)``), or of a simulated model ``obsp[key]`` (plans, ``(n_obs, n_obs)``,
+    sparse) and where cells weigh differently ``obs["{key}_weight"]``; of a bridge with growth
+    ``obs["{key}_growth"]``; and ``uns["celltraj"][key]`` (params, version, seed, time_points,
+    numbers, cells, gaps, with the ``mass`` that each plan keeps, 1 where moving costs nothing; with
+    a model ``law`` and ``predicted``). A bridge whose reference is code of yours, or whose cells
+    were rounded since, is kept as plans, without ``params["drop"]`` of the mass of each row.
 
     Warns
     -----
@@ -104,10 +118,12 @@ def couplings(
     ------
     KeyError
         A named column or representation does not exist.
+    TypeError
+        ``model`` is no law of motion.
     ValueError
         Growth that is missing, not finite or per another unit of time, sizes of another number than
-        there are times, a ``tau`` that is no pair or outside (0, 1], or an ``epsilon`` that is not
-        positive.
+        there are times, a ``tau`` that is no pair or outside (0, 1], an ``epsilon`` that is not
+        positive, or one of these beside a model; cells or times that the model was not fitted to.
     ConvergenceError
         ``epsilon`` is too small for the solver, or so small beside the cost that nearly all mass
         vanishes.
@@ -124,41 +140,74 @@ def couplings(
     >>> ct.tl.couplings(adata, progress=False)
     >>> adata.obsm["couplings"].shape
     (449, 5)
+    >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
+    >>> ct.tl.couplings(adata, bridge, key_added="of_bridge", progress=False)
+    >>> ct.tl.fates(adata, groupby="arm", key="of_bridge", progress=False)
     """
     key = key_added or "couplings"
     COUPLINGS.claim(adata, key)
+    if model is None:
+        made = _of_cells(
+            adata,
+            time_key=time_key or "time",
+            use_rep=use_rep,
+            epsilon=epsilon,
+            tau=_SOFT if tau is None else _pair(tau),
+            growth_key=growth_key,
+            counts=counts,
+            progress=progress,
+        )
+    else:
+        _check_alone(epsilon=epsilon, tau=tau, growth_key=growth_key)
+        made = couple_by_model(
+            adata,
+            model,
+            time_key=time_key,
+            use_rep=use_rep,
+            counts=counts,
+            seed=seed,
+            progress=progress,
+        )
+    adata = annotated(adata, copy)
+    write_couplings(adata, key, made, seed)
+    return adata if copy else None
+
+
+def _check_alone(**given: object) -> None:
+    """Raise where options of plain transport were given beside a model."""
+    if names := [f"{name}=" for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"{' and '.join(names)} say how plain transport couples, and a model has couplings of "
+            "its own; leave them out, or leave model= out"
+        )
+
+
+def _of_cells(
+    adata: AnnData,
+    *,
+    time_key: str,
+    use_rep: str | None,
+    epsilon: float | None,
+    tau: tuple[float, float],
+    growth_key: str | None,
+    counts: Counts,
+    progress: bool,
+) -> Coupled:
+    """Return the couplings of plain transport."""
     snapshots, use_rep = read_snapshots(
-        adata,
-        time_key=time_key,
-        use_rep=use_rep,
-        weights_key=weights_key,
-        growth_key=growth_key,
-        counts=counts,
+        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    times = read_times(adata, time_key)
-    rows = [np.flatnonzero(times == t) for t in snapshots.times]
-    softness = _pair(tau)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = [_couple(snapshots, k, epsilon, softness) for k, _ in gaps]
-    lineage = Lineage(snapshots.times, tuple(found), snapshots.weights, snapshots.sizes)
+    found = tuple(_couple(snapshots, k, epsilon, tau) for k, _ in gaps)
+    lineage = Lineage(snapshots.times, found, snapshots.weights, snapshots.sizes)
     params = {
-        "time_key": time_key,
-        "use_rep": use_rep,
         "epsilon": epsilon,
-        "tau_a": softness[0],
-        "tau_b": softness[1],
+        "tau_a": tau[0],
+        "tau_b": tau[1],
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
-        "weights_key": weights_key,
     }
-    record = sample_record(params, seed) | couplings_record(
-        lineage, rows, list(map(_reached, found))
-    )
-    source = Source.of(adata, time_key, use_rep)
-    adata = annotated(adata, copy)
-    columns = {key: couplings_columns(lineage, rows, found, adata.n_obs)}
-    COUPLINGS.write(adata, key, record, columns, source=source)
-    return adata if copy else None
+    return Coupled(lineage, time_key, use_rep, params)
 
 
 def _pair(tau: tuple[float, float]) -> tuple[float, float]:
@@ -174,13 +223,3 @@ def _couple(
     epsilon = _EPSILON * cost.mean() if epsilon is None else float(epsilon)
     solver = solve if tau == _BALANCED else Unbalanced(*tau)
     return couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
-
-
-def _reached(one: Coupling) -> dict[str, float | bool | int]:
-    return {
-        "epsilon": one.epsilon,
-        "marginal_error": one.marginal_error,
-        "converged": one.converged,
-        "n_iters": one.n_iters,
-        "mass": float(one.row_mass.sum()),
-    }

@@ -25,7 +25,7 @@ _BLOCK = 4096  # cells decoded at once, in float64
 def decode(
     adata: AnnData,
     *,
-    reference: AnnData | Projected | None = None,
+    loadings: AnnData | Projected | None = None,
     use_rep: str | None = None,
     seed: int = 0,
 ) -> AnnData:
@@ -39,7 +39,7 @@ def decode(
     ----------
     adata
         Cells with components, such as predictions; they need not have genes.
-    reference
+    loadings
         Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``; by default
         ``adata`` itself carries the projection.
     use_rep
@@ -56,7 +56,7 @@ def decode(
     Raises
     ------
     TypeError
-        ``reference`` is neither data nor such a model.
+        ``loadings`` is neither data nor such a model.
     KeyError
         There is no projection, or no such representation.
     ValueError
@@ -71,13 +71,13 @@ def decode(
     >>> genes.var_names.tolist(), genes.shape == adata.shape
     (['x', 'y'], True)
     """
-    projection = projection_of(adata if reference is None else reference)
+    projection = projection_of(adata if loadings is None else loadings)
     use_rep, z = read_representation(adata, use_rep or projection.use_rep)
     expected = projection.loadings.shape[1]
     if z.shape[1] != expected:
         raise ValueError(
             f"{use_rep} has {z.shape[1]} variables, the projection {expected} components; pass the "
-            "use_rep= that holds them, or the reference= that they were made with"
+            "use_rep= that holds them, or the loadings= that they were made with"
         )
     var = pd.DataFrame(index=pd.Index(projection.names, dtype=str))
     result = AnnData(_expression(projection, z), obs=adata.obs.copy(), var=var)

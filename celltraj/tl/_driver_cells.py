@@ -14,6 +14,7 @@ from celltraj._anndata.quantities import Quantities, told_cells
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
 
+POOLED = "pooled"  # in place of times: no label, which always holds a number
 _FEWEST = 4  # cells, in one stratum; another one for each further stratum
 _FEWEST_SAMPLES = 2
 _ROUNDING = 1e-6  # relative: fates are float32
@@ -93,8 +94,9 @@ def _times(adata: AnnData, time_key: str, key: str) -> np.ndarray:
     if time_key not in adata.obs:
         raise KeyError(
             f"no sampling times in adata.obs[{time_key!r}] to correlate {key!r} within; columns "
-            f"found: {list(adata.obs.columns)}. Pass time_key=, or within_time=False to correlate "
-            "over all cells, where genes that merely change with time are found too"
+            f"found: {list(adata.obs.columns)}. Give the sampling times that name, or pass "
+            "time='pooled' to correlate over all cells, where genes that merely change with time "
+            "are found too"
         )
     return read_times(adata, time_key)
 
@@ -162,11 +164,11 @@ def _warn_of_constant(
         *(["time"] if strata is not None else []),
     ]
     where = f" of each {' and '.join(inside)}" if len(groups) > 1 else ""
-    advice = ", or within_time=False to let them go with time" if strata is not None else ""
+    advice = ', or time="pooled" to let them go with time' if strata is not None else ""
     if samples is not None:
         advice += ", or compare samples by ct.tl.compare_conditions"
     warn(
         f"{names} of {key!r} are the same in all cells{where} ({len(values)} cells); nothing "
-        f"correlates with them. Leave them out with groups=, take more times{advice}",
+        f"correlates with them. Take more times{advice}",
         DataWarning,
     )

@@ -13,11 +13,12 @@ from scipy.sparse import sparray, spmatrix
 from celltraj._anndata import (
     annotated,
     sample_record,
+    time_key_of,
     times_of,
     unique_names,
 )
 from celltraj._anndata.expression import marked_genes, read_expression
-from celltraj._anndata.quantities import Quantities, read_fates, read_number, time_key_of
+from celltraj._anndata.quantities import Quantities, read_fates, read_number
 from celltraj._anndata.results import DRIVERS
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
@@ -29,9 +30,8 @@ from celltraj._stats.correlation import (
 )
 from celltraj._stats.sample_correlation import sample_correlations, sign_p
 from celltraj._typing import Time
-from celltraj.tl._driver_cells import DriverCells, read_driver_cells
+from celltraj.tl._driver_cells import POOLED, DriverCells, read_driver_cells
 
-_METHODS = ("fisher", "permutation")
 _SHOWN = 10
 
 
@@ -41,14 +41,10 @@ def drivers(
     *,
     key: str = "ct_fates",
     layer: str | None = None,
-    groups: str | Sequence[str] | None = None,
     sample_key: str | None = None,
-    time_key: str | None = None,
     time: Time | Sequence[Time] | None = None,
-    within_time: bool = True,
     genes: str | Sequence[str] | None = None,
-    method: str = "fisher",
-    n_permutations: int = 1000,
+    n_permutations: int | None = None,
     confidence: float = 0.95,
     key_added: str = "drivers",
     copy: bool = False,
@@ -74,31 +70,26 @@ def drivers(
         with numbers, such as ``"ct_growth"``. Cells without a value are left out.
     layer
         Layer with the expression; ``X`` by default.
-    groups
-        Names of one or more fates; all by default.
     sample_key
         Column of ``obs`` with the samples: patients, animals, wells. Each counts once, however many
         cells it has; cells without one are left out. What only differs between samples is not
         found: :func:`celltraj.tl.compare_conditions` compares those.
-    time_key
-        Column of ``obs`` with the sampling times; by default the one that fates or growth were
-        computed with, else ``"time"``.
     time
-        One or more sampling times to take cells of, as numbers or as labels. By default all before
-        the one that fates were read at: there the fate of a cell is its own label.
-    within_time
-        Whether genes and fates are compared within sampling times, as differences from their mean
-        of that time. False compares cells of all times: a gene that merely changes with time then
-        goes with every fate that does, and has a p below .05 (in 100 % of such genes).
+        One or more sampling times to take cells of, as numbers or as labels of the column that
+        fates or growth were computed with (of others the one that all results in ``adata`` share,
+        else ``"time"``). By default all before the one that fates were read at: there the fate of a
+        cell is its own label. Genes and fates are compared within times, as differences from their
+        mean of that time. ``"pooled"`` compares cells of all these times with each other: a gene
+        that merely changes with time then goes with every fate that does, and has a p below .05 (in
+        100 % of such genes).
     genes
         Names of genes, or a boolean column of ``var`` such as one of transcription factors; all by
         default.
-    method
-        ``"fisher"`` takes p values of Student's distribution; ``"permutation"`` exchanges cells
-        within each sampling time, or with ``sample_key`` swaps the signs of the correlations of
-        whole samples, in all ways up to 10,000.
     n_permutations
-        Exchanges; no p is below ``1 / (1 + n_permutations)``, nor of ``S`` samples ``2 / 2^S``.
+        By default p values are those of Student's distribution. With a number, that many times
+        cells are exchanged within each sampling time, or with ``sample_key`` the signs of the
+        correlations of whole samples are swapped, in all ways up to 10,000; no p is below ``1 / (1
+        + n_permutations)``, nor of ``S`` samples ``2 / 2^S``.
     confidence
         Level of the intervals.
     key_added
@@ -131,8 +122,8 @@ def drivers(
     KeyError
         There are no such fates, layer, column or genes, or no sampling times.
     ValueError
-        Unknown fates, times or method, names of genes that are not unique, values that are not
-        finite numbers, fewer than four cells, or a single sample.
+        Unknown times, less than one exchange, names of genes that are not unique, values that are
+        not finite numbers, fewer than four cells, or a single sample.
 
     References
     ----------
@@ -152,26 +143,26 @@ def drivers(
     ['y']
     """
     DRIVERS.claim(adata, key_added)
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {_METHODS}; found {method!r}")
-    fates = _read(adata, key, groups)
+    if n_permutations is not None and n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}")
+    is_pooled = isinstance(time, str) and time == POOLED
+    chosen = None if is_pooled else time
+    fates = _read(adata, key)
     columns = _columns(adata, genes)
     x = read_expression(adata, layer)
-    if time_key is None:
-        time_key = time_key_of(adata, key)
+    time_key = time_key_of(adata, key)
     cells = read_driver_cells(
         adata,
         fates,
         key=key,
-        time=time,
+        time=chosen,
         time_key=time_key,
-        within_time=within_time,
+        within_time=not is_pooled,
         sample_key=sample_key,
     )
     found, n_samples = _found(
         x[cells.rows][:, columns],
         cells,
-        method=method,
         n_permutations=n_permutations,
         confidence=confidence,
         seed=seed,
@@ -180,15 +171,13 @@ def drivers(
     params = {
         "key": key,
         "layer": layer,
-        "groups": np.array(fates.names, dtype=object),
         "units": "cells" if sample_key is None else "samples",
         "sample_key": sample_key,
-        "time": None if time is None else np.array(times_of(adata, time_key, time)),
-        "time_key": time_key if within_time or time is not None else None,
-        "within_time": within_time,
+        "time": None if chosen is None else np.array(times_of(adata, time_key, chosen)),
+        "time_key": None if is_pooled else time_key,
+        "within_time": not is_pooled,
         "genes": genes if genes is None or isinstance(genes, str) else "names",
-        "method": method,
-        "n_permutations": None if method == "fisher" else n_permutations,
+        "n_permutations": n_permutations,
         "confidence": confidence,
     }
     table = _table(found, adata.var_names[columns], fates, n_samples)
@@ -202,8 +191,7 @@ def _found(
     x: np.ndarray | spmatrix | sparray,
     cells: DriverCells,
     *,
-    method: str,
-    n_permutations: int,
+    n_permutations: int | None,
     confidence: float,
     seed: int,
     progress: bool,
@@ -212,7 +200,7 @@ def _found(
     y, strata, rng = cells.values, cells.strata, np.random.default_rng(seed)
     if cells.samples is None:
         found = correlations(x, y, strata=strata, confidence=confidence)
-        if method == "permutation":
+        if n_permutations is not None:
             p = permutation_p(
                 x, y, n_permutations=n_permutations, rng=rng, strata=strata, progress=progress
             )
@@ -220,7 +208,7 @@ def _found(
         return found, None
     found, z = sample_correlations(x, y, cells.samples, strata=strata, confidence=confidence)
     n = np.isfinite(z).sum(0)
-    if method == "permutation":
+    if n_permutations is not None:
         found = replace(found, p=sign_p(z, n_permutations=n_permutations, rng=rng))
         _warn_of_few(int(n.max()), confidence)
     return found, n
@@ -230,13 +218,13 @@ def _warn_of_few(n_samples: int, confidence: float) -> None:
     if 2 / 2**n_samples > 1 - confidence:
         warn(
             f"the signs of {n_samples} samples can be swapped in so few ways that no p can be "
-            f'below {2 / 2**n_samples:.2g}, whatever the effect; method="fisher" trusts that '
-            "samples are about normal instead",
+            f"below {2 / 2**n_samples:.2g}, whatever the effect; without n_permutations= samples "
+            "are trusted to be about normal instead",
             DataWarning,
         )
 
 
-def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quantities:
+def _read(adata: AnnData, key: str) -> Quantities:
     """Return the fates to correlate with, or the number of ``obs``."""
     if key not in adata.obsm and key not in adata.obs:
         raise KeyError(
@@ -244,12 +232,7 @@ def _read(adata: AnnData, key: str, groups: str | Sequence[str] | None) -> Quant
             f"adata.obs[{key!r}], found {list(adata.obs.columns)}. Run "
             "ct.tl.fates(adata, groupby=...), or pass key= with its key_added"
         )
-    found = read_fates(adata, key) if key in adata.obsm else read_number(adata, key)
-    if groups is None:
-        return found
-    if not len(groups):
-        raise ValueError(f"groups= names no fate; leave it out for all of {list(found.names)}")
-    return found.only([groups] if isinstance(groups, str) else list(dict.fromkeys(groups)))
+    return read_fates(adata, key) if key in adata.obsm else read_number(adata, key)
 
 
 def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:

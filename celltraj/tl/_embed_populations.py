@@ -19,18 +19,18 @@ from celltraj.tl._predict_response import support_table
 
 
 @checked
-def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0) -> AnnData:
+def embed_populations(adata: AnnData, model: MetaFlowMatching, *, seed: int = 0) -> AnnData:
     """Embed each population by its untreated cells, as the response sees it.
 
     ``phi(p0)``, a mean over cells.
 
     Parameters
     ----------
-    model
-        Result of :func:`celltraj.tl.fit_response`, with an encoder.
     adata
         Untreated cells of one population or several, as in
         :func:`celltraj.tl.predict_response`.
+    model
+        Result of :func:`celltraj.tl.fit_response`, with an encoder.
     seed
         Recorded; nothing is drawn.
 
@@ -61,7 +61,7 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
     ...     options=ct.models.ResponseOptions(encoder=ct.models.Moments(n_features=3)),
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
-    >>> ct.tl.embed_populations(model, adata).shape
+    >>> ct.tl.embed_populations(adata, model).shape
     (5, 3)
     """
     source = source_of(model)

@@ -8,23 +8,18 @@ from tqdm.auto import tqdm
 from celltraj._anndata import annotated, read_lineage, sample_record
 from celltraj._anndata.results import ENTROPY
 from celltraj._checks import checked
-from celltraj.models import Process
 
 
 @checked
 def entropy(
     adata: AnnData,
-    model: Process | None = None,
     *,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
     key_added: str = "ct_entropy",
     copy: bool = False,
-    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Tell how spread the descendants of each cell are at the next time.
+    """Transition entropy: tell how spread a cell's descendants are at the next time.
 
     ``H_i = -sum_j p_ij log p_ij`` with ``p_ij = P_ij / sum_j P_ij``: 0 where all descendants are
     like one cell, ``log m`` where they are like all ``m`` cells of that time alike. It grows with
@@ -34,19 +29,12 @@ def entropy(
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
-        snapshot to snapshot. By default the couplings in ``adata``.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with; couplings know theirs.
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of a simulation.
     progress
         Whether to show progress bars.
 
@@ -72,13 +60,11 @@ def entropy(
     162
     """
     ENTROPY.claim(adata, key_added)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
+    tied = read_lineage(adata, key)
     couplings = tqdm(tied.lineage.couplings, desc="entropy", unit="gap", disable=not progress)
     spread = {k: one.entropy() for k, one in enumerate(couplings)}
     params = {"couplings": tied.name, "time_key": tied.time_key}
     adata = annotated(adata, copy)
     columns = {key_added: tied.column(adata.n_obs, spread, None)}
-    ENTROPY.write(adata, key_added, sample_record(params, seed), columns, source=tied.source)
+    ENTROPY.write(adata, key_added, sample_record(params, tied.seed), columns, source=tied.source)
     return adata if copy else None

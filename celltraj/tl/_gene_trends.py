@@ -44,7 +44,7 @@ def gene_trends(
     at: Time | None = None,
     time_key: str = "time",
     n_neighbors: int = 15,
-    reference: AnnData | Projected | None = None,
+    loadings: AnnData | Projected | None = None,
     key_added: str = "gene_trends",
     copy: bool = False,
     seed: int = 0,
@@ -77,7 +77,7 @@ def gene_trends(
         Column of ``obs`` with the sampling times, read with ``groupby``.
     n_neighbors
         Observed cells that decide where a trajectory ends.
-    reference
+    loadings
         Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``; by default
         ``adata`` itself carries the projection.
     key_added
@@ -123,7 +123,7 @@ def gene_trends(
     """
     GENE_TRENDS.claim(adata, key_added)
     course = _Course.of(path)
-    decoder = _decoder(path, adata if reference is None else reference, genes)
+    decoder = _decoder(path, adata if loadings is None else loadings, genes)
     groups = pd.Categorical([_ALL] * course.states.shape[1])
     ends = {}
     if groupby is not None:
@@ -153,7 +153,7 @@ class _Course:
             if column not in path.obs:
                 raise KeyError(
                     f"path.obs has no {column!r}, only {list(path.obs.columns)}; make it with "
-                    "ct.tl.simulate(adata, process, start=..., stop=...)"
+                    "ct.tl.simulate(adata, model, start=..., stop=...)"
                 )
         names, number = np.unique(path.obs["trajectory"], return_inverse=True)
         row, times = pd.factorize(path.obs["time"])
@@ -202,7 +202,7 @@ class _Decoder:
         return genes
 
 
-def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequence[str]) -> _Decoder:
+def _decoder(path: AnnData, loadings: AnnData | Projected, genes: str | Sequence[str]) -> _Decoder:
     """Return the way from the states of ``path`` to the chosen genes alone."""
     names = [genes] if isinstance(genes, str) else list(dict.fromkeys(genes))
     if not names:
@@ -214,18 +214,18 @@ def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequenc
         return _Decoder(
             np.array(names, dtype=object), np.zeros(len(rows)), np.eye(path.n_vars)[rows], "X"
         )
-    projection = projection_of(reference)
+    projection = projection_of(loadings)
     found = params.get("use_rep", projection.use_rep), path.n_vars
     expected = projection.use_rep, projection.loadings.shape[1]
     if found != expected:
         raise ValueError(
             f"path was simulated in the {found[1]} variables of {found[0]}, the projection leads "
             f"back from the {expected[1]} of {expected[0]}; fit and simulate with "
-            f"use_rep={expected[0]!r}, or pass the reference= that path was made with"
+            f"use_rep={expected[0]!r}, or pass the loadings= that path was made with"
         )
     rows = _rows_of(names, pd.Index(projection.names), "genes of the projection")
-    mean, loadings = projection.mean[rows], projection.loadings[rows]
-    return _Decoder(np.array(names, dtype=object), mean, loadings, projection.use_rep)
+    mean, kept = projection.mean[rows], projection.loadings[rows]
+    return _Decoder(np.array(names, dtype=object), mean, kept, projection.use_rep)
 
 
 def _rows_of(names: list[str], known: pd.Index, what: str) -> np.ndarray:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import numpy as np
 import pandas as pd
 import torch
@@ -14,59 +11,40 @@ from torch import Tensor
 from celltraj._anndata import (
     Tied,
     annotated,
+    expected_growth,
     read_lineage,
-    read_representation,
     sample_record,
 )
 from celltraj._anndata.results import GROWTH
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj.models import Process, simulate
-from celltraj.models.process import is_growing
-from celltraj.ot.sampling import systematic
-
-_PATHS = 2000  # trajectories that predicted numbers are a mean over
 
 
 @checked
 def growth(
     adata: AnnData,
-    model: Process | None = None,
     *,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
     key_added: str = "ct_growth",
     copy: bool = False,
-    seed: int = 0,
-    progress: bool = True,
 ) -> AnnData | None:
-    """Tell the net rate at which each cell multiplies, and the numbers of cells that follow.
+    """Growth rates: tell how fast each cell multiplies, and the numbers of cells that follow.
 
     ``log(descendants at the next time) / (t1 - t0)``, divisions minus deaths per unit of time, as
     the couplings have it: the posterior of what was expected. The numbers are those of trajectories
-    that start from the first snapshot and gather mass on their way, or without a model those of the
-    couplings.
+    of the model that was coupled by, which start from the first snapshot and gather mass on their
+    way, or without a model those of the couplings.
 
     Parameters
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, or a flow or any process, which is simulated from snapshot to snapshot. By
-        default the couplings in ``adata``.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with; couplings know theirs.
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of the trajectories.
-    progress
-        Whether simulations show a progress bar.
 
     Returns
     -------
@@ -99,23 +77,15 @@ def growth(
     True
     """
     GROWTH.claim(adata, key_added)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
+    tied = read_lineage(adata, key)
     lineage = tied.lineage
     rates = {k: lineage.growth(k) for k in range(len(lineage.couplings))}
-    learned = getattr(getattr(model, "snapshots", None), "growth", ())
-    if learned:
-        rates[len(rates)] = learned[-1]
-    if model is None:
-        predicted = np.asarray(lineage.numbers)
-    else:
-        _, x = read_representation(adata, use_rep)
-        start = torch.from_numpy(x[tied.rows[0]])
-        predicted = _simulated(model, start, lineage.weights[0], lineage.times, seed, progress)
-    numbers = _numbers(tied, predicted)
+    learned = expected_growth(adata, tied)
+    if learned is not None:
+        rates[len(rates)] = learned
+    numbers = _numbers(tied)
     params = {"couplings": tied.name, "time_key": tied.time_key}
-    record = sample_record(params, seed) | {"numbers": numbers}
+    record = sample_record(params, tied.seed) | {"numbers": numbers}
     _warn_of_none(tied, rates)
     adata = annotated(adata, copy)
     columns = {key_added: tied.column(adata.n_obs, rates, None)}
@@ -135,30 +105,14 @@ def _warn_of_none(tied: Tied, rates: dict[int, Tensor]) -> None:
         )
 
 
-def _simulated(
-    model: Process,
-    start: Tensor,
-    weights: Tensor,
-    times: Sequence[float],
-    seed: int,
-    progress: bool,  # noqa: FBT001
-) -> np.ndarray:
-    """Return the mass at each time of trajectories from the cells of the first."""
-    if not is_growing(model):
-        return np.ones(len(times))
-    generator = torch.Generator().manual_seed(seed)
-    rows = systematic(weights, _PATHS, generator)
-    path = simulate(model, start[rows], times, n_steps=20, generator=generator, progress=progress)
-    return cast("Tensor", path.log_mass).exp().mean(1).numpy()
-
-
-def _numbers(tied: Tied, predicted: np.ndarray) -> pd.DataFrame:
+def _numbers(tied: Tied) -> pd.DataFrame:
     """Return numbers of cells, in units of the first snapshot's: sampled, declared, predicted."""
     cells = np.array([len(rows) for rows in tied.rows])
+    predicted = tied.lineage.numbers if tied.predicted is None else tied.predicted
     table = {
         "time": tied.lineage.times,
         "cells": cells,
         "observed": cells[0] * np.asarray(tied.lineage.numbers),
-        "predicted": cells[0] * predicted,
+        "predicted": cells[0] * np.asarray(predicted),
     }
     return pd.DataFrame(table).rename(index=str)

@@ -9,23 +9,26 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     cells_at,
-    check_bridge,
     find_space,
     read_coupled,
+    read_snapshots,
+    read_space,
     sample_record,
+    time_key_of_model,
     time_of,
 )
 from celltraj._anndata.results import INTERPOLATE
 from celltraj._checks import checked
-from celltraj._typing import Time
-from celltraj.models import Bridge
+from celltraj._typing import Cells, Time
+from celltraj.models import Bridge, Process
+from celltraj.models.lineage.between import simulated_between
 from celltraj.models.lineage.interpolation import displaced
 
 
 @checked
 def interpolate(
     adata: AnnData,
-    bridge: Bridge | None = None,
+    model: Process | None = None,
     *,
     time: Time,
     n_cells: int = 1000,
@@ -34,30 +37,29 @@ def interpolate(
     use_rep: str | None = None,
     seed: int = 0,
 ) -> AnnData:
-    """Draw cells of a bridge's marginal, or of a coupling's, at a time that was not observed.
+    """Interpolation: draw cells of a model, or of couplings, at a time that was not observed.
 
-    A pair of cells from the plan of the gap, drawn by the mass of the path between them where cells
-    divide and die; then a point of the reference bridge between them, or without a bridge of the
-    straight line, ``(1 - s) x_i + s y_j``.
+    Of a bridge or of couplings, a pair of cells from the plan of the gap, drawn by the mass of the
+    path between them where cells divide and die; then a point of the reference bridge between them,
+    or without a model of the straight line, ``(1 - s) x_i + s y_j``. A flow, or any other law of
+    motion, is simulated from the snapshot before ``time``.
 
     Parameters
     ----------
     adata
-        Anything with the variables of the bridge, as the data of its fit: gives the result its
-        variable names. No cell of it is read, but for couplings, which are those of its cells.
-    bridge
-        A fitted bridge; by default the couplings in ``adata``.
+        Cells of all times. Of a bridge no cell is read: anything with its variables will do, which
+        gives the result its variable names.
+    model
+        A fitted bridge or flow, or any process; by default the couplings in ``adata``.
     time
         Between the first and the last snapshot, in the user's unit, or a label of ``time_key``.
     n_cells
         Cells to draw.
     key
-        Couplings to use without a bridge, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key
-        Column of ``obs`` in which a label is looked up; by default that of the couplings, or
-        ``"time"``. Not read for a number.
-    use_rep
-        The representation that ``bridge`` was fitted in.
+        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
+    time_key, use_rep
+        Column of ``obs`` with the sampling times, and representation; by default those that the
+        model was fitted with. Couplings know theirs.
     seed
         Seed of the draws.
 
@@ -69,11 +71,11 @@ def interpolate(
     Raises
     ------
     TypeError
-        ``bridge`` is something else, such as a flow: simulate it.
+        ``model`` is no law of motion through time, such as a response.
     KeyError
-        ``use_rep`` does not exist, or there are no couplings.
+        ``use_rep`` or ``time_key`` does not exist, or there are no couplings.
     ValueError
-        ``time`` lies outside the observed times, ``n_cells`` is less than 1, or the bridge has
+        ``time`` lies outside the observed times, ``n_cells`` is less than 1, or the model has
         another dimension than ``use_rep``.
 
     Examples
@@ -87,16 +89,40 @@ def interpolate(
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     generator = torch.Generator().manual_seed(seed)
-    if bridge is None:
+    if model is None:
         tied, snapshots, name = read_coupled(adata, key)
         moment = time_of(adata, time_key or tied.time_key, time)
         states = displaced(tied.lineage, snapshots, moment, n_cells, generator=generator)
     else:
-        check_bridge(bridge)
-        name = find_space(adata, bridge, use_rep)
-        moment = time_of(adata, time_key or "time", time)
-        states = bridge.sample(moment, n_cells, generator=generator)
+        name = find_space(adata, model, use_rep)
+        time_key = time_key or time_key_of_model(adata, model)
+        moment = time_of(adata, time_key, time)
+        if isinstance(model, Bridge):
+            states = model.sample(moment, n_cells, generator=generator)
+        else:
+            states = _simulated(adata, model, moment, n_cells, (time_key, name), generator)
     obs = pd.DataFrame({"time": np.full(n_cells, moment)})
     params = {"time": moment, "n_cells": n_cells, "use_rep": name}
     record = ("interpolate", INTERPOLATE.made(sample_record(params, seed), []))
     return cells_at(adata.var_names, name, states.numpy(), obs, record)
+
+
+def _simulated(
+    adata: AnnData,
+    model: Process,
+    moment: float,
+    n: int,
+    keys: tuple[str, str],
+    generator: torch.Generator,
+) -> Cells:
+    """Return ``n`` cells of a law of motion, once it is known to have been fitted to that time."""
+    time_key, use_rep = keys
+    read_space(adata, model, use_rep, time_key)  # warns of cells on another scale
+    snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
+    fitted = getattr(model, "breakpoints", ()) or snapshots.times
+    if not fitted[0] <= moment <= fitted[-1]:
+        raise ValueError(
+            f"time {moment:g} lies outside [{fitted[0]:g}, {fitted[-1]:g}], which the "
+            f"{type(model).__name__} was fitted to; ct.tl.simulate extrapolates"
+        )
+    return simulated_between(model, snapshots, moment, n, generator=generator)

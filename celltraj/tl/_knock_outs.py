@@ -167,7 +167,7 @@ def read_experiment(
     in_genes = projection is None or dim not in (None, projection.loadings.shape[1])
     if in_genes and dim not in (None, adata.n_vars):
         raise ValueError(
-            f"the process has {dim} variables and adata no projection from genes to them; run "
+            f"the model has {dim} variables and adata no projection from genes to them; run "
             "ct.pp.pca_model(adata) before the fit"
         )
     use_rep = "X" if in_genes or projection is None else projection.use_rep
@@ -209,7 +209,7 @@ def record_of(
 ) -> dict[str, Any]:
     """Return what is kept of an experiment beside its results."""
     params = {
-        "process": type(experiment.process).__name__,
+        "model": type(experiment.process).__name__,
         "start": experiment.times[0],
         "stop": experiment.times[1],
         "groupby": groupby,

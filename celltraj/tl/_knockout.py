@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import annotated
+from celltraj._anndata import annotated, time_key_of_model
 from celltraj._anndata.results import KNOCKOUT
 from celltraj._checks import checked
 from celltraj._typing import Time
@@ -29,7 +29,7 @@ from celltraj.tl._knock_outs import (
 @checked
 def knockout(
     adata: AnnData,
-    process: Process,
+    model: Process,
     *,
     genes: Sequence[str],
     start: Time,
@@ -37,7 +37,6 @@ def knockout(
     groupby: str,
     level: float = 0.0,
     n_null: int = 100,
-    time_key: str = "time",
     key_added: str = "knockout",
     copy: bool = False,
     seed: int = 0,
@@ -53,14 +52,16 @@ def knockout(
     Parameters
     ----------
     adata
-        Cells of all times, with the projection that the process was fitted in
+        Cells of all times, with the projection that the model was fitted in
         (:func:`celltraj.pp.pca_model`), unless that was in ``X``.
-    process
+    model
         A fitted bridge or flow.
     genes
         Names of the genes that are knocked out together.
     start
-        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label.
+        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label in the
+        column of ``obs`` that the model was fitted with (of a model without a record in ``adata``
+        the one that all results share, else ``"time"``).
     stop
         Sampling time at which fates are read, the last one by default; the genes are held until
         then.
@@ -71,8 +72,6 @@ def knockout(
     n_null
         Random sets of as many genes, each of like mean and spread of expression, none twice; 0 for
         none. Genes that are alike are few: more sets reach farther.
-    time_key
-        Column of ``obs`` with the sampling times.
     key_added
         Name of the result.
     copy
@@ -118,9 +117,10 @@ def knockout(
         raise TypeError(f'genes must be a list of names, such as ["{genes}"]')
     if n_null < 0:
         raise ValueError(f"n_null must be 0 or more; found {n_null}")
+    time_key = time_key_of_model(adata, model)
     span = (start, stop)
     experiment = read_experiment(
-        adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
+        adata, model, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
     )
     places = places_of(list(genes), experiment)
     check_held(places, experiment)

@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from celltraj._anndata import annotated
+from celltraj._anndata import annotated, time_key_of_model
 from celltraj._anndata.expression import marked_genes
 from celltraj._anndata.results import KNOCKOUT
 from celltraj._checks import checked
@@ -32,7 +32,7 @@ _FEWEST = 2
 @checked
 def knockout_screen(
     adata: AnnData,
-    process: Process,
+    model: Process,
     *,
     genes: Sequence[str] | str,
     start: Time,
@@ -40,7 +40,6 @@ def knockout_screen(
     groupby: str,
     level: float = 0.0,
     n_null: int = 200,
-    time_key: str = "time",
     key_added: str = "knockout_screen",
     copy: bool = False,
     seed: int = 0,
@@ -58,14 +57,16 @@ def knockout_screen(
     Parameters
     ----------
     adata
-        Cells of all times, with the projection that the process was fitted in
+        Cells of all times, with the projection that the model was fitted in
         (:func:`celltraj.pp.pca_model`), unless that was in ``X``.
-    process
+    model
         A fitted bridge or flow.
     genes
         Names of the genes, each of which is knocked out alone, or a boolean column of ``var``.
     start
-        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label.
+        Sampling time whose cells lose the genes, up to 500 of them, as a number or its label in the
+        column of ``obs`` that the model was fitted with (of a model without a record in ``adata``
+        the one that all results share, else ``"time"``).
     stop
         Sampling time at which fates are read, the last one by default; the genes are held until
         then.
@@ -75,8 +76,6 @@ def knockout_screen(
         Expression that the genes are held at, in the unit of the data; 0 is a knock-out.
     n_null
         Random genes that are knocked out for comparison.
-    time_key
-        Column of ``obs`` with the sampling times.
     key_added
         Name of the result.
     copy
@@ -124,9 +123,10 @@ def knockout_screen(
     KNOCKOUT.claim(adata, key_added)
     if n_null < _FEWEST:
         raise ValueError(f"n_null must be at least {_FEWEST}; found {n_null}")
+    time_key = time_key_of_model(adata, model)
     span = (start, stop)
     experiment = read_experiment(
-        adata, process, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
+        adata, model, span=span, groupby=groupby, level=level, time_key=time_key, seed=seed
     )
     places = places_of(_listed(adata, genes), experiment)
     is_held = experiment.can_be_held()[places]

@@ -29,7 +29,7 @@ from celltraj.snapshots import Snapshots
 @checked
 def log_density(
     adata: AnnData,
-    process: FlowMatching,
+    model: FlowMatching,
     *,
     time_key: str = "time",
     use_rep: str | None = None,
@@ -48,12 +48,12 @@ def log_density(
     ----------
     adata
         Cells of the times of the flow.
-    process
+    model
         From ``ct.tl.fit_flow``.
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
-        The representation that ``process`` was fitted in.
+        The representation that ``model`` was fitted in.
     key_added
         Column of ``obs`` that is written.
     copy
@@ -71,7 +71,7 @@ def log_density(
     Raises
     ------
     TypeError
-        ``process`` is not a flow.
+        ``model`` is not a flow.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -92,21 +92,21 @@ def log_density(
     >>> bool(adata.obs["log_density"].notna().all())
     True
     """
-    if not isinstance(process, FlowMatching):
+    if not isinstance(model, FlowMatching):
         raise TypeError(
-            f"a density follows the ODE of a flow; found {type(process).__name__}. "
+            f"a density follows the ODE of a flow; found {type(model).__name__}. "
             "Fit one with ct.tl.fit_flow(adata)"
         )
     LOG_DENSITY.claim(adata, key_added)
-    use_rep, _ = read_space(adata, process, use_rep, time_key)
+    use_rep, _ = read_space(adata, model, use_rep, time_key)
     snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    base = _kernel_estimate(snapshots, process.times[0])
+    base = _kernel_estimate(snapshots, model.times[0])
     times = read_times(adata, time_key)
     values = np.empty(len(times))
     generator = torch.Generator().manual_seed(seed)
     moments = list(zip(snapshots.times, snapshots.x, strict=True))
     for t, x in tqdm(moments, desc="density", unit="time", disable=not progress):
-        density = models.log_density(process, t, x, base, generator=generator)
+        density = models.log_density(model, t, x, base, generator=generator)
         values[times == t] = density.numpy()
     source = Source.of(adata, time_key, use_rep)
     adata = annotated(adata, copy)

@@ -36,8 +36,8 @@ _SHOWN = 5
 
 @checked
 def predict_response(
-    model: MetaFlowMatching,
     adata: AnnData,
+    model: MetaFlowMatching,
     *,
     condition: str | Sequence[str],
     dose: float | Sequence[float] | None = None,
@@ -46,7 +46,7 @@ def predict_response(
     population: AnnData | None = None,
     guidance: float = 1.0,
     noise: float = 0.0,
-    solver: SdeSolver | None = None,
+    ode_solver: SdeSolver | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
@@ -60,13 +60,13 @@ def predict_response(
 
     Parameters
     ----------
-    model
-        Result of :func:`celltraj.tl.fit_response`.
     adata
         Untreated cells of one population or of several. Where it has the columns of the training,
         treated cells are left out and populations are told apart; else all cells are untreated
         cells of one population. A model fitted in the components of ``ct.pp.pca_model`` computes
         those from genes.
+    model
+        Result of :func:`celltraj.tl.fit_response`.
     condition
         The drug, or the drugs given together.
     dose
@@ -84,7 +84,7 @@ def predict_response(
     noise
         Diffusion of an SDE of the same law, in [x] per square root of the duration of the response;
         0 for the ODE. It is drawn by the name of each cell and of its population.
-    solver
+    ode_solver
         How the equation is integrated, 20 steps of ``ct.models.Midpoint`` by default. One that
         chooses its steps by all cells, such as ``ct.models.DormandPrince``, agrees to its
         tolerance.
@@ -132,7 +132,7 @@ def predict_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
-    >>> predicted = ct.tl.predict_response(model, adata, condition="after", progress=False)
+    >>> predicted = ct.tl.predict_response(adata, model, condition="after", progress=False)
     >>> predicted.obs["condition"].unique().tolist()
     ['after']
     """
@@ -161,7 +161,7 @@ def predict_response(
             keys=drawn,
             guidance=guidance,
             noise=noise,
-            ode_solver=solver,
+            ode_solver=ode_solver,
             # anew for each, so that none depends on which others are predicted
             generator=torch.Generator().manual_seed(seed),
         )

@@ -21,7 +21,6 @@ from celltraj._anndata import (
 from celltraj._anndata.results import PULL, PUSH, Result
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Process
 
 Cells = Mapping[str, str | Sequence[str]]
 
@@ -29,20 +28,16 @@ Cells = Mapping[str, str | Sequence[str]]
 @checked
 def push(
     adata: AnnData,
-    model: Process | None = None,
     *,
     source: Time,
     target: Time,
     cells: Cells,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
     key_added: str = "push",
     copy: bool = False,
-    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Follow some of the cells at ``source`` to their descendants at ``target``.
+    """Descendants: follow some of the cells at ``source`` forwards to ``target``.
 
     ``p <- T' p`` through the gaps, ``T_ij`` the descendants of cell ``i`` that are like cell ``j``.
 
@@ -50,24 +45,17 @@ def push(
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
-        snapshot to snapshot. By default the couplings in ``adata``.
     source, target
         Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as
         ``{"cell_type": "MEF"}`` or ``{"cell_type": ["MEF", "Stromal"]}``.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with; couplings know theirs.
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of a simulation.
     progress
         Whether to show progress bars.
 
@@ -96,14 +84,12 @@ def push(
     True
     """
     PUSH.claim(adata, key_added)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
+    tied = read_lineage(adata, key)
     source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, source)
     masses = tied.lineage.descendants(start, source, target, progress=progress)
-    record = _record(tied, masses, source, cells, seed)
+    record = _record(tied, masses, source, cells)
     adata = annotated(adata, copy)
     _write(PUSH, adata, tied, record, masses, key_added)
     return adata if copy else None
@@ -112,20 +98,16 @@ def push(
 @checked
 def pull(
     adata: AnnData,
-    model: Process | None = None,
     *,
     source: Time,
     target: Time,
     cells: Cells,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
     key_added: str = "pull",
     copy: bool = False,
-    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Follow some of the cells at ``target`` back to their ancestors at ``source``.
+    """Ancestors: follow some of the cells at ``target`` back to ``source``.
 
     ``p_i <- sum_j P_ij p_j / (sum_i P_ij)`` through the gaps, backwards: every cell has ancestors.
 
@@ -133,23 +115,16 @@ def pull(
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
-        snapshot to snapshot. By default the couplings in ``adata``.
     source, target
         Two sampling times, in the user's unit or as their labels, the first before the second.
     cells
         Columns of ``obs`` with the values of the cells to follow, such as ``{"cell_type": "IPS"}``.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with; couplings know theirs.
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of a simulation.
     progress
         Whether to show progress bars.
 
@@ -178,14 +153,12 @@ def pull(
     True
     """
     PULL.claim(adata, key_added)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
+    tied = read_lineage(adata, key)
     source, target = tied.times_of(adata, source, target)
     tied.lineage.span(source, target)
     start = _start(adata, tied, cells, target)
     masses = tied.lineage.ancestors(start, source, target, progress=progress)
-    record = _record(tied, masses, source, cells, seed)
+    record = _record(tied, masses, source, cells)
     adata = annotated(adata, copy)
     _write(PULL, adata, tied, record, masses, key_added)
     return adata if copy else None
@@ -201,9 +174,7 @@ def _start(adata: AnnData, tied: Tied, cells: Cells, time: float) -> Tensor:
     return mass / mass.sum()
 
 
-def _record(
-    tied: Tied, masses: Sequence[Tensor], source: float, cells: Cells, seed: int
-) -> dict[str, Any]:
+def _record(tied: Tied, masses: Sequence[Tensor], source: float, cells: Cells) -> dict[str, Any]:
     first = tied.lineage.index(source)
     times = tied.lineage.times[first : first + len(masses)]
     chosen = [
@@ -220,7 +191,7 @@ def _record(
         "values": np.array([value for _, value in chosen], dtype=object),
     }
     table = pd.DataFrame({"time": times, "mass": [float(mass.sum()) for mass in masses]})
-    return sample_record(params, seed) | {"masses": table.rename(index=str)}
+    return sample_record(params, tied.seed) | {"masses": table.rename(index=str)}
 
 
 def _write(

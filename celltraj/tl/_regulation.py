@@ -21,10 +21,10 @@ from celltraj.ot import Solver, solve
 @checked
 def regulation(
     adata: AnnData,
-    bridge: Bridge,
+    model: Bridge,
     *,
     n_bootstrap: int = 20,
-    solver: Solver = solve,
+    coupling: Solver = solve,
     n_jobs: int = -1,
     seed: int = 0,
     progress: bool = True,
@@ -41,12 +41,12 @@ def regulation(
     ----------
     adata
         The data that the bridge was fitted to, for the names of the genes; not changed.
-    bridge
+    model
         From ``ct.tl.fit_bridge(adata, use_rep="X", reference=ct.models.GeneRegulation())``.
     n_bootstrap
         Draws for the confidence; 0 leaves it NaN.
-    solver
-        Coupling solver.
+    coupling
+        Coupling solver, such as ``ct.ot.solve``.
     n_jobs
         Processes, as in joblib; -1 for one on every core.
     seed
@@ -84,7 +84,7 @@ def regulation(
     >>> list(net)
     ['regulator', 'target', 'weight', 'sign', 'confidence']
     """
-    reference = getattr(bridge, "reference", bridge)
+    reference = getattr(model, "reference", model)
     if not isinstance(reference, GeneRegulation):
         raise TypeError(
             f"{type(reference).__name__} has no genes that regulate each other; "
@@ -92,10 +92,10 @@ def regulation(
         )
     if n_bootstrap < 0:
         raise ValueError(f"n_bootstrap must not be negative; found {n_bootstrap}")
-    names = _gene_names(adata, bridge)
+    names = _gene_names(adata, model)
     weights = _weights(reference)
     family = replace(reference, production=None, degradation=None, bias=None, weights=None)
-    draws = (joblib.delayed(_redrawn)(bridge, family, solver, seed, k) for k in range(n_bootstrap))
+    draws = (joblib.delayed(_redrawn)(model, family, coupling, seed, k) for k in range(n_bootstrap))
     work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(draws)
     signs = list(tqdm(work, total=n_bootstrap, desc="bootstrap", disable=not progress))
     agree = np.mean([s == np.sign(weights) for s in signs], 0) if signs else weights * np.nan

@@ -81,58 +81,58 @@ class Samples:
             "compare fewer conditions at once"
         )
 
-    def check(self, reference: str | None) -> str:
-        """Return the reference, once there is enough to compare with it.
+    def check(self, baseline: str | None) -> str:
+        """Return the baseline, once there is enough to compare with it.
 
         Raises
         ------
         ValueError
-            Fewer than two conditions, no such reference, or a condition with a single sample.
+            Fewer than two conditions, no such baseline, or a condition with a single sample.
         """
         labels = self.labels
         if len(labels) < _FEWEST:
             raise ValueError(f"two conditions or more are needed; found {labels}")
-        reference = labels[0] if reference is None else str(reference)
-        if reference not in labels:
-            raise ValueError(f"no reference={reference!r} among the conditions; found {labels}")
+        baseline = labels[0] if baseline is None else str(baseline)
+        if baseline not in labels:
+            raise ValueError(f"no baseline={baseline!r} among the conditions; found {labels}")
         counts = {one: int((self.conditions == one).sum()) for one in labels}
         if min(counts.values()) < _FEWEST:
             raise ValueError(
                 f"at least two samples per condition are needed; found {counts}. Cells of a single "
                 "sample do not tell a condition from that sample"
             )
-        return reference
+        return baseline
 
     def compare(
-        self, reference: str, *, n_permutations: int, confidence: float, rng: np.random.Generator
+        self, baseline: str, *, n_permutations: int, confidence: float, rng: np.random.Generator
     ) -> pd.DataFrame:
-        """Return one row for each quantity and each condition but the reference."""
+        """Return one row for each quantity and each condition but the baseline."""
         compare = paired_difference if self.is_paired else mean_difference
-        base = self.values[self.conditions == reference]
+        base = self.values[self.conditions == baseline]
         parts = []
         for condition in self.labels:
-            if condition == reference:
+            if condition == baseline:
                 continue
             # samples stand in the order of their names under each condition
             one = self.values[self.conditions == condition]
             found = compare(
                 one, base, n_permutations=n_permutations, confidence=confidence, rng=rng
             )
-            parts.append(self._rows(condition, reference, found).assign(n=len(one)))
+            parts.append(self._rows(condition, baseline, found).assign(n=len(one)))
         table = pd.concat(parts)
-        table["n_reference"] = len(base)
+        table["n_baseline"] = len(base)
         table["q"] = false_discovery(table[["p"]].to_numpy())[:, 0]
-        order = ["quantity", "condition", "reference", "effect", "lower", "upper", "p", "q", "n"]
+        order = ["quantity", "condition", "baseline", "effect", "lower", "upper", "p", "q", "n"]
         # by quantity, in their order
         table = table.sort_index(kind="stable")
-        return table[[*order, "n_reference", "p_min"]].reset_index(drop=True).rename(index=str)
+        return table[[*order, "n_baseline", "p_min"]].reset_index(drop=True).rename(index=str)
 
-    def _rows(self, condition: str, reference: str, found: MeanDifference) -> pd.DataFrame:
+    def _rows(self, condition: str, baseline: str, found: MeanDifference) -> pd.DataFrame:
         return pd.DataFrame(
             {
                 "quantity": np.array(self.quantities, dtype=object),
                 "condition": condition,
-                "reference": reference,
+                "baseline": baseline,
                 "effect": found.effect,
                 "lower": found.lower,
                 "upper": found.upper,

@@ -1,4 +1,4 @@
-"""Simulate cells under a fitted process."""
+"""Simulate cells under a fitted model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FEW = 0.1  # effective share of trajectories below which their mass deserves a 
 @checked
 def simulate(
     adata: AnnData,
-    process: Process,
+    model: Process,
     *,
     start: Time,
     stop: Time | Sequence[Time],
@@ -40,15 +40,14 @@ def simulate(
     n_times: int = 21,
     time_key: str | None = "time",
     use_rep: str | None = None,
-    ode: bool = False,
     noise: float | None = None,
-    solver: SdeSolver | None = None,
+    ode_solver: SdeSolver | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
     """Simulate trajectories from the cells observed at ``start``, forwards or backwards in time.
 
-    ``dX = b(t, X) dt + sigma dW``; backwards the reversed SDE; ``ode=True`` the probability flow.
+    ``dX = b(t, X) dt + sigma dW``; backwards the reversed SDE; ``noise=0`` the probability flow.
     Beyond the snapshots of a bridge its reference goes on: forwards after the last one a forecast,
     backwards before the first a hindcast, under which all earlier states are equally likely a
     priori. A flow is extrapolated there, which is logged as a warning.
@@ -57,8 +56,8 @@ def simulate(
     ----------
     adata
         Cells to start from: the data of the fit, or any others in the same space.
-    process
-        A fitted bridge, or any process.
+    model
+        A fitted bridge or flow, or any process.
     start
         First time, in the user's unit, or its label in ``time_key``.
     stop
@@ -72,13 +71,11 @@ def simulate(
         Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all
         of ``adata``.
     use_rep
-        The representation that ``process`` was fitted in.
-    ode
-        Whether to follow the deterministic probability flow.
+        The representation that ``model`` was fitted in.
     noise
-        Diffusion of a flow, in [x]/sqrt([t]): 0 for its ODE, any other value for an SDE of the same
-        marginals; by default that of ``process``.
-    solver
+        Diffusion, in [x]/sqrt([t]), by default that of ``model``. 0 follows the deterministic
+        probability flow, of the same marginals; any other value, for flows alone, an SDE of these.
+    ode_solver
         How the equation is integrated; by default ``ct.models.Midpoint()`` with 50 steps between
         neighbouring snapshots, or over the whole span of a process without snapshots, and
         ``ct.models.ExponentialMidpoint`` where the pull of an affine process or reference asks for
@@ -94,8 +91,8 @@ def simulate(
     AnnData with a row per (trajectory, time), ordered by time: ``X`` the states, also in
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["trajectory"]`` (int), ``obs["time"]`` ([t]),
     ``obs["source"]`` (obs name of the cell that the trajectory starts from),
-    ``obs["extrapolated"]`` (bool: the time lies outside those that ``process`` was fitted to),
-    ``obs["mass"]`` (1 at ``start``, only where ``process`` has growth);
+    ``obs["extrapolated"]`` (bool: the time lies outside those that ``model`` was fitted to),
+    ``obs["mass"]`` (1 at ``start``, only where ``model`` has growth);
     ``uns["celltraj"]["simulate"]`` (params, version, seed, n_evaluations).
 
     Raises
@@ -103,11 +100,11 @@ def simulate(
     KeyError
         A named column or representation does not exist.
     TypeError
-        A backward or ODE simulation of a process without a score; ``noise`` for one that is not a
-        flow; a solver that is a class and not an instance.
+        A backward simulation, or one without noise, of a model without a score; other ``noise``
+        for one that is not a flow; a solver that is a class and not an instance.
     ValueError
         No cell was observed at ``start``, ``start == stop``, several stops that are not in order,
-        ``n_cells`` or ``n_times`` too small, negative ``noise``, a process of another dimension
+        ``n_cells`` or ``n_times`` too small, negative ``noise``, a model of another dimension
         than ``use_rep``, an equation that does not suit the solver, or states that leave the data
         where shorter steps do not.
 
@@ -128,36 +125,36 @@ def simulate(
     )
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
-    name, x = read_space(adata, process, use_rep, time_key)
+    name, x = read_space(adata, model, use_rep, time_key)
     candidates = _cells_at_start(adata, start, time_key)
     rng = np.random.default_rng(seed)
     n = len(candidates) if n_cells is None else n_cells
     rows = rng.choice(candidates, n, replace=n > len(candidates))
-    if noise is not None:
-        process = _with_noise(process, noise)
+    is_ode = noise == 0 and not isinstance(model, FlowMatching)
+    if noise is not None and not is_ode:
+        model = _with_noise(model, noise)
     path = models.simulate(
-        process,
+        model,
         torch.from_numpy(x[rows]),
         grid,
-        solver=solver,
-        ode=ode,
+        solver=ode_solver,
+        ode=is_ode,
         generator=torch.Generator().manual_seed(seed),
         progress=progress,
     )
     _warn_of_few(path)
     sources = adata.obs_names[rows].to_numpy()
-    obs = _observations(path, sources, _outside(process, path.times))
+    obs = _observations(path, sources, _outside(model, path.times))
     params = {
-        "process": type(process).__name__,
+        "model": type(model).__name__,
         "start": start,
         "stop": grid[-1],
         "n_cells": n,
         "n_times": len(grid),
         "time_key": time_key,
         "use_rep": name,
-        "ode": ode,
         "noise": noise,
-        "solver": options_record(path.solver),
+        "ode_solver": options_record(path.solver),
     }
     record = sample_record(params, seed) | {"n_evaluations": path.n_evaluations}
     states = path.x.reshape(-1, x.shape[1]).numpy()
@@ -199,15 +196,15 @@ def _warn_of_few(path: Trajectories) -> None:
         )
 
 
-def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
-    """Return which times lie outside those that ``process`` was fitted to, and warn of a flow."""
-    snapshots = getattr(process, "snapshots", None)
-    fitted = getattr(process, "times", None) if snapshots is None else snapshots.times
+def _outside(model: Process, times: Sequence[float]) -> np.ndarray:
+    """Return which times lie outside those that ``model`` was fitted to, and warn of a flow."""
+    snapshots = getattr(model, "snapshots", None)
+    fitted = getattr(model, "times", None) if snapshots is None else snapshots.times
     if fitted is None:
         return np.zeros(len(times), dtype=bool)
     outside: np.ndarray = (np.asarray(times) < min(fitted)) | (np.asarray(times) > max(fitted))
     # beyond its snapshots a bridge is its reference, which was fitted to describe any time
-    if outside.any() and not isinstance(process, Bridge):
+    if outside.any() and not isinstance(model, Bridge):
         logger.warning(
             "%d of %d times lie outside [%g, %g], which the %s was fitted to: it is extrapolated "
             "there; see obs['extrapolated']",
@@ -215,18 +212,18 @@ def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
             len(times),
             min(fitted),
             max(fitted),
-            type(process).__name__,
+            type(model).__name__,
         )
     return outside
 
 
-def _with_noise(process: Process, noise: float) -> FlowMatching:
-    if not isinstance(process, FlowMatching):
+def _with_noise(model: Process, noise: float) -> FlowMatching:
+    if not isinstance(model, FlowMatching):
         raise TypeError(
-            f"noise is chosen after the fit for a flow only; {type(process).__name__} has its own. "
-            "Fit one with ct.tl.fit_flow, or pass ode=True for no noise"
+            f"noise is chosen after the fit for a flow only; {type(model).__name__} has its own. "
+            "Fit one with ct.tl.fit_flow, or pass noise=0 for the probability flow"
         )
-    return process.with_noise(noise)
+    return model.with_noise(noise)
 
 
 def _time_grid(start: float, stops: Sequence[float], n_times: int, *, is_list: bool) -> list[float]:

@@ -20,27 +20,22 @@ from celltraj._anndata import (
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Process
 from celltraj.models.lineage.lineage import joint_masses
 
 
 @checked
 def transitions(
     adata: AnnData,
-    model: Process | None = None,
     *,
     groupby: str,
     source: Time | None = None,
     target: Time | None = None,
     key: str = "couplings",
-    time_key: str | None = None,
-    use_rep: str | None = None,
     key_added: str = "transitions",
     copy: bool = False,
-    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Count how much mass moves between groups, from ``source`` to ``target`` or over every gap.
+    """Cell-type transitions: count how much mass moves between groups, over gaps or a span.
 
     ``M_AB = sum_{i in A, j in B} w_i T_ij``, scaled to sum 1; ``forward`` are its rows over their
     sums (where descendants of A are), ``backward`` its columns over theirs (where ancestors of B
@@ -50,24 +45,17 @@ def transitions(
     ----------
     adata
         Cells of all times.
-    model
-        A fitted bridge, whose couplings are used; or a flow or any process, which is simulated from
-        snapshot to snapshot. By default the couplings in ``adata``.
     groupby
         Column of ``obs`` with the groups; cells without one are left out.
     source, target
         Two sampling times, in the user's unit or as their labels, the first before the second; by
         default all neighbouring times, as :func:`celltraj.pl.sankey` draws them.
     key
-        Couplings to use without a model, the ``key_added`` of :func:`celltraj.tl.couplings`.
-    time_key, use_rep
-        Times and representation that a model was fitted with; couplings know theirs.
+        Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
-    seed
-        Seed of a simulation.
     progress
         Whether to show progress bars.
 
@@ -101,9 +89,7 @@ def transitions(
             f"source={source} and target={target}: pass both, or neither for all neighbouring times"
         )
     groups = read_groups(adata, groupby)
-    tied = read_lineage(
-        adata, model, key=key, time_key=time_key, use_rep=use_rep, seed=seed, progress=progress
-    )
+    tied = read_lineage(adata, key)
     spans = list(pairwise(tied.lineage.times))
     if source is not None and target is not None:
         source, target = tied.times_of(adata, source, target)
@@ -120,7 +106,7 @@ def transitions(
         "time_key": tied.time_key,
     }
     adata = annotated(adata, copy)
-    record = sample_record(params, seed) | {"table": table.rename(index=str)}
+    record = sample_record(params, tied.seed) | {"table": table.rename(index=str)}
     TRANSITIONS.write(adata, key_added, record, source=tied.source)
     return adata if copy else None
 

@@ -1,4 +1,4 @@
-"""Velocity of every cell under a fitted process, also in an embedding."""
+"""Velocity of every cell under a fitted model, also in an embedding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("celltraj")
 @checked
 def velocity(
     adata: AnnData,
-    process: Process,
+    model: Process,
     *,
     time: Time | None = None,
     time_key: str = "time",
@@ -57,7 +57,7 @@ def velocity(
     ----------
     adata
         Cells: the data of the fit, or any others in the same space.
-    process
+    model
         A fitted bridge or flow, or any process.
     time
         Time at which all cells are taken, in the user's unit or as a label of ``time_key``; by
@@ -65,10 +65,10 @@ def velocity(
     time_key
         Column of ``obs`` with the sampling times; not read where ``time`` is a number.
     use_rep
-        The representation that ``process`` was fitted in.
+        The representation that ``model`` was fitted in.
     basis
         Embedding to project onto, such as ``"umap"`` for ``obsm["X_umap"]``; none by default. Where
-        it is the representation of ``process``, velocities are written as they are.
+        it is the representation of ``model``, velocities are written as they are.
     n_neighbors
         Neighbours in ``use_rep``, of all times, that the projection looks at.
     key_added
@@ -92,7 +92,7 @@ def velocity(
     KeyError
         A named column, representation or embedding does not exist.
     ValueError
-        The process has another dimension than ``use_rep``, or ``n_neighbors`` is below 2 or not
+        The model has another dimension than ``use_rep``, or ``n_neighbors`` is below 2 or not
         less than the number of cells.
 
     References
@@ -109,16 +109,16 @@ def velocity(
     >>> adata.obsm["velocity_umap"].shape == (adata.n_obs, 2)
     True
     """
-    name, x = read_space(adata, process, use_rep, time_key if time is None else None)
+    name, x = read_space(adata, model, use_rep, time_key if time is None else None)
     place = None if basis is None else _embedding_name(adata, basis)
     short = {} if place is None else {"basis": place.removeprefix("X_")}
     VELOCITY.claim(adata, key_added, **short)
     moment = None if time is None else time_of(adata, time_key, time)
     times = read_times(adata, time_key) if moment is None else np.full(len(x), moment)
-    _warn_of_outside(process, times)
-    moving = _at_their_times(process, x, times, progress=progress)
+    _warn_of_outside(model, times)
+    moving = _at_their_times(model, x, times, progress=progress)
     params = {
-        "process": type(process).__name__,
+        "model": type(model).__name__,
         "time": moment,
         "time_key": time_key if moment is None else None,
         "use_rep": name,
@@ -158,20 +158,20 @@ def _embedding_name(adata: AnnData, basis: str) -> str:
 
 
 def _at_their_times(
-    process: Process, x: np.ndarray, times: np.ndarray, *, progress: bool
+    model: Process, x: np.ndarray, times: np.ndarray, *, progress: bool
 ) -> np.ndarray:
     """Return the velocity ``(n_obs, d)`` of each cell at its time."""
     found = np.empty_like(x)
     for t in tqdm(np.unique(times), desc="velocity", unit="time", disable=not progress):
         here = times == t
-        found[here] = mean_velocity(process, float(t), torch.from_numpy(x[here])).numpy()
+        found[here] = mean_velocity(model, float(t), torch.from_numpy(x[here])).numpy()
     return found
 
 
-def _warn_of_outside(process: Process, times: np.ndarray) -> None:
-    """Say how many cells are at times that ``process`` was not fitted to."""
-    is_bridge = isinstance(process, Bridge)
-    fitted = getattr(getattr(process, "snapshots", process), "times", None)
+def _warn_of_outside(model: Process, times: np.ndarray) -> None:
+    """Say how many cells are at times that ``model`` was not fitted to."""
+    is_bridge = isinstance(model, Bridge)
+    fitted = getattr(getattr(model, "snapshots", model), "times", None)
     if fitted is None:
         return
     n_outside = int(((times < min(fitted)) | (times > max(fitted))).sum())
@@ -182,6 +182,6 @@ def _warn_of_outside(process: Process, times: np.ndarray) -> None:
             len(times),
             min(fitted),
             max(fitted),
-            "bridge" if is_bridge else type(process).__name__,
+            "bridge" if is_bridge else type(model).__name__,
             "it is its reference" if is_bridge else "it is extrapolated",
         )

@@ -36,7 +36,7 @@ def fitted(adata, **options):
 CALLS = {
     "time": lambda adata: ct.pp.check_times(adata),
     "arm": lambda adata: ct.tl.transitions(adata, groupby="arm", **SILENT),
-    "weight": lambda adata: ct.tl.couplings(adata, weights_key="weight", **SILENT),
+    "weight": lambda adata: ct.tl.couplings(adata, counts="weight", **SILENT),
     "rate": lambda adata: ct.tl.couplings(adata, growth_key="rate", **SILENT),
     "sample": lambda adata: ct.tl.bootstrap(
         adata, fit=fitted, n_bootstrap=2, n_jobs=1, sample_key="sample", **SILENT

@@ -80,7 +80,7 @@ class TestWritten:
         adata, bridge, _ = fitted()
         options = {"start": 0.0, "stop": 1.0, "use_rep": "X_two", "progress": False}
         path = ct.tl.simulate(
-            adata, bridge, n_cells=3, n_times=2, solver=ct.models.Midpoint(n_steps=5), **options
+            adata, bridge, n_cells=3, n_times=2, ode_solver=ct.models.Midpoint(n_steps=5), **options
         )
         assert written(path) == declared_places(SIMULATE, use_rep="X_two")
         check_record(path.uns["celltraj"]["simulate"], SIMULATE)

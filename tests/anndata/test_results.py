@@ -229,9 +229,11 @@ class TestIntervals:
     def test_models_that_are_one_and_the_same_give_none(self):
         adata = cells()
         bridges = [ct.tl.fit_bridge(adata, training=None, seed=seed, **SILENT) for seed in (0, 1)]
+        for key, bridge in zip("ab", bridges, strict=True):
+            ct.tl.couplings(adata, bridge, key_added=key, **SILENT)
         before = sorted(adata.obsm)
         with pytest.raises(ValueError, match="no seed touches the couplings"):
-            ct.tl.fates(adata, bridges, groupby="arm", **SILENT)
+            ct.tl.fates(adata, key=["a", "b"], groupby="arm", **SILENT)
         assert sorted(adata.obsm) == before
 
 

@@ -77,7 +77,7 @@ def patient(tmp_path):
 def prediction(run):
     adata = make_cohort()
     new = adata[(adata.obs["donor"] == "donor 2") & (adata.obs["treatment"] == "CTRL")].copy()
-    return ct.tl.predict_response(ct.load(run / "model"), new, condition="STIM", progress=False)
+    return ct.tl.predict_response(new, ct.load(run / "model"), condition="STIM", progress=False)
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ class TestPredict:
         call = ["predict", str(run / "model"), str(patient), "--condition", "STIM", "--quiet"]
         main([*call, "--covariate", "age=80", "site=A", "--out", str(out)])
         expected = ct.tl.predict_response(
-            model, adata, condition="STIM", covariates={"age": 80.0, "site": "A"}, progress=False
+            adata, model, condition="STIM", covariates={"age": 80.0, "site": "A"}, progress=False
         )
         np.testing.assert_allclose(ad.read_h5ad(out).X, expected.X, atol=1e-6)
         assert np.abs(predicted.X - expected.X).max() > 1e-4

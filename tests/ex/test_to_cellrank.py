@@ -36,9 +36,10 @@ def test_powers_of_the_matrix_are_the_balanced_fates():
     adata = ct.datasets.branching(n_cells=30, seed=0)
     adata.obs["arm"] = np.where(adata.X[:, 1] > 0, *ARMS)
     bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
-    ct.tl.fates(adata, bridge, groupby="arm")
-    ct.ex.to_cellrank(adata, bridge, mass=0.0)
-    labels = pd.get_dummies(adata.obs["arm"])[ARMS].to_numpy(float, copy=True)
+    ct.tl.couplings(adata, bridge, progress=False)
+    ct.tl.fates(adata, groupby="arm")
+    ct.ex.to_cellrank(adata, drop=0.0)
+    labels = pd.get_dummies(adata.obs["arm"])[ARMS].to_numpy(float)
     labels[adata.obs["time"] < 4.0] = 0
     for _ in range(4):
         labels = adata.obsp["T_fwd"] @ labels
@@ -47,12 +48,12 @@ def test_powers_of_the_matrix_are_the_balanced_fates():
 
 def test_less_mass_takes_fewer_entries(cells):
     sizes = [
-        ct.ex.to_cellrank(cells, mass=mass, copy=True).obsp["T_fwd"].nnz
-        for mass in (0.0, 1e-3, 0.1)
+        ct.ex.to_cellrank(cells, drop=drop, copy=True).obsp["T_fwd"].nnz
+        for drop in (0.0, 1e-3, 0.1)
     ]
     assert sizes[0] > sizes[1] > sizes[2]
-    with pytest.raises(ValueError, match="mass must lie"):
-        ct.ex.to_cellrank(cells, mass=1.0, copy=True)
+    with pytest.raises(ValueError, match=r"drop must be in \[0, 1\)"):
+        ct.ex.to_cellrank(cells, drop=1.0, copy=True)
 
 
 def test_it_survives_a_file(cells, tmp_path):
@@ -151,9 +152,9 @@ def test_plans_that_were_read_are_held_to_the_same_mass(cells):
     rng = np.random.default_rng(0)
     maps = {(times[k], times[k + 1]): rng.random((n[k], n[k + 1])) for k in range(len(times) - 1)}
     ct.io.from_wot(adata, maps, key_added="wot")
-    for mass in (1.0, 2.0, -0.5):
-        with pytest.raises(ValueError, match="mass must lie"):
-            ct.ex.to_cellrank(adata, key="wot", mass=mass, copy=True)
+    for drop in (1.0, 2.0, -0.5):
+        with pytest.raises(ValueError, match=r"drop must be in \[0, 1\)"):
+            ct.ex.to_cellrank(adata, key="wot", drop=drop, copy=True)
 
 
 @pytest.mark.parametrize("name", ["GPCCA", "CFLARE"])
@@ -164,7 +165,7 @@ def test_cellrank_finds_our_fates(name):
     # a chain counts cells: it says what couplings say where these keep the mass of every cell
     ct.tl.couplings(adata, tau=(1.0, 1.0), progress=False)
     ct.tl.fates(adata, groupby="arm")
-    ct.ex.to_cellrank(adata, mass=0.0)
+    ct.ex.to_cellrank(adata, drop=0.0)
     kernel = cellrank.kernels.PrecomputedKernel.from_adata(adata, key="T_fwd")
     estimator = getattr(cellrank.estimators, name)(kernel)
     last = adata.obs["time"] == adata.obs["time"].max()

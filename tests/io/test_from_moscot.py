@@ -91,7 +91,7 @@ def plans_of(adata, time_key="time"):
 @pytest.mark.parametrize("time_key", ["time", "day"])
 def test_plans_arrive_whole(cells, time_key, kind):
     plans, rows = plans_of(cells, time_key)
-    ct.io.from_moscot(cells, Problem(cells, plans, kind), time_key=time_key, mass=0.0)
+    ct.io.from_moscot(cells, Problem(cells, plans, kind), time_key=time_key, drop=0.0)
     found = cells.obsp["couplings"].toarray()
     for (before, after), plan in zip(pairwise(rows), plans.values(), strict=True):
         np.testing.assert_allclose(found[np.ix_(before, after)], plan)
@@ -101,17 +101,17 @@ def test_plans_arrive_whole(cells, time_key, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_row_keeps_the_mass_that_is_asked_for(cells, kind):
     plans, _ = plans_of(cells)
-    whole = ct.io.from_moscot(cells, Problem(cells, plans, kind), mass=0.0, copy=True)
-    ct.io.from_moscot(cells, Problem(cells, plans, kind), mass=0.05)
+    whole = ct.io.from_moscot(cells, Problem(cells, plans, kind), drop=0.0, copy=True)
+    ct.io.from_moscot(cells, Problem(cells, plans, kind), drop=0.05)
     kept, found = (one.obsp["couplings"].toarray() for one in (cells, whole))
     assert (kept.sum(1) >= 0.95 * found.sum(1) - 1e-12).all()
     assert (kept > 0).sum() < (found > 0).sum()
-    assert cells.uns["celltraj"]["couplings"]["params"]["mass"] == 0.05
+    assert cells.uns["celltraj"]["couplings"]["params"]["drop"] == 0.05
 
 
 def test_every_tool_of_couplings_works_on_them(cells):
     plans, _ = plans_of(cells)
-    ct.io.from_moscot(cells, Problem(cells, plans), mass=0.0, key_added="moscot")
+    ct.io.from_moscot(cells, Problem(cells, plans), drop=0.0, key_added="moscot")
     ct.tl.push(cells, source=0.0, target=2.0, cells={"arm": "up"}, key="moscot")
     ct.tl.pull(cells, source=0.0, target=2.0, cells={"arm": "up"}, key="moscot")
     ct.tl.transitions(cells, groupby="arm", key="moscot")
@@ -162,9 +162,9 @@ def test_bad_input_is_named(cells):
         ct.io.from_moscot(cells, Problem(cells, {(0.0, 1.0): plans[0.0, 1.0]}))
     with pytest.raises(KeyError, match="pass the time_key= that the problem was prepared with"):
         ct.io.from_moscot(cells, Problem(cells, plans_of(cells, "day")[0]), time_key="time")
-    for mass in (1.0, -0.1):
-        with pytest.raises(ValueError, match="mass must lie"):
-            ct.io.from_moscot(cells, Problem(cells, plans), mass=mass)
+    for drop in (1.0, -0.1):
+        with pytest.raises(ValueError, match=r"drop must be in \[0, 1\)"):
+            ct.io.from_moscot(cells, Problem(cells, plans), drop=drop)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -185,7 +185,7 @@ def test_a_real_problem(options):
     problem = moscot_time.TemporalProblem(cells).prepare(time_key="day", joint_attr="X_rep")
     tau = {} if "rank" in options else {"tau_a": 0.9, "tau_b": 0.95}
     problem = problem.solve(epsilon=0.05, **tau, **options)
-    ct.io.from_moscot(cells, problem, mass=0.0)
+    ct.io.from_moscot(cells, problem, drop=0.0)
     assert cells.uns["celltraj"]["couplings"]["params"]["time_key"] == "day"
     rows = [np.flatnonzero(cells.obs["time"] == t) for t in (0.0, 1.0)]
     plan = np.asarray(problem.solutions[0.0, 1.0].transport_matrix)

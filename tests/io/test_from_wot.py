@@ -96,7 +96,7 @@ def test_categorical_times_are_read_as_numbers(cells):
 
 
 def test_small_entries_can_be_left_out(cells):
-    ct.io.from_wot(cells, maps_of(cells), mass=0.1)
+    ct.io.from_wot(cells, maps_of(cells), drop=0.1)
     kept = cells.obsp["couplings"].nnz
     ct.io.from_wot(cells, maps_of(cells))
     assert kept < 0.9 * cells.obsp["couplings"].nnz
@@ -112,9 +112,9 @@ def test_bad_input_is_named(cells, tmp_path):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): maps[0.0, 1.0][:5]})
     with pytest.raises(ValueError, match="not negative"):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): -maps[0.0, 1.0]})
-    for mass in (1.0, -0.1):
-        with pytest.raises(ValueError, match="mass must lie"):
-            ct.io.from_wot(cells, maps, mass=mass)
+    for drop in (1.0, -0.1):
+        with pytest.raises(ValueError, match=r"drop must be in \[0, 1\)"):
+            ct.io.from_wot(cells, maps, drop=drop)
     strange = ad.AnnData(maps[0.0, 1.0])
     with pytest.raises(KeyError, match="pass the cells that were coupled"):
         ct.io.from_wot(cells, maps | {(0.0, 1.0): strange})

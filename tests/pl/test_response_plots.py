@@ -20,7 +20,7 @@ def fitted():
     """Return cells of eight populations, a model of them, and what it predicts."""
     adata = ct.datasets.interacting_populations(n_populations=8, n_cells=20, seed=0)
     model = ct.tl.fit_response(adata, options=ALONE, training=TINY, progress=False, **COLUMNS)
-    return adata, model, ct.tl.predict_response(model, adata, condition="after", progress=False)
+    return adata, model, ct.tl.predict_response(adata, model, condition="after", progress=False)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ class TestResponse:
         adata, model, _ = fitted
         one = adata[adata.obs["population"] == "population 3"].copy()
         del one.obs["population"]
-        predicted = ct.tl.predict_response(model, one, condition="after", progress=False)
+        predicted = ct.tl.predict_response(one, model, condition="after", progress=False)
         panel = ct.pl.response(one, predicted, show=False)[0]
         np.testing.assert_allclose(offsets(panel)[1], cells_of(adata, "population 3", "after"))
 
@@ -162,7 +162,7 @@ class TestResponse:
         )  # fmt: skip
         for drugs, doses in ((["drug 1"], [10.0]), (["drug 1", "drug 0"], [1.0, 1.0])):
             predicted = ct.tl.predict_response(
-                model, adata, condition=drugs, dose=doses, progress=False
+                adata, model, condition=drugs, dose=doses, progress=False
             )
             panel = ct.pl.response(adata, predicted, population="line 1", show=False)[0]
             obs = adata.obs
@@ -181,7 +181,7 @@ class TestResponse:
         new = adata[:, ::-1].copy()
         # components of a PCA of its own, and genes in another order
         new.obsm["X_pca"] = np.random.default_rng(0).normal(size=(new.n_obs, 2))
-        predicted = ct.tl.predict_response(model, new, condition="after", progress=False)
+        predicted = ct.tl.predict_response(new, model, condition="after", progress=False)
         panel = ct.pl.response(new, predicted, show=False)[0]
         np.testing.assert_allclose(offsets(panel)[0], expected, atol=1e-5)
 
@@ -418,7 +418,7 @@ class TestScores:
 def test_what_comes_back_from_files_is_drawn_and_not_changed(fitted, tmp_path):
     adata, model, predicted = fitted
     parts = {"adata": adata, "predicted": predicted}
-    parts["embedded"] = ct.tl.embed_populations(model, adata)
+    parts["embedded"] = ct.tl.embed_populations(adata, model)
     for name, part in parts.items():
         part.write_h5ad(tmp_path / f"{name}.h5ad")
     adata, predicted, embedded = (ad.read_h5ad(tmp_path / f"{name}.h5ad") for name in parts)

@@ -185,11 +185,11 @@ def test_a_layer_is_read_in_place_of_x():
     np.testing.assert_array_equal(found.obsm["X_log"], plain.obsm["X_pca"])
     assert read_projection(found).layer == "log"
     new = cells(seed=1)
-    expected = ct.pp.project(new, reference=plain, copy=True).obsm["X_pca"]
+    expected = ct.pp.project(new, loadings=plain, copy=True).obsm["X_pca"]
     with pytest.raises(KeyError, match=r"no adata.layers\['log'\]; layers found: \[\]"):
-        ct.pp.project(new, reference=found)
+        ct.pp.project(new, loadings=found)
     new.layers["log"], new.X = new.X, None
-    ct.pp.project(new, reference=found)
+    ct.pp.project(new, loadings=found)
     np.testing.assert_array_equal(new.obsm["X_log"], expected)
     with pytest.raises(ValueError, match="X is None; pass layer="):
         fit(new)
@@ -197,7 +197,7 @@ def test_a_layer_is_read_in_place_of_x():
 
 def test_exactly_the_keys_of_the_table_are_written():
     adata = fit(cells(), fit_on="is_training", key_added="X_mine")
-    new = ct.pp.project(cells(seed=1), reference=adata, copy=True)
+    new = ct.pp.project(cells(seed=1), loadings=adata, copy=True)
     for found in (adata, new):
         check_record(record(found), PCA)
         check_places(found, "X_mine", record(found), PCA)
@@ -215,7 +215,7 @@ def test_raw_counts_are_warned_of(kind):
         found = fit(adata)
     assert caught[0].filename == __file__
     with pytest.warns(DataWarning, match="raw counts"):
-        ct.pp.project(adata, reference=found)
+        ct.pp.project(adata, loadings=found)
     # neither few counts, nor logarithms, nor what was centred
     for x in (adata.X.astype("float64") / 40, np.round(expression()), expression() * 100 - 60):
         fit(cells(x))
@@ -297,14 +297,14 @@ def test_new_cells_are_placed_by_name_of_gene(kind):
     trained = fit(cells())
     new = cells(KINDS[kind](expression(seed=1)))
     expected = (expression(seed=1) - record(trained)["mean"]) @ record(trained)["loadings"]
-    ct.pp.project(new, reference=trained)
+    ct.pp.project(new, loadings=trained)
     np.testing.assert_allclose(new.obsm["X_pca"], expected, atol=1e-5)
     shuffled = new[:, np.random.default_rng(3).permutation(new.n_vars)].copy()
     del shuffled.obsm["X_pca"], shuffled.uns["celltraj"]
-    ct.pp.project(shuffled, reference=trained)
+    ct.pp.project(shuffled, loadings=trained)
     np.testing.assert_array_equal(shuffled.obsm["X_pca"], new.obsm["X_pca"])
     # the new cells carry the projection on, as a record of their own
-    again = ct.pp.project(cells(), reference=new, copy=True)
+    again = ct.pp.project(cells(), loadings=new, copy=True)
     np.testing.assert_array_equal(again.obsm["X_pca"], trained.obsm["X_pca"])
     assert record(again)["params"] == record(trained)["params"]
     assert record(again)["loadings"] is not record(trained)["loadings"]
@@ -320,18 +320,18 @@ def test_genes_that_differ_are_named_and_counted():
             "['g0', 'g1', 'g2', 'g3', 'g4'] and 2 more."
         ),
     ):
-        ct.pp.project(less, reference=trained)
+        ct.pp.project(less, loadings=trained)
     more = cells(g=22, seed=1)
     with pytest.raises(ValueError, match=r"2 genes that the .* not know: \['g20', 'g21'\]; keep"):
-        ct.pp.project(more, reference=trained)
-    ct.pp.project(more[:, record(trained)["genes"]].copy(), reference=trained)
+        ct.pp.project(more, loadings=trained)
+    ct.pp.project(more[:, record(trained)["genes"]].copy(), loadings=trained)
     other = cells(seed=1)
     other.var_names = [f"other{i}" for i in range(20)]
     with pytest.raises(ValueError, match="20 of the 20 genes"):
-        ct.pp.project(other, reference=trained)
+        ct.pp.project(other, loadings=trained)
     assert not other.obsm
     with pytest.raises(ValueError, match="NaN or infinite"):
-        ct.pp.project(cells(np.full((3, 20), np.nan)), reference=trained)
+        ct.pp.project(cells(np.full((3, 20), np.nan)), loadings=trained)
 
 
 class Model:
@@ -342,8 +342,8 @@ class Model:
 def test_a_model_leads_new_cells_as_its_data_do():
     trained = fit(cells(), key_added="X_five")
     one, two = cells(seed=1), cells(seed=1)
-    ct.pp.project(one, reference=trained)
-    ct.pp.project(two, reference=Model(read_projection(trained)))
+    ct.pp.project(one, loadings=trained)
+    ct.pp.project(two, loadings=Model(read_projection(trained)))
     np.testing.assert_array_equal(one.obsm["X_five"], two.obsm["X_five"])
     assert record(two)["params"] == {"use_rep": "X_five"}
     assert "seed" not in record(two)
@@ -360,7 +360,7 @@ def test_a_model_leads_new_cells_as_its_data_do():
 )
 def test_what_is_no_reference(reference, error, message):
     with pytest.raises(error, match=message):
-        ct.pp.project(cells(), reference=reference)
+        ct.pp.project(cells(), loadings=reference)
 
 
 def test_a_view_becomes_data_of_its_own_and_a_copy_leaves_all_as_it_was():
@@ -407,7 +407,7 @@ def test_the_projection_survives_files_and_subsets(tmp_path, store, part):
     np.testing.assert_array_equal(one.mean, two.mean)
     np.testing.assert_array_equal(one.loadings, two.loadings)
     assert (one.names, one.layer, one.use_rep) == (two.names, two.layer, two.use_rep)
-    placed = [ct.pp.project(cells(seed=1), reference=a, copy=True) for a in (adata, again)]
+    placed = [ct.pp.project(cells(seed=1), loadings=a, copy=True) for a in (adata, again)]
     np.testing.assert_array_equal(placed[0].obsm["X_pca"], placed[1].obsm["X_pca"])
 
 

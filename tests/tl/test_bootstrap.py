@@ -136,7 +136,7 @@ def test_a_mistake_in_the_fit_is_not_taken_for_a_failed_draw(adata):
     ("options", "error", "message"),
     [
         ({"n_bootstrap": 1}, ValueError, "n_bootstrap must be at least 2"),
-        ({"level": 1.0}, ValueError, r"level in \(0, 1\)"),
+        ({"confidence": 1.0}, ValueError, r"confidence must be in \(0, 1\)"),
         ({"forecast": [4.0]}, ValueError, "must lie after 4"),
         ({"sample_key": "donor"}, KeyError, "no samples in adata.obs"),
         ({"time_key": "hours"}, KeyError, "hours"),

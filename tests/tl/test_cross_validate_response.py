@@ -305,7 +305,7 @@ def test_a_model_predicts_as_it_does_for_new_cells(populations, options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         predicted = ct.tl.predict_response(
-            model, populations[held & ~after].copy(), condition="after", seed=2, progress=False
+            populations[held & ~after].copy(), model, condition="after", seed=2, progress=False
         )
     weights = predicted.obs["survival"].to_numpy(float) if "survival" in predicted.obs else None
     truth = populations[held & after].X.astype(float)

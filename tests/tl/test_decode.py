@@ -37,7 +37,7 @@ def test_decoded_cells_are_their_orthogonal_projections(adata):
     assert found.X.dtype == np.float32
     # the rest is at right angles to the plane: no point of it is nearer
     np.testing.assert_allclose((adata.X - expected) @ axes.T, 0, atol=1e-10)
-    again = ct.pp.project(found[:, ::-1].copy(), reference=adata, copy=True)
+    again = ct.pp.project(found[:, ::-1].copy(), loadings=adata, copy=True)
     np.testing.assert_allclose(again.obsm["X_pca"], adata.obsm["X_pca"], atol=1e-5)
     np.testing.assert_allclose(ct.tl.decode(again).X, found.X, atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_simulated_cells_are_led_back_by_the_data_or_a_model(adata):
     class Model:
         projection = read_projection(adata)
 
-    one, two = (ct.tl.decode(path, reference=reference) for reference in (adata, Model()))
+    one, two = (ct.tl.decode(path, loadings=one) for one in (adata, Model()))
     np.testing.assert_array_equal(one.X, two.X)
     np.testing.assert_allclose(one.X, read_projection(adata).decode(path.X), atol=1e-5)
     assert one.obs["trajectory"].equals(path.obs["trajectory"])
@@ -132,4 +132,4 @@ def test_what_cannot_be_decoded(adata):
     with pytest.raises(ValueError, match=r"1 cells have NaN .* in X_pca \(first: 'c4'\)"):
         ct.tl.decode(adata)
     with pytest.raises(TypeError, match="found str"):
-        ct.tl.decode(adata, reference="train")
+        ct.tl.decode(adata, loadings="train")

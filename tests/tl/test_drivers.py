@@ -44,11 +44,12 @@ def of(table, gene, fate=NAMES[0]):
     return row
 
 
-ALL = {"within_time": False, "time": [0, 1, 2]}
+POOLED = {"time": "pooled"}
 
 
 def test_every_row_is_what_scipy_finds(adata):
-    table = found(adata, confidence=0.9, **ALL)
+    table = found(adata, confidence=0.9, **POOLED)
+    adata = adata[adata.obs["time"] < 2]  # the time of the fates is left out
     assert list(table) == ["gene", "fate", "correlation", "lower", "upper", "p", "q", "n_cells"]
     for row in table.itertuples():
         if row.gene == "g7":
@@ -86,13 +87,12 @@ def test_sparse_layer(adata, kind):
     pd.testing.assert_frame_equal(found(adata, layer="log"), expected, rtol=1e-9)
 
 
-def test_cells_genes_and_fates_that_are_asked_for(adata):
+def test_cells_and_genes_that_are_asked_for(adata):
     adata.obsm["ct_fates"][adata.obs["time"] == 2] = np.nan
-    table = found(adata, groups=NAMES[1], genes="tf")
+    table = found(adata, genes="tf")
     assert set(table["gene"]) == {"g0", "g1", "g2"}
-    assert set(table["fate"]) == {NAMES[1]}
     assert (table["n_cells"] == 60).all()
-    alone = found(adata[adata.obs["time"] < 2].copy(), groups=NAMES[1], genes=["g1", "g0", "g2"])
+    alone = found(adata[adata.obs["time"] < 2].copy(), genes=["g1", "g0", "g2"])
     pd.testing.assert_frame_equal(table, alone)
     at_one = found(adata, time=1)
     assert (at_one["n_cells"] == 30).all()
@@ -101,7 +101,7 @@ def test_cells_genes_and_fates_that_are_asked_for(adata):
 
 
 def test_a_number_of_obs(adata):
-    table = found(adata, key="ct_growth", within_time=False)
+    table = found(adata, key="ct_growth", time="pooled")
     assert set(table["fate"]) == {"ct_growth"}
     assert of(table, "g0", "ct_growth")["correlation"] == pytest.approx(
         pearsonr(adata.X[:, 0].astype(float), adata.obs["ct_growth"]).statistic
@@ -116,8 +116,8 @@ def test_a_number_of_obs(adata):
 
 class TestPermutation:
     def test_what_changes_with_time_alone_is_not_found(self, adata):
-        assert of(found(adata, **ALL), "g1")["p"] < 1e-6
-        table = found(adata, method="permutation", n_permutations=499)
+        assert of(found(adata, **POOLED), "g1")["p"] < 1e-6
+        table = found(adata, n_permutations=499)
         assert of(table, "g1")["p"] > 0.02  # of uniform p values one in fifty is not
         assert of(table, "g0")["p"] == 1 / 500
         assert np.isnan(of(table, "g7")["p"])
@@ -128,7 +128,7 @@ class TestPermutation:
 
     def test_seed(self, adata):
         state = np.random.get_state()[1].copy()
-        options = {"method": "permutation", "n_permutations": 99}
+        options = {"n_permutations": 99}
         a, b, c = (found(adata, seed=seed, **options) for seed in (0, 0, 1))
         pd.testing.assert_frame_equal(a, b)
         assert not a["p"].equals(c["p"])
@@ -137,7 +137,7 @@ class TestPermutation:
 
 class TestWithinTime:
     def test_of_several_times_it_is_the_correlation_of_what_times_leave(self, adata):
-        table = found(adata, groups=NAMES[0])
+        table = found(adata)
         rows = (adata.obs["time"] < 2).to_numpy()
         time = adata.obs["time"].to_numpy()[rows]
         rest = [
@@ -157,18 +157,25 @@ class TestWithinTime:
 
     def test_a_gene_that_changes_with_time_is_found_only_over_all_cells(self, adata):
         assert of(found(adata), "g1")["p"] > 0.02
-        table = found(adata, within_time=False)
+        table = found(adata, time="pooled")
         assert of(table, "g1")["p"] < 1e-6
         assert not adata.uns["celltraj"]["drivers"]["params"]["within_time"]
 
     def test_without_times_it_says_how_to_go_on(self, adata):
         adata.obs = adata.obs.rename(columns={"time": "day"})
         adata.uns["celltraj"]["ct_fates"]["params"]["time_key"] = "gone"
-        with pytest.raises(KeyError, match=r"obs\['gone'\].*time_key=, or within_time=False"):
+        with pytest.raises(KeyError, match=r"obs\['gone'\].*that name, or pass time='pooled'"):
             found(adata)
-        assert (found(adata, within_time=False)["n_cells"] == 90).all()
-        assert (found(adata, time_key="day")["n_cells"] == 60).all()
+        assert (found(adata, time="pooled")["n_cells"] == 90).all()
+        assert "time_key" not in adata.uns["celltraj"]["drivers"]["params"]
+
+    def test_the_column_of_times_is_that_of_the_fates(self, adata):
+        adata.obs = adata.obs.rename(columns={"time": "day"})
+        adata.uns["celltraj"]["ct_fates"]["params"]["time_key"] = "day"
+        assert (found(adata)["n_cells"] == 60).all()
         assert adata.uns["celltraj"]["drivers"]["params"]["time_key"] == "day"
+        # of a column of obs nothing is recorded: what all results share
+        assert (found(adata, key="ct_growth")["n_cells"] == 90).all()
 
 
 def test_cells_of_the_time_of_the_fates_are_left_out_and_this_is_said(adata, caplog):
@@ -227,10 +234,10 @@ class TestSamples:
         assert row["lower"] > 0.3
         with pytest.warns(DataWarning, match=r"signs of 4 samples .* below 0.12") as said:
             ct.tl.drivers(
-                mice[mice.obs["mouse"] < "m4"].copy(), sample_key="mouse", method="permutation"
+                mice[mice.obs["mouse"] < "m4"].copy(), sample_key="mouse", n_permutations=1000
             )
         assert said[0].filename == __file__
-        row = of(found(mice, sample_key="mouse", method="permutation"), "g0")
+        row = of(found(mice, sample_key="mouse", n_permutations=1000), "g0")
         assert row["p"] == 2 / 2**6
 
     def test_a_sparse_matrix_is_a_dense_one(self, mice):
@@ -270,7 +277,7 @@ class TestSamples:
 @pytest.mark.parametrize("store", ["h5ad", "zarr"])
 @pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 def test_round_trip(adata, tmp_path, store):
-    table = found(adata, time=[0.0, 1.0], genes=GENES[:3], groups=NAMES)
+    table = found(adata, time=[0.0, 1.0], genes=GENES[:3])
     file = tmp_path / f"cells.{store}"
     getattr(adata, f"write_{store}")(file)
     again = getattr(ad, f"read_{store}")(file)
@@ -278,7 +285,6 @@ def test_round_trip(adata, tmp_path, store):
     top = ct.get.drivers(again, fate="CD4/CD8", n=1)
     pd.testing.assert_frame_equal(top, table[:1])
     params = again.uns["celltraj"]["drivers"]["params"]
-    assert list(params["groups"]) == NAMES
     assert list(params["time"]) == [0.0, 1.0]
 
 
@@ -299,8 +305,9 @@ def test_doubtful_data_are_pointed_to(adata):
     assert said[0].filename == __file__
     assert ct.get.drivers(adata, fate="Mono.")["correlation"].isna().all()
     adata.layers["counts"] = np.random.default_rng(0).poisson(40.0, adata.shape).astype("float32")
+    adata.obsm["ct_fates"][:, 1] = 1 - adata.obsm["ct_fates"][:, 0]
     with pytest.warns(DataWarning, match=r"layers\['counts'\] looks like raw counts") as said:
-        ct.tl.drivers(adata, layer="counts", groups=NAMES[0], progress=False)
+        ct.tl.drivers(adata, layer="counts", progress=False)
     assert said[0].filename == __file__
 
 
@@ -309,12 +316,10 @@ ERRORS = [
     ({"genes": ["g1", "GATA1"]}, KeyError, r"1 of 2 genes are missing.*\['GATA1'\]"),
     ({"genes": "g1"}, KeyError, r"no adata.var\['g1'\].*a single gene is genes=\['g1'\]"),
     ({"genes": []}, ValueError, "names no gene"),
-    ({"groups": "NK"}, ValueError, r"no \['NK'\]; found \['CD4/CD8', 'Mono.'\]"),
     ({"time": 5}, ValueError, r"no cells at time \[5.0\] in adata.obs\['time'\]; found \[0.0, 1.0"),
     ({"layer": "log"}, KeyError, "layers found"),
-    ({"method": "t"}, ValueError, "method must be one of"),
     ({"confidence": 95}, ValueError, r"confidence must be in \(0, 1\)"),
-    ({"method": "permutation", "n_permutations": 0}, ValueError, "n_permutations must be"),
+    ({"n_permutations": 0}, ValueError, "n_permutations must be"),
     ({"key_added": "a/b"}, ValueError, "holds '/'"),
 ]
 

@@ -243,30 +243,33 @@ class TestFates:
         ct.tl.fates(again, groupby="arm")
         np.testing.assert_array_equal(again.obsm["ct_fates"], expected.obsm["ct_fates"])
 
-    def test_models_give_intervals(self):
+    def test_several_couplings_give_intervals(self):
         adata = branched()
         fit = partial(ct.tl.fit_bridge, training=None, **SILENT)
-        models = [fit(adata, sigma=sigma) for sigma in (0.3, 0.5, 0.8)]
-        ct.tl.fates(adata, models, groupby="arm", confidence=0.9)
+        models = {f"s{sigma}": fit(adata, sigma=sigma) for sigma in (0.3, 0.5, 0.8)}
+        for key, model in models.items():
+            ct.tl.couplings(adata, model, key_added=key, **SILENT)
+        ct.tl.fates(adata, key=list(models), groupby="arm", confidence=0.9)
         low, mean, high = (
             ct.get.fates(adata, end=end).to_numpy() for end in ("lower", "mean", "upper")
         )
         assert (low <= mean + 1e-6).all()
         assert (mean <= high + 1e-6).all()
         each = []
-        for model in models:
-            ct.tl.fates(adata, model, groupby="arm", key_added="one")
+        for key in models:
+            ct.tl.fates(adata, key=key, groupby="arm", key_added="one")
             each.append(adata.obsm["one"])
         np.testing.assert_allclose(mean, np.mean(each, 0), atol=1e-6)
         np.testing.assert_allclose(low, np.quantile(each, 0.05, axis=0), atol=1e-6)
-        ct.tl.fates(adata, models[0], groupby="arm")
-        with pytest.raises(KeyError, match="several models"):
+        ct.tl.fates(adata, key="s0.3", groupby="arm")
+        with pytest.raises(KeyError, match="several couplings"):
             ct.get.fates(adata, end="lower")
 
     def test_a_bridge_says_what_its_couplings_say(self):
         adata = branched()
         bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
-        ct.tl.fates(adata, bridge, groupby="arm", at=2.0)
+        ct.tl.couplings(adata, bridge, **SILENT)
+        ct.tl.fates(adata, groupby="arm", at=2.0)
         plan = [c.to_dense().numpy() for c in bridge.couplings[:2]]
         labels = pd.get_dummies(adata.obs["arm"])[list(NAMES)].to_numpy(float)[at(adata, 2.0)]
         shares = [p / p.sum(1, keepdims=True) for p in plan]
@@ -277,13 +280,14 @@ class TestFates:
     def test_a_flow_is_simulated(self):
         adata = branched()
         flow = ct.tl.fit_flow(adata, training=Training(max_steps=400), **SILENT)
-        ct.tl.fates(adata, flow, groupby="arm", **SILENT)
+        ct.tl.couplings(adata, flow, **SILENT)
+        ct.tl.fates(adata, groupby="arm", **SILENT)
         table = ct.get.fates(adata)
         for name in NAMES:
             here = at(adata, 3.0) & (adata.obs["arm"] == name).to_numpy()
             assert table.loc[here, name].mean() > 0.8
-        ct.tl.transitions(adata, flow, groupby="arm", source=3.0, target=4.0, **SILENT)
-        ct.tl.growth(adata, flow, **SILENT)
+        ct.tl.transitions(adata, groupby="arm", source=3.0, target=4.0, **SILENT)
+        ct.tl.growth(adata)
         assert np.isfinite(adata.obs.loc[at(adata, 1.0), "ct_growth"]).all()
 
     def test_same_seed_same_result_and_the_global_state_is_left_alone(self):
@@ -292,7 +296,9 @@ class TestFates:
         before = torch.get_rng_state()
         found = []
         for seed in (3, 3, 4):
-            ct.tl.fates(adata, flow, groupby="arm", seed=seed, **SILENT)
+            ct.tl.couplings(adata, flow, seed=seed, **SILENT)
+            ct.tl.fates(adata, groupby="arm", **SILENT)
+            assert adata.uns["celltraj"]["ct_fates"]["seed"] == seed
             found.append(adata.obsm["ct_fates"].copy())
         np.testing.assert_array_equal(found[0], found[1])
         assert not np.array_equal(found[0], found[2], equal_nan=True)
@@ -303,6 +309,7 @@ class TestFates:
         [
             ({"at": 0.0}, "first time"),
             ({"at": 9.0}, "observed times are"),
+            ({"key": []}, "names no couplings"),
             ({"confidence": 1.0}, "confidence"),
         ],
     )
@@ -319,7 +326,7 @@ class TestFates:
     @pytest.mark.parametrize("model", ["bridge", ["bridge"], pd.DataFrame()])
     def test_what_is_no_process_is_named(self, coupled, model):
         with pytest.raises(TypeError, match=r"as ct\.tl\.fit_bridge\(adata\) returns"):
-            ct.tl.fates(coupled.copy(), model, groupby="arm")
+            ct.tl.couplings(coupled.copy(), model)
 
     def test_one_argument_silences_the_bar(self, coupled, capsys):
         for progress in (True, False):
@@ -333,7 +340,9 @@ class TestFates:
     def test_a_bridge_of_other_cells_is_simulated(self):
         adata = branched()
         bridge = ct.tl.fit_bridge(branched(seed=1), training=None, **SILENT)
-        ct.tl.fates(adata, bridge, groupby="arm", **SILENT)
+        ct.tl.couplings(adata, bridge, **SILENT)
+        assert "couplings" in adata.obsp
+        ct.tl.fates(adata, groupby="arm", **SILENT)
         table = ct.get.fates(adata)
         for name in NAMES:
             here = at(adata, 3.0) & (adata.obs["arm"] == name).to_numpy()
@@ -345,10 +354,10 @@ class TestFates:
         adata = branched()
         bridge = ct.tl.fit_bridge(adata[~at(adata, 4.0)].copy(), training=None, **SILENT)
         with pytest.raises(ValueError, match="fitted to times from 0 to 3"):
-            ct.tl.fates(adata, bridge, groupby="arm")
+            ct.tl.couplings(adata, bridge)
         adata.obsm["X_one"] = adata.X[:, :1]
         with pytest.raises(ValueError, match="pass the use_rep="):
-            ct.tl.fates(adata, bridge, groupby="arm", use_rep="X_one")
+            ct.tl.couplings(adata, bridge, use_rep="X_one")
 
     def test_results_are_needed_first(self):
         with pytest.raises(KeyError, match=r"ct\.tl\.fates"):
@@ -378,7 +387,8 @@ class TestGrowth:
             training=None,
             **SILENT,
         )
-        ct.tl.growth(adata, bridge, **SILENT)
+        ct.tl.couplings(adata, bridge, **SILENT)
+        ct.tl.growth(adata)
         numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
         assert numbers["observed"].tolist() == numbers["cells"].tolist()
         np.testing.assert_allclose(numbers["predicted"], numbers["observed"], rtol=0.05)
@@ -386,7 +396,8 @@ class TestGrowth:
     def test_without_growth_numbers_stay(self):
         adata = branched()
         bridge = ct.tl.fit_bridge(adata, training=None, **SILENT)
-        ct.tl.growth(adata, bridge, **SILENT)
+        ct.tl.couplings(adata, bridge, **SILENT)
+        ct.tl.growth(adata)
         numbers = adata.uns["celltraj"]["ct_growth"]["numbers"]
         assert (numbers["predicted"] == numbers["cells"].iloc[0]).all()
 

@@ -208,7 +208,7 @@ def test_a_copy_and_a_file(adata, path, tmp_path):
 def test_a_model_may_carry_the_projection(adata, path):
     plain = adata.copy()
     del plain.uns["celltraj"]
-    ct.tl.gene_trends(plain, path, genes="g0", reference=adata)
+    ct.tl.gene_trends(plain, path, genes="g0", loadings=adata)
     ct.tl.gene_trends(adata, path, genes="g0")
     pd.testing.assert_frame_equal(ct.get.gene_trends(plain), ct.get.gene_trends(adata))
 

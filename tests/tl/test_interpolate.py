@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celltraj as ct
 
@@ -86,3 +87,55 @@ def test_couplings_alone_interpolate_with_growth():
         ct.tl.interpolate(adata, time=5.0)
     with pytest.raises(KeyError, match=r"ct\.tl\.couplings"):
         ct.tl.interpolate(adata, time=2.0, key="others")
+
+
+class Wind(ct.models.Brownian):
+    """Carry cells along the first variable, and double those on its far side in a unit of time."""
+
+    def drift(self, t, x):
+        return torch.tensor([1.0, 0.0]).to(x.dtype).expand_as(x)
+
+    def growth(self, t, x):
+        return torch.where(x[:, 1] > 5, np.log(2.0), 0.0)
+
+
+def two_groups():
+    x = np.repeat([[0.0, 0.0], [0.0, 9.0]], 50, axis=0)
+    x[:, 1] += np.linspace(0, 0.5, 100)  # none is a copy of another
+    moved = x + np.array([4.0, 0.0])
+    adata = ad.AnnData(np.concatenate([x, moved]).astype(np.float32))
+    adata.obs["day"] = np.repeat([0.0, 4.0], 100)
+    return adata
+
+
+class TestSimulated:
+    def test_cells_start_at_the_snapshot_before_and_are_drawn_by_their_mass(self):
+        adata, wind = two_groups(), Wind(1e-6)
+        asked = {"n_cells": 300, "time_key": "day", "use_rep": "X", "seed": 1}
+        cells = ct.tl.interpolate(adata, wind, time=3.0, **asked)
+        np.testing.assert_allclose(cells.X[:, 0], 3.0, atol=1e-4)
+        # eight cells for each one that does not grow, up to one of the 300
+        assert (cells.X[:, 1] > 5).sum() == pytest.approx(300 * 8 / 9, abs=2)
+        again = ct.tl.interpolate(adata, wind, time=3.0, **asked)
+        np.testing.assert_array_equal(cells.X, again.X)
+        assert cells.obs["time"].unique().tolist() == [3.0]
+
+    def test_the_column_of_times_is_that_of_the_fit(self):
+        adata = ct.datasets.branching(n_cells=20, seed=0)
+        adata.obs["day"] = [f"D{t:g}" for t in adata.obs.pop("time")]
+        short = ct.models.Training(max_steps=20)
+        flow = ct.tl.fit_flow(adata, time_key="day", training=short, progress=False)
+        cells = ct.tl.interpolate(adata, flow, time="D2", n_cells=30)
+        observed = adata.X[(adata.obs["day"] == "D2").to_numpy()]
+        assert {tuple(x) for x in cells.X} <= {tuple(x) for x in observed}
+        assert ct.tl.interpolate(adata, flow, time=1.5, n_cells=30).shape == (30, 2)
+        for model in (flow, ct.models.Brownian(0.1)):
+            with pytest.raises(ValueError, match=r"time 4.5 lies outside .*\[0, 4\]"):
+                ct.tl.interpolate(adata, model, time=4.5)
+        early = adata[(adata.obs["day"] != "D4").to_numpy()].copy()
+        with pytest.raises(ValueError, match=r"time 3.5 lies outside the observed \[0, 3\]"):
+            ct.tl.interpolate(early, flow, time=3.5)
+
+    def test_what_is_no_law_of_motion_is_named(self):
+        with pytest.raises(TypeError, match="a law of motion"):
+            ct.tl.interpolate(two_groups(), "flow", time=1.0)

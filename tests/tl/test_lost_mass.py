@@ -65,7 +65,7 @@ def test_growth_per_day_on_times_in_seconds_is_refused():
     assert "celltraj" not in adata.uns
     adata.obs["rate"] /= 86_400
     ct.tl.couplings(adata, growth_key="rate", progress=False)
-    ct.tl.growth(adata, progress=False)
+    ct.tl.growth(adata)
     assert np.isfinite(adata.obs["ct_growth"][adata.obs["time"] < 172_800]).all()
 
 
@@ -75,7 +75,7 @@ def test_a_cell_without_descendants_is_counted_before_it_is_written():
     with pytest.warns(ct.DataWarning, match="1 of 60 earlier cells have no descendants"):
         ct.tl.couplings(adata, epsilon=0.5, progress=False)
     with pytest.warns(ct.DataWarning, match=r"without descendants \(1 at time 0\)"):
-        ct.tl.growth(adata, progress=False)
+        ct.tl.growth(adata)
     assert np.flatnonzero(np.isneginf(adata.obs["ct_growth"])).tolist() == [0]
     ct.tl.fates(adata, groupby="arm", at=2, progress=False)
     assert np.flatnonzero(np.isnan(adata.obsm["ct_fates"]).any(1)).tolist() == [0]
@@ -88,7 +88,7 @@ def test_cells_that_were_counted_twice_change_nothing():
     twice = ad.concat([adata, adata], index_unique="-")
     for cells in (adata, twice):
         ct.tl.couplings(cells, growth_key="rate", progress=False)
-        ct.tl.growth(cells, progress=False)
+        ct.tl.growth(cells)
     one, two = (cells.uns["celltraj"]["couplings"]["gaps"]["mass"] for cells in (adata, twice))
     # conditions met to 1e-6, divided by 1 - tau
     np.testing.assert_allclose(two, one, rtol=1e-4)

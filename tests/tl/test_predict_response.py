@@ -44,7 +44,7 @@ def new(cohort):
 
 def predict(model, adata, **options):
     options = {"condition": "a/b", "progress": False} | options
-    return ct.tl.predict_response(model, adata, **options)
+    return ct.tl.predict_response(adata, model, **options)
 
 
 def test_one_cell_for_each_untreated_one_under_its_name(model, cohort, new):

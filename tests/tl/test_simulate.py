@@ -27,9 +27,9 @@ def bridge(adata):
     return ct.tl.fit_bridge(adata.copy(), training=None, progress=False)
 
 
-def simulate(adata, process, **options):
+def simulate(adata, model, **options):
     return ct.tl.simulate(
-        adata, process, **{"solver": Midpoint(n_steps=5), "progress": False} | options
+        adata, model, **{"ode_solver": Midpoint(n_steps=5), "progress": False} | options
     )
 
 
@@ -83,21 +83,21 @@ def test_params_say_what_was_asked(adata, bridge):
         stop=1,
         n_cells=2,
         n_times=2,
-        ode=True,
-        solver=Midpoint(n_steps=9),
+        noise=0.0,
+        ode_solver=Midpoint(n_steps=9),
         seed=4,
     )
     record = path.uns["celltraj"]["simulate"]
     assert record["params"] == {
-        "process": "Bridge",
+        "model": "Bridge",
         "start": 0.0,
         "stop": 1.0,
         "n_cells": 2,
         "n_times": 2,
         "time_key": "time",
         "use_rep": "X",
-        "ode": True,
-        "solver": {"name": "Midpoint", "n_steps": 9},
+        "noise": 0.0,
+        "ode_solver": {"name": "Midpoint", "n_steps": 9},
     }
     assert record["seed"] == 4
 
@@ -130,7 +130,7 @@ def test_scanpy_draws_the_result_as_it_is(adata, use_rep):
         ({"stop": []}, r"start is 0, stop is \[\]; choose another stop="),
         ({"stop": [0.0, 1.0]}, r"start is 0, stop is \[0.0, 1.0\]; choose another stop="),
         ({"stop": [1.0, 0.5, 2.0]}, "strictly monotone"),
-        ({"solver": DormandPrince()}, "the equation has noise: pass ode=True"),
+        ({"ode_solver": DormandPrince()}, "the equation has noise: .* noise=0"),
         ({"use_rep": "X_one"}, "the bridge has 2 variables, X_one has 1; pass the use_rep="),
     ],
 )
@@ -154,6 +154,27 @@ def test_backwards_needs_a_score(adata):
 @pytest.fixture(scope="module")
 def flow(adata):
     return ct.tl.fit_flow(adata.copy(), training=ct.models.Training(max_steps=20), progress=False)
+
+
+def test_no_noise_is_the_probability_flow_of_any_model(adata, bridge, flow):
+    options = {"start": 0.0, "stop": 2.0, "n_cells": 5, "n_times": 2}
+    one, other = (simulate(adata, bridge, noise=0, seed=s, **options).X[5:] for s in (0, 0))
+    np.testing.assert_array_equal(one, other)
+    x = adata.X[(adata.obs["time"] == 0).to_numpy()].astype(float)
+    rows = np.random.default_rng(0).choice(len(x), 5, replace=False)
+    path = ct.models.simulate(
+        bridge,
+        torch.from_numpy(x[rows]),
+        (0.0, 2.0),
+        solver=Midpoint(n_steps=5),
+        ode=True,
+        generator=torch.Generator(),
+    )
+    np.testing.assert_allclose(one, path.x[-1], rtol=1e-6)
+    still = simulate(adata, flow.with_noise(0.3), noise=0.0, **options)
+    np.testing.assert_array_equal(still.X, simulate(adata, flow, **options).X)
+    with pytest.raises(TypeError, match="noise is chosen after the fit for a flow only"):
+        simulate(adata, bridge, noise=0.1, **options)
 
 
 def test_noise_must_not_be_negative(adata, flow):
@@ -214,11 +235,16 @@ PULL = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=0.2)
     ids=["midpoint", "exponential", "function", "object"],
 )
 def test_every_solver_is_recorded_in_a_file(adata, tmp_path, solver, names, n_evaluations):
-    path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, solver=solver)
+    path = simulate(adata, PULL, start=0.0, stop=1.0, n_cells=2, n_times=2, ode_solver=solver)
     path.write_h5ad(tmp_path / "path.h5ad")
     record = ad.read_h5ad(tmp_path / "path.h5ad").uns["celltraj"]["simulate"]
-    assert set(record["params"]["solver"]) == names
-    assert record["params"]["solver"]["name"] in ("Midpoint", "ExponentialEuler", "leap", "Leap")
+    assert set(record["params"]["ode_solver"]) == names
+    assert record["params"]["ode_solver"]["name"] in (
+        "Midpoint",
+        "ExponentialEuler",
+        "leap",
+        "Leap",
+    )
     assert record["n_evaluations"] == n_evaluations
     if "reference" in names:
-        assert record["params"]["solver"]["reference"]["name"] == "OrnsteinUhlenbeck"
+        assert record["params"]["ode_solver"]["reference"]["name"] == "OrnsteinUhlenbeck"

@@ -185,7 +185,7 @@ def test_one_time_for_all_cells(fitted):
     expected = bridge.drift(1.5, torch.from_numpy(new.X.astype(float))).numpy()
     np.testing.assert_allclose(new.obsm["middle"], expected, rtol=1e-5)
     params = new.uns["celltraj"]["middle"]["params"]
-    assert params == {"process": "Bridge", "time": 1.5, "use_rep": "X"}
+    assert params == {"model": "Bridge", "time": 1.5, "use_rep": "X"}
 
 
 def test_cells_beyond_the_fit_are_told_of(fitted, caplog):

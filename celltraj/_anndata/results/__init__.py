@@ -8,7 +8,7 @@ from celltraj._anndata.results._catalogue import (
     losses_of,
 )
 from celltraj._anndata.results._declared import COMMON, Field, Place
-from celltraj._anndata.results._record import PROJECTION, ROOT, params_of
+from celltraj._anndata.results._record import PROJECTION, ROOT, params_of, records_of
 from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import CONDITIONS, DRIVERS, GENE_TRENDS, KNOCKOUT, VELOCITY
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
@@ -63,4 +63,5 @@ __all__ = [
     "held_results",
     "losses_of",
     "params_of",
+    "records_of",
 ]

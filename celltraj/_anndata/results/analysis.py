@@ -32,13 +32,13 @@ CONDITIONS = Result(
     fields=(
         Field(
             "table",
-            "one row per quantity and condition; n and n_reference are samples, p_min the least p "
+            "one row per quantity and condition; n and n_baseline are samples, p_min the least p "
             "of so few",
             columns=(
-                *("quantity", "condition", "reference", "effect", "lower", "upper", "p", "q"),
-                *("n", "n_reference", "p_min"),
+                *("quantity", "condition", "baseline", "effect", "lower", "upper", "p", "q"),
+                *("n", "n_baseline", "p_min"),
             ),
-            texts=("quantity", "condition", "reference"),
+            texts=("quantity", "condition", "baseline"),
         ),
         Field(
             "samples",

@@ -26,8 +26,23 @@ COUPLINGS = Result(
         Place(
             "obsp",
             "{key}",
-            "plan of every gap, rows = earlier cells, sparse; of `io.from_moscot` and "
-            "`io.from_wot`, in place of the potentials",
+            "plan of every gap, rows = earlier cells, sparse; in place of the potentials, for "
+            "plans of other packages and of simulated models",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
+            "{key}_weight",
+            "weight of each cell within its time, where plans couple cells of unequal weight",
+            dtype="float64",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
+            "{key}_growth",
+            "net growth that a bridge was given or has learned; only of one that has some",
+            dtype="float64",
+            unit="1/[t]",
             is_optional=True,
         ),
     ),
@@ -40,6 +55,16 @@ COUPLINGS = Result(
             "one row per gap, of a plan from elsewhere its mass alone",
             columns=(*GAP, "mass"),
             rare=GAP[2:],
+        ),
+        Field(
+            "law",
+            "name, options (JSON) and arrays of the reference whose cost the potentials belong to; "
+            "absent where that is the squared Euclidean one",
+        ),
+        Field(
+            "predicted",
+            "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
+            "with a model",
         ),
     ),
 )
@@ -101,7 +126,7 @@ FATES = Result(
         ),
         _of_fates(
             "{key}_lower",
-            "lower end of the interval over models, as `{key}`; only of several",
+            "lower end of the interval over couplings, as `{key}`; only of several",
             is_optional=True,
         ),
         _of_fates("{key}_upper", "upper end of it", is_optional=True),

@@ -63,6 +63,11 @@ class PackedReference:
     options: dict[str, Any]
 
 
+def is_ours(reference: Reference) -> bool:
+    """Return whether a file can say what the family is, without code of the user's."""
+    return _FAMILIES.get(type(reference).__name__) is type(reference)
+
+
 def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """Return the name of the family, its numbers, and its tensors.
 
@@ -72,7 +77,7 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
         The family holds code of the user's that is more than numbers and tensors.
     """
     name = type(reference).__name__
-    if _FAMILIES.get(name) is not type(reference):
+    if not is_ours(reference):
         _refuse_programs(reference)
         return name, *own_parts(reference, "reference", ours=_FAMILIES)
     values = {field.name: getattr(reference, field.name) for field in fields(_FAMILIES[name])}
