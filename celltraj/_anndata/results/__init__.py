@@ -33,7 +33,7 @@ from celltraj._anndata.results._catalogue import (
     losses_of,
 )
 from celltraj._anndata.results._declared import COMMON, Field, Place
-from celltraj._anndata.results._record import PROJECTION, ROOT, params_of
+from celltraj._anndata.results._record import PROJECTION, ROOT, params_of, records_of
 from celltraj._anndata.results._result import Result
 
 __all__ = [
@@ -74,4 +74,5 @@ __all__ = [
     "held_results",
     "losses_of",
     "params_of",
+    "records_of",
 ]

@@ -17,7 +17,7 @@ COUPLINGS = Result(
             "obsm",
             "{key}",
             "potentials f (of the gap after) and g (of the gap before), weight, and the mass that "
-            "a cell sends and receives; `tl.couplings` alone",
+            "a cell sends and receives",
             width="5",
             dtype="float64",
             unit="cost, -",
@@ -26,8 +26,21 @@ COUPLINGS = Result(
         Place(
             "obsp",
             "{key}",
-            "plan of every gap, rows = earlier cells, sparse; of `io.from_moscot` and "
-            "`io.from_wot`, in place of the potentials",
+            "plan of every gap, rows = earlier cells, sparse; in place of the potentials, for "
+            "plans of other packages and of simulated models",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
+            "{key}_weight",
+            "weight of each cell within its time, where plans couple cells of unequal weight",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
+            "{key}_growth",
+            "net growth that a bridge was given or has learned; only of one that has some",
+            unit="1/[t]",
             is_optional=True,
         ),
     ),
@@ -37,9 +50,21 @@ COUPLINGS = Result(
         Field("cells", "cells at each time, `(T,)`"),
         Field(
             "gaps",
-            "one row per gap, of a plan from elsewhere its mass alone",
+            "one row per gap, of a plan its mass alone",
             columns=(*GAP, "mass"),
             rare=GAP[2:],
+        ),
+        Field(
+            "law",
+            "name, options (JSON) and arrays of the reference whose cost the potentials belong to; "
+            "absent where that is the squared Euclidean one",
+            is_optional=True,
+        ),
+        Field(
+            "predicted",
+            "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
+            "with a model",
+            is_optional=True,
         ),
     ),
 )
