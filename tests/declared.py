@@ -2,8 +2,6 @@
 
 from celltraj._anndata.results import COMMON, Place
 
-OFTEN = {"seed", "places", "source"}  # entries that many records have and not all
-
 
 def written(adata):
     """Return slot and name of everything of the cells."""

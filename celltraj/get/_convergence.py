@@ -26,8 +26,8 @@ def convergence(adata: AnnData, *, key: str = "couplings") -> pd.DataFrame:
     Returns
     -------
     A new table with one row per gap: t0, t1 ([t]), epsilon (in units of the cost), marginal_error
-    (total variation), converged, n_iters, and of couplings mass (1 where none is lost). Of plans
-    from :func:`celltraj.io.from_wot` or :func:`celltraj.io.from_moscot` the mass alone is known.
+    (total variation), converged, n_iters, and of couplings mass (1 where none is lost). Of a plan,
+    such as one of :func:`celltraj.io.from_wot`, the mass alone is known.
 
     Raises
     ------
