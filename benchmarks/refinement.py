@@ -23,12 +23,14 @@ from benchmarks._timed import Timed
 from benchmarks.data import FOLDS, load_present
 from celltraj.models import (
     Bridge,
+    BridgeOptions,
     LotkaVolterra,
     NeuralReference,
     OrnsteinUhlenbeck,
     PotentialLandscape,
     Process,
     Reference,
+    Refinement,
     Repressilator,
     Vortex,
 )
@@ -40,7 +42,8 @@ def _by_inner_time(adata: AnnData, *, reference: Reference, **options: object) -
     """Fit with the round chosen by the middle one of the inner training times."""
     inner = np.unique(adata.obs[options["time_key"]])[1:-1]
     chosen = float(inner[len(inner) // 2])
-    return _FIT(adata, reference=reference, hold_out=chosen, **options)
+    inside = BridgeOptions(refinement=Refinement(hold_out=chosen))
+    return _FIT(adata, reference=reference, options=inside, **options)
 
 
 _FLEXIBLE = {

@@ -46,7 +46,7 @@ from benchmarks.response_tasks import (
     lost_by_shuffling,
     trivial_records,
 )
-from celltraj.models import GraphEncoder, Training
+from celltraj.models import GraphEncoder, ResponseOptions, Training
 from celltraj.models.evaluation import SHUFFLED
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
@@ -262,7 +262,7 @@ def _our_steps(
     once = _cpu_ms(lambda: ours.features(cells), n_steps)
     return [
         (f"graph, width {ours.width}, {n} cells", step_ms(n), once)
-        for n in (len(cells), min(len(cells), Training().n_context))
+        for n in (len(cells), min(len(cells), ResponseOptions().n_context))
     ]
 
 

@@ -38,7 +38,7 @@ def fits(
     """Return the named fits, and default ones of other weight decays, which keep their cost."""
     found = {name: _fit(FLOWS[name], training) for name in names}
     decaying = {
-        f"weight_decay_{value:g}": _fit(FLOWS[DEFAULT], replace(training, weight_decay=value))
+        f"weight_decay_{value:g}": _fit(replace(FLOWS[DEFAULT], weight_decay=value), training)
         for value in weight_decays
     }
     return found | decaying

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -193,19 +193,14 @@ def _distances(
 
 def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -> Predict:
     """Fit a response with steps, populations, points and width of the peers, else by default."""
-    training = Training(
-        max_steps=size.max_steps,
-        n_populations=size.n_populations,
-        batch_size=size.n_points,
-        width=size.width,
-    )
+    training = Training(max_steps=size.max_steps, batch_size=size.n_points, width=size.width)
     model = ct.tl.fit_response(
         task.train,
         population_key="population",
         condition_key="condition",
         control=task.control,
         use_rep="X",
-        options=flow,
+        options=replace(flow, n_populations=size.n_populations),
         training=training,
         seed=seed,
         progress=False,

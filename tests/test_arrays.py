@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 import celltraj as ct
 from celltraj import metrics, ot
 from celltraj._arrays import as_floats
-from celltraj.models import Brownian, Lineage, joint_masses, simulate
+from celltraj.models import Brownian, Lineage, simulate
+from celltraj.models.lineage.lineage import joint_masses
 from celltraj.ot import SparseCoupling, SquaredEuclidean
 from celltraj.snapshots import Snapshots
 

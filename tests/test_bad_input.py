@@ -231,7 +231,8 @@ def test_a_backed_file_fits_and_is_not_touched(tmp_path, convert):
     backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
     expected = cells()
     fit(expected)
-    annotated = fit(backed, copy=True)[1]
+    annotated = backed.to_memory()
+    fit(annotated)
     assert "celltraj" not in backed.uns
     fit(backed)
     for adata in (annotated, backed):

@@ -133,11 +133,11 @@ def screen():
     """Return treated and untreated populations, a response fitted to them, and predictions."""
     adata = ct.datasets.letters(n_cells=12, letters="ABCD", n_rotations=1, seed=0)
     keys = {"population_key": "population", "condition_key": "condition", "control": "blurred"}
-    short = Training(max_steps=2, width=8, n_populations=2, n_context=4)
+    encoder = Moments(n_features=2)
     fit = partial(
         ct.tl.fit_response,
-        training=short,
-        options=ResponseOptions(encoder=Moments(n_features=2)),
+        training=Training(max_steps=2, width=8),
+        options=ResponseOptions(encoder=encoder, n_populations=2, n_context=4),
         **SILENT,
     )
     model = fit(adata, **keys)

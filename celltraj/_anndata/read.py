@@ -15,7 +15,8 @@ from celltraj._anndata.columns import check_adata, column_of, has_column, in_mem
 from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Counts
-from celltraj.models import Bridge, Process, population_sizes
+from celltraj.models import Bridge, Process
+from celltraj.models.growth.population_sizes import population_sizes
 from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 

@@ -46,6 +46,8 @@ def _recorded(value: Any) -> Any:
         return None
     if is_dataclass(value):
         return options_record(value)
+    if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        return np.array(value, dtype=object) if value else None
     return value if isinstance(value, _PLAIN) else type(value).__name__
 
 

@@ -14,7 +14,7 @@ from celltraj._card import card
 from celltraj._checks import check_option
 from celltraj._typing import Cells, States
 from celltraj.models._card_facts import trajectories_facts
-from celltraj.models._process import Process, ReversibleProcess, breakpoints_of, is_growing
+from celltraj.models.process import Process, ReversibleProcess, breakpoints_of, is_growing
 from celltraj.models.solvers import Equation, SdeSolver
 from celltraj.models.solvers.noise import DiagonalNoise
 from celltraj.models.solvers.solver import Law, gather

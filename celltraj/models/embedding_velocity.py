@@ -12,8 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
-from celltraj.models._process import Process
 from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.process import Process
 
 _WIDTH = 0.1  # of the kernel over cosines: a neighbour straight ahead outweighs one aside e^10 to 1
 _BLOCK = 2048  # cells at once, each with its neighbours

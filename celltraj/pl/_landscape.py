@@ -67,7 +67,8 @@ def landscape(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.PotentialLandscape(width=8), max_refinements=1,
+    ...     adata, reference=ct.models.PotentialLandscape(width=8),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
     ...     training=None, progress=False,
     ... )
     >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()

@@ -56,7 +56,8 @@ def refinement(
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.OrnsteinUhlenbeck(), max_refinements=2,
+    ...     adata, reference=ct.models.OrnsteinUhlenbeck(),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=2)),
     ...     training=None, progress=False,
     ... )
     >>> len(ct.pl.refinement(bridge, show=False))

@@ -103,7 +103,8 @@ def bootstrap(
     >>> from functools import partial
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> fit = partial(
-    ...     ct.tl.fit_bridge, reference=ct.models.OrnsteinUhlenbeck(full=False), max_refinements=1,
+    ...     ct.tl.fit_bridge, reference=ct.models.OrnsteinUhlenbeck(full=False),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
     ...     training=None, progress=False,
     ... )
     >>> table = ct.tl.bootstrap(adata, fit=fit, n_bootstrap=3, n_jobs=1, progress=False)

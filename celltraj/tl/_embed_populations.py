@@ -58,7 +58,7 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
     >>> adata = ct.datasets.interacting_populations(n_populations=5, n_cells=40, seed=0)
     >>> model = ct.tl.fit_response(
     ...     adata, population_key="population", condition_key="condition", control="before",
-    ...     flow=ct.models.ResponseOptions(encoder=ct.models.Moments(n_features=3)),
+    ...     options=ct.models.ResponseOptions(encoder=ct.models.Moments(n_features=3)),
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> ct.tl.embed_populations(model, adata).shape
@@ -68,7 +68,7 @@ def embed_populations(model: MetaFlowMatching, adata: AnnData, *, seed: int = 0)
     if model.encoder is None:
         raise ValueError(
             "the response was fitted without an encoder; pass "
-            "flow=ct.models.ResponseOptions(encoder=ct.models.Moments()) to ct.tl.fit_response"
+            "options=ct.models.ResponseOptions(encoder=ct.models.Moments()) to ct.tl.fit_response"
         )
     populations = read_untreated(adata, model)
     warn_of_few(populations, model, "; pass all of theirs")

@@ -33,11 +33,11 @@ from celltraj.models import (
     ModuleReference,
     Reference,
     Representation,
-    Round,
     Training,
     learn_growth,
     refine,
 )
+from celltraj.models.bridge.bridge import Round
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots

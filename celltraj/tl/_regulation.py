@@ -76,7 +76,8 @@ def regulation(
     >>> import celltraj as ct
     >>> adata = ct.datasets.repressilator_simulation(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.GeneRegulation(), sigma=0.1, max_refinements=2,
+    ...     adata, reference=ct.models.GeneRegulation(), sigma=0.1,
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=2)),
     ...     training=None, progress=False,
     ... )
     >>> net = ct.tl.regulation(adata, bridge, n_bootstrap=2, n_jobs=1, progress=False)
@@ -124,7 +125,10 @@ def _gene_names(adata: AnnData, bridge: Bridge) -> np.ndarray:
 def _weights(reference: GeneRegulation) -> np.ndarray:
     weights = reference.weights
     if weights is None:
-        raise ValueError("the circuit has no weights; fit it with max_refinements= above 0")
+        raise ValueError(
+            "the circuit has no weights; fit it with options=ct.models.BridgeOptions(), whose "
+            "refinement has max_rounds above 0"
+        )
     kept: np.ndarray = weights.numpy() * allowed_edges(reference.edges, len(weights)).numpy()
     return kept
 

@@ -18,7 +18,7 @@ from celltraj.models import Condition, Group, Populations, Training, Treated
 from celltraj.models.evaluation import SHUFFLED
 
 TINY = peers.PeerTraining(max_steps=2, n_populations=2, n_points=8, n_neighbours=3, width=8)
-SHORT = Training(max_steps=2, n_populations=2, n_context=8, batch_size=8, width=8)
+SHORT = Training(max_steps=2, batch_size=8, width=8)
 
 
 def small_interacting(n_populations=5):
@@ -33,7 +33,8 @@ def letters():
 @pytest.fixture
 def quick_default(monkeypatch):
     """The default without its kernels, which take most of the time of a prediction."""
-    simple = replace(response_tasks.FLOWS["default"], n_kernels=0)
+    default = response_tasks.FLOWS["default"]
+    simple = replace(default, n_kernels=0, n_populations=2, n_context=8)
     monkeypatch.setitem(response_tasks.FLOWS, "default", simple)
     fit = partial(response_tasks.fit_ours, simple)
     monkeypatch.setitem(response_tasks.METHODS, "default", fit)

@@ -12,7 +12,7 @@ from notebook import Annealed, Forgiving, Monotone
 
 import celltraj as ct
 from celltraj import ot
-from celltraj.models import couple_gap
+from celltraj.models.coupling import couple_gap
 from celltraj.ot.solver import check_solver
 from celltraj.snapshots import Snapshots
 

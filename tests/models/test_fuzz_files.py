@@ -22,10 +22,13 @@ from safetensors.torch import save_file
 from stored import KINDS, bytes_of, content_of, small, write_as_it_is, write_old
 
 import celltraj as ct
-from celltraj.models import TrainerOptions
+from celltraj.models import TrainerOptions, Training
 from celltraj.models._files import read_file
 from celltraj.models.networks import mlp
-from celltraj.models.training.module import TrainingOptions, train_heads
+from celltraj.models.training.batches import Draws
+from celltraj.models.training.module import Job
+from celltraj.models.training.module import train as train_network
+from celltraj.models.training.options import Schedule
 
 FILE, CHECKPOINT = "model.safetensors", "training.safetensors"
 MEMORY = 500_000_000  # bytes beyond what is in use at the start
@@ -39,31 +42,27 @@ def load_model(folder):
     return bytes_of(ct.load(folder), folder / "again")
 
 
-class Steps:
-    """Draw two steps of a training, at once."""
+class Steps(Draws):
+    """Draw the steps of a training."""
 
-    def __init__(self):
-        self.generator, self.first = torch.Generator().manual_seed(0), 0
+    def draw(self, number, n_steps):
+        return [(torch.randn(4, 2, generator=self.generator),) for _ in range(n_steps)]
 
-    def __len__(self):
-        return 1 - self.first
-
-    def __iter__(self):
-        yield [(torch.randn(4, 2, generator=self.generator),) for _ in range(2 * len(self))]
+    def aside(self, n_steps, generator):
+        return Steps(n_steps, generator)
 
 
 def train(folder, *, resume):
     """Return weights and losses of a training that leaves its checkpoint in ``folder``."""
-    network, losses = train_heads(
+    job = Job(
         mlp(2, 1, width=2, generator=torch.Generator().manual_seed(1)),
-        TrainingOptions(patience=3),
-        2,
-        Steps(),
-        loss=lambda network, points: network(points[0]).square().mean(),
-        trainer=TrainerOptions(accelerator="cpu", checkpoint=folder, resume=resume),
-        progress=False,
+        Steps(2, torch.Generator().manual_seed(0)),
+        lambda network, points: network(points[0]).square().mean(),
         validation=lambda network: 1.0,
     )
+    trainer = TrainerOptions(accelerator="cpu", checkpoint=folder, resume=resume)
+    training = Training(patience=3, trainer=trainer)
+    network, losses = train_network(job, training, Schedule(2, 4, 1e-2), progress=False)
     weights = {name: value.tolist() for name, value in network.state_dict().items()}
     return repr([losses, weights])
 

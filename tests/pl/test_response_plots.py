@@ -10,8 +10,8 @@ import pytest
 import celltraj as ct
 from celltraj.models import ResponseOptions, Training
 
-TINY = Training(max_steps=20, n_context=32, batch_size=32, width=32)
-ALONE = ResponseOptions(n_kernels=0)  # predictions take a moment
+TINY = Training(max_steps=20, batch_size=32, width=32)
+ALONE = ResponseOptions(n_kernels=0, n_context=32)  # predictions take a moment
 COLUMNS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 
 

@@ -14,7 +14,7 @@ import celltraj as ct
 from celltraj._anndata import projection_of, read_projection
 from celltraj._anndata.results import PCA
 from celltraj._errors import DataWarning
-from celltraj.models.genes import projection as _projection
+from celltraj.models.genes import projection as projection_module
 from celltraj.models.genes.projection import Projection
 
 KINDS = {
@@ -78,7 +78,7 @@ def test_the_components_are_those_of_a_singular_value_decomposition(kind, n, g, 
 
 @pytest.mark.parametrize(("n", "g"), [(60, 20), (20, 60)])
 def test_a_large_dense_matrix_takes_the_same_way_as_a_sparse_one(monkeypatch, n, g):
-    monkeypatch.setattr(_projection, "_SMALL", 6)
+    monkeypatch.setattr(projection_module, "_SMALL", 6)
     x = expression(n, g)
     np.testing.assert_allclose(record(fit(cells(x)))["loadings"], by_svd(x, 5)[1], atol=1e-9)
 

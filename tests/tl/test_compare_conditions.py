@@ -8,7 +8,7 @@ from scipy.stats import binom, false_discovery_control, permutation_test, ttest_
 
 import celltraj as ct
 from celltraj._errors import DataWarning
-from celltraj._stats import mean_difference as _mean_difference
+from celltraj._stats import mean_difference as difference_module
 from celltraj._stats.mean_difference import mean_difference, paired_difference
 
 KEYS = {"sample_key": "mouse", "condition_key": "diet"}
@@ -98,8 +98,8 @@ class TestMeanDifference:
         x, y = rng.normal(0.5, 1, size=(6, 5)), rng.normal(size=(6, 5))
         options = {"confidence": 0.95, "n_permutations": 20_000, "rng": rng}
         exact = compare(x, y, **options)
-        monkeypatch.setattr(_mean_difference, "_MOST_EXACT", 0)
-        monkeypatch.setattr(_mean_difference, "_BLOCK", 30_000)
+        monkeypatch.setattr(difference_module, "_MOST_EXACT", 0)
+        monkeypatch.setattr(difference_module, "_BLOCK", 30_000)
         drawn = compare(x, y, **options)
         error = np.sqrt(exact.p * (1 - exact.p) / 20_000)
         assert (np.abs(drawn.p - exact.p) < 4 * error + 1e-4).all()

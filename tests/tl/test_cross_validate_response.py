@@ -1,6 +1,7 @@
 """Held-out responses: what is left out, what is known of it, and how it is measured."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from unittest import mock
 
@@ -16,7 +17,7 @@ from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import MetaFlowMatching, Response, ResponseOptions, Training
 from celltraj.models.response.cell_identity import content_order
 
-TINY = Training(max_steps=3, n_context=16, batch_size=16, width=16)
+TINY = Training(max_steps=3, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 SCREEN = {
     "population_key": "population",
@@ -24,7 +25,8 @@ SCREEN = {
     "dose_key": ["dose_1", "dose_2"],
     "control": "control",
 }
-NO_CROWD = ResponseOptions(n_kernels=0)
+CROWD = ResponseOptions(n_context=16)
+NO_CROWD = replace(CROWD, n_kernels=0)
 tiny = partial(ct.tl.fit_response, training=TINY, options=NO_CROWD, progress=False)
 
 
@@ -291,11 +293,11 @@ def test_types_of_predictions_are_those_of_the_nearest_treated_cell():
 
 
 @pytest.mark.parametrize(
-    "flow",
-    [ResponseOptions(), ResponseOptions(encoder=None, n_kernels=0, coupling=ct.ot.Unbalanced())],
+    "options",
+    [CROWD, replace(NO_CROWD, encoder=None, coupling=ct.ot.Unbalanced())],
 )
-def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
-    fit = partial(tiny, flow=flow)
+def test_a_model_predicts_as_it_does_for_new_cells(populations, options):
+    fit = partial(tiny, options=options)
     scores = judge(populations, fit=fit, seed=2).set_index(["population", "method", "metric"])
     held = populations.obs["population"] == "population 1"
     model = fit(populations[~held].copy(), **KEYS, seed=2)
@@ -314,9 +316,9 @@ def test_a_model_predicts_as_it_does_for_new_cells(populations, flow):
 
 def test_only_what_looks_at_the_population_can_mistake_it(populations):
     fits = {
-        "moments": partial(tiny, flow=ResponseOptions(n_kernels=0)),
-        "crowd": partial(tiny, flow=ResponseOptions(encoder=None)),
-        "blind": partial(tiny, flow=ResponseOptions(encoder=None, n_kernels=0)),
+        "moments": partial(tiny, options=NO_CROWD),
+        "crowd": partial(tiny, options=replace(CROWD, encoder=None)),
+        "blind": partial(tiny, options=replace(NO_CROWD, encoder=None)),
     }
     scores = values(judge(populations, fit=fits))
     for name in ("moments", "crowd"):
@@ -388,7 +390,7 @@ def test_preparation_learns_from_what_is_left_alone(populations):
 
 def test_a_fit_may_read_covariates(populations):
     populations.obs["age"] = populations.obs["population"].cat.codes.to_numpy(float)
-    fit = partial(tiny, covariate_keys=["age"])
+    fit = partial(tiny, options=replace(NO_CROWD, covariate_keys=["age"]))
     assert "response, shuffled phi" in set(judge(populations, fit=fit)["method"])
 
 
@@ -479,7 +481,7 @@ def test_the_bar_counts_folds(populations, capsys):
 
 def test_scores_do_not_depend_on_the_order_of_rows(populations):
     order = np.random.default_rng(0).permutation(populations.n_obs)
-    fit = partial(ct.tl.fit_response, training=TINY, progress=False)
+    fit = partial(ct.tl.fit_response, training=TINY, options=CROWD, progress=False)
     one, other = (
         judge(adata, fit=fit, most=20) for adata in (populations, populations[order].copy())
     )

@@ -8,7 +8,7 @@ import pytest
 from anndata import ImplicitModificationWarning
 
 import celltraj as ct
-from celltraj.models import Training
+from celltraj.models import BridgeOptions, Training
 from celltraj.ot import Sinkhorn
 
 
@@ -22,26 +22,34 @@ def fit(adata, **options):
 
 
 def test_the_record_holds_every_option(adata):
-    drift, solver = Training(max_steps=3, width=8), Sinkhorn(tol=1e-3)
-    bridge = fit(adata, drift=drift, solver=solver, sigma=0.3, seed=5)
+    training, options = Training(max_steps=3, width=8), BridgeOptions(coupling=Sinkhorn(tol=1e-3))
+    bridge = fit(adata, training=training, options=options, sigma=0.3, seed=5)
     record = adata.uns["celltraj"]["bridge"]
     assert record["params"] == {
         "time_key": "time",
         "use_rep": "X",
         "reference": "Brownian",
-        "max_refinements": 20,
         "counts": "proportions",
         "sigma": 0.3,
         "sigma_source": "given",
-        "drift": {
-            "name": "NeuralDrift",
-            "max_steps": 3,
-            "batch_size": 512,
-            "width": 8,
-            "learning_rate": 1e-2,
-            "ema_decay": 0.995,
+        "options": {
+            "name": "BridgeOptions",
+            "coupling": {"name": "Sinkhorn", "tol": 1e-3, "max_iters": 20_000, "throw": True},
+            "refinement": {
+                "name": "Refinement",
+                "max_rounds": 20,
+                "tol": 1e-3,
+                "estimate_sigma": False,
+            },
         },
-        "solver": {"name": "Sinkhorn", "tol": 1e-3, "max_iters": 20_000, "throw": True},
+        # what is None is left to the model and the size of the data, and left out
+        "training": {
+            "name": "Training",
+            "max_steps": 3,
+            "width": 8,
+            "ema_decay": 0.995,
+            "validation": 0.0,
+        },
     }
     assert record["seed"] == 5
     assert record["version"] == version("celltraj")
@@ -60,14 +68,15 @@ def test_an_estimated_sigma_says_so(adata):
 
 def test_weights_reach_the_snapshots(adata):
     adata.obs["w"] = np.arange(adata.n_obs)
-    bridge = fit(adata, weights_key="w")
+    bridge = fit(adata, counts="w")
     first = adata.obs["w"][(adata.obs["time"] == 0).to_numpy()].to_numpy()
     np.testing.assert_allclose(bridge.snapshots.weights[0], first / first.sum())
-    assert adata.uns["celltraj"]["bridge"]["params"]["weights_key"] == "w"
+    assert adata.uns["celltraj"]["bridge"]["params"]["counts"] == "w"
 
 
-def test_copy_leaves_the_input_alone(adata):
-    bridge, annotated = fit(adata, copy=True)
+def test_a_fit_to_a_copy_leaves_the_original_alone_and_is_the_same(adata):
+    annotated = adata.copy()
+    bridge = fit(annotated)
     assert not adata.uns.keys() & {"celltraj"}
     assert not adata.obsm
     in_place = fit(adata)
@@ -98,7 +107,8 @@ def test_results_of_a_view_land_in_it_and_not_in_its_parent(adata):
 
 
 def test_a_copy_of_a_view_needs_no_warning(adata):
-    annotated = fit(adata[adata.obs["time"] < 3], copy=True)[1]
+    annotated = adata[adata.obs["time"] < 3].copy()
+    fit(annotated)
     assert "bridge" in annotated.uns["celltraj"]
 
 

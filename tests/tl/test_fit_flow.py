@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import celltraj as ct
+from celltraj.models import FlowOptions, Training
 
-fit = partial(ct.tl.fit_flow, training=ct.models.Training(max_steps=30), progress=False)
+fit = partial(ct.tl.fit_flow, training=Training(max_steps=30), progress=False)
 
 
 @pytest.fixture
@@ -28,8 +29,9 @@ def test_record_and_velocity_survive_a_file(adata, tmp_path):
     asked = vars(ct.ot.Unbalanced(tau_a=0.97))
     # what is None is left to the size of the problem, and left out
     given = {name: value for name, value in asked.items() if value is not None}
-    assert params["coupling"] == {"name": "Unbalanced"} | given
-    assert params["training"]["penalties"]["kinetic"] == 0.0
+    assert params["options"]["coupling"] == {"name": "Unbalanced"} | given
+    assert params["options"]["penalties"]["kinetic"] == 0.0
+    assert params["training"]["max_steps"] == 30
     assert record["params"]["sigma_source"] == "estimated"
     assert len(record["history"]) == 30
     np.testing.assert_array_equal(record["time_points"], flow.times)
@@ -59,9 +61,7 @@ def test_two_snapshots_tell_no_law_and_are_joined_by_lines(adata):
 
 def test_epochs_and_trainer_stand_beside_the_training(adata):
     trainer = ct.models.TrainerOptions(precision="bf16-mixed")
-    flow = ct.tl.fit_flow(
-        adata, training=ct.models.Training(max_epochs=3, trainer=trainer), progress=False
-    )
+    flow = ct.tl.fit_flow(adata, training=Training(max_epochs=3, trainer=trainer), progress=False)
     assert len(flow.losses) == 3 * -(-adata.n_obs // 512)
     training = adata.uns["celltraj"]["flow"]["params"]["training"]
     assert training["max_epochs"] == 3
@@ -70,7 +70,7 @@ def test_epochs_and_trainer_stand_beside_the_training(adata):
 
 @pytest.mark.parametrize("coupling", [ct.ot.solve, ct.ot.Minibatch(size=10, rounds=3)])
 def test_couplings_that_keep_the_mass_of_cells_give_no_growth(adata, coupling):
-    flow = fit(adata, coupling=coupling)
+    flow = fit(adata, options=FlowOptions(coupling=coupling))
     assert not flow.has_growth
     path = ct.tl.simulate(adata, flow, start=0.0, stop=1.0, n_cells=5, progress=False)
     assert "mass" not in path.obs
@@ -85,15 +85,15 @@ def test_cells_that_grow_carry_their_mass(adata):
 
 
 def test_a_coupling_that_does_not_converge_is_told(adata):
-    hard = ct.ot.Unbalanced(max_steps=1, tol=1e-14)
+    hard = FlowOptions(coupling=ct.ot.Unbalanced(max_steps=1, tol=1e-14))
     before = adata.copy()
     with pytest.raises(ct.ConvergenceError, match="pass a larger sigma="):
-        fit(adata, coupling=hard, sigma=0.02)
+        fit(adata, options=hard, sigma=0.02)
     assert set(adata.obsm) == set(before.obsm)
 
 
 def test_a_loss_that_becomes_nan_is_told_and_the_last_network_kept(adata):
-    wild = ct.models.Training(max_steps=200, learning_rate=1e12)
+    wild = Training(max_steps=200, learning_rate=1e12)
     with pytest.raises(ct.TrainingError, match="step") as error:
         ct.tl.fit_flow(adata, training=wild, progress=False)
     assert all(value.isfinite().all() for value in error.value.result.parameters())
@@ -102,13 +102,14 @@ def test_a_loss_that_becomes_nan_is_told_and_the_last_network_kept(adata):
 
 def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
     trainer = ct.models.TrainerOptions(checkpoint=tmp_path, checkpoint_every=10, resume=True)
-    flow = fit(adata, trainer=trainer)
-    again = fit(adata, trainer=trainer)  # all steps are done: nothing is left to train
+    resumed = partial(fit, training=Training(max_steps=30, trainer=trainer))
+    flow = resumed(adata)
+    again = resumed(adata)  # all steps are done: nothing is left to train
     np.testing.assert_array_equal(again.losses, flow.losses)
     other = adata.copy()
     other.var_names = ["gata1", *adata.var_names[1:]]
     with pytest.raises(ValueError, match=rf"\['{adata.var_names[0]}'\] are missing.*gata1"):
-        fit(other, trainer=trainer)
+        resumed(other)
 
 
 @pytest.mark.parametrize(
@@ -116,15 +117,29 @@ def test_a_checkpoint_of_other_features_is_refused_by_name(adata, tmp_path):
     [
         ({"interpolant": ct.models.SplineInterpolant}, r"SplineInterpolant\(\.\.\.\), in place of"),
         ({"interpolant": "spline"}, "interpolant must be .*such as"),
-        ({"coupling": "exact"}, "coupling must be .*such as"),
-        ({"coupling": ct.ot.Unbalanced}, r"Unbalanced\(\.\.\.\), in place of the class"),
+        ({"options": "exact"}, "options must be .*such as"),
+        ({"options": FlowOptions}, r"FlowOptions\(\.\.\.\), in place of the class"),
         ({"training": 500}, "training must be .*such as"),
-        ({"trainer": "gpu"}, "trainer must be .*such as"),
+        ({"training": None}, "training must be .*such as"),
     ],
 )
 def test_texts_and_classes_in_place_of_objects_are_told(adata, options, message):
     with pytest.raises(TypeError, match=message):
         fit(adata, **options)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: FlowOptions(coupling="exact"), "coupling must be .*such as"),
+        (lambda: FlowOptions(coupling=ct.ot.Unbalanced), r"Unbalanced\(\.\.\.\), in place of the"),
+        (lambda: Training(trainer="gpu"), "trainer must be"),
+        (lambda: Training(penalties=1), "Training .* has no parameter 'penalties'"),
+    ],
+)
+def test_parts_of_options_are_checked_where_they_are_made(made, message):
+    with pytest.raises(TypeError, match=message):
+        made()
 
 
 def test_cross_validation_takes_flows(adata):

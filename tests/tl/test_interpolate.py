@@ -15,7 +15,7 @@ def adata():
 
 @pytest.fixture(scope="module")
 def bridge(adata):
-    return ct.tl.fit_bridge(adata, training=None, copy=True, progress=False)[0]
+    return ct.tl.fit_bridge(adata.copy(), training=None, progress=False)
 
 
 def test_the_training_cells_are_not_needed(adata, bridge):

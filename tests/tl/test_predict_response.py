@@ -1,6 +1,7 @@
 """Predictions for populations never treated: what comes back, and what is refused or told."""
 
 import warnings
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -12,7 +13,8 @@ from scipy.sparse import csr_matrix
 import celltraj as ct
 
 KEYS = {"population_key": "donor", "condition_key": "drug", "control": "DMSO"}
-TINY = ct.models.Training(max_steps=60, n_context=32, batch_size=32, width=32)
+TINY = ct.models.Training(max_steps=60, batch_size=32, width=32)
+FEW = ct.models.ResponseOptions(n_context=32)  # cells that a population is embedded by
 SHIFT = 2.0
 
 
@@ -32,7 +34,7 @@ def cohort():
 
 @pytest.fixture(scope="module")
 def model(cohort):
-    return ct.tl.fit_response(cohort.copy(), training=TINY, progress=False, **KEYS)
+    return ct.tl.fit_response(cohort.copy(), options=FEW, training=TINY, progress=False, **KEYS)
 
 
 @pytest.fixture
@@ -56,8 +58,10 @@ def test_one_cell_for_each_untreated_one_under_its_name(model, cohort, new):
 
 
 def test_a_shift_common_to_all_is_found(cohort, new):
-    training = ct.models.Training(max_steps=600, n_context=32, batch_size=64, width=32)
-    model = ct.tl.fit_response(cohort.copy(), training=training, progress=False, **KEYS)
+    training = ct.models.Training(max_steps=600, batch_size=64, width=32)
+    model = ct.tl.fit_response(
+        cohort.copy(), options=FEW, training=training, progress=False, **KEYS
+    )
     moved = (predict(model, new).X - new.X).mean(0)
     # the donor was trained on: forty cells a side tell his shift to sqrt(2 / 40)
     np.testing.assert_allclose(moved, SHIFT, atol=3.5 * np.sqrt(2 / 40))
@@ -99,7 +103,7 @@ def test_a_drug_never_given_is_predicted_from_its_features(cohort, new):
     features = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["a/b"])
     model = ct.tl.fit_response(
         cohort.copy(),
-        options=ct.models.ResponseOptions(condition_features=features),
+        options=replace(FEW, condition_features=features),
         training=TINY,
         progress=False,
         **KEYS,
@@ -168,7 +172,7 @@ def test_a_saved_model_predicts_the_same_cells(model, new, tmp_path):
 def test_a_population_without_control_is_named(cohort):
     bare = (cohort.obs["donor"] == "donor 2") & (cohort.obs["drug"] == "DMSO")
     with pytest.raises(ValueError, match="population 'donor 2' has treated cells and no control"):
-        ct.tl.fit_response(cohort[~bare].copy(), training=TINY, progress=False, **KEYS)
+        ct.tl.fit_response(cohort[~bare].copy(), options=FEW, training=TINY, progress=False, **KEYS)
 
 
 def test_cells_that_die_are_predicted(cohort):
@@ -179,8 +183,8 @@ def test_cells_that_die_are_predicted(cohort):
     dying.obs["type"] = np.where(far | gone, "far", "near")
     dying.X[(far | gone).to_numpy()] += 30
     kept = dying[~(dying.obs["drug"].eq("a/b") & (np.arange(320) % 2 == 0) & ~gone)].copy()
-    training = ct.models.Training(max_steps=300, n_context=32, batch_size=64, width=32)
-    flow = ct.models.ResponseOptions(coupling=ct.ot.Unbalanced(tau_a=0.5), n_kernels=0)
+    training = ct.models.Training(max_steps=300, batch_size=64, width=32)
+    flow = replace(FEW, coupling=ct.ot.Unbalanced(tau_a=0.5), n_kernels=0)
     model = ct.tl.fit_response(
         kept, cell_type_key="type", options=flow, training=training, progress=False, **KEYS
     )
@@ -224,13 +228,13 @@ class TestOneCellPerPrediction:
     def test_a_fit_does_not_depend_on_rows_or_categories(self, model, cohort, new):
         other = cohort[np.random.default_rng(0).permutation(cohort.n_obs)].copy()
         other.obs["drug"] = pd.Categorical(other.obs["drug"], ["a/b", "DMSO"])
-        again = ct.tl.fit_response(other, training=TINY, progress=False, **KEYS)
+        again = ct.tl.fit_response(other, options=FEW, training=TINY, progress=False, **KEYS)
         np.testing.assert_array_equal(predict(again, new).X, predict(model, new).X)
 
     def test_a_lone_cell_is_no_population(self, model, cohort, new):
         with pytest.raises(ValueError, match=r"'donor 0' has one untreated cell.*pass population="):
             predict(model, new[:1].copy())
-        flow = ct.models.ResponseOptions(encoder=None, n_kernels=0)
+        flow = replace(FEW, encoder=None, n_kernels=0)
         alone = ct.tl.fit_response(
             cohort.copy(), options=flow, training=TINY, progress=False, **KEYS
         )
@@ -293,7 +297,7 @@ class TestScale:
 def test_populations_never_treated_are_told_and_recorded(cohort, model, new):
     more = cohort[(cohort.obs["donor"] != "donor 3") | (cohort.obs["drug"] == "DMSO")].copy()
     with pytest.warns(ct.DataWarning, match=r"1 populations have untreated.*\['donor 3'\]"):
-        found = ct.tl.fit_response(more, training=TINY, progress=False, **KEYS)
+        found = ct.tl.fit_response(more, options=FEW, training=TINY, progress=False, **KEYS)
     assert found.support.names == ("donor 0", "donor 1", "donor 2")
     assert more.uns["celltraj"]["response"]["params"]["never_treated"].tolist() == ["donor 3"]
 
@@ -302,7 +306,7 @@ def test_a_drug_that_one_population_had_is_told_and_recorded(cohort, caplog):
     more = cohort.copy()
     more.obs.loc[(more.obs["donor"] == "donor 1") & (more.obs["drug"] == "a/b"), "drug"] = "c"
     with caplog.at_level("INFO", logger="celltraj"):
-        ct.tl.fit_response(more, training=TINY, progress=False, **KEYS)
+        ct.tl.fit_response(more, options=FEW, training=TINY, progress=False, **KEYS)
     assert "given to one population only" in caplog.text
     assert more.uns["celltraj"]["response"]["params"]["given_once"].tolist() == ["c"]
 
@@ -310,7 +314,9 @@ def test_a_drug_that_one_population_had_is_told_and_recorded(cohort, caplog):
 def test_components_that_nothing_vouches_for_are_told(cohort, new):
     adata = cohort.copy()
     ct.pp.pca_model(adata, n_comps=2)
-    model = ct.tl.fit_response(adata, use_rep="X_pca", training=TINY, progress=False, **KEYS)
+    model = ct.tl.fit_response(
+        adata, use_rep="X_pca", options=FEW, training=TINY, progress=False, **KEYS
+    )
     genes = adata[new.obs_names].copy()
     expected = predict(model, genes).X
     part = genes[:, :2].copy()  # carries the projection of the training

@@ -12,6 +12,15 @@ import celltraj as ct
 fit = partial(ct.tl.fit_bridge, training=None, progress=False)
 
 
+def refined(**options):
+    return ct.models.BridgeOptions(refinement=ct.models.Refinement(**options))
+
+
+def test_a_number_of_rounds_below_zero_is_refused():
+    with pytest.raises(ValueError, match="max_rounds must be at least 0"):
+        refined(max_rounds=-1)
+
+
 @pytest.fixture
 def prey():
     adata = ct.datasets.lotka_volterra_simulation(n_cells=50, seed=0)
@@ -62,11 +71,10 @@ class Undefined(Plain):
         ),
         ({"reference": Plain(out=1)}, ValueError, "a drift has the shape of x"),
         ({"reference": Undefined()}, ValueError, "NaN or infinite for"),
-        ({"sigma": "estimated"}, ValueError, "a number or 'estimate' or None"),
+        ({"sigma": "estimate"}, TypeError, "sigma must be a number or None"),
         ({"sigma": -0.1}, ValueError, "sigma must be positive"),
-        ({"max_refinements": -1}, ValueError, "max_rounds must be at least 0"),
-        ({"hold_out": 4.0}, ValueError, "hold_out must be one of the inner times"),
-        ({"hold_out": 3.0}, ValueError, "hold_out must be one of the inner times"),
+        ({"options": refined(hold_out=4.0)}, ValueError, "hold_out must be one of the inner times"),
+        ({"options": refined(hold_out=3.0)}, ValueError, "hold_out must be one of the inner times"),
     ],
 )
 def test_bad_input_is_told_and_loses_nothing(prey, options, error, message):
@@ -94,8 +102,7 @@ def test_an_estimate_of_sigma_that_falls_to_nothing_is_told():
         fit(
             exact,
             reference=ct.models.OrnsteinUhlenbeck(ridge=0.0),
-            sigma="estimate",
-            max_refinements=200,
+            options=refined(max_rounds=200, estimate_sigma=True),
         )
 
 

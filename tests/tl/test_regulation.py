@@ -21,11 +21,17 @@ LAW = GeneRegulation(
     sigma=0.05,
 )
 TRUE = {("a", "b"): 1, ("b", "c"): -1}
+
+
+def refined(max_rounds):
+    return ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=max_rounds))
+
+
 fit = partial(
     ct.tl.fit_bridge,
     use_rep="X",
     sigma=0.05,
-    options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=5)),
+    options=refined(5),
     training=None,
     progress=False,
 )
@@ -76,14 +82,14 @@ def test_the_edges_of_a_chain_are_the_strongest_and_sure(adata, bridge):
 
 def test_edges_that_are_not_allowed_are_not_there(adata):
     edges = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
-    only = fit(adata, reference=GeneRegulation(edges=torch.from_numpy(edges)), max_refinements=2)
+    only = fit(adata, reference=GeneRegulation(edges=torch.from_numpy(edges)), options=refined(2))
     net = ct.tl.regulation(adata, only, n_bootstrap=0)
     assert net[["regulator", "target"]].to_numpy().tolist() == [["a", "b"]]
     assert net["confidence"].isna().all()
 
 
 def test_a_heavy_penalty_leaves_no_edge(adata):
-    bare = fit(adata, reference=GeneRegulation(l1=10.0), max_refinements=1)
+    bare = fit(adata, reference=GeneRegulation(l1=10.0), options=refined(1))
     assert len(ct.tl.regulation(adata, bare, n_bootstrap=2, n_jobs=1, progress=False)) == 0
 
 
@@ -119,7 +125,7 @@ def test_a_reloaded_bridge_has_the_same_edges(adata, bridge, tmp_path):
 
 
 def test_other_families_and_other_data_are_refused(adata, bridge):
-    plain = fit(adata, reference=ct.models.OrnsteinUhlenbeck(), max_refinements=1)
+    plain = fit(adata, reference=ct.models.OrnsteinUhlenbeck(), options=refined(1))
     with pytest.raises(TypeError, match="OrnsteinUhlenbeck has no genes that regulate"):
         ct.tl.regulation(adata, plain)
     with pytest.raises(ValueError, match="the bridge has 3 variables, adata 2"):

@@ -24,7 +24,7 @@ def adata():
 
 @pytest.fixture(scope="module")
 def bridge(adata):
-    return ct.tl.fit_bridge(adata, training=None, copy=True, progress=False)[0]
+    return ct.tl.fit_bridge(adata.copy(), training=None, progress=False)
 
 
 def simulate(adata, process, **options):

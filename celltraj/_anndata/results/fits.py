@@ -28,8 +28,8 @@ BRIDGE = Result(
         ),
     ),
     params="arguments as used: time_key, use_rep, reference, sigma, sigma_source (given or "
-    "estimated), max_refinements, drift, solver, counts, hold_out, growth_key, growth and "
-    "weights_key (if given)",
+    "estimated), options, training (absent for the plug-in drift), counts and growth_key (if "
+    "given)",
     fields=(
         _TIMES,
         Field("convergence", "one row per gap", columns=GAP),
@@ -61,7 +61,7 @@ FLOW = Result(
         ),
     ),
     params="arguments as used: time_key, use_rep, interpolant, sigma, sigma_source (given or "
-    "estimated), coupling, training, counts, growth_key and weights_key (if given); what a fit "
+    "estimated), options, training, counts and growth_key (if given); what a fit "
     "filled in belongs to the flow",
     fields=(_TIMES, _HISTORY),
 )
@@ -69,7 +69,7 @@ RESPONSE = Result(
     kind="response",
     call="ct.tl.fit_response(adata, ...)",
     key="response",
-    params="arguments as used: population_key, condition_key, control, use_rep, flow, training, "
+    params="arguments as used: population_key, condition_key, control, use_rep, options, training, "
     "and cell_type_key, dose_key and covariate_keys (if given)",
     fields=(
         Field("populations", "names of the populations with treated cells, `(p,)`"),

@@ -10,12 +10,12 @@ import torch
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
-from celltraj.models._couple import couple_with_potentials
 from celltraj.models._simulate import simulate
 from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.references.family import Reference, sigma_of

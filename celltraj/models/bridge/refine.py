@@ -22,13 +22,13 @@ from celltraj._checks import checked_fields
 from celltraj._errors import ConvergenceError, RefinementError
 from celltraj._typing import Time
 from celltraj.metrics import wasserstein
-from celltraj.models._couple import couple_with_potentials
 from celltraj.models._predict import predict
-from celltraj.models._process import Affine
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
 from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.coupling import couple_with_potentials
+from celltraj.models.process import Affine
 from celltraj.models.references import Brownian
 from celltraj.models.references.family import Parametric, Paths, Reference, sigma_of, with_sigma
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
@@ -343,6 +343,7 @@ def _diverged(
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return RefinementError(
         f"round {number} of the refinement failed: {error}. The bridge of round {best} is the "
-        "result of this error; take it, pass fewer max_refinements=, or a larger sigma=",
+        "result of this error; take it, pass a smaller max_rounds= to ct.models.Refinement, or a "
+        "larger sigma=",
         Bridge(snapshots, state.reference, state.couplings, field, marked),
     )

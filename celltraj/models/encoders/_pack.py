@@ -43,7 +43,7 @@ def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
     name = type(encoder).__name__
     kind: Any = _KINDS.get(name)
     if type(encoder) is not kind:
-        options, tensors = own_parts(encoder, "encoder")
+        options, tensors = own_parts(encoder, "encoder", ours=_KINDS)
         if tensors:
             raise TypeError(
                 f"a response with the encoder {name} cannot be saved: its options hold tensors "

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from celltraj.models import Condition
 from celltraj.models.evaluation.response_baselines import Observed
 from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import Labelled
 from celltraj.models.evaluation.samples import Sample, control_rows
 from celltraj.models.response.cell_identity import content_order
+from celltraj.models.response.condition import Condition
 
 
 @dataclass(frozen=True)

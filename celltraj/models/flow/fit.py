@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from celltraj.models._couple import couple
+from celltraj.models.coupling import couple
 from celltraj.models.flow.batches import Course, PathBatches
 from celltraj.models.flow.chains import GapPlans
 from celltraj.models.flow.flow import FlowMatching

@@ -28,7 +28,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._checks import checked_fields
-from celltraj.models._couple import couple_with_potentials
+from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.references.family import Reference
 from celltraj.ot import Unbalanced
 from celltraj.snapshots import Snapshots

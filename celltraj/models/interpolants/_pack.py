@@ -58,7 +58,7 @@ def pack_interpolant(interpolant: Interpolant) -> tuple[dict[str, Any], dict[str
     name = type(interpolant).__name__
     kind: Any = _KINDS.get(name)
     if type(interpolant) is not kind:
-        options, tensors = own_parts(interpolant, "interpolant")
+        options, tensors = own_parts(interpolant, "interpolant", ours=_KINDS)
         return {"name": name, "options": options}, tensors
     values: dict[str, Any] = {
         one.name: getattr(interpolant, one.name) for one in fields(cast("Any", kind))

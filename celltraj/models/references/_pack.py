@@ -74,7 +74,7 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     name = type(reference).__name__
     if _FAMILIES.get(name) is not type(reference):
         _refuse_programs(reference)
-        return name, *own_parts(reference, "reference")
+        return name, *own_parts(reference, "reference", ours=_FAMILIES)
     values = {field.name: getattr(reference, field.name) for field in fields(_FAMILIES[name])}
     network = values.pop("network", None)
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}

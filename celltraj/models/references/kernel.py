@@ -63,7 +63,8 @@ class KernelReference:
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.KernelReference(n_centres=20), max_refinements=1,
+    ...     adata, reference=ct.models.KernelReference(n_centres=20),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
     ...     training=None, progress=False,
     ... )
     >>> bridge.reference.is_fitted

@@ -49,7 +49,8 @@ class PotentialLandscape:
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.PotentialLandscape(width=8), max_refinements=1,
+    ...     adata, reference=ct.models.PotentialLandscape(width=8),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
     ...     training=None, progress=False,
     ... )
     >>> bridge.reference.potential(bridge.snapshots.x[0]).shape
@@ -129,7 +130,8 @@ class NeuralReference:
     >>> import celltraj as ct
     >>> adata = ct.datasets.branching(n_cells=40, seed=0)
     >>> bridge = ct.tl.fit_bridge(
-    ...     adata, reference=ct.models.NeuralReference(width=8), max_refinements=1,
+    ...     adata, reference=ct.models.NeuralReference(width=8),
+    ...     options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
     ...     training=None, progress=False,
     ... )
     >>> bridge.reference.is_fitted

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csc_matrix, csr_array
 from scipy.stats import pearsonr, ttest_1samp
 
-from celltraj._stats import mean_difference as _mean_difference
+from celltraj._stats import mean_difference as difference_module
 from celltraj._stats.correlation import correlations
 from celltraj._stats.sample_correlation import sample_correlations, sign_p
 
@@ -76,7 +76,7 @@ def test_signs_by_hand(monkeypatch):
     z[:, 1] = np.abs(z[:, 1])
     z[0, 2] = np.nan  # 6 -12: sums of 18 (2) and 6 (2) of four
     for block in (1 << 22, 1):  # all genes at once, or one after the other
-        monkeypatch.setattr(_mean_difference, "_BLOCK", block)
+        monkeypatch.setattr(difference_module, "_BLOCK", block)
         p = sign_p(z, n_permutations=9, rng=np.random.default_rng(0))
         assert p.ravel().tolist() == [1.0, 0.25, 1.0]
 

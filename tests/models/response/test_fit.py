@@ -27,13 +27,16 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.models.networks import FieldSizes
-from celltraj.models.response.batches import ResponseBatches, ResponseLoss, Task
+from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
+from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.pairs import couple, default_response_sigma
 from celltraj.models.response.support import Support
 from celltraj.ot import SquaredEuclidean, Unbalanced, solve
 
 DRUG, OTHER = Condition(("drug",)), Condition(("other",))
-ALONE = ResponseOptions(encoder=None, n_kernels=0)  # a field of the position and the condition
+# a field of the position, the population and the condition; and one without the population
+FLOW = ResponseOptions(n_context=50)
+ALONE = replace(FLOW, encoder=None, n_kernels=0)
 TWIST = torch.tensor([[0.0, 1.0], [-1.0, 0.5]]).double()
 
 
@@ -55,13 +58,13 @@ def many(law, *, n=24, n_cells=50, spread=1.5, among=1.0, seed=0):
     return Populations(names, tuple(one for one, _ in groups), tuple(treated)), means
 
 
-def fitted(populations, flow=ALONE, *, steps=300, trainer=None, seed=0, **options):
-    training = Training(
-        **{"max_steps": steps, "width": 32, "batch_size": 32, "n_context": 50} | options,
-        trainer=trainer or TrainerOptions(),
-    )
+def fitted(populations, options=ALONE, *, steps=300, batch_size=32, seed=0, **training):
     return fit_response(
-        populations, flow, training=training, generator=generator(seed), progress=False
+        populations,
+        options,
+        training=Training(max_steps=steps, width=32, batch_size=batch_size, **training),
+        generator=generator(seed),
+        progress=False,
     )
 
 
@@ -83,7 +86,7 @@ def unexplained(model, law, **options):
 class TestClosedForm:
     @pytest.mark.parametrize(
         "flow",
-        [ALONE, ResponseOptions(encoder=Moments(n_features=2), n_kernels=2)],
+        [ALONE, replace(FLOW, encoder=Moments(n_features=2), n_kernels=2)],
         ids=["alone", "with all"],
     )
     def test_all_populations_are_shifted_alike(self, flow):
@@ -104,7 +107,7 @@ class TestClosedForm:
         # a cell tells its population's mean by the share 1 / (1 + 1.5^2) alone: (1 - .31)^2
         assert unexplained(fitted(populations, steps=200), law) > 0.4
         # 50 cells leave the mean with the variance 1.5^2 / 50, .045 of that among populations
-        assert unexplained(fitted(populations, ResponseOptions(n_kernels=0), steps=200), law) < 0.15
+        assert unexplained(fitted(populations, replace(FLOW, n_kernels=0), steps=200), law) < 0.15
 
     def test_attraction_to_the_own_centroid_needs_the_crowd(self):
         def law(y, m):
@@ -145,7 +148,7 @@ class TestClosedForm:
     def test_score_and_marginals_of_gaussians(self):
         before, after = normal(600, 1, seed=0), normal(600, 1, seed=1) + 2
         populations = Populations(("a",), (Group(before),), (Treated(0, DRUG, Group(after)),))
-        model = fitted(populations, replace(ALONE, sigma=1.0), batch_size=256, n_populations=1)
+        model = fitted(populations, replace(ALONE, sigma=1.0, n_populations=1), batch_size=256)
         process = model.process(before, DRUG, generator=generator())
         # the plan of two standard normal laws at epsilon 1 has the covariance c of c = 1 - c^2;
         # half way the variance is (1 + c) / 2, and that of the paths on top
@@ -296,7 +299,7 @@ def model():
     treated = populations.treated + tuple(
         Treated(k, OTHER, Group(one.x - 2)) for k, one in enumerate(populations.controls)
     )
-    flow = ResponseOptions(encoder=Moments(n_features=3), n_kernels=2, coupling=Unbalanced())
+    flow = replace(FLOW, encoder=Moments(n_features=3), n_kernels=2, coupling=Unbalanced())
     return fitted(replace(populations, treated=treated), flow, steps=60)
 
 
@@ -468,7 +471,7 @@ class TestPrediction:
     def test_a_seed_repeats_and_leaves_the_global_state(self):
         state = torch.get_rng_state()
         populations = many(lambda y, m: y + 2, n=3)[0]
-        flow, x = ResponseOptions(n_kernels=1), normal(20, 2, seed=3)
+        flow, x = replace(FLOW, n_kernels=1), normal(20, 2, seed=3)
         one, two, other = (fitted(populations, flow, steps=12, seed=s) for s in (0, 0, 1))
         assert_same(one, two)
         assert torch.equal(respond(one, x).x, respond(two, x).x)
@@ -523,12 +526,12 @@ class TestTraining:
                 for k, t in enumerate(populations.treated)
             ),
         )
-        flow = ResponseOptions(encoder=Moments(n_features=2), n_kernels=2)
-        assert_same(*(fitted(p, flow, steps=12, cell_dropout=0.2) for p in (populations, other)))
+        flow = replace(FLOW, encoder=Moments(n_features=2), n_kernels=2, cell_dropout=0.2)
+        assert_same(*(fitted(p, flow, steps=12) for p in (populations, other)))
 
     def test_moving_and_stretching_all_variables_moves_and_stretches_predictions(self):
         factor, away = torch.tensor([3.0, 0.25]).double(), torch.tensor([-5.0, 2.0]).double()
-        flow = ResponseOptions(n_kernels=2, encoder=Moments(n_features=2))
+        flow = replace(FLOW, n_kernels=2, encoder=Moments(n_features=2))
 
         def changed(group):
             return Group(factor * group.x + away)
@@ -551,7 +554,7 @@ class TestTraining:
 
     @pytest.mark.parametrize("step", [30, 77])
     def test_an_interrupted_fit_goes_on_as_if_it_were_not(self, tmp_path, monkeypatch, step):
-        populations, flow = many(lambda y, m: y + 2, n=3)[0], ResponseOptions(n_kernels=1)
+        populations, flow = many(lambda y, m: y + 2, n=3)[0], replace(FLOW, n_kernels=1)
         trainer = TrainerOptions(checkpoint=tmp_path, checkpoint_every=50)
         whole, calls, plain = fitted(populations, flow, steps=120), [], ResponseLoss.__call__
 
@@ -602,30 +605,32 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"n_populations": 0}, "n_populations and n_context must be positive; found 0"),
+            ({"n_populations": 0}, r"must be positive and n_kernels not negative; found 0, 128"),
+            ({"n_kernels": -1}, "n_kernels not negative; found 8, 128 and -1"),
             ({"cell_dropout": 1.0}, r"must lie in \[0, 1\); found 1.0"),
             ({"unknown": -0.1}, r"must lie in \[0, 1\)"),
             ({"kl": -1.0}, "kl and weight_decay must not be negative; found -1"),
-            ({"weight_decay": 500.0, "learning_rate": 0.01}, "must stay below 1"),
-            ({"patience": 3}, "leave patience=None"),
-            ({"max_steps": 0}, "must be positive"),
         ],
     )
-    def test_options_are_checked(self, options, message):
+    def test_numbers_are_checked(self, options, message):
         with pytest.raises(ValueError, match=message):
-            Training(**options)
+            ResponseOptions(**options)
+
+    def test_a_decay_that_takes_the_whole_of_a_weight_is_refused(self):
+        options = replace(ALONE, weight_decay=500.0)
+        with pytest.raises(ValueError, match="must stay below 1"):
+            fitted(many(lambda y, m: y, n=2)[0], options, steps=5, learning_rate=0.01)
 
     @pytest.mark.parametrize(
         ("options", "error", "message"),
         [
-            ({"n_kernels": -1}, ValueError, "n_kernels must not be negative; found -1"),
             ({"sigma": 0.0}, ValueError, "sigma must be positive and finite; found 0.0"),
             ({"encoder": Moments}, TypeError, r"Moments\(\.\.\.\), in place of the class as enco"),
             ({"coupling": Unbalanced}, TypeError, r"Unbalanced\(\.\.\.\), in place of the class"),
             ({"interpolant": LinearInterpolant}, TypeError, r"LinearInterpolant\(\.\.\.\), in pl"),
         ],
     )
-    def test_the_flow_is_checked(self, options, error, message):
+    def test_parts_are_checked(self, options, error, message):
         with pytest.raises(error, match=message):
             ResponseOptions(**options)
 
@@ -633,7 +638,7 @@ class TestTraining:
         populations = many(lambda y, m: y + TWIST @ m, n=8)[0]
         sizes = []
         for kl in (0.0, 1.0):
-            model = fitted(populations, ResponseOptions(n_kernels=0), steps=150, kl=kl)
+            model = fitted(populations, replace(FLOW, n_kernels=0, kl=kl), steps=150)
             sizes.append(float(model.support.embeddings.square().mean()))
         assert sizes[1] < min(sizes[0], 1.0)
 
@@ -647,16 +652,11 @@ class TestTraining:
             )
             for k, x in enumerate((normal(5, 2, seed=0), normal(60, 2, seed=1) + 50))
         ]
-        training = Training(max_steps=50, n_context=8, batch_size=4, cell_dropout=0.0)
+        options = replace(FLOW, n_context=8, cell_dropout=0.0)
+        sizes = FieldSizes(dim=2, embedding=3, token=2, heads=1)
+        step = StepSizes(options, sizes, batch_size=4)
         paths = BrownianBridgeInterpolant(sigma=0.1)
-        batches = ResponseBatches(
-            tasks,
-            paths,
-            training,
-            generator=generator(),
-            n_steps=50,
-            sizes=FieldSizes(dim=2, embedding=3, token=2, heads=1),
-        )
+        batches = ResponseBatches(tasks, paths, step, 50, generator())
         (steps,) = list(batches)
         assert len(steps) == 50
         is_large = torch.cat([one.x[:, 0, 0] > 25 for one in steps])
@@ -721,7 +721,7 @@ class TestSupport:
         assert support.usual == pytest.approx(float(torch.stack(others).quantile(0.99)), rel=1e-4)
 
     def test_a_far_population_is_told_from_those_of_the_training(self):
-        model = fitted(many(lambda y, m: y + 2)[0], ResponseOptions(n_kernels=0), steps=60)
+        model = fitted(many(lambda y, m: y + 2)[0], replace(FLOW, n_kernels=0), steps=60)
         near, far = normal(200, 2, seed=5), normal(200, 2, seed=5) + 12
         outside = [
             (model.support.distance(model.standardised(x)) > model.support.usual).double().mean()

@@ -25,7 +25,8 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.models.flow.losses import FlowLoss, Motion
-from celltraj.models.networks import TwoHeads
+from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.training.options import ModelDefaults
 from celltraj.ot import Unbalanced, solve
 from celltraj.snapshots import Snapshots
 
@@ -44,14 +45,13 @@ def gaussians(n=400):
     return Snapshots(TIMES, tuple(clouds))
 
 
-def fitted(snapshots, interpolant=None, solver=solve, **options):
-    training = Training(**({"max_steps": 600} | options))
+def fitted(snapshots, interpolant=None, coupling=solve, *, penalties=None, **training):
     return fit_flow(
         snapshots,
         interpolant or BrownianBridgeInterpolant(),
         sigma=0.3,
-        options=FlowOptions(coupling=solver),
-        training=training,
+        options=FlowOptions(coupling=coupling, penalties=penalties or Penalties()),
+        training=Training(**({"max_steps": 600} | training)),
         generator=generator(),
         progress=False,
     )
@@ -139,7 +139,7 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
 def test_a_saved_flow_predicts_the_same_without_the_data(tmp_path, kind):
     soft = Unbalanced(tau_a=0.9)
-    flow = fitted(gaussians(40), kind, solver=soft, max_steps=5)
+    flow = fitted(gaussians(40), kind, soft, max_steps=5)
     flow = flow.with_noise(0.2) if kind.sigma != 0 else flow
     flow.save(tmp_path)
     again = load(tmp_path)
@@ -154,14 +154,6 @@ def test_a_saved_flow_predicts_the_same_without_the_data(tmp_path, kind):
         torch.testing.assert_close(*drifts, rtol=0, atol=0)
 
 
-def test_a_flow_on_a_users_paths_cannot_be_saved(tmp_path):
-    class Mine(LinearInterpolant):
-        pass
-
-    with pytest.raises(TypeError, match="a flow on Mine cannot be saved"):
-        fitted(gaussians(40), Mine(), max_steps=2).save(tmp_path)
-
-
 def two_groups(n_left, n_right, n=400):
     """Two far groups of one-dimensional cells that stay where they are, in given shares."""
     left = n_left * n // (n_left + n_right)
@@ -172,7 +164,7 @@ def two_groups(n_left, n_right, n=400):
 def test_groups_that_grow_at_different_rates_grow_and_do_not_mix():
     # shares 1/2 and 1/2 become 1/5 and 4/5 in two units of time: relative growth log(4) / 2
     cells = Snapshots((0.0, 2.0), (two_groups(1, 1), two_groups(1, 4)))
-    flow = fitted(cells, solver=Unbalanced(tau_a=0.9, tau_b=0.999), max_steps=2000)
+    flow = fitted(cells, None, Unbalanced(tau_a=0.9, tau_b=0.999), max_steps=2000)
     path = simulate(flow, cells.x[0], (0.0, 2.0), generator=generator())
     is_left = cells.x[0][:, 0] < 0
     ends = path.x[-1][:, 0]
@@ -288,8 +280,20 @@ def test_early_stopping_keeps_the_best_weights_on_unseen_cells():
     assert torch.equal(again.drift(0.4, gaussians(5).x[0]), flow.drift(0.4, gaussians(5).x[0]))
 
 
+@pytest.mark.parametrize("penalties", [None, Penalties(acceleration=0.1, fokker_planck=0.1)])
+def test_patience_without_cells_kept_aside_watches_points_drawn_aside(penalties):
+    options = {"max_steps": 3000, "patience": 1, "width": 8, "batch_size": 32}
+    flow = fitted(gaussians(60), penalties=penalties, learning_rate=5e-2, **options)
+    assert len(flow.losses) % 250 == 0
+    assert len(flow.losses) < 3000
+    again = fitted(gaussians(60), penalties=penalties, learning_rate=5e-2, **options)
+    assert again.losses == flow.losses
+    assert torch.equal(again.drift(0.4, gaussians(5).x[0]), flow.drift(0.4, gaussians(5).x[0]))
+
+
 def test_causal_weights_wait_for_earlier_gaps():
-    heads = TwoHeads(gaussians(40), width=8, generator=generator())
+    cells = gaussians(40)
+    heads = TwoHeads(HeadSizes(2, 3, width=8), generator=generator()).scale_to(cells)
     loss = FlowLoss(LinearInterpolant(), causal=2.0, penalties=Penalties())
     errors = torch.tensor([1.0, 3.0, 5.0])
     weights = loss._waiting(heads, torch.tensor([0.2, 0.6, 2.0]), errors)
@@ -299,9 +303,8 @@ def test_causal_weights_wait_for_earlier_gaps():
 
 def test_an_epoch_draws_as_many_points_as_there_are_cells():
     cells = gaussians(400)
-    assert Training(max_epochs=3, batch_size=512).n_steps(cells.n_cells) == 3 * math.ceil(
-        1200 / 512
-    )
+    schedule = Training(max_epochs=3, batch_size=512).schedule(ModelDefaults(1), cells.n_cells)
+    assert schedule.n_steps == 3 * math.ceil(1200 / 512)
 
 
 @pytest.mark.parametrize(
@@ -316,18 +319,18 @@ def test_training_options_are_checked(options):
     ("options", "message"),
     [
         ({"max_epochs": 2, "max_steps": 5}, "in place of max_steps"),
-        ({"max_epochs": 0}, "at least 1"),
+        ({"max_epochs": 0}, "max_epochs, batch_size, .* must be"),
         ({"validation": 1.0}, r"validation must lie in \[0, 1\)"),
-        ({"causal": -1.0}, "causal must not be negative"),
-        ({"patience": 2}, "needs cells to watch"),
     ],
 )
-def test_flow_options_are_checked(options, message):
+def test_numbers_of_a_training_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
         Training(**options)
 
 
-def test_penalties_are_checked():
+def test_numbers_of_a_flow_are_checked():
+    with pytest.raises(ValueError, match="causal must not be negative"):
+        FlowOptions(causal=-1.0)
     with pytest.raises(ValueError, match="kinetic must not be negative"):
         Penalties(kinetic=-1.0)
 

@@ -23,7 +23,7 @@ def normal(*shape, seed=0):
 def field_of(**options):
     sizes = FieldSizes(**{"dim": D, "embedding": E, "token": F, "covariates": Q, "heads": 2,
                           "width": 16, "has_survival": True} | options)  # fmt: skip
-    field = ResponseField(sizes, CENTRE, SCALE, CENTRE + BOX * SCALE, generator=seeded())
+    field = ResponseField(sizes, generator=seeded()).scale_to(CENTRE, SCALE, CENTRE + BOX * SCALE)
     with torch.no_grad():  # some weights are zero at first, and would hide what they read
         for k, value in enumerate(field.parameters()):
             value.add_(0.3 * normal(*value.shape, seed=k))

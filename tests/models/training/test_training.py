@@ -3,7 +3,6 @@
 import copy
 import logging
 import signal
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,10 +14,12 @@ from safetensors import SafetensorError
 from celltraj import TrainingError
 from celltraj.models import Brownian, TrainerOptions, Training, fit_bridge, remove_checkpoint
 from celltraj.models import _files as files_module
-from celltraj.models.networks import TwoHeads, mlp
+from celltraj.models.networks import HeadSizes, Points, TwoHeads, mlp, two_heads_loss
 from celltraj.models.training import checkpoint as checkpoint_module
+from celltraj.models.training.batches import Draws
 from celltraj.models.training.checkpoint import fingerprint
-from celltraj.models.training.module import Points, TrainingOptions, train_heads, two_heads_loss
+from celltraj.models.training.module import Job, train
+from celltraj.models.training.options import Schedule
 from celltraj.ot import Sinkhorn
 from celltraj.snapshots import Snapshots
 
@@ -26,26 +27,27 @@ SMALL = {"batch_size": 16, "width": 8}
 FILE = "training.safetensors"
 
 
-class Lines:
-    """Draw points of the line ``y = a x``, five steps at once."""
+class Lines(Draws):
+    """Draw points of the line ``y = a x``; those aside are of another line."""
 
-    def __init__(self, n_steps, seed=0, slope=2.0):
-        self.generator, self.first = torch.Generator().manual_seed(seed), 0
-        self.n_steps, self.slope = n_steps, slope
+    def __init__(self, n_steps, seed=0, *, slope=2.0, slope_aside=2.0):
+        super().__init__(n_steps, torch.Generator().manual_seed(seed))
+        self.slope, self.slope_aside = slope, slope_aside
 
-    def __len__(self):
-        return self.n_steps // 5 - self.first
+    def draw(self, number, n_steps):
+        x = torch.randn(n_steps, 16, 1, generator=self.generator)
+        return [(one, self.slope * one) for one in x]
 
-    def __iter__(self):
-        for _ in range(len(self)):
-            x = torch.randn(5, 16, 1, generator=self.generator)
-            yield [(one, self.slope * one) for one in x]
+    def aside(self, n_steps, generator):
+        return Lines(n_steps, generator.initial_seed(), slope=self.slope_aside)
 
 
 def network(seed=0):
     generator = torch.Generator().manual_seed(seed)
     clouds = tuple(normal(20, 1, seed=k) for k in range(2))
-    return TwoHeads(Snapshots((0.0, 1.0), clouds), width=8, generator=generator)
+    return TwoHeads(HeadSizes(1, 2, width=8), generator=generator).scale_to(
+        Snapshots((0.0, 1.0), clouds)
+    )
 
 
 def squared_error(field, points):
@@ -57,15 +59,12 @@ def squared_error(field, points):
 def trained(n_steps=200, *, batches=None, loss=squared_error, validation=None, **options):
     where = {name: options.pop(name) for name in set(options) & set(vars(TrainerOptions()))}
     field = options.pop("field", None) or network()
-    return train_heads(
-        field,
-        TrainingOptions(**options),
-        n_steps,
-        batches or Lines(n_steps),
-        loss=loss,
-        trainer=TrainerOptions(accelerator="cpu", **where),
+    training = Training(trainer=TrainerOptions(**{"accelerator": "cpu"} | where), **options)
+    return train(
+        Job(field, batches or Lines(n_steps), loss, validation=validation),
+        training,
+        Schedule(n_steps, batch_size=16, learning_rate=training.learning_rate or 1e-2),
         progress=False,
-        validation=validation,
     )
 
 
@@ -102,7 +101,7 @@ def assert_same(one, two):
 
 
 def test_the_steps_are_those_of_a_plain_loop():
-    n, options = 60, TrainingOptions(ema_decay=0.9)
+    n, ema_decay = 60, 0.9
     field = network()
     average, losses = copy.deepcopy(field), []
     optimizer = torch.optim.AdamW(field.parameters(), lr=1e-2, weight_decay=0.0, fused=True)
@@ -113,11 +112,11 @@ def test_the_steps_are_those_of_a_plain_loop():
         loss.backward()
         optimizer.step()
         schedule.step()
-        decay = min(options.ema_decay, (1 + k) / (10 + k))
+        decay = min(ema_decay, (1 + k) / (10 + k))
         for mean, value in zip(average.parameters(), field.parameters(), strict=True):
             mean.data.lerp_(value.data, 1 - decay)
         losses.append(float(loss.detach()))
-    assert_same(trained(n, ema_decay=0.9), (average, tuple(losses)))
+    assert_same(trained(n, ema_decay=ema_decay), (average, tuple(losses)))
 
 
 @pytest.mark.parametrize("options", [{}, {"patience": 5, "validation": lambda field: 1.0}])
@@ -307,10 +306,20 @@ def test_an_early_stop_returns_the_best_weights(tmp_path):
     assert history == trained(3000)[1][:1000]
 
 
-def test_patience_needs_something_to_check():
-    with pytest.raises(ValueError, match="patience needs a validation"):
-        trained(patience=2)
-    with pytest.raises(ValueError, match="patience must be positive"):
+def test_without_a_validation_points_drawn_aside_are_watched():
+    # what is trained on leads away from what is watched: the first check is the best
+    away = Lines(3000, slope_aside=-2.0)
+    field, history = trained(3000, batches=away, patience=2)
+    assert len(history) == 3 * 250
+    x = normal(100, 1, seed=5).float()
+    end, _ = trained(3000, batches=Lines(3000), patience=99)
+    assert squared_error(field, (x, -2 * x)) < 0.9 * squared_error(end, (x, -2 * x))
+    # they are drawn once, by a generator of their own: what is watched changes no step
+    assert history == trained(3000, batches=Lines(3000), patience=2)[1][:750]
+
+
+def test_patience_must_be_positive():
+    with pytest.raises(ValueError, match=r"patience must be\s+positive"):
         trained(patience=0)
 
 
@@ -323,7 +332,7 @@ def test_a_bridge_stops_early_by_points_of_its_own():
             training=Training(max_steps=2000, **SMALL, **options),
             generator=torch.Generator().manual_seed(0),
             progress=False,
-        ).field.history
+        ).losses
 
     history = fit(patience=1)
     assert len(history) % 250 == 0
@@ -364,10 +373,10 @@ def test_a_compiled_loss_has_the_same_value():
 
 def test_a_logger_gets_the_loss_at_each_step(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, history = trained(20)
+    _, history = trained(200)
     assert list(tmp_path.iterdir()) == []
     logger = CSVLogger(tmp_path, name="fit")
-    _, logged = trained(20, logger=logger)
+    _, logged = trained(200, logger=logger)
     assert logged == history
     table = pd.read_csv(tmp_path / "fit" / "version_0" / "metrics.csv")
     assert table["loss"].tolist() == pytest.approx(history)
@@ -415,29 +424,12 @@ def test_a_gpu_that_is_not_there_is_said_before_the_fit():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_network_trained_on_the_gpu_comes_back(tmp_path):
-    where = TrainerOptions(accelerator="gpu", checkpoint=tmp_path, checkpoint_every=50)
-    field, history = train_heads(
-        network(),
-        TrainingOptions(),
-        200,
-        Lines(200),
-        loss=squared_error,
-        trainer=where,
-        progress=False,
-    )
+    where = {"accelerator": "gpu", "checkpoint": tmp_path, "checkpoint_every": 50}
+    field, history = trained(**where)
     assert {value.device.type for value in field.state_dict().values()} == {"cpu"}
     # the same points in another order of sums
     assert history == pytest.approx(trained()[1], rel=0.1, abs=1e-3)
-    again = train_heads(
-        network(),
-        TrainingOptions(),
-        200,
-        Lines(200),
-        loss=squared_error,
-        trainer=replace(where, resume=True),
-        progress=False,
-    )
-    assert_same(again, (field, history))
+    assert_same(trained(resume=True, **where), (field, history))
 
 
 def test_the_loss_of_two_heads_vanishes_at_the_truth():

@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from scipy.stats import false_discovery_control, kstest, pearsonr
 
-from celltraj._stats import _moments
-from celltraj._stats import correlation as _correlation
+from celltraj._stats import correlation as correlation_module
+from celltraj._stats import moments as moments_module
 from celltraj._stats.correlation import correlations, false_discovery, permutation_p
 
 SPARSE = [csr_matrix, csc_matrix, csr_array, csc_array]
@@ -26,8 +26,8 @@ def fields(found):
 @pytest.fixture(params=[1 << 22, 130])
 def _blocks(request, monkeypatch):
     """Run with all genes in one block, and with two in each."""
-    monkeypatch.setattr(_correlation, "_BLOCK", request.param)
-    monkeypatch.setattr(_moments, "_BLOCK", request.param)
+    monkeypatch.setattr(correlation_module, "_BLOCK", request.param)
+    monkeypatch.setattr(moments_module, "_BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -136,7 +136,7 @@ class TestPermutation:
 
     @pytest.mark.parametrize("kind", SPARSE)
     def test_sparse_is_dense(self, kind, monkeypatch):
-        monkeypatch.setattr(_correlation, "_BLOCK", 400)
+        monkeypatch.setattr(correlation_module, "_BLOCK", 400)
         x, y = expression()
         w = np.random.default_rng(1).uniform(size=len(x))
         found = [

@@ -83,7 +83,7 @@ def couple_gap(
     --------
     >>> import torch
     >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import couple_gap
+    >>> from celltraj.models.coupling import couple_gap
     >>> from celltraj.ot import SquaredEuclidean, Unbalanced
     >>> x, fast = torch.zeros(2, 1), torch.tensor([3.0, 1.0]).log()
     >>> snapshots = Snapshots((0.0, 1.0), (x, x), growth=(fast, fast))

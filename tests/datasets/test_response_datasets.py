@@ -13,7 +13,7 @@ import celltraj.datasets as ds
 from celltraj.datasets import _load
 from celltraj.datasets._files import FILES
 
-CARDS = Path(__file__).parents[1] / "datasets"
+CARDS = Path(__file__).parents[2] / "datasets"
 SIMULATIONS = {
     "letters": lambda **options: ds.letters(letters="AXY", n_rotations=2, **options),
     "interacting_populations": lambda **options: ds.interacting_populations(
