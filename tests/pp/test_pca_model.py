@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from anndata import ImplicitModificationWarning
 from declared import check_places, check_record
+from heard import ours
 from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 
 import celltraj as ct
@@ -213,7 +214,7 @@ def test_raw_counts_are_warned_of(kind):
     adata = cells(counts(kind))
     with pytest.warns(DataWarning, match=r"adata.X looks like raw counts.*sc.pp.log1p") as caught:
         found = fit(adata)
-    assert caught[0].filename == __file__
+    assert ours(caught)[0].filename == __file__
     with pytest.warns(DataWarning, match="raw counts"):
         ct.pp.project(adata, loadings=found)
     # neither few counts, nor logarithms, nor what was centred

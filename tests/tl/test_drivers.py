@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from heard import ours
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.stats import false_discovery_control, pearsonr, ttest_1samp
 
@@ -110,7 +111,7 @@ def test_a_number_of_obs(adata):
     adata.obs.iloc[0, 1] = -np.inf
     with pytest.warns(DataWarning, match="1 cells have infinite values") as caught:
         ct.tl.drivers(adata, key="ct_growth", progress=False)
-    assert caught[0].filename == __file__
+    assert ours(caught)[0].filename == __file__
     assert (ct.get.drivers(adata)["n_cells"] == 59).all()
 
 
@@ -236,7 +237,7 @@ class TestSamples:
             ct.tl.drivers(
                 mice[mice.obs["mouse"] < "m4"].copy(), sample_key="mouse", n_permutations=1000
             )
-        assert said[0].filename == __file__
+        assert ours(said)[0].filename == __file__
         row = of(found(mice, sample_key="mouse", n_permutations=1000), "g0")
         assert row["p"] == 2 / 2**6
 
@@ -261,7 +262,7 @@ class TestSamples:
         mice.obs["mouse"] = np.where(np.arange(90) == 3, "lonely", name)
         with pytest.warns(DataWarning, match=r"1 samples .* left out: \['lonely'\]") as said:
             ct.tl.drivers(mice, sample_key="mouse", progress=False)
-        assert said[0].filename == __file__
+        assert ours(said)[0].filename == __file__
         assert (ct.get.drivers(mice)["n_cells"] == 59).all()
         mice.obs["mouse"] = "m0"
         with pytest.raises(ValueError, match=r"the sample \['m0'\].*Leave sample_key= out"):
@@ -302,13 +303,13 @@ def test_doubtful_data_are_pointed_to(adata):
         DataWarning, match=r"\['Mono.'\] of 'ct_fates' are the same in all cells of each time \(60"
     ) as said:
         ct.tl.drivers(adata, progress=False)
-    assert said[0].filename == __file__
+    assert ours(said)[0].filename == __file__
     assert ct.get.drivers(adata, fate="Mono.")["correlation"].isna().all()
     adata.layers["counts"] = np.random.default_rng(0).poisson(40.0, adata.shape).astype("float32")
     adata.obsm["ct_fates"][:, 1] = 1 - adata.obsm["ct_fates"][:, 0]
     with pytest.warns(DataWarning, match=r"layers\['counts'\] looks like raw counts") as said:
         ct.tl.drivers(adata, layer="counts", progress=False)
-    assert said[0].filename == __file__
+    assert ours(said)[0].filename == __file__
 
 
 ERRORS = [

@@ -171,7 +171,7 @@ class TestTransitions:
         adata = coupled.copy()
         ct.tl.transitions(adata, groupby="arm", source=1.0, target=4.0)
         forward = ct.get.transitions(adata)
-        np.testing.assert_allclose(forward.sum(1), 1)
+        np.testing.assert_allclose(forward.sum(axis=1), 1)
         np.testing.assert_allclose(ct.get.transitions(adata, direction="backward").sum(), 1)
         assert ct.get.transitions(adata, direction="mass").to_numpy().sum() == pytest.approx(1)
         assert np.diag(forward).min() > 0.8
@@ -209,7 +209,7 @@ class TestFates:
         ct.tl.fates(adata, groupby="arm")
         table = ct.get.fates(adata)
         assert table.columns.tolist() == list(NAMES)
-        np.testing.assert_allclose(table.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-5)
         at_end = at(adata, 4.0)
         assert (table[at_end].idxmax(axis=1) == adata.obs["arm"][at_end].astype(str)).all()
         for name in NAMES:
