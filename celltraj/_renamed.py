@@ -17,3 +17,65 @@ OLD_NAMES: dict[str, dict[str, str]] = {
         "response_scores": "use ct.pl.scores",
     },
 }
+
+_OPTIONS = "pass options=ct.models.{0}({1}=...)"
+_TRAINING = "pass training=ct.models.Training({0}=...)"
+_WEIGHTS = (
+    "counts= also takes the name of a column of obs that says how many cells each cell stands for"
+)
+_REFINEMENT = (
+    "pass options=ct.models.BridgeOptions(refinement=...) with ct.models.Refinement({0}=...)"
+)
+_COPY = "pass a copy of adata, adata.copy(): a fit returns the model alone"
+
+# by function, as in ct.tl.fit_bridge without ct.: old argument -> what to write in its place
+OLD_ARGUMENTS: dict[str, dict[str, str]] = {
+    "tl.fit_bridge": {
+        "solver": _OPTIONS.format("BridgeOptions", "coupling"),
+        "growth": "pass options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth())",
+        "max_refinements": _REFINEMENT.format("max_rounds"),
+        "hold_out": _REFINEMENT.format("hold_out"),
+        "drift": "training= says how the network is trained, and training=None is the plug-in "
+        "drift",
+        "weights_key": _WEIGHTS,
+        "copy": _COPY,
+    },
+    "tl.fit_flow": {
+        "coupling": _OPTIONS.format("FlowOptions", "coupling"),
+        "max_epochs": _TRAINING.format("max_epochs"),
+        "trainer": _TRAINING.format("trainer"),
+        "weights_key": _WEIGHTS,
+    },
+    "tl.fit_response": {
+        "flow": "it is called options= now, ct.models.ResponseOptions()",
+        "covariate_keys": _OPTIONS.format("ResponseOptions", "covariate_keys"),
+        "condition_features": _OPTIONS.format("ResponseOptions", "condition_features"),
+    },
+    "models.fit_bridge": {
+        "solver": "it is called coupling= now",
+        "drift": "training= says how the network is trained, and training=None is the plug-in "
+        "drift",
+    },
+    "models.refine": {"solver": "it is called coupling= now"},
+    "models.fit_flow": {"solver": _OPTIONS.format("FlowOptions", "coupling")},
+    "models.fit_response": {
+        "flow": "it stands second, options, a ct.models.ResponseOptions()",
+        "features": _OPTIONS.format("ResponseOptions", "condition_features"),
+        "covariate_names": _OPTIONS.format("ResponseOptions", "covariate_keys"),
+    },
+    "models.Training": {
+        name: _OPTIONS.format(model, name)
+        for model, names in {
+            "FlowOptions": ("causal", "penalties"),
+            "ResponseOptions": (
+                "n_populations",
+                "n_context",
+                "cell_dropout",
+                "kl",
+                "weight_decay",
+                "unknown",
+            ),
+        }.items()
+        for name in names
+    },
+}
