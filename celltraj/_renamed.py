@@ -28,6 +28,18 @@ _REFINEMENT = (
 )
 _COPY = "pass a copy of adata, adata.copy(): a fit returns the model alone"
 
+_OF_MODELS = {  # what was told to the training of one kind of model
+    "FlowOptions": ("causal", "penalties"),
+    "ResponseOptions": (
+        "n_populations",
+        "n_context",
+        "cell_dropout",
+        "kl",
+        "weight_decay",
+        "unknown",
+    ),
+}
+
 # by function, as in ct.tl.fit_bridge without ct.: old argument -> what to write in its place
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     "tl.fit_bridge": {
@@ -51,31 +63,9 @@ OLD_ARGUMENTS: dict[str, dict[str, str]] = {
         "covariate_keys": _OPTIONS.format("ResponseOptions", "covariate_keys"),
         "condition_features": _OPTIONS.format("ResponseOptions", "condition_features"),
     },
-    "models.fit_bridge": {
-        "solver": "it is called coupling= now",
-        "drift": "training= says how the network is trained, and training=None is the plug-in "
-        "drift",
-    },
-    "models.refine": {"solver": "it is called coupling= now"},
-    "models.fit_flow": {"solver": _OPTIONS.format("FlowOptions", "coupling")},
-    "models.fit_response": {
-        "flow": "it stands second, options, a ct.models.ResponseOptions()",
-        "features": _OPTIONS.format("ResponseOptions", "condition_features"),
-        "covariate_names": _OPTIONS.format("ResponseOptions", "covariate_keys"),
-    },
     "models.Training": {
-        name: _OPTIONS.format(model, name)
-        for model, names in {
-            "FlowOptions": ("causal", "penalties"),
-            "ResponseOptions": (
-                "n_populations",
-                "n_context",
-                "cell_dropout",
-                "kl",
-                "weight_decay",
-                "unknown",
-            ),
-        }.items()
+        name: f"it belongs to the model now, ct.models.{options}({name}=...)"
+        for options, names in _OF_MODELS.items()
         for name in names
     },
 }
