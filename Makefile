@@ -1,45 +1,65 @@
 PYTHON ?= python3
-BIN := .venv/bin
+# an environment for each interpreter: make test PYTHON=python3.12 builds .venv-python3.12
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
 CODE := celltraj tests benchmarks
+# two processes of one thread: threads of both would wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: demo test test-slow tutorials wheel-check
+.PHONY: check demo lint test test-fast test-slow tutorials wheel-check
 
-.venv/installed: pyproject.toml .constraints.txt
-	$(PYTHON) -m venv .venv
+# the linter alone, so that a missing comma is told before a gigabyte is installed
+$(VENV)/linter: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q "$$(grep -o 'ruff>=[0-9.]*' pyproject.toml)"
+	touch $@
+
+$(VENV)/installed: pyproject.toml .constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c .constraints.txt -e .
 	touch $@
 
-.venv/tested: .venv/installed
+$(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install -q -c .constraints.txt -e ".[test,tutorials,dev]"
 	touch $@
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/celltraj demo --out demo
 
-test: .venv/tested
+lint: $(VENV)/linter
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+
+# in the order of cost: seconds, then half a minute, then minutes
+check: lint $(VENV)/tested
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"  # two processes of one thread: threads of both would wait
+
+test-fast: $(VENV)/tested
+	$(PYTEST) -m "not slow"
+
+test:
+	$(MAKE) check
+	$(MAKE) test-fast
 
 # kills at every operation, coverage of intervals and the like: long, and not part of the above
-test-slow: .venv/tested
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+test-slow: $(VENV)/tested
+	$(PYTEST) -m slow
 
 # needs CELLTRAJ_DATA_DIR=folder with the data sets; where numba starts more threads than there are
 # cores to spare, as scanpy has it do, small operations wait for each other
-tutorials: .venv/tested
+tutorials: $(VENV)/tested
 	mkdir -p build
-	for notebook in tutorials/*.ipynb; do \
-		OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/jupyter-execute --output ../build/$$(basename $$notebook) $$notebook || exit 1; done
+	printf '%s\n' tutorials/*.ipynb | OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 xargs -P 2 -I {} sh -c \
+		'$(BIN)/jupyter-execute --output ../build/$$(basename {}) {} || exit 255'
 
-wheel-check: .venv/tested
+wheel-check: $(VENV)/tested
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build
 	$(BIN)/python -m tarfile -l dist/*.tar.gz > dist/sdist.txt
 	$(BIN)/python -m zipfile -l dist/*.whl | tail -n +2 > dist/wheel.txt
 	! grep -vE '^celltraj(/|-)' dist/wheel.txt
+	grep -q '^celltraj/py.typed ' dist/wheel.txt
 	! grep -vE '^[^/]+/(celltraj/|README.md|LICENSE|CHANGELOG.md|pyproject.toml|PKG-INFO|.gitignore)' dist/sdist.txt
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip install -q -c .constraints.txt dist/*.whl

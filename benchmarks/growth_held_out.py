@@ -15,10 +15,12 @@ from anndata import AnnData
 import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Bridge, BridgeOptions, LearnedGrowth, Process, couple_gap
+from celltraj.models import Bridge, BridgeOptions, LearnedGrowth, Process
 from celltraj.models._predict import predict
-from celltraj.models.evaluation import exact_plans
-from celltraj.ot import SquaredEuclidean, Unbalanced, systematic
+from celltraj.models.coupling import couple_gap
+from celltraj.models.evaluation.holdout import exact_plans
+from celltraj.ot import SquaredEuclidean, Unbalanced
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged at most

@@ -26,8 +26,7 @@ import pandas as pd
 import torch
 
 from benchmarks._report import add_seeds, parser, report
-from celltraj.ot import DenseCost, SquaredEuclidean, solve
-from celltraj.ot._coupling import Effort
+from celltraj.ot import Balanced, DenseCost, SolverStats, SquaredEuclidean
 from celltraj.ot._dual import Dual
 from celltraj.ot._problem import Problem
 
@@ -148,7 +147,7 @@ def count_sweeps(
 ) -> tuple[dict[float, float | None], set[float]]:
     """Return Sinkhorn's sweeps to each tolerance, and the tolerances that were extrapolated."""
     given = Problem(DenseCost(torch.from_numpy(cost)), *map(torch.from_numpy, (a, b)), epsilon)
-    dual = Dual(given, Effort())
+    dual = Dual(given, SolverStats())
     state = dual.evaluate(np.zeros(len(a)), np.zeros(len(b)))
     errors, start = [state.error], time.process_time()
     while errors[-1] > min(TOLERANCES) and time.process_time() - start < cap:
@@ -236,7 +235,7 @@ def ours(arrays: Arrays, epsilon: float, tol: float, cap: float):
     cost, a, b = (torch.from_numpy(v) for v in arrays)
     for _ in range(2):
         start = time.process_time()
-        found = solve(DenseCost(cost), a, b, epsilon=epsilon, tol=0.9 * tol, throw=False)
+        found = Balanced(0.9 * tol, throw=False)(DenseCost(cost), a, b, epsilon=epsilon)
         spent = time.process_time() - start
     return (found.f.numpy(), found.g.numpy()), spent
 
@@ -285,7 +284,8 @@ def grow(sizes: list[int], epsilons: list[float]) -> Iterator[dict]:
         x, y = (torch.from_numpy(v) for v in clouds(n, np.random.default_rng(0)))
         cost, weights = SquaredEuclidean(x, y), torch.full((n,), 1 / n, dtype=torch.float64)
         start = time.perf_counter(), time.process_time()
-        found = solve(cost, weights, weights, epsilon=epsilon * cost.mean(), tol=1e-3, throw=False)
+        solver = Balanced(tol=1e-3, throw=False)
+        found = solver(cost, weights, weights, epsilon=epsilon * cost.mean())
         yield {
             "n": n,
             "epsilon": epsilon,

@@ -13,5 +13,5 @@ def solve(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:
     """Return the potentials and the report of ``ct.ot.solve``."""
     matrix, a, b = (torch.from_numpy(v) for v in (cost, a, b / b.sum() * a.sum()))
-    found = ot.solve(ot.DenseCost(matrix), a, b, epsilon=eps, tol=tol, throw=False)
+    found = ot.Balanced(tol, throw=False)(ot.DenseCost(matrix), a, b, epsilon=eps)
     return found.f.numpy(), found.g.numpy(), found.report()

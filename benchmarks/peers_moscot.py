@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from celltraj._anndata import read_snapshots
-from celltraj.ot import draw_partners
+from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
 EPSILON = 1e-3  # of the mean cost, as moscot's tutorials set it

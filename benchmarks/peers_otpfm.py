@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks._peer import one_thread, seeded
 from celltraj._anndata import read_snapshots
-from celltraj.models.evaluation import exact_plans, sample_chains
+from celltraj.models.evaluation.holdout import exact_plans, sample_chains
 from celltraj.snapshots import Snapshots
 
 

@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import (
@@ -29,11 +29,12 @@ from typing import (
 
 import numpy as np
 
+from celltraj._hints import brief, fits, lacking, names_choices
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _MOST = 2**31  # no count is as large, and one that is would end in memory that nobody has
-_SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def checked_fields(cls: type[T]) -> type[T]:
     ValueError
         It is of this type but an empty text, or a number that is not finite.
     """
-    made = cls.__init__  # type: ignore[misc]
+    made = cls.__init__
     signature = inspect.signature(cls)
 
     @functools.wraps(made)
@@ -142,80 +143,61 @@ def check_argument(name: str, value: object, hint: Any) -> None:
         raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
     if isinstance(value, str) and fits([value], hint) and not fits(value, hint):
         raise TypeError(f'{name} must be a list of texts, such as ["{value}"]; found {value!r}')
-    if isinstance(value, str) and _names_choices(hint):
+    if isinstance(value, str) and names_choices(hint):
         if not fits(value, hint):
             raise ValueError(f"{name} must be {_words(hint)}; found {value!r}")
     elif not fits(value, hint):
-        raise TypeError(f"{name} must be {_words(hint)}; found {_brief(value)}")
+        raise TypeError(f"{name} must be {_words(hint)}; found {_found(value, hint)}")
     if isinstance(value, str) and not value.strip():
         raise ValueError(f"{name} is empty; give it a value, or leave {name}= out")
     if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
         _check_number(name, value)
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value is what an annotation asks, every item of a sequence included."""
-    if hint is Any or isinstance(hint, TypeVar):
-        return True
-    if hint is None or hint is types.NoneType:
-        return value is None
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, one) for one in inner)
-    if origin is Literal:
-        return any(type(value) is type(one) and value == one for one in inner)
-    if hint in _NUMBERS:
-        # a truth value is no number, although Python counts it as one
-        is_truth = isinstance(value, bool | np.bool_)
-        return is_truth if hint is bool else isinstance(value, _NUMBERS[hint]) and not is_truth
-    if origin is None:
-        return _is_instance(value, hint)
-    return _holds(value, origin, inner)
+def check_option(value: object, kind: Any, name: str, example: str) -> None:
+    """Raise unless an options object is an instance of its kind, not a class or a text.
+
+    Parameters
+    ----------
+    value
+        What was passed.
+    kind
+        Class or protocol that it must satisfy.
+    name
+        Argument that it was passed as.
+    example
+        A call that makes such an object.
+
+    Raises
+    ------
+    TypeError
+        It is not.
+
+    Examples
+    --------
+    >>> from celltraj._checks import check_option
+    >>> check_option("fast", int, "speed", "3")
+    Traceback (most recent call last):
+        ...
+    TypeError: speed must be an object such as 3; found 'fast' (str)
+    """
+    if isinstance(value, type):
+        raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be an object such as {example}; found {_found(value, kind)}")
 
 
-_NUMBERS: dict[Any, Any] = {bool: bool, int: Integral, float: Real}
+def check_at_least(least: int, **counts: Any) -> None:
+    """Raise unless every count is a whole number of at least ``least``.
 
-
-def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
-    """Return whether a container is of this kind, and so is all that it holds."""
-    if origin is Callable:
-        return callable(value)
-    if issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            return False
-        return all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
-    if not issubclass(origin, Iterable):  # such as a path
-        return isinstance(value, origin)
-    items = _items(value)
-    if items is None:
-        return False
-    if origin is tuple and Ellipsis not in inner:
-        return len(items) == len(inner) and all(map(fits, items, inner))
-    return all(fits(one, inner[0]) for one in items)
-
-
-def _names_choices(hint: Any) -> bool:
-    """Return whether some texts are allowed and others are not."""
-    return get_origin(hint) is Literal or any(map(_names_choices, get_args(hint)))
-
-
-def _items(value: Any) -> list[Any] | None:
-    """Return what a sequence holds; a text is none, arrays and columns are."""
-    if isinstance(value, str | bytes | Mapping):
-        return None
-    if isinstance(value, Sequence):
-        return list(value)
-    shape = getattr(value, "shape", None)
-    return list(value) if isinstance(shape, tuple) and len(shape) >= 1 else None
-
-
-def _is_instance(value: Any, hint: Any) -> bool:
-    try:
-        is_one = isinstance(value, hint)
-    except TypeError:  # a protocol that is not meant to be asked
-        return True
-    # a class has the methods that its instances have
-    return is_one and not (isinstance(value, type) and getattr(hint, "_is_protocol", False))
+    Raises
+    ------
+    ValueError
+        One is not.
+    """
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}; found {value!r}")
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -223,9 +205,9 @@ def _check_number(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be finite; found {value}")
     rule = _RULES.get(name)
     if rule is not None and not rule.holds(value):
-        raise ValueError(f"{name} must be {rule.text}; found {_brief(value)}")
+        raise ValueError(f"{name} must be {rule.text}; found {brief(value)}")
     if rule is None and isinstance(value, Integral) and abs(int(value)) >= _MOST:
-        raise ValueError(f"{name} must be less than 2^31; found {_brief(value)}")
+        raise ValueError(f"{name} must be less than 2^31; found {brief(value)}")
 
 
 def _bound(
@@ -310,16 +292,7 @@ _MAKERS = {
 }
 
 
-def _brief(value: object) -> str:
-    """Return a value and its type, in a few letters."""
-    kind = type(value).__name__
-    if getattr(value, "shape", ()) or len(text := _text(value)) > _SHOWN:
-        return f"{kind} of shape {value.shape}" if hasattr(value, "shape") else kind
-    return f"{text} ({kind})"
-
-
-def _text(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001  # whatever a foreign object raises, its type is said
-        return "?" * (_SHOWN + 1)
+def _found(value: object, hint: Any) -> str:
+    """Return a value in a few letters, and what it lacks of a protocol."""
+    missing = lacking(value, hint)
+    return brief(value) + (f", which has no {' and no '.join(missing)}" if missing else "")

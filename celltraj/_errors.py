@@ -73,36 +73,3 @@ def warn(message: str, category: type[Warning] = DataWarning) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith("celltraj."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
-
-
-def check_option(value: object, kind: Any, name: str, example: str) -> None:
-    """Raise unless an options object is an instance of its kind, not a class or a text.
-
-    Parameters
-    ----------
-    value
-        What was passed.
-    kind
-        Class or protocol that it must satisfy.
-    name
-        Argument that it was passed as.
-    example
-        A call that makes such an object.
-
-    Raises
-    ------
-    TypeError
-        It is not.
-
-    Examples
-    --------
-    >>> from celltraj._errors import check_option
-    >>> check_option("fast", int, "speed", "3")
-    Traceback (most recent call last):
-        ...
-    TypeError: speed must be an object such as 3; found 'fast'
-    """
-    if isinstance(value, type):
-        raise TypeError(f"pass an instance, {value.__name__}(...), in place of the class as {name}")
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be an object such as {example}; found {value!r}")

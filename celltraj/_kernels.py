@@ -7,6 +7,7 @@ numba compiles them once per machine. On one core a pass over 1,000 x 1,000 take
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -20,18 +21,21 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6  # ln 2; the first has 20 bits
 
 
-@intrinsic
-def _as_float(_, bits):
+def _reinterpreted(_: Any, bits: Any) -> Any:
     """Reinterpret 64 bits as a float."""
 
-    def generate(_, builder, __, arguments):
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return types.float64(types.int64), generate
 
 
+# called without its first argument, which is not how numba's types have it
+_as_float: Any = intrinsic(_reinterpreted)
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "nnan", "nsz"})
-def exp(x):
+def exp(x: float) -> float:
     """Return ``e^x``, x clamped to [-690, 690], to 2e-16 relative.
 
     ``x = k ln 2 + r`` with ``|r| <= ln 2 / 2``; ``e^r`` by its series to order 12, the error
@@ -53,11 +57,22 @@ def exp(x):
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * _as_float((np.int64(k) + 1023) << 52)
+    power: float = _as_float((np.int64(k) + 1023) << 52)
+    return p * power
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def fill_rows(cost, g, inverse, log_a, tau, plan, f, row, column):
+def fill_rows(
+    cost: np.ndarray,
+    g: np.ndarray,
+    inverse: float,
+    log_a: np.ndarray,
+    tau: float,
+    plan: np.ndarray,
+    f: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+) -> None:
     """Solve for the row potentials of a block and add its column sums to ``column``.
 
     ``f = tau (log a - log sum_j exp(g_j - inverse C_ij))`` and ``plan = exp(f + g - inverse C)``,
@@ -81,7 +96,14 @@ def fill_rows(cost, g, inverse, log_a, tau, plan, f, row, column):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def sum_rows(cost, f, g, inverse, row, column):
+def sum_rows(
+    cost: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    inverse: float,
+    row: np.ndarray,
+    column: np.ndarray,
+) -> None:
     """Add the row and column sums of ``exp(f + g - inverse C)`` to ``row`` and ``column``.
 
     Potentials of ``-inf`` (cells without mass) contribute nothing.
@@ -96,7 +118,9 @@ def sum_rows(cost, f, g, inverse, row, column):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
-def fill_plan(cost, f, g, inverse, out):
+def fill_plan(
+    cost: np.ndarray, f: np.ndarray, g: np.ndarray, inverse: float, out: np.ndarray
+) -> None:
     """Write ``exp(f + g - inverse C)`` to ``out``, 0 where it is below 1e-299."""
     for i in range(len(f)):
         for j in range(len(g)):
@@ -105,7 +129,9 @@ def fill_plan(cost, f, g, inverse, out):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def _exponentials(cost, g, inverse, shift, out):
+def _exponentials(
+    cost: np.ndarray, g: np.ndarray, inverse: float, shift: float, out: np.ndarray
+) -> float:
     total = 0.0
     for j in range(len(g)):
         out[j] = exp(g[j] - inverse * cost[j] + shift)
@@ -114,7 +140,7 @@ def _exponentials(cost, g, inverse, shift, out):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def _largest(cost, g, inverse):
+def _largest(cost: np.ndarray, g: np.ndarray, inverse: float) -> float:
     top = -np.inf
     for j in range(len(g)):
         top = max(top, g[j] - inverse * cost[j])
@@ -122,7 +148,7 @@ def _largest(cost, g, inverse):
 
 
 @njit(cache=True, nogil=True)
-def count_kept(plan, row, share, counts):
+def count_kept(plan: np.ndarray, row: np.ndarray, share: float, counts: np.ndarray) -> None:
     """Count the entries of each row with ``P_ij >= share r_i / m``: the others hold ``share``."""
     n, m = plan.shape
     for i in range(n):
@@ -132,7 +158,9 @@ def count_kept(plan, row, share, counts):
 
 
 @njit(cache=True, nogil=True)
-def take_kept(plan, row, share, columns, values):
+def take_kept(
+    plan: np.ndarray, row: np.ndarray, share: float, columns: np.ndarray, values: np.ndarray
+) -> None:
     """Write the columns and values of the entries that ``count_kept`` counts, row after row."""
     n, m = plan.shape
     k = 0
@@ -145,7 +173,9 @@ def take_kept(plan, row, share, columns, values):
 
 
 @njit(cache=True, nogil=True)
-def least_kept(first, values, mass, gone, least):
+def least_kept(
+    first: np.ndarray, values: np.ndarray, mass: float, gone: np.ndarray, least: np.ndarray
+) -> None:
     """Write the least value of each row that stays when its smallest, ``mass`` of it, are dropped.
 
     Rows are compressed; ``gone`` of each row is missing already and counts as dropped.
@@ -162,7 +192,7 @@ def least_kept(first, values, mass, gone, least):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def gram_dense(plan, scale, v, out):
+def gram_dense(plan: np.ndarray, scale: np.ndarray, v: np.ndarray, out: np.ndarray) -> None:
     """Add ``P' diag(scale) P v`` to ``out`` while each row is in the cache."""
     n, m = plan.shape
     for i in range(n):
@@ -175,7 +205,14 @@ def gram_dense(plan, scale, v, out):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def gram_sparse(first, columns, values, scale, v, out):
+def gram_sparse(
+    first: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    scale: np.ndarray,
+    v: np.ndarray,
+    out: np.ndarray,
+) -> None:
     """Add ``P' diag(scale) P v`` to ``out`` for ``P`` in compressed rows."""
     for i in range(len(scale)):
         along = 0.0
@@ -187,7 +224,9 @@ def gram_sparse(first, columns, values, scale, v, out):
 
 
 @njit(cache=True, nogil=True)
-def subtract_gram(first, columns, values, matrix):
+def subtract_gram(
+    first: np.ndarray, columns: np.ndarray, values: np.ndarray, matrix: np.ndarray
+) -> None:
     """Subtract ``A' A`` from the lower triangle of ``matrix`` for ``A`` in compressed rows."""
     for i in range(len(first) - 1):
         for k in range(first[i], first[i + 1]):
@@ -198,7 +237,7 @@ def subtract_gram(first, columns, values, matrix):
 
 
 @njit(cache=True, nogil=True)
-def sum_groups(plan, group, scale, out):
+def sum_groups(plan: np.ndarray, group: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
     """Add ``scale_i P_ij`` to ``out[i, group_j]``."""
     n, m = plan.shape
     for i in range(n):

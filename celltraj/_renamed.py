@@ -12,6 +12,7 @@ OLD_NAMES: dict[str, dict[str, str]] = {
         "PlugInDrift": "pass training=None to ct.tl.fit_bridge",
         "ResponseTraining": "use ct.models.Training, and ct.models.ResponseOptions for the rest",
     },
+    "ot": {"Effort": "use ct.ot.SolverStats"},
     "pl": {
         "cross_validation": "use ct.pl.scores",
         "response_scores": "use ct.pl.scores",

@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 import celltraj as ct
 from celltraj import metrics, ot
 from celltraj._arrays import as_floats
-from celltraj.models import Brownian, Lineage, joint_masses, simulate
+from celltraj.models import Brownian, Lineage, simulate
+from celltraj.models.lineage.lineage import joint_masses
 from celltraj.ot import SparseCoupling, SquaredEuclidean
 from celltraj.snapshots import Snapshots
 
@@ -29,7 +30,7 @@ SOLVERS = {
     "Multiscale": ot.Multiscale(n_coarse=20, n_groups=10, progress=False),
     "Unbalanced": ot.Unbalanced(),
     "Minibatch": ot.Minibatch(size=10, rounds=3),
-    "Exact": lambda cost, a, b, *, epsilon: ot.Exact()(cost, a, b),
+    "Exact": ot.Exact(),
     "batch": lambda cost, a, b, *, epsilon: ot.solve_batch([cost], [a], [b], epsilon=epsilon)[0],
 }
 

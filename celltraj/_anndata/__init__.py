@@ -42,7 +42,6 @@ from celltraj._anndata.read import (
 from celltraj._anndata.response import embedded_populations, predicted_cells
 from celltraj._anndata.samples import (
     ResponseKeys,
-    Sample,
     read_samples,
     warn_of_never_treated,
 )
@@ -58,6 +57,7 @@ from celltraj._anndata.write import (
     sample_record,
     warn_of_view,
 )
+from celltraj.models.evaluation import Sample
 
 __all__ = [
     "Members",

@@ -39,7 +39,8 @@ def read_expression(adata: AnnData, layer: str | None) -> np.ndarray | spmatrix 
 def _matrix(adata: AnnData, layer: str | None, place: str) -> np.ndarray | spmatrix | sparray:
     """Return ``X`` or a layer in memory, dense or sparse as it is."""
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"no {place}; layers found: {list(adata.layers)}")
+        named = [name for name in adata.layers if name is not None]  # anndata 0.13 counts X
+        raise KeyError(f"no {place}; layers found: {named}")
     found = adata.X if layer is None else adata.layers[layer]
     if found is None:
         raise ValueError("adata.X is None; pass layer= with the one that holds the expression")
@@ -96,4 +97,5 @@ def marked_genes(adata: AnnData, column: str) -> np.ndarray:
         )
     if not marked.any():
         raise ValueError(f"adata.var[{column!r}] is false for every gene")
-    return marked.to_numpy(dtype=bool)
+    chosen: np.ndarray = marked.to_numpy(dtype=bool)
+    return chosen

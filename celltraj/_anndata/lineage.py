@@ -22,7 +22,7 @@ from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times, times_of
 from celltraj._typing import Time
 from celltraj.models import Bridge, Lineage, Process, land
-from celltraj.ot import Coupling, Effort, SparseCoupling, SquaredEuclidean, Transport
+from celltraj.ot import Coupling, SolverStats, SparseCoupling, SquaredEuclidean, Transport
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -193,7 +193,9 @@ def _potentials(
         _, g, _, _, column = parts[k + 1]
         cost = SquaredEuclidean(clouds[k], clouds[k + 1])
         reached = float(gap.marginal_error), bool(gap.converged), int(gap.n_iters)
-        one = Coupling(cost, f, g, row, column, float(gap.epsilon), *reached, row, column, Effort())
+        one = Coupling(
+            cost, f, g, row, column, float(gap.epsilon), *reached, row, column, SolverStats()
+        )
         _check_masses(one, clouds[k], clouds[k + 1], key)
         couplings.append(one)
     return tuple(couplings), tuple(part[2] for part in parts)

@@ -131,7 +131,9 @@ def _untreated(adata: AnnData, source: ResponseSource) -> np.ndarray:
     if not columns:
         return np.ones(adata.n_obs, dtype=bool)
     labels = pd.concat([column_of(adata, key) for key in columns], axis=1).astype(object)
-    free = (labels.isna() | labels.astype(str).isin(source.controls)).all(axis=1).to_numpy()
+    free: np.ndarray = (
+        (labels.isna() | labels.astype(str).isin(source.controls)).all(axis=1).to_numpy()
+    )
     if not free.any():
         raise ValueError(
             f"no untreated cells: obs[{columns[0]!r}] holds "
@@ -151,7 +153,8 @@ def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
     if labels.isna().any():
         cell = adata.obs_names[labels.isna()][0]
         raise ValueError(f"cell {cell!r} has no population in obs[{key!r}]; name it or drop it")
-    return labels.astype(str).to_numpy(dtype=object)
+    names: np.ndarray = labels.astype(str).to_numpy(dtype=object)
+    return names
 
 
 def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> np.ndarray:

@@ -21,7 +21,9 @@ from celltraj.ot import SparseCoupling
 Pair = tuple[float, float]
 
 
-def gaps_of(adata: AnnData, time_key: str, pairs: Sequence[Pair]) -> dict[Pair, tuple]:
+def gaps_of(
+    adata: AnnData, time_key: str, pairs: Sequence[Pair]
+) -> dict[Pair, tuple[np.ndarray, np.ndarray]]:
     """Return the rows of the earlier and of the later cells of each gap between neighbouring times.
 
     Raises

@@ -14,12 +14,12 @@ from celltraj._anndata.columns import in_memory
 from celltraj._anndata.read import find_representation
 from celltraj._anndata.samples import (
     ResponseKeys,
-    Sample,
     read_samples,
     warn_of_never_treated,
 )
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Group, Populations, ResponseSource, Treated
+from celltraj.models.evaluation import Sample
 
 _FEW_CELLS = 10
 
@@ -131,7 +131,8 @@ def _type_codes(adata: AnnData, key: str | None) -> np.ndarray | None:
     # by their names, and not by which comes first: a fit does not depend on the order of cells
     labels = adata.obs[key].astype(object)
     names = labels.astype(str).astype(object).mask(labels.isna(), None)
-    return pd.factorize(names, sort=True)[0].astype(np.int64)
+    codes: np.ndarray = pd.factorize(names, sort=True)[0].astype(np.int64)
+    return codes
 
 
 def given_once(populations: Populations) -> list[str]:

@@ -152,7 +152,8 @@ def _positions(found: pd.Index, names: Sequence[str]) -> np.ndarray:
             "the others with adata[:, genes].copy(), genes being those of "
             f"uns[{ROOT!r}][{PROJECTION!r}]['genes'] or of model.projection.names"
         )
-    return found.get_indexer(pd.Index(names, dtype=found.dtype))
+    rows: np.ndarray = found.get_indexer(pd.Index(names, dtype=found.dtype))
+    return rows
 
 
 def _some(names: list[str]) -> str:

@@ -40,7 +40,8 @@ class Quantities:
     @property
     def is_known(self) -> np.ndarray:
         """Which cells have values, ``(n_obs,)``."""
-        return np.isfinite(self.values).all(1)
+        known: np.ndarray = np.isfinite(self.values).all(1)
+        return known
 
     def only(self, names: list[str]) -> Quantities:
         """Return some of them, in the order of ``names``.
@@ -135,7 +136,8 @@ def told_cells(
     """
     at = fate_time_of(adata, key)
     if time is not None or at is None or not has_column(adata, time_key):
-        return is_known & is_at(adata, time, time_key)
+        chosen: np.ndarray = is_known & is_at(adata, time, time_key)
+        return chosen
     is_last = is_known & (read_times(adata, time_key) == at)
     if is_last.any():
         logger.info(
@@ -145,7 +147,8 @@ def told_cells(
             at,
             key,
         )
-    return is_known & ~is_last
+    chosen = is_known & ~is_last
+    return chosen
 
 
 def is_at(adata: AnnData, time: Time | Sequence[Time] | None, time_key: str) -> np.ndarray:

@@ -15,7 +15,8 @@ from celltraj._anndata.columns import check_adata, column_of, has_column, in_mem
 from celltraj._anndata.times import read_times, time_of
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Counts
-from celltraj.models import Bridge, Process, population_sizes
+from celltraj.models import Bridge, Process
+from celltraj.models.growth.population_sizes import population_sizes
 from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 
@@ -92,7 +93,7 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
 
 def dimension_of(adata: AnnData, use_rep: str) -> int:
     """Return the number of variables of ``"X"`` or a key of ``obsm``, without reading cells."""
-    return adata.n_vars if use_rep == "X" else adata.obsm[use_rep].shape[1]
+    return int(adata.n_vars if use_rep == "X" else adata.obsm[use_rep].shape[1])
 
 
 def variables_of(adata: AnnData, use_rep: str) -> tuple[str, ...]:
@@ -216,7 +217,7 @@ def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndar
     place = f"adata.obs[{weights_key!r}]"
     if column.dtype.kind not in "fiu":
         raise ValueError(f"{place} has dtype {column.dtype}; weights must be numbers")
-    w = column.to_numpy(dtype=float, na_value=np.nan)
+    w: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
     bad = ~(np.isfinite(w) & (w >= 0))
     if bad.any():
         raise ValueError(
@@ -246,7 +247,7 @@ def read_rates(adata: AnnData, key: str) -> np.ndarray:
     column = column_of(adata, key, what="growth", way=way)
     if column.dtype.kind not in "fiu":
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
-    rates = column.to_numpy(dtype=float, na_value=np.nan)
+    rates: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
     bad = ~np.isfinite(rates)
     if bad.any():
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ class ResponseKeys:
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):  # such as the label 0
-        return (cast("str", value),)
+        return (value,)
     return tuple(value)
 
 
@@ -192,7 +192,9 @@ def _covariates(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.D
     return covariates
 
 
-def _condition(drugs: tuple, doses: tuple, covariates: tuple) -> Condition | None:
+def _condition(
+    drugs: tuple[Any, ...], doses: tuple[Any, ...], covariates: tuple[Any, ...]
+) -> Condition | None:
     given = [k for k, drug in enumerate(drugs) if not pd.isna(drug)]
     if not given:
         return None
@@ -225,7 +227,7 @@ def _grouped(table: pd.DataFrame, n_drugs: int, n_doses: int) -> list[Sample]:
     )
 
 
-def _order(condition: Condition | None) -> tuple:
+def _order(condition: Condition | None) -> tuple[Any, ...]:
     if condition is None:
         return ()
     return (condition.name, tuple(map(str, condition.covariates)))

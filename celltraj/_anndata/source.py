@@ -97,7 +97,8 @@ class Source:
         place = np.searchsorted(self.times, one.times)
         is_known = np.isin(one.times, self.times)
         place = np.where(is_known, place, len(self.times))  # a time of its own, where none is known
-        return np.repeat(place, one.cells) * _SPAN + digests
+        marks: np.ndarray = np.repeat(place, one.cells) * _SPAN + digests
+        return marks
 
     def _reason(self, now: Source, changed: np.ndarray) -> str:
         """Say what makes some cells others than they were."""

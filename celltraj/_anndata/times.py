@@ -45,7 +45,7 @@ def read_times(adata: AnnData, time_key: str) -> np.ndarray:
     numbers = read_labels(list(np.asarray(labels)), place)
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
         _check_order(column, dict(zip(labels, numbers, strict=True)), place)
-    times = np.array(numbers)[positions]
+    times: np.ndarray = np.array(numbers)[positions]
     if not np.isfinite(times).all():
         raise ValueError(f"{place} holds infinite times; drop those cells")
     n_times = len(np.unique(times))

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from celltraj._card import card
 from celltraj._stats.moments import blocks, covariances, moments
-from celltraj.ot import probabilities
+from celltraj.ot.checks import probabilities
 
 _BLOCK = 1 << 22  # numbers held at once
 _TIE = 1e-10  # of a correlation; sums in another order differ by less

@@ -50,4 +50,5 @@ def covariances(
 ) -> np.ndarray:
     """Return ``(g, m)`` sums of centred expression times numbers that carry the weights."""
     parts = [block.T @ moved for _, block in blocks(x)]
-    return np.concatenate(parts) - mean[:, None] * moved.sum(0)
+    rates: np.ndarray = np.concatenate(parts) - mean[:, None] * moved.sum(0)
+    return rates

@@ -179,7 +179,8 @@ def _predicted(arguments: argparse.Namespace, lock: Lock) -> ad.AnnData:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows for JSON, which has no NaN and no infinity: they become null."""
-    return json.loads(table.to_json(orient="records"))
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows
 
 
 def _load(path: Path) -> MetaFlowMatching:

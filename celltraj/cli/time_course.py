@@ -61,7 +61,7 @@ def _read(arguments: argparse.Namespace) -> ad.AnnData:
     return adata
 
 
-def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial:
+def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial[Any]:
     progress = not arguments.quiet
     training = Training(max_steps=arguments.max_steps, trainer=trainer)
     fit = ct.tl.fit_flow if arguments.model == "flow" else ct.tl.fit_bridge
@@ -140,4 +140,5 @@ def _score(
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.scores(scores, show=False, save=folder / "scores.png")
     w1 = scores[scores["metric"] == "W1"]
-    return w1.groupby("method")["value"].mean().sort_values().to_string()
+    table: str = w1.groupby("method")["value"].mean().sort_values().to_string()
+    return table

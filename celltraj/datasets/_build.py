@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -16,7 +19,14 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
     return int(value)
 
 
-def build_adata(blocks, times, var_names, source, parameters, time_unit="1") -> ad.AnnData:
+def build_adata(
+    blocks: Sequence[np.ndarray],
+    times: Sequence[float] | np.ndarray,
+    var_names: Sequence[str],
+    source: str,
+    parameters: Mapping[str, Any],
+    time_unit: str = "1",
+) -> ad.AnnData:
     """Stack one ``(n_t, d)`` block per time into an AnnData with ``obs["time"]``."""
     x = np.concatenate(blocks).astype(np.float32)
     time = np.repeat(np.asarray(times, dtype=float), [len(block) for block in blocks])

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 
 
-def build_labelled(blocks, labels, var_names, source, parameters) -> ad.AnnData:
+def build_labelled(
+    blocks: Sequence[np.ndarray],
+    labels: pd.DataFrame,
+    var_names: Sequence[str],
+    source: str,
+    parameters: Mapping[str, Any],
+) -> ad.AnnData:
     """Stack ``(n_i, d)`` blocks; row i of the data frame `labels` describes the cells of block i.
 
     Texts become categories in order of appearance.

@@ -48,7 +48,8 @@ class _Screen(NamedTuple):
 
 def _directions(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     x = rng.standard_normal(shape)
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+    unit: np.ndarray = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    return unit
 
 
 def _state_shares(n_lines: int, rng: np.random.Generator) -> np.ndarray:
@@ -57,7 +58,8 @@ def _state_shares(n_lines: int, rng: np.random.Generator) -> np.ndarray:
     lacks = rng.random(n_lines) < 0.5
     lacks[0] = False  # so that every state exists somewhere
     share[lacks, rng.integers(N_STATES, size=n_lines)[lacks]] = 0.0
-    return share / share.sum(axis=1, keepdims=True)
+    shares: np.ndarray = share / share.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _draw_screen(n_lines: int, n_drugs: int, n_vars: int, rng: np.random.Generator) -> _Screen:
@@ -122,7 +124,7 @@ def _treatments(n_drugs: int) -> list[dict[int, float]]:
     return [{}, *single, *pairs]
 
 
-def _label(screen: _Screen, line: int, doses: dict[int, float]) -> tuple:
+def _label(screen: _Screen, line: int, doses: dict[int, float]) -> tuple[str | float | None, ...]:
     names = [str(screen.drugs[drug]) for drug in doses] or ["control"]
     first, second = [*names, None][:2]
     dose_1, dose_2 = [*doses.values(), np.nan, np.nan][:2]

@@ -9,10 +9,11 @@ from celltraj._checks import checked
 from celltraj.datasets._build import build_adata, check_count
 
 
-def _random_spd(n_vars, rng):
+def _random_spd(n_vars: int, rng: np.random.Generator) -> np.ndarray:
     q, _ = np.linalg.qr(rng.standard_normal((n_vars, n_vars)))
     cov = (q * rng.uniform(0.5, 2.0, n_vars)) @ q.T
-    return (cov + cov.T) / 2
+    symmetric: np.ndarray = (cov + cov.T) / 2
+    return symmetric
 
 
 @checked

@@ -31,7 +31,8 @@ def _density(x: np.ndarray, bandwidth: float) -> np.ndarray:
     squared = cdist(x, x, "sqeuclidean")
     kernel = np.exp(-squared / (2 * bandwidth**2)) / (2 * np.pi * bandwidth**2)
     np.fill_diagonal(kernel, 0.0)
-    return kernel.sum(axis=1) / max(len(x) - 1, 1)
+    density: np.ndarray = kernel.sum(axis=1) / max(len(x) - 1, 1)
+    return density
 
 
 @checked
@@ -89,7 +90,7 @@ def interaction_drift(
         raise ValueError(
             f"width and bandwidth must be positive, found width {width}, bandwidth {bandwidth}"
         )
-    drift = attraction * (x.mean(axis=0) - x)
+    drift: np.ndarray = attraction * (x.mean(axis=0) - x)
     drift[:, 0] += speed * expit((_density(x, bandwidth) - threshold) / width)
     return drift
 

@@ -28,7 +28,8 @@ def _winding(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return +-1 inside the closed polygon `corners`, by its sense of rotation, 0 outside."""
     x, y = corners.T
     turn = np.sign(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))
-    return turn * mpath.Path(corners).contains_points(points)
+    winding: np.ndarray = turn * mpath.Path(corners).contains_points(points)
+    return winding
 
 
 def _pixels(letter: str) -> np.ndarray:
@@ -44,13 +45,15 @@ def _pixels(letter: str) -> np.ndarray:
     grid = np.column_stack([x.ravel(), y.ravel()])
     # a hole turns against the contour around it, so that the windings cancel there
     winding = sum(_winding((part - centre) * scale, grid) for part in outline)
-    return grid[winding != 0]
+    inside: np.ndarray = grid[winding != 0]
+    return inside
 
 
 def _rotate(x: np.ndarray, degrees: int) -> np.ndarray:
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
-    return x @ np.array([[cos, sin], [-sin, cos]])
+    turned: np.ndarray = x @ np.array([[cos, sin], [-sin, cos]])
+    return turned
 
 
 def _check_letters(letters: str) -> None:

@@ -12,7 +12,7 @@ from celltraj.datasets._euler_maruyama import euler_maruyama
 ALPHA, BETA, DELTA, GAMMA, SIGMA = 1.0, 0.4, 0.1, 0.4, 0.1
 
 
-def _drift(x):
+def _drift(x: np.ndarray) -> np.ndarray:
     prey, predator = x[:, 0], x[:, 1]
     meet = prey * predator
     return np.column_stack([ALPHA * prey - BETA * meet, DELTA * meet - GAMMA * predator])

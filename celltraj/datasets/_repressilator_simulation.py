@@ -12,9 +12,10 @@ from celltraj.datasets._euler_maruyama import euler_maruyama
 BETA, N, K, GAMMA, SIGMA = 10.0, 3.0, 1.0, 1.0, 0.1
 
 
-def _drift(x):
+def _drift(x: np.ndarray) -> np.ndarray:
     repressor = np.maximum(np.roll(x, 1, axis=1), 0.0)  # additive noise may cross zero
-    return BETA / (1.0 + (repressor / K) ** N) - GAMMA * x
+    drift: np.ndarray = BETA / (1.0 + (repressor / K) ** N) - GAMMA * x
+    return drift
 
 
 @checked

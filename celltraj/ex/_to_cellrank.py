@@ -16,7 +16,7 @@ from celltraj._anndata.neighbours import with_neighbours
 from celltraj._anndata.results import MATRIX
 from celltraj._checks import checked
 from celltraj.models import Process
-from celltraj.ot._coupling import check_mass
+from celltraj.ot.checks import check_mass
 
 _STEPS = ("diagonal", "connectivities", "all")
 

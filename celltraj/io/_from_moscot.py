@@ -14,7 +14,7 @@ from celltraj._anndata.plans import Pair, gaps_of, write_plans
 from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj.ot import SparseCoupling
-from celltraj.ot._coupling import check_mass
+from celltraj.ot.checks import check_mass
 
 _ROWS = 500  # earlier cells whose rows are held dense at once
 

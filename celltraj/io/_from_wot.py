@@ -18,7 +18,7 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.ot import SparseCoupling
-from celltraj.ot._coupling import check_mass
+from celltraj.ot.checks import check_mass
 
 Map: TypeAlias = AnnData | np.ndarray | csr_array
 _NUMBER = r"(\d+(?:\.\d+)?)"

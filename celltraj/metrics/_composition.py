@@ -10,7 +10,7 @@ import pandas as pd
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked
-from celltraj.ot import probabilities
+from celltraj.ot.checks import probabilities
 
 
 @checked

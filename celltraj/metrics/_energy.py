@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked
-from celltraj.ot import check_samples, probabilities
+from celltraj.ot.checks import check_samples, probabilities
 
 
 @checked

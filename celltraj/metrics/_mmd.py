@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist, pdist
 from celltraj._arrays import ArrayLike, as_array
 from celltraj._checks import checked
 from celltraj.metrics._energy import mean_differences
-from celltraj.ot import check_samples
+from celltraj.ot.checks import check_samples
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the five kernels, in units of the bandwidth
 
@@ -74,7 +74,8 @@ def mmd(
     def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         squares = cdist(a, b, "sqeuclidean")
         # half the squared distance of the points that the kernel maps to
-        return np.mean([1 - np.exp(-rate * squares) for rate in rates], 0)
+        kernel: np.ndarray = np.mean([1 - np.exp(-rate * squares) for rate in rates], 0)
+        return kernel
 
     return float(np.sqrt(mean_differences(x, y, distance, weights)))
 

@@ -1,18 +1,8 @@
-from ._couple import couple_gap as couple_gap
 from ._default_sigma import default_sigma as default_sigma
 from ._load import load as load
-from ._process import Affine as Affine
-from ._process import FittedProcess as FittedProcess
-from ._process import GrowingProcess as GrowingProcess
-from ._process import KnownNoise as KnownNoise
-from ._process import PiecewiseProcess as PiecewiseProcess
-from ._process import Process as Process
-from ._process import ReversibleProcess as ReversibleProcess
-from ._process import is_growing as is_growing
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
 from .bridge.bridge import Bridge as Bridge
-from .bridge.bridge import Round as Round
 from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
@@ -32,7 +22,6 @@ from .genes.projection import Projection as Projection
 from .growth.birth_death import BirthDeath as BirthDeath
 from .growth.learned import LearnedGrowth as LearnedGrowth
 from .growth.learned import learn_growth as learn_growth
-from .growth.population_sizes import population_sizes as population_sizes
 from .interpolants import BrownianBridgeInterpolant as BrownianBridgeInterpolant
 from .interpolants import EncodingDecodingInterpolant as EncodingDecodingInterpolant
 from .interpolants import Interpolant as Interpolant
@@ -42,11 +31,15 @@ from .interpolants import OneSidedInterpolant as OneSidedInterpolant
 from .interpolants import ReferenceInterpolant as ReferenceInterpolant
 from .interpolants import SplineInterpolant as SplineInterpolant
 from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
-from .lineage.interpolation import displaced as displaced
 from .lineage.lineage import Lineage as Lineage
-from .lineage.lineage import band_of as band_of
-from .lineage.lineage import joint_masses as joint_masses
 from .lineage.simulated import land as land
+from .process import Affine as Affine
+from .process import FittedProcess as FittedProcess
+from .process import GrowingProcess as GrowingProcess
+from .process import KnownNoise as KnownNoise
+from .process import PiecewiseProcess as PiecewiseProcess
+from .process import Process as Process
+from .process import ReversibleProcess as ReversibleProcess
 from .references import Brownian as Brownian
 from .references import GeneRegulation as GeneRegulation
 from .references import KernelReference as KernelReference
@@ -58,7 +51,6 @@ from .references import PotentialLandscape as PotentialLandscape
 from .references import Repressilator as Repressilator
 from .references import Simulator as Simulator
 from .references import Vortex as Vortex
-from .references import stack_points as stack_points
 from .references.family import Parametric as Parametric
 from .references.family import Paths as Paths
 from .references.family import Reference as Reference
@@ -149,7 +141,6 @@ __all__ = [
     "ResponseProcess",
     "ResponseSource",
     "ReversibleProcess",
-    "Round",
     "SdeSolver",
     "SetAttention",
     "Simulator",
@@ -160,22 +151,15 @@ __all__ = [
     "Treated",
     "TrigonometricInterpolant",
     "Vortex",
-    "band_of",
-    "couple_gap",
     "default_sigma",
-    "displaced",
     "fit_bridge",
     "fit_flow",
     "fit_response",
-    "is_growing",
-    "joint_masses",
     "land",
     "learn_growth",
     "load",
     "log_density",
-    "population_sizes",
     "refine",
     "remove_checkpoint",
     "simulate",
-    "stack_points",
 ]

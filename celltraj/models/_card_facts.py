@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,9 +113,9 @@ def treated_facts(treated: Any) -> dict[str, object]:
 def couplings_of(couplings: Sequence[Any]) -> str:
     """Return how many couplings there are, and how well they were solved."""
     kinds = ", ".join(dict.fromkeys(type(one).__name__ for one in couplings))
-    errors = [one.marginal_error for one in couplings if hasattr(one, "marginal_error")]
+    errors = [e for one in couplings if not math.isnan(e := one.marginal_error)]
     error = f", marginal error at most {max(errors):.2g}" if errors else ""
-    failed = sum(not getattr(one, "converged", True) for one in couplings)
+    failed = sum(not one.converged for one in couplings)
     return f"{len(couplings)} of {kinds}{error}" + (f", {failed} not converged" if failed else "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -56,7 +58,7 @@ def default_sigma(
         rates.append(float((plan[i, j] * ((x[i] - y[j]) ** 2).sum(1)).sum()) / gap)
     if sum(rates) <= 0:
         raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
-    return (fraction * sum(rates) / len(rates)) ** 0.5
+    return math.sqrt(fraction * sum(rates) / len(rates))
 
 
 def _thin(

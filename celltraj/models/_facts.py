@@ -273,7 +273,7 @@ def _expect(kind: type, value: Any, where: str, what: str) -> Any:
     return value
 
 
-def _has_no_default(field: dataclasses.Field) -> bool:
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

@@ -217,7 +217,7 @@ def _record(text: str | None, path: Path) -> dict[str, Any]:
     if text is None:
         raise ValueError(f"{path} was not written by this version of celltraj, or is damaged")
     try:
-        record = parsed(text)
+        record: dict[str, Any] = parsed(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     is_whole = isinstance(record, dict) and record.keys() == _RECORD.keys()

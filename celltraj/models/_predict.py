@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
+from celltraj.models.process import Process
 from celltraj.snapshots import Snapshots
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from celltraj._arrays import takes_arrays
 from celltraj._card import card
-from celltraj._errors import check_option
+from celltraj._checks import check_option
 from celltraj._typing import Cells, States
 from celltraj.models._card_facts import trajectories_facts
-from celltraj.models._process import Process, ReversibleProcess, breakpoints_of, is_growing
+from celltraj.models.process import Process, ReversibleProcess, breakpoints_of, is_growing
 from celltraj.models.solvers import Equation, SdeSolver
 from celltraj.models.solvers.noise import DiagonalNoise
 from celltraj.models.solvers.solver import Law, gather

@@ -12,8 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
-from celltraj.models._process import Process
 from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.process import Process
 
 _WIDTH = 0.1  # of the kernel over cosines: a neighbour straight ahead outweighs one aside e^10 to 1
 _BLOCK = 2048  # cells at once, each with its neighbours
@@ -138,7 +138,8 @@ def _others(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return neighbours ``(b, k)`` without the cell itself, which its copies may have hidden."""
     is_other = found != rows[:, None]
     is_other[is_other.all(1), -1] = False  # the farthest makes room
-    return found[is_other].reshape(len(found), -1)
+    others: np.ndarray = found[is_other].reshape(len(found), -1)
+    return others
 
 
 def _projected(steps: np.ndarray, velocity: np.ndarray, shifts: np.ndarray) -> np.ndarray:
@@ -151,10 +152,12 @@ def _projected(steps: np.ndarray, velocity: np.ndarray, shifts: np.ndarray) -> n
     far = np.median(np.linalg.norm(shifts, axis=2), axis=1)
     # among copies of one cell nothing tells of a direction
     stretch = np.divide(far, near, out=np.zeros_like(far), where=near > 0)
-    return (speed * stretch)[:, None] * (weight[:, None] @ _unit(shifts))[:, 0]
+    projected: np.ndarray = (speed * stretch)[:, None] * (weight[:, None] @ _unit(shifts))[:, 0]
+    return projected
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors of length one, zero where they were zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return unit

@@ -1,4 +1,4 @@
-"""Transport between point clouds: costs, solvers and couplings."""
+"""Optimal transport between point clouds: costs, solvers and couplings."""
 
 from celltraj._lazy import attach
 

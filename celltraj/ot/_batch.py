@@ -9,9 +9,10 @@ import torch
 
 from celltraj._arrays import ArrayLike
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
 
 _CHECK = 10  # sweeps between two looks at the error
@@ -28,7 +29,9 @@ def solve_batch(
     throw: bool = True,
     device: str | torch.device | None = None,
 ) -> list[Coupling]:
-    """Solve many small balanced problems together, by log-domain Sinkhorn sweeps.
+    """Sinkhorn on a batch: solve many small problems of entropic transport together.
+
+    Balanced problems, by log-domain sweeps.
 
     Problems are padded to one ``(k, n, m)`` array with cells of no mass. Those that ``max_iters``
     sweeps leave above ``tol`` are finished one by one with sparse Newton steps.
@@ -89,7 +92,9 @@ def solve_batch(
     ]
 
 
-def _sweep(problems: list[Problem], tol: float, max_iters: int, device: torch.device):
+def _sweep(
+    problems: list[Problem], tol: float, max_iters: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Return potentials of the padded problems after sweeps on a ladder of epsilons."""
     n, m = (max(p.cost.shape[side] for p in problems) for side in (0, 1))
     cost = torch.zeros((len(problems), n, m), dtype=torch.float64)
@@ -114,7 +119,15 @@ def _sweep(problems: list[Problem], tol: float, max_iters: int, device: torch.de
     return f, g, n_sweeps
 
 
-def _alternate(cost, log_a, log_b, g, epsilon, tol: float, cap: int):
+def _alternate(
+    cost: torch.Tensor,
+    log_a: torch.Tensor,
+    log_b: torch.Tensor,
+    g: torch.Tensor,
+    epsilon: torch.Tensor,
+    tol: float,
+    cap: int,
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     scaled, b = cost / epsilon[:, None, None], log_b.exp()
     g = g / epsilon[:, None]
     for n_sweeps in range(1, cap + 1):
@@ -129,12 +142,14 @@ def _alternate(cost, log_a, log_b, g, epsilon, tol: float, cap: int):
     return f * epsilon[:, None], g * epsilon[:, None], n_sweeps
 
 
-def _finish(problem: Problem, f, g, n_sweeps: int, *, tol: float, throw: bool) -> Coupling:
+def _finish(
+    problem: Problem, f: torch.Tensor, g: torch.Tensor, n_sweeps: int, *, tol: float, throw: bool
+) -> Coupling:
     n, m = problem.cost.shape
-    effort = Effort(passes=n_sweeps, sweeps=n_sweeps)
-    coupling = problem.coupling(f[:n], g[:m], effort, tol=tol, throw=False)
+    stats = SolverStats(passes=n_sweeps, sweeps=n_sweeps)
+    coupling = problem.coupling(f[:n], g[:m], stats, tol=tol, throw=False)
     if coupling.converged:
         return coupling
-    effort.fallbacks.append("sparse Newton")
-    found = solve_potentials(problem, effort, tol=tol, max_steps=60)
-    return problem.coupling(*found, effort, tol=tol, throw=throw)
+    stats.fallbacks.append("sparse Newton")
+    found = solve_potentials(problem, stats, tol=tol, max_steps=60)
+    return problem.coupling(*found, stats, tol=tol, throw=throw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -27,9 +28,9 @@ def plan_facts(one: Any) -> dict[str, object]:
         "entries": f"{one.plan.nnz:,} of {n * m:,}",
         "cost": None if cost is None else type(cost).__name__,
         "mass": float(one.plan.sum()),
-        "marginal error": _error(getattr(one, "marginal_error", None)),
+        "marginal error": _error(one.marginal_error),
     }
 
 
-def _error(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2g}"
+def _error(value: float) -> str | None:
+    return None if math.isnan(value) else f"{value:.2g}"

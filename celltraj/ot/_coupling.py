@@ -3,88 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from celltraj._arrays import ArrayLike, as_rows, takes_arrays
+from celltraj._arrays import ArrayLike, as_floats, as_rows, takes_arrays
 from celltraj._card import card
-from celltraj._checks import checked_fields
-from celltraj._kernels import count_kept, fill_plan, least_kept, take_kept
+from celltraj._kernels import fill_plan, sum_rows
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import Cost
+from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot._sparsify import sparse_block
+from celltraj.ot.checks import check_mass
+from celltraj.ot.sampling import systematic
 
-
-@checked_fields
-@dataclass
-class Effort:
-    """Count what a solver did; it is filled while the solver works.
-
-    Parameters
-    ----------
-    passes
-        Evaluations of the whole plan.
-    sweeps
-        Sinkhorn updates, with or without a pass of their own.
-    newton_steps, cg_iterations, factorisations
-        Accepted Newton steps, their inner iterations, and systems factorised to speed these up.
-    dropped_mass
-        Share of the plan left out of the last Newton system; the plan itself is never cut.
-    fallbacks
-        What was done where the plain recipe failed, in order.
-    """
-
-    passes: int = 0
-    sweeps: int = 0
-    newton_steps: int = 0
-    cg_iterations: int = 0
-    factorisations: int = 0
-    dropped_mass: float = 0.0
-    fallbacks: list[str] = field(default_factory=list)
-
-
-@runtime_checkable
-class Transport(Protocol):
-    """What carries mass over one gap: a :class:`Coupling`, or a :class:`SparseCoupling`."""
-
-    @property
-    def row_mass(self) -> Tensor:
-        """Return the ``(n,)`` row sums of the plan."""
-
-    @property
-    def column_mass(self) -> Tensor:
-        """Return the ``(m,)`` column sums of the plan."""
-
-    def push(self, v: Tensor) -> Tensor:
-        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
-
-    def pull(self, v: Tensor) -> Tensor:
-        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
-
-    def entropy(self) -> Tensor:
-        """Return the ``(n,)`` entropy of where each earlier cell goes, in nats."""
-
-    def sample(
-        self, n: int, *, generator: torch.Generator, rows: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` index pairs, earlier cells in the shares ``rows (n,)``."""
-
-    def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
-        """Return the plan without its smallest entries, ``mass`` of each row."""
-
-    def sparse_rows(self, *, mass: float = 1e-3) -> Iterator[tuple[int, csr_array]]:
-        """Yield rows of ``to_sparse`` in blocks, each with the number of its first row."""
+# A cell that dies still sends e^-20 of its share. Less than this is left only where costs are
+# hundreds of epsilons.
+_NOTHING = 1e-200
 
 
 @card(coupling_facts)
 @dataclass(frozen=True)
 class Coupling:
-    r"""Hold an entropic plan ``P_ij = exp((f_i + g_j - C_ij) / epsilon)`` by its potentials.
+    r"""Entropic optimal transport plan, held by its potentials.
+
+    ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
     Parameters
     ----------
@@ -104,7 +50,7 @@ class Coupling:
         Passes over the cost that were taken.
     row_mass, column_mass
         ``(n,)`` and ``(m,)`` marginals of the plan; they equal ``a`` and ``b`` when balanced.
-    effort
+    stats
         What the solver did.
 
     Examples
@@ -129,7 +75,44 @@ class Coupling:
     n_iters: int
     row_mass: Earlier
     column_mass: Later
-    effort: Effort
+    stats: SolverStats
+
+    @classmethod
+    def of(
+        cls,
+        cost: Cost,
+        potentials: tuple[Tensor, Tensor],
+        weights: tuple[ArrayLike, ArrayLike],
+        *,
+        epsilon: float,
+        tol: float = 1e-3,
+    ) -> Coupling:
+        """Return the balanced coupling of potentials that a solver of your own found.
+
+        Parameters
+        ----------
+        cost
+            Ground cost of shape ``(n, m)``.
+        potentials
+            ``f (n,)`` and ``g (m,)``, in units of the cost; ``-inf`` where a weight is zero.
+        weights
+            ``a (n,)`` and ``b (m,)``, the marginals that were asked for.
+        epsilon
+            Regularisation, in units of the cost.
+        tol
+            Marginal error up to which the coupling counts as converged.
+        """
+        f, g = (v.double() for v in potentials)
+        a, b = (as_floats(w, "weights", "(n,)", dtype=torch.float64) for w in weights)
+        row, column = marginals_of(cost, (f, g), (a, b), float(epsilon))
+        error = float((row - a).abs().sum() + (column - b).abs().sum())
+        reached = error, error <= tol, 0, row, column, SolverStats()
+        return cls(cost, f, g, a, b, float(epsilon), *reached)
+
+    @property
+    def effort(self) -> SolverStats:
+        """Raise: this is now ``stats``."""
+        raise AttributeError("Coupling.effort is now Coupling.stats; .report() is a row of a table")
 
     def _plan_blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, P[rows])``, each valid until the next."""
@@ -181,19 +164,17 @@ class Coupling:
         return self.row_mass / self.a
 
     def report(self) -> dict[str, object]:
-        """Return what was reached and what it took, for a table or a log."""
-        effort = self.effort
+        """Return what was reached and what it took, one row of a table."""
+        stats = asdict(self.stats)
+        del stats["passes"]  # the same as n_iters
         return {
-            "converged": self.converged,
-            "marginal_error": self.marginal_error,
             "epsilon": self.epsilon,
-            "passes": effort.passes,
-            "sweeps": effort.sweeps,
-            "newton_steps": effort.newton_steps,
-            "cg_iterations": effort.cg_iterations,
-            "factorisations": effort.factorisations,
-            "dropped_mass": effort.dropped_mass,
-            "fallbacks": tuple(effort.fallbacks),
+            "marginal_error": self.marginal_error,
+            "converged": self.converged,
+            "n_iters": self.n_iters,
+            "mass": float(self.row_mass.sum()),
+            **stats,
+            "fallbacks": tuple(self.stats.fallbacks),
         }
 
     def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
@@ -215,7 +196,7 @@ class Coupling:
         """Yield rows of :meth:`to_sparse` in blocks, each with the number of its first row."""
         check_mass(mass)
         for rows, block in self._plan_blocks():
-            yield rows.start, _sparse_block(block.numpy(), mass)
+            yield rows.start, sparse_block(block.numpy(), mass)
 
     def extend(self, cost: Cost) -> Tensor:
         r"""Return the ``(k,)`` potentials of ``k`` unseen earlier cells, by the c-transform.
@@ -257,10 +238,20 @@ class Coupling:
         return i[order], j[order]
 
 
-def check_mass(mass: float) -> None:
-    """Raise where a share of mass to leave out is none."""
-    if not 0 <= mass < 1:
-        raise ValueError(f"mass must lie in [0, 1); found {mass}")
+def marginals_of(
+    cost: Cost, potentials: tuple[Earlier, Later], weights: tuple[Earlier, Later], epsilon: float
+) -> tuple[Earlier, Later]:
+    """Return the row and column sums of the plan of two potentials, in one pass over the cost."""
+    (f, g), (a, b) = potentials, weights
+    row, column = torch.zeros_like(f), torch.zeros_like(g)
+    scaled_f, scaled_g = (f / epsilon).numpy(), (g / epsilon).numpy()
+    for rows, block in cost.blocks():
+        sums = row[rows].numpy(), column.numpy()
+        sum_rows(block.numpy(), scaled_f[rows], scaled_g, 1 / epsilon, *sums)
+    # the kernel clamps exponents: what is next to nothing is none
+    row[row < _NOTHING * a], column[column < _NOTHING * b] = 0, 0
+    column[torch.isneginf(g)] = 0
+    return row, column
 
 
 def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
@@ -275,38 +266,3 @@ def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
     # right=True skips columns of zero mass, also when the draw is exactly zero
     found = torch.searchsorted(cumulative.flatten(), local + uniform[start:stop], right=True)
     return torch.minimum(found - local * m, torch.tensor(m - 1))
-
-
-def drop_smallest(plan: csr_array, mass: float, gone: np.ndarray | None = None) -> csr_array:
-    """Return a plan without the smallest entries of each row, ``mass`` of it.
-
-    ``gone (n,)`` of each row is missing already and counts as dropped.
-    """
-    least = np.full(plan.shape[0], np.inf)
-    gone = np.zeros(plan.shape[0]) if gone is None else gone
-    least_kept(plan.indptr, plan.data, mass, gone, least)
-    stays = plan.data >= np.repeat(least, np.diff(plan.indptr))
-    counts = np.concatenate([[0], np.cumsum(stays)])[plan.indptr]
-    return csr_array((plan.data[stays], plan.indices[stays], counts), shape=plan.shape)
-
-
-def _sparse_block(plan: np.ndarray, mass: float) -> csr_array:
-    """Return a dense block of rows without its smallest entries."""
-    row, counts = plan.sum(1), np.zeros(len(plan), dtype=np.int64)
-    # what is below this bound holds less than ``mass`` in all, and need not be sorted
-    count_kept(plan, row, mass, counts)
-    first = np.concatenate([[0], np.cumsum(counts)])
-    columns, values = np.empty(first[-1], dtype=np.int32), np.empty(first[-1])
-    take_kept(plan, row, mass, columns, values)
-    kept = csr_array((values, columns, first), shape=plan.shape)
-    return drop_smallest(kept, mass, gone=np.maximum(row - kept.sum(1), 0))
-
-
-@takes_arrays
-def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` sorted indices, each ``n w_i`` times to within one."""
-    positions = torch.arange(n, dtype=torch.float64)
-    positions = (positions + torch.rand(1, dtype=torch.float64, generator=generator)) / n
-    cumulative = weights.cumsum(0)
-    hits = torch.searchsorted(cumulative, positions * cumulative[-1], right=True)
-    return hits.clamp_(max=len(weights) - 1)

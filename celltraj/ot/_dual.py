@@ -33,8 +33,8 @@ from scipy.special import logsumexp
 from celltraj._kernels import fill_rows
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Effort
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 
 _PARALLEL = 300_000  # entries of a block above which its rows are shared among threads
 _LOST = 1e-200  # column sums below may consist of clamped entries alone
@@ -49,14 +49,16 @@ class Dual:
     ----------
     problem
         Two arrays of the size of its cost are held.
-    effort
+    stats
         Where passes and steps are counted.
     plan
         Room for the plan of the last pass.
     """
 
-    def __init__(self, problem: Problem, effort: Effort, plan: np.ndarray | None = None) -> None:
-        self.problem, self.effort = problem, effort
+    def __init__(
+        self, problem: Problem, stats: SolverStats, plan: np.ndarray | None = None
+    ) -> None:
+        self.problem, self.stats = problem, stats
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
         self.log_a, self.log_b = problem.log_a.numpy(), problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
@@ -66,7 +68,7 @@ class Dual:
 
     def at(self, epsilon: float) -> Dual:
         """Return the semi-dual at another epsilon, in the same room."""
-        return Dual(replace(self.problem, epsilon=epsilon), self.effort, self._plan)
+        return Dual(replace(self.problem, epsilon=epsilon), self.stats, self._plan)
 
     def evaluate(self, f: Vector, g: Vector) -> State:
         """Return the state at ``g`` with the rows solved for, in one pass over the cost.
@@ -75,16 +77,16 @@ class Dual:
         """
         f, row = f.copy(), np.empty_like(f)
         column = self._rows(self._cost, slice(None), g, self._plan, f, row)
-        self.effort.passes += 1
+        self.stats.passes += 1
         return State(self, f, g, row, column, self._plan)
 
     def sweep(self, state: State) -> State:
         """Return the state after one Sinkhorn update of ``g``."""
-        self.effort.sweeps += 1
+        self.stats.sweeps += 1
         if state.column.min() > _LOST:
             log_column = np.log(state.column) - state.g
         else:
-            self.effort.passes += 1
+            self.stats.passes += 1
             f = torch.from_numpy(state.f)
             log_column = log_columns(self.problem.cost, f, self.problem.epsilon).numpy()
         g = self.tau_b * (self.log_b - log_column)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import ot as pot
@@ -13,9 +15,10 @@ from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import systematic
-from celltraj.ot._exact import PlanCoupling
+from celltraj.ot._plan_coupling import PlanCoupling
 from celltraj.ot._problem import Problem
+from celltraj.ot.sampling import systematic
+from celltraj.ot.solver import PlanSolver
 
 _SCALINGS = 200
 _EVEN = 1e-6
@@ -23,8 +26,8 @@ _EVEN = 1e-6
 
 @checked_fields
 @dataclass(frozen=True)
-class Minibatch:
-    """Couple random batches of cells exactly, many times over, and return the mean of the plans.
+class Minibatch(PlanSolver):
+    """Minibatch optimal transport: the mean of exact plans between random batches of cells.
 
     A flow that couples each of its minibatches anew follows this plan, which is that of exact
     transport blurred: more so the smaller the batches. Here it is computed once, so that the two
@@ -60,6 +63,8 @@ class Minibatch:
     True
     """
 
+    is_balanced: ClassVar[bool] = True
+
     size: int = 256
     rounds: int = 20
     seed: int = 0
@@ -70,7 +75,9 @@ class Minibatch:
                 f"size and rounds must be positive; found {self.size} and {self.rounds}"
             )
 
-    def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> PlanCoupling:
+    def __call__(
+        self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float = 0.0
+    ) -> PlanCoupling:
         """Return the mean coupling of ``a`` and ``b``; ``epsilon`` has no use here.
 
         Raises
@@ -93,7 +100,9 @@ class Minibatch:
         plan.sum_duplicates()
         return _scaled(cost, problem.a, problem.b, plan)
 
-    def _batches(self, a: Earlier, b: Later, generator: torch.Generator):
+    def _batches(
+        self, a: Earlier, b: Later, generator: torch.Generator
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield rows and columns of batches in which all cells occur by their weight."""
         n = max(len(a), len(b))
         drawn = [
@@ -118,4 +127,4 @@ def _scaled(cost: Cost, a: Earlier, b: Later, plan: csr_array) -> PlanCoupling:
         )
         if error < _EVEN:
             break
-    return PlanCoupling(plan, cost, a, b, float(error))
+    return PlanCoupling(plan, cost, a, b)

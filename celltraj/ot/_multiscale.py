@@ -18,20 +18,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.linalg import lu_factor, lu_solve
-from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
-from celltraj._kernels import sum_groups
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._dual import RowSolver, State, Vector, log_columns
+from celltraj.ot._gathered import Gram, Kept
 from celltraj.ot._ladder import RUNG_TOL, Path, ladder
 from celltraj.ot._newton import (
     STEP_CAP,
@@ -39,24 +39,21 @@ from celltraj.ot._newton import (
     System,
     conjugate_gradients,
     damped_diagonal,
-    largest_entries,
     line_search,
 )
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
 
 _MEMORY = 6  # steps that the extrapolation looks back on
-_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB
-_SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
 _START = 0.015  # largest first rung, in units of the mean cost
-_GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 _TINY = 1e-300
 
 
 @checked_fields
 @dataclass(frozen=True)
 class Multiscale:
-    r"""Solve large entropic transport without an ``n x m`` array.
+    r"""Multiscale Sinkhorn: entropic optimal transport without an ``n x m`` array.
 
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. A subsample is solved
     whole and extended by the c-transform; each further pass over the cost takes a Newton step on
@@ -91,6 +88,8 @@ class Multiscale:
     True
     """
 
+    is_balanced: ClassVar[bool] = True
+
     tol: float = 1e-3
     n_coarse: int = 3000
     n_groups: int = 1000
@@ -109,11 +108,11 @@ class Multiscale:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        problem, effort = Problem.of(cost, a, b, epsilon), Effort()
-        f, g = self.solve_potentials(problem, effort)
-        return problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
+        problem, stats = Problem.of(cost, a, b, epsilon), SolverStats()
+        f, g = self.solve_potentials(problem, stats)
+        return problem.coupling(f, g, stats, tol=self.tol, throw=self.throw)
 
-    def solve_potentials(self, problem: Problem, effort: Effort) -> tuple[Earlier, Later]:
+    def solve_potentials(self, problem: Problem, stats: SolverStats) -> tuple[Earlier, Later]:
         """Return potentials of a problem, ``-inf`` where a weight is zero."""
         inner = problem.without_zeros()
         generator = torch.Generator().manual_seed(self.seed)
@@ -121,21 +120,23 @@ class Multiscale:
         mean = inner.cost.mean()
         rungs = [e for e in ladder(mean, inner.epsilon) if e <= _START * mean] or [inner.epsilon]
         first = replace(inner, epsilon=rungs[0])
-        rows, f_rows, g = _coarse_start(first, self.n_coarse, effort, generator)
+        rows, f_rows, g = _coarse_start(first, self.n_coarse, stats, generator)
         groups = _group_columns(first, rows[: self.n_groups], f_rows[: self.n_groups])
         path = Path(np.zeros(len(inner.a)), rungs[0] * g.numpy())
         rung_tol = max(self.tol, RUNG_TOL * float(inner.a.sum()))
-        last_pass = effort.passes + self.max_passes
+        last_pass = stats.passes + self.max_passes
         with tqdm(desc="transport", unit="pass", disable=not self.progress) as bar:
             for epsilon in rungs:
-                passes = _Passes(replace(inner, epsilon=epsilon), groups, effort)
+                passes = _Passes(replace(inner, epsilon=epsilon), groups, stats)
                 tol = self.tol if epsilon == inner.epsilon else rung_tol
                 f, h = _climb(passes, *path.guess(epsilon), tol=tol, last_pass=last_pass, bar=bar)
                 path.reach(epsilon, f, h)
         return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
 
 
-def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Generator):
+def _coarse_start(
+    problem: Problem, n: int, stats: SolverStats, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return a subsample of rows, their potentials, and those of all columns (c-transform)."""
     rows, columns = (
         torch.randperm(len(w), generator=generator)[:n] for w in (problem.a, problem.b)
@@ -148,7 +149,7 @@ def _coarse_start(problem: Problem, n: int, effort: Effort, generator: torch.Gen
         _same_mass(problem.base[1], columns),
     )
     coarse = replace(problem, cost=problem.cost.take(rows, columns), a=a, b=b, base=base)
-    f, _ = solve_potentials(coarse, effort, tol=1e-3 * float(a.sum()), max_steps=30)
+    f, _ = solve_potentials(coarse, stats, tol=1e-3 * float(a.sum()), max_steps=30)
     f = f / problem.epsilon
     everywhere = problem.cost.take(rows, torch.arange(len(problem.b)))
     g = problem.tau_b * (problem.log_b - log_columns(everywhere, f, problem.epsilon))
@@ -169,7 +170,8 @@ def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vec
         least, where = (block / problem.epsilon - f[block_rows, None]).min(0)
         group = torch.where(least < best, where + block_rows.start, group)
         best = torch.minimum(best, least)
-    return torch.unique(group, return_inverse=True)[1].numpy()
+    groups: np.ndarray = torch.unique(group, return_inverse=True)[1].numpy()
+    return groups
 
 
 @dataclass
@@ -182,8 +184,8 @@ class _Point(State):
 class _Passes:
     """Evaluate the semi-dual, its Hessian between groups, and the steps that follow."""
 
-    def __init__(self, problem: Problem, groups: Vector, effort: Effort) -> None:
-        self.problem, self.groups, self.effort = problem, groups, effort
+    def __init__(self, problem: Problem, groups: Vector, stats: SolverStats) -> None:
+        self.problem, self.groups, self.stats = problem, groups, stats
         self.n_groups = int(groups.max()) + 1
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
         self.log_b = problem.log_b.numpy()
@@ -193,7 +195,7 @@ class _Passes:
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
         """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
         f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
-        gram, kept = _Gram(self.n_groups), _Kept(self.problem.cost.shape)
+        gram, kept = Gram(self.n_groups), Kept(self.problem.cost.shape)
         room: np.ndarray | None = None
         for rows, block in self.problem.cost.blocks():
             room = np.empty(block.shape) if room is None else room
@@ -201,25 +203,26 @@ class _Passes:
             column += self._rows(block.numpy(), rows, g, plan, f, row)
             gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
             kept.add(plan, row[rows], share)
-        self.effort.passes += 1
+        self.stats.passes += 1
         return _Point(self, f, g, row, column, kept.plan(), gram.total())
 
     def newton(self, point: _Point) -> _Point | None:
         """Return the point after a Newton step on the sparse plan, solved in two levels."""
         if point.plan is None:
             return None
-        system = System.of(point, self.effort)
+        system = System.of(point, self.stats)
         between_groups = self._between(point, system.diagonal)
 
         def precondition(v: Vector) -> Vector:
-            return v / system.diagonal + between_groups(v)
+            scaled: Vector = v / system.diagonal + between_groups(v)
+            return scaled
 
         stop = min(0.3, math.sqrt(point.error)) * point.error
         solved = conjugate_gradients(system.product, point.gradient, precondition, stop, 300)
-        self.effort.cg_iterations += solved.n_iters
+        self.stats.cg_iterations += solved.n_iters
         share = min(0.1, point.error / 2)
         found = line_search(lambda g: self(point.f, g, share=share), point, solved.x)
-        self.effort.newton_steps += found is not None
+        self.stats.newton_steps += found is not None
         return found
 
     def two_level(self, point: _Point) -> Vector:
@@ -229,8 +232,9 @@ class _Passes:
         log_column = np.log(np.maximum(point.column, _TINY)) - point.g
         within = self.tau_b * (self.log_b - log_column) - point.g
         mean = self._sum(point.target * within) / self._sum(point.target)
-        self.effort.sweeps += 1
-        return point.g + between + within - mean[self.groups]
+        self.stats.sweeps += 1
+        g: Vector = point.g + between + within - mean[self.groups]
+        return g
 
     def _between(self, point: _Point, diagonal: Vector) -> Operator:
         """Return ``Z (Z' S Z)^-1 Z'``."""
@@ -243,78 +247,27 @@ class _Passes:
         return np.bincount(self.groups, weights=v, minlength=self.n_groups)
 
 
-class _Kept:
-    """Gather the largest entries of a plan, block by block, as long as they are few."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.n_kept = shape, 0
-        self.parts: list[csr_array] = []
-
-    def add(self, plan: np.ndarray, row: Vector, share: float) -> None:
-        if self.n_kept > _SPARSE_LIMIT:
-            return
-        part = largest_entries(plan, row, share, limit=_SPARSE_SHARE)
-        self.n_kept += _SPARSE_LIMIT + 1 if part is None else part.nnz
-        self.parts = [*self.parts, part] if self.n_kept <= _SPARSE_LIMIT else []
-
-    def plan(self) -> csr_array | None:
-        if not self.parts:
-            return None
-        counts = np.concatenate([np.diff(part.indptr) for part in self.parts])
-        first = np.concatenate([[0], counts.cumsum()])
-        columns = np.concatenate([part.indices for part in self.parts])
-        values = np.concatenate([part.data for part in self.parts])
-        return csr_array((values, columns, first), shape=self.shape)
-
-
-class _Gram:
-    """Gather ``A' A`` of the rows ``A = diag(scale) P Z``, in float32."""
-
-    def __init__(self, n_groups: int) -> None:
-        self._total = torch.zeros((n_groups, n_groups))
-        self._room, self._used = np.zeros((_GRAM_ROWS, n_groups), dtype=np.float32), 0
-
-    def add(self, plan: np.ndarray, groups: Vector, scale: Vector) -> None:
-        start = 0
-        while start < len(plan):
-            stop = min(len(plan), start + _GRAM_ROWS - self._used)
-            room = self._room[self._used : self._used + stop - start]
-            sum_groups(plan[start:stop], groups, scale[start:stop], room)
-            self._used, start = self._used + stop - start, stop
-            if self._used == _GRAM_ROWS:
-                self._flush()
-
-    def _flush(self) -> None:
-        rows = torch.from_numpy(self._room)
-        self._total.addmm_(rows.T, rows)
-        self._room[:], self._used = 0, 0
-
-    def total(self) -> np.ndarray:
-        self._flush()
-        return self._total.double().numpy()
-
-
 def _climb(
     passes: _Passes, f: Vector, g: Vector, *, tol: float, last_pass: int, bar: tqdm
 ) -> tuple[Vector, Vector]:
     """Return the best potentials found within the passes allowed."""
-    effort = passes.effort
+    stats = passes.stats
     point = passes(f, g, share=0.1)
     f, g, least = point.f, point.g, point.error
     history = _Anderson(passes.b)
-    while point.error > 0.9 * tol and effort.passes < last_pass:
-        before = effort.passes
+    while point.error > 0.9 * tol and stats.passes < last_pass:
+        before = stats.passes
         found = passes.newton(point)
         if found is None:
             goal = history.next(point.g, passes.two_level(point))
             found = passes(point.f, goal, share=min(0.1, point.error / 2))
         point = found
         if point.error > 3 * least:  # extrapolated too far
-            effort.fallbacks.append("restart")
+            stats.fallbacks.append("restart")
             history, point = _Anderson(passes.b), passes(f, g, share=0.1)
         if point.error < least:
             f, g, least = point.f, point.g, point.error
-        bar.update(effort.passes - before)
+        bar.update(stats.passes - before)
         bar.set_postfix(error=f"{least:.1e}")
     return f, g
 
@@ -336,4 +289,7 @@ class _Anderson:
         last = self._residuals[-1]
         differences = np.stack([last - r for r in self._residuals[:-1]], 1)
         mix, *_ = np.linalg.lstsq(differences, last, rcond=1e-10)
-        return moved - sum(w * (moved - m) for w, m in zip(mix, self._moved[:-1], strict=True))
+        mixed: Vector = moved - sum(
+            w * (moved - m) for w, m in zip(mix, self._moved[:-1], strict=True)
+        )
+        return mixed

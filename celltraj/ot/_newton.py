@@ -26,8 +26,8 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from scipy.sparse import csr_array
 
 from celltraj._kernels import count_kept, gram_dense, gram_sparse, subtract_gram, take_kept
-from celltraj.ot._coupling import Effort
 from celltraj.ot._dual import Dual, State, Vector
+from celltraj.ot._solver_stats import SolverStats
 
 _DENSE_SHARE = 0.15  # share of entries kept above which a dense product is faster
 _SPARSE_GRAM = 0.04  # share of entries above which a dense P' P is faster
@@ -56,7 +56,7 @@ def climb(dual: Dual, state: State, *, tol: float, max_steps: int) -> State:
             break
         trial = newton.step(state)
         if trial is None:
-            dual.effort.fallbacks.append("sweeps")
+            dual.stats.fallbacks.append("sweeps")
             for _ in range(10):
                 state = dual.sweep(state)
         else:
@@ -89,13 +89,13 @@ class Newton:
         """Return the state one step up, or nothing if no length along the direction helps."""
         direction = self._direction(state)
         found = line_search(lambda g: self.dual.evaluate(state.f, g), state, direction)
-        self.dual.effort.newton_steps += found is not None
+        self.dual.stats.newton_steps += found is not None
         return found
 
     def _direction(self, state: State) -> Vector:
         """Solve ``S x = t - c``: conjugate gradients, with a factorisation where they are slow."""
-        effort = self.dual.effort
-        system = System.of(state, effort)
+        stats = self.dual.stats
+        system = System.of(state, stats)
         stop = min(0.3, math.sqrt(state.error)) * np.abs(state.gradient).sum()
         precondition = self._factor or system.jacobi
         limit = _SLOW_LIMIT if not self._precisions else _LIMIT
@@ -103,10 +103,10 @@ class Newton:
         for precision in (None, *self._precisions):
             if precision is not None:
                 precondition = self._factor = system.factor(precision)
-                effort.factorisations += 1
+                stats.factorisations += 1
             solved = conjugate_gradients(system.product, residual, precondition, stop, limit)
             x, residual = x + solved.x, solved.residual
-            effort.cg_iterations += solved.n_iters
+            stats.cg_iterations += solved.n_iters
             if solved.is_done:
                 break
             if precision is np.float32:
@@ -144,7 +144,7 @@ class System:
     scale: Vector
 
     @classmethod
-    def of(cls, state: State, effort: Effort) -> System:
+    def of(cls, state: State, stats: SolverStats) -> System:
         """Return the system of a state; the diagonal is that of the whole plan, so that S >= 0."""
         dual, plan = state.dual, state.plan
         if isinstance(plan, np.ndarray):
@@ -152,12 +152,12 @@ class System:
             sparse = largest_entries(plan, state.row, share, limit=_DENSE_SHARE)
             plan = plan if sparse is None else sparse
         if isinstance(plan, csr_array):
-            effort.dropped_mass = max(0.0, 1 - float(plan.data.sum() / state.row.sum()))
+            stats.dropped_mass = max(0.0, 1 - float(plan.data.sum() / state.row.sum()))
         return cls(plan, damped_diagonal(state), dual.tau_a / np.maximum(state.row, _NOTHING))
 
     def product(self, v: Vector) -> Vector:
         """Return ``S v``."""
-        out = self.diagonal * v
+        out: Vector = self.diagonal * v
         if isinstance(self.plan, np.ndarray):
             gram_dense(self.plan, -self.scale, v, out)
         else:
@@ -167,7 +167,8 @@ class System:
 
     def jacobi(self, v: Vector) -> Vector:
         """Return ``v`` over the diagonal."""
-        return v / self.diagonal
+        scaled: Vector = v / self.diagonal
+        return scaled
 
     def factor(self, precision: type) -> Operator:
         """Return an approximate inverse: Cholesky of the system scaled to a unit diagonal."""
@@ -194,7 +195,10 @@ class System:
             return self.jacobi
 
         def solve(v: Vector) -> Vector:
-            return right * back_substitute(lower, (right * v).astype(precision), lower=True)[0]
+            solved: Vector = (
+                right * back_substitute(lower, (right * v).astype(precision), lower=True)[0]
+            )
+            return solved
 
         return solve
 
@@ -207,7 +211,8 @@ def damped_diagonal(state: State) -> Vector:
     """
     relaxed = (1 - state.dual.tau_b) / state.dual.tau_b * state.target
     levenberg = min(0.01, 0.1 * state.error) * state.column
-    return state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
+    diagonal: Vector = state.column + relaxed + levenberg + _DAMPING * np.maximum(state.gradient, 0)
+    return diagonal
 
 
 def largest_entries(

@@ -12,17 +12,16 @@ from torch import Tensor
 from celltraj._arrays import ArrayLike, as_floats
 from celltraj._card import card
 from celltraj._errors import ConvergenceError, DataWarning, warn
-from celltraj._kernels import sum_rows
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling, marginals_of
+from celltraj.ot._solver_stats import SolverStats
 
 # Deaths leave the mass of a plan near 1: what dead cells do not send the others do, since the later
 # cells came from somewhere. A hundredth says that pairs pay 4.6 times the prices of both marginals.
 LEAST_KEPT = 0.01
-# A cell that dies still sends e^-20 of its share. Less than this is left only where costs are
-# hundreds of epsilons; a few cells may be that far from all others, not a tenth of them.
-_NOTHING, _MOST_LOST = 1e-200, 0.1
+# a few cells may be so far from all others that they send nothing, not a tenth of them
+_MOST_LOST = 0.1
 _SINGLE, _ROUNDED = (torch.float32, np.float32), 1e-5
 
 
@@ -173,7 +172,7 @@ class Problem:
         return full_f, full_g
 
     def coupling(
-        self, f: Earlier, g: Later, effort: Effort, *, tol: float, throw: bool
+        self, f: Earlier, g: Later, stats: SolverStats, *, tol: float, throw: bool
     ) -> Coupling:
         """Return the coupling of two potentials, with both marginals recomputed from them.
 
@@ -182,7 +181,7 @@ class Problem:
         ConvergenceError
             Its marginal error exceeds ``tol``, and ``throw`` is set; carries the coupling.
         """
-        row, column = self._marginals(f, g)
+        row, column = marginals_of(self.cost, (f, g), (self.a, self.b), self.epsilon)
         wanted_a = _wanted(f, self.a, self.log_a, self.rho_a)
         wanted_b = _wanted(g, self.b, self.log_b, self.rho_b)
         error = float((row - wanted_a).abs().sum() + (column - wanted_b).abs().sum())
@@ -195,15 +194,15 @@ class Problem:
             epsilon=self.epsilon,
             marginal_error=error,
             converged=error <= tol,
-            n_iters=effort.passes,
+            n_iters=stats.passes,
             row_mass=row,
             column_mass=column,
-            effort=effort,
+            stats=stats,
         )
         if throw and not result.converged:
             raise ConvergenceError(
                 f"transport stopped at a marginal error of {error:.1e} (tol {tol:.1e}) after "
-                f"{effort.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
+                f"{stats.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
                 "solver's limit or tol, or pass throw=False",
                 result,
             )
@@ -255,17 +254,6 @@ class Problem:
             least = min(float(block.min()) for _, block in self.cost.blocks())
             kept *= math.exp(min(least / total, 700.0))
         return kept
-
-    def _marginals(self, f: Earlier, g: Later) -> tuple[Earlier, Later]:
-        row, column = torch.zeros_like(f), torch.zeros_like(g)
-        scaled_f, scaled_g = (f / self.epsilon).numpy(), (g / self.epsilon).numpy()
-        for rows, block in self.cost.blocks():
-            sums = row[rows].numpy(), column.numpy()
-            sum_rows(block.numpy(), scaled_f[rows], scaled_g, 1 / self.epsilon, *sums)
-        # the kernel clamps exponents: what is next to nothing is none
-        row[row < _NOTHING * self.a], column[column < _NOTHING * self.b] = 0, 0
-        column[torch.isneginf(g)] = 0
-        return row, column
 
 
 def _lost(what: str, mass: Tensor, weights: Tensor) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 
 _BURST = 500  # kernel sweeps between two log-domain sweeps
 _SAFE = 1e100  # scalings beyond it are absorbed before they overflow
@@ -25,7 +27,7 @@ _DENSE = 0.2  # share of entries above which a dense product is faster
 @checked_fields
 @dataclass(frozen=True)
 class Sinkhorn:
-    r"""Solve entropic transport by alternating log-domain updates.
+    r"""Sinkhorn: entropic optimal transport by alternating log-domain updates.
 
     ``f_i = epsilon (log a_i - log sum_j exp((g_j - C_ij) / epsilon))`` and the same for ``g``,
     started on a ladder of larger epsilons.
@@ -54,6 +56,8 @@ class Sinkhorn:
     True
     """
 
+    is_balanced: ClassVar[bool] = True
+
     tol: float = 1e-4
     max_iters: int = 20_000
     throw: bool = True
@@ -72,17 +76,19 @@ class Sinkhorn:
         inner = problem.without_zeros()
         dense = inner.cost.dense()
         log_a, log_b = inner.a.log(), inner.b.log()
-        g, effort = torch.zeros_like(log_b), Effort()
+        g, stats = torch.zeros_like(log_b), SolverStats()
         for rung in ladder(cost.mean(), epsilon):
             is_last = rung == epsilon
             tol, cap = (self.tol, self.max_iters) if is_last else (1e-2, 200)
             f, g, n_rung = _alternate(dense / rung, log_a, log_b, g / rung, tol, cap)
             f, g = f * rung, g * rung
-            effort.passes += n_rung
-        return problem.coupling(*problem.with_zeros(f, g), effort, tol=self.tol, throw=self.throw)
+            stats.passes += n_rung
+        return problem.coupling(*problem.with_zeros(f, g), stats, tol=self.tol, throw=self.throw)
 
 
-def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int):
+def _alternate(
+    cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, cap: int
+) -> tuple[Earlier, Later, int]:
     """Alternate until the column error is below ``tol``; all arguments in units of epsilon.
 
     Log-domain sweeps over the full cost decide; between them a burst of cheap sweeps runs on the
@@ -101,7 +107,9 @@ def _alternate(cost: Plan, log_a: Earlier, log_b: Later, g: Later, tol: float, c
         g, n_sweeps = g + log_v, n_sweeps + n_burst
 
 
-def _burst(f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: float, cap: int):
+def _burst(
+    f: Earlier, g: Later, cost: Plan, log_a: Earlier, log_b: Later, tol: float, cap: int
+) -> tuple[Later, int]:
     """Return the logarithm of the column scaling after at most ``cap`` kernel sweeps."""
     kernel = _kernel(f, g, cost)
     a, b = log_a.exp().numpy(), log_b.exp().numpy()

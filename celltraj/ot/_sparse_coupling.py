@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -15,7 +15,8 @@ from celltraj._arrays import ArrayLike, as_rows, takes_arrays
 from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import plan_facts
-from celltraj.ot._coupling import drop_smallest, systematic
+from celltraj.ot._sparsify import drop_smallest
+from celltraj.ot.sampling import draw_partners, systematic
 
 _ROWS = 1000
 
@@ -23,7 +24,7 @@ _ROWS = 1000
 @card(plan_facts)
 @dataclass(frozen=True)
 class SparseCoupling:
-    """Hold a plan of which most entries are zero; nothing is known of its cost.
+    """Sparse transport plan, of which most entries are zero; nothing is known of its cost.
 
     Parameters
     ----------
@@ -62,6 +63,26 @@ class SparseCoupling:
     def column_mass(self) -> Later:
         """Return the ``(m,)`` column sums of the plan."""
         return torch.from_numpy(self.plan.sum(0)).double()
+
+    @property
+    def marginal_error(self) -> float:
+        """Return NaN: which marginals were asked for is not known."""
+        return math.nan
+
+    @property
+    def converged(self) -> bool:
+        """Return True: a plan that is given as it is was not solved for."""
+        return True
+
+    def report(self) -> dict[str, object]:
+        """Return what was reached, one row of a table; NaN for what is not known."""
+        return {
+            "epsilon": math.nan,
+            "marginal_error": self.marginal_error,
+            "converged": self.converged,
+            "n_iters": 0,
+            "mass": float(self.plan.sum()),
+        }
 
     def push(self, v: ArrayLike) -> Tensor:
         """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
@@ -111,16 +132,3 @@ class SparseCoupling:
         for start in range(0, self.plan.shape[0], _ROWS):
             rows = csr_array(self.plan[start : start + _ROWS])
             yield start, drop_smallest(rows, mass) if mass else rows
-
-
-def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Return the column of each row at which its share ``uniform`` of the row's mass is passed.
-
-    Uniform shares draw a column with the probabilities of that row of the plan.
-    """
-    first, last = plan.indptr[rows], plan.indptr[rows + 1] - 1
-    mass = np.concatenate([[0.0], np.cumsum(plan.data)])
-    low, high = mass[first], mass[last + 1]
-    drawn = np.searchsorted(mass, low + (high - low) * uniform, side="right") - 1
-    # the cumulative sum rounds, so that a draw may fall on the border to the next row
-    return plan.indices[np.clip(drawn, first, last)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import ot as pot
@@ -12,17 +13,18 @@ from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost, DenseCost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._dual import Dual, State
 from celltraj.ot._ladder import RUNG_TOL, Path, ladder
 from celltraj.ot._newton import climb
 from celltraj.ot._problem import Problem
+from celltraj.ot._solver_stats import SolverStats
 
 
 @checked_fields
 @dataclass(frozen=True)
 class SparseNewtonSinkhorn:
-    r"""Solve entropic transport by Newton steps on the sparsified semi-dual.
+    r"""Sparse Newton Sinkhorn: entropic optimal transport by Newton steps on the semi-dual.
 
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. Starts on a ladder of
     larger epsilons, and from the exact duals of POT's network simplex where the ladder fails. Two
@@ -54,6 +56,8 @@ class SparseNewtonSinkhorn:
     True
     """
 
+    is_balanced: ClassVar[bool] = True
+
     tol: float = 1e-6
     max_steps: int = 60
     throw: bool = True
@@ -68,22 +72,22 @@ class SparseNewtonSinkhorn:
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
-        problem, effort = Problem.of(cost, a, b, epsilon), Effort()
-        f, g = solve_potentials(problem, effort, tol=self.tol, max_steps=self.max_steps)
-        return problem.coupling(f, g, effort, tol=self.tol, throw=self.throw)
+        problem, stats = Problem.of(cost, a, b, epsilon), SolverStats()
+        f, g = solve_potentials(problem, stats, tol=self.tol, max_steps=self.max_steps)
+        return problem.coupling(f, g, stats, tol=self.tol, throw=self.throw)
 
 
 def solve_potentials(
-    problem: Problem, effort: Effort, *, tol: float, max_steps: int
+    problem: Problem, stats: SolverStats, *, tol: float, max_steps: int
 ) -> tuple[Earlier, Later]:
     """Return potentials of a problem, ``-inf`` where a weight is zero."""
     inner = problem.without_zeros()
     whole = DenseCost(inner.cost.dense())  # once, for all rungs
-    dual = Dual(replace(inner, cost=whole), effort)
+    dual = Dual(replace(inner, cost=whole), stats)
     goal = 0.9 * tol  # the rest is left to rounding in the rows
     state = _descend(dual, goal, max_steps)
     if state.error > goal and problem.is_balanced:
-        effort.fallbacks.append("exact duals")
+        stats.fallbacks.append("exact duals")
         exact = _from_exact_duals(dual, goal, max_steps)
         state = min(state, exact, key=lambda s: s.error)
     f, g = (problem.epsilon * torch.from_numpy(v) for v in (state.f, state.g))

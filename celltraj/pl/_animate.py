@@ -187,7 +187,9 @@ def _sources(adata: AnnData, path: AnnData, color: str) -> np.ndarray:
             f"path.obs has neither {color!r} nor 'source', only {list(path.obs.columns)}; make it "
             "with ct.tl.simulate(adata, process, start=..., stop=...)"
         )
-    row = unique_names(adata.obs_names, "cells").get_indexer(path.obs["source"].astype(str))
+    row: np.ndarray = unique_names(adata.obs_names, "cells").get_indexer(
+        path.obs["source"].astype(str)
+    )
     if (row < 0).any():
         raise KeyError(
             f"{int((row < 0).sum())} rows of path start from cells that adata does not have, so "
@@ -224,7 +226,8 @@ class _Frames:
             return np.ones(path.n_obs)
         mass = path.obs["mass"].astype(float)
         mean = mass.groupby(self.row).transform("mean")
-        return np.clip(mass / mean, 0.1, 6.0).to_numpy()
+        shares: np.ndarray = np.clip(mass / mean, 0.1, 6.0).to_numpy()
+        return shares
 
     def draw(self, k: int) -> tuple[PathCollection]:
         here = self.row == k

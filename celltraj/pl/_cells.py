@@ -65,7 +65,10 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     drawn = [key for key in adata.obsm if key in _PICTURES or key.startswith(_GRAPH)]
     if lives_in is not None or not drawn:
         return find_representation(adata, None)
-    return min(drawn, key=lambda key: _PICTURES.index(key) if key in _PICTURES else len(_PICTURES))
+    first: str = min(
+        drawn, key=lambda key: _PICTURES.index(key) if key in _PICTURES else len(_PICTURES)
+    )
+    return first
 
 
 def check_components(

@@ -62,12 +62,14 @@ class Chosen:
     @property
     def is_known(self) -> np.ndarray:
         """Whether a cell has fates, ``(n_obs,)``."""
-        return np.isfinite(self.shares).all(1)
+        known: np.ndarray = np.isfinite(self.shares).all(1)
+        return known
 
     @property
     def is_earlier(self) -> np.ndarray:
         """Whether a cell has fates that are not its own label, ``(n_obs,)``."""
-        return self.is_known & ~self.is_own
+        drawn: np.ndarray = self.is_known & ~self.is_own
+        return drawn
 
     @property
     def whose(self) -> str:
@@ -151,7 +153,8 @@ def _axes_of_bars(labels: Sequence[str], chosen: Chosen) -> Axes:
     """Return axes with room for the names of groups on the left and of fates on the right."""
     width, height = legend_size([*chosen.names, chosen.title])
     size = 3.5, max(_BAR * len(labels) + 0.2, height)
-    return panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.8))[0]
+    panel: Axes = panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.8))[0]
+    return panel
 
 
 def _grouped(adata: AnnData, chosen: Chosen) -> tuple[list[str], list[np.ndarray], str]:
@@ -240,7 +243,8 @@ def _axes_of_circle(names: Sequence[str], legend: Sequence[str]) -> Axes:
     around = 2 * inches_of(names)
     up = around if len(names) > _MOST_LEVEL else 0.6
     size = _DIAMETER + around, max(_DIAMETER + up, height)
-    return panels_of(1, 1, size=size, beside=(width, 0.2))[0]
+    panel: Axes = panels_of(1, 1, size=size, beside=(width, 0.2))[0]
+    return panel
 
 
 def _name_corners(ax: Axes, names: Sequence[str], corners: np.ndarray) -> None:

@@ -128,7 +128,9 @@ def _own(adata: AnnData, key: str, shares: np.ndarray, params: dict[str, Any]) -
     """Return which cells are of the time of the fates itself, ``(n_obs,)``."""
     if "at" not in params:
         return np.zeros(adata.n_obs, dtype=bool)
-    is_own = read_times(adata, str(params.get("time_key", "time"))) == float(params["at"])
+    is_own: np.ndarray = read_times(adata, str(params.get("time_key", "time"))) == float(
+        params["at"]
+    )
     if not (np.isfinite(shares).all(1) & ~is_own).any():
         raise ValueError(
             f"no cell before the time of the fates, {params['at']:g}, has fates in obsm[{key!r}]; "

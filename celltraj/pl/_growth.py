@@ -112,4 +112,5 @@ def _rates(adata: AnnData, key: str) -> np.ndarray:
         raise ValueError(f"adata.obs[{key!r}] has dtype {column.dtype}; rates must be numbers")
     if column.isna().all():
         raise ValueError(f"adata.obs[{key!r}] holds no rate; run ct.tl.growth(adata) again")
-    return column.to_numpy(dtype=float, na_value=np.nan)
+    values: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
+    return values

@@ -102,7 +102,8 @@ def marginals(
 
 def _meets(predicted: np.ndarray, t: float, observed: np.ndarray) -> np.ndarray:
     # relative to the longest time, since a computed time zero is not exactly zero
-    return np.abs(predicted - t) <= 1e-9 * np.abs(observed).max()
+    same: np.ndarray = np.abs(predicted - t) <= 1e-9 * np.abs(observed).max()
+    return same
 
 
 def _common_times(observed: np.ndarray, predicted: np.ndarray) -> list[float]:

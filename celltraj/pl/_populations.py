@@ -172,7 +172,7 @@ def _least_covering(boxes: np.ndarray, dots: np.ndarray, frame: np.ndarray) -> n
     n = len(boxes)
     outside = _overlap(boxes, boxes) - _overlap(boxes, frame)
     alone = _overlap(boxes[:, :, None], dots).sum(-1) + 2 * outside
-    chosen = alone.argmin(1)
+    chosen: np.ndarray = alone.argmin(1)
     for k in np.tile(np.arange(n), _SWEEPS):
         others = np.delete(boxes[np.arange(n), chosen], k, axis=0)
         chosen[k] = (alone[k] + _overlap(boxes[k][:, None], others).sum(-1)).argmin()
@@ -182,7 +182,8 @@ def _least_covering(boxes: np.ndarray, dots: np.ndarray, frame: np.ndarray) -> n
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the area common to boxes ``(..., 4)``: left, bottom, right, top."""
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    return sides.clip(min=0).prod(-1)
+    area: np.ndarray = sides.clip(min=0).prod(-1)
+    return area
 
 
 def _explain_markers(ax: Axes) -> None:

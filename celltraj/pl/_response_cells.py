@@ -53,7 +53,8 @@ def params_of(predicted: AnnData) -> dict[str, Any]:
             "predicted is no prediction; make it with "
             "ct.tl.predict_response(model, adata, condition=...)"
         )
-    return record["params"]
+    params: dict[str, Any] = record["params"]
+    return params
 
 
 def response_cells(
@@ -108,7 +109,7 @@ def _sources(adata: AnnData, predicted: AnnData) -> np.ndarray:
             "names of cells are not unique; call adata.obs_names_make_unique() before "
             "ct.tl.predict_response"
         )
-    rows = adata.obs_names.get_indexer(predicted.obs_names)
+    rows: np.ndarray = adata.obs_names.get_indexer(predicted.obs_names)
     if (rows < 0).any():
         raise ValueError(
             f"adata lacks {(rows < 0).sum()} of the cells that predicted starts from (first: "

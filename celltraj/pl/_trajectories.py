@@ -119,4 +119,5 @@ def _final_mass(path: AnnData, n: int) -> np.ndarray:
         return np.ones(len(shown))
     mass = path.obs["mass"].to_numpy(float)
     last = np.array([mass[labels == label][-1] for label in shown])
-    return np.clip(last / last.mean(), 0.05, 10.0)
+    shares: np.ndarray = np.clip(last / last.mean(), 0.05, 10.0)
+    return shares

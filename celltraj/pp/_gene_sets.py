@@ -99,7 +99,7 @@ def find_genes(
     if not var_names.is_unique:
         raise ValueError("names of genes are not unique; call adata.var_names_make_unique() first")
     also = [_ALSO.get(gene, gene) for gene in genes]
-    columns = var_names.get_indexer(pd.Index(list(genes), dtype=object))
+    columns: np.ndarray = var_names.get_indexer(pd.Index(list(genes), dtype=object))
     columns = np.where(columns < 0, var_names.get_indexer(pd.Index(also, dtype=object)), columns)
     needed = max(1, math.ceil(min_share * len(genes)))
     if (columns >= 0).sum() < needed:

@@ -18,8 +18,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.expression import read_expression
 from celltraj._anndata.results import GROWTH_PRIOR
-from celltraj._checks import checked
-from celltraj._errors import check_option
+from celltraj._checks import check_option, checked
 from celltraj.models import BirthDeath
 from celltraj.pp._gene_sets import find_genes, gene_set
 

@@ -20,7 +20,8 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._typing import Counts
-from celltraj.models import Lineage, couple_gap
+from celltraj.models import Lineage
+from celltraj.models.coupling import couple_gap
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.snapshots import Snapshots
 

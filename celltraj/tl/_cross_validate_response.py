@@ -172,7 +172,10 @@ def cross_validate_response(
 def _labels(column: pd.Series) -> np.ndarray:
     """Return the labels of all cells as text, None where there is none."""
     labels = column.astype(object)
-    return labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+    names: np.ndarray = (
+        labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+    )
+    return names
 
 
 _quiet_fit = partial(fit_response, progress=False)

@@ -268,7 +268,8 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
             f"{len(missing)} of {len(names)} genes are missing in adata.var_names: "
             f"{missing[:_SHOWN]}{more}; leave them out of genes="
         )
-    return known.get_indexer(pd.Index(names))
+    rows: np.ndarray = known.get_indexer(pd.Index(names))
+    return rows
 
 
 def _table(

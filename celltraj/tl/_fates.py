@@ -21,7 +21,8 @@ from celltraj._anndata import (
 from celltraj._anndata.results import FATES
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Process, band_of
+from celltraj.models import Process
+from celltraj.models.lineage.lineage import band_of
 
 
 @checked

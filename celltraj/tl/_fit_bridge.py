@@ -33,12 +33,13 @@ from celltraj.models import (
     ModuleReference,
     Reference,
     Representation,
-    Round,
     Training,
     learn_growth,
     refine,
 )
+from celltraj.models.bridge.bridge import Round
 from celltraj.models.references.family import sigma_of, with_sigma
+from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -122,7 +123,8 @@ def fit_bridge(
     Raises
     ------
     TypeError
-        ``adata`` is not an AnnData.
+        ``adata`` is not an AnnData, or ``solver`` one whose plans have no potentials, such as
+        ``ct.ot.Exact()``.
     KeyError
         A named column or representation does not exist.
     ValueError
@@ -147,6 +149,7 @@ def fit_bridge(
     """
     start, key = time.perf_counter(), key_added or "bridge"
     options = BridgeOptions() if options is None else options
+    check_entropic(options.coupling)
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )

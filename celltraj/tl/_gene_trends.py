@@ -184,7 +184,8 @@ class _Course:
 
 def _is_same(a: np.ndarray | float, b: float, times: np.ndarray) -> np.ndarray:
     """Return whether times are the same up to rounding."""
-    return np.abs(a - b) <= 1e-9 * np.abs(times).max()
+    same: np.ndarray = np.abs(a - b) <= 1e-9 * np.abs(times).max()
+    return same
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +198,8 @@ class _Decoder:
     use_rep: str
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
-        return states @ self.loadings.T + self.mean
+        genes: np.ndarray = states @ self.loadings.T + self.mean
+        return genes
 
 
 def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequence[str]) -> _Decoder:
@@ -227,7 +229,7 @@ def _decoder(path: AnnData, reference: AnnData | Projected, genes: str | Sequenc
 
 
 def _rows_of(names: list[str], known: pd.Index, what: str) -> np.ndarray:
-    rows = known.get_indexer(pd.Index(names, dtype=object))
+    rows: np.ndarray = known.get_indexer(pd.Index(names, dtype=object))
     unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
     if unknown:
         raise KeyError(

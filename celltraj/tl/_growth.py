@@ -21,8 +21,9 @@ from celltraj._anndata import (
 from celltraj._anndata.results import GROWTH
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj.models import Process, is_growing, simulate
-from celltraj.ot import systematic
+from celltraj.models import Process, simulate
+from celltraj.models.process import is_growing
+from celltraj.ot.sampling import systematic
 
 _PATHS = 2000  # trajectories that predicted numbers are a mean over
 

@@ -18,7 +18,8 @@ from celltraj._anndata import (
 from celltraj._anndata.results import INTERPOLATE
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Bridge, displaced
+from celltraj.models import Bridge
+from celltraj.models.lineage.interpolation import displaced
 
 
 @checked

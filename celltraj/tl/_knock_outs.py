@@ -112,27 +112,33 @@ class Experiment:
         """Return the standard deviation ``(g,)`` of expression over the cells at the start."""
         centred = (self.start - self.start.mean(0)).numpy()
         if self.genes is None:
-            return np.sqrt((centred**2).mean(0))
+            spread: np.ndarray = np.sqrt((centred**2).mean(0))
+            return spread
         loadings, covariance = self.genes.loadings, centred.T @ centred / len(centred)
-        return np.sqrt(np.clip(((loadings @ covariance) * loadings).sum(1), 0, None))
+        spread = np.sqrt(np.clip(((loadings @ covariance) * loadings).sum(1), 0, None))
+        return spread
 
     @cached_property
     def _ranks(self) -> np.ndarray:
-        return rankdata([self.expression(), self.spread()], axis=1)
+        ranks: np.ndarray = rankdata([self.expression(), self.spread()], axis=1)
+        return ranks
 
     def apart(self, place: int) -> np.ndarray:
         """Return how far ``(g,)`` genes are from one, in ranks of mean and of spread.
 
         By both, because a gene that varies is moved farther than one that does not.
         """
-        return np.hypot(*(self._ranks - self._ranks[:, [place]]))
+        distance: np.ndarray = np.hypot(*(self._ranks - self._ranks[:, [place]]))
+        return distance
 
     def can_be_held(self) -> np.ndarray:
         """Return which genes change with the state; of one that is constant nothing is known."""
         if self.genes is None:
-            return np.ptp(torch.cat([self.start, self.ends]).numpy(), axis=0) > 0
+            moved: np.ndarray = np.ptp(torch.cat([self.start, self.ends]).numpy(), axis=0) > 0
+            return moved
         lengths = np.linalg.norm(self.genes.loadings, axis=1)
-        return lengths >= LOADED
+        loaded: np.ndarray = lengths >= LOADED
+        return loaded
 
 
 def read_experiment(
@@ -274,7 +280,8 @@ def matched_sets(
 def share_as_large(shifts: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Return the two-sided p values ``(K,)`` of shifts among ``(n, K)`` random ones."""
     extreme = (np.abs(shifts) >= np.abs(observed) - _TIE).sum(0)
-    return (1 + extreme) / (1 + len(shifts))
+    p_values: np.ndarray = (1 + extreme) / (1 + len(shifts))
+    return p_values
 
 
 def shift_table(

@@ -167,4 +167,5 @@ def _listed(adata: AnnData, genes: Sequence[str] | str) -> list[str]:
     """Return names of genes, also those that a column of ``var`` marks."""
     if not isinstance(genes, str):
         return list(genes)
-    return adata.var_names[marked_genes(adata, genes)].tolist()
+    names: list[str] = adata.var_names[marked_genes(adata, genes)].tolist()
+    return names

@@ -118,7 +118,8 @@ def _gene_names(adata: AnnData, bridge: Bridge) -> np.ndarray:
             f"the bridge has {bridge.snapshots.dim} variables, adata {adata.n_vars}; pass the data "
             'that it was fitted to with use_rep="X"'
         )
-    return adata.var_names.to_numpy()
+    names: np.ndarray = adata.var_names.to_numpy()
+    return names
 
 
 def _weights(reference: GeneRegulation) -> np.ndarray:
@@ -128,7 +129,8 @@ def _weights(reference: GeneRegulation) -> np.ndarray:
             "the circuit has no weights; fit it with options=ct.models.BridgeOptions(), whose "
             "refinement has max_rounds above 0"
         )
-    return weights.numpy() * allowed_edges(reference.edges, len(weights)).numpy()
+    kept: np.ndarray = weights.numpy() * allowed_edges(reference.edges, len(weights)).numpy()
+    return kept
 
 
 def _redrawn(
@@ -150,4 +152,5 @@ def _redrawn(
         generator=generator,
         progress=False,
     )
-    return np.sign(_weights(cast("GeneRegulation", circuit)))
+    signs: np.ndarray = np.sign(_weights(cast("GeneRegulation", circuit)))
+    return signs

@@ -205,7 +205,7 @@ def _outside(process: Process, times: Sequence[float]) -> np.ndarray:
     fitted = getattr(process, "times", None) if snapshots is None else snapshots.times
     if fitted is None:
         return np.zeros(len(times), dtype=bool)
-    outside = (np.asarray(times) < min(fitted)) | (np.asarray(times) > max(fitted))
+    outside: np.ndarray = (np.asarray(times) < min(fitted)) | (np.asarray(times) > max(fitted))
     # beyond its snapshots a bridge is its reference, which was fitted to describe any time
     if outside.any() and not isinstance(process, Bridge):
         logger.warning(

@@ -20,7 +20,8 @@ from celltraj._anndata import (
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Process, joint_masses
+from celltraj.models import Process
+from celltraj.models.lineage.lineage import joint_masses
 
 
 @checked

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from analytic import normal
+from notebook import Decay
 
 from celltraj.models import (
     Affine,
@@ -89,6 +90,7 @@ FAMILIES = {
         2,
     ),
     "Simulator": (replace(SPRING, parameters={"rate": 0.7, "rest": 1.0}), SPRING, 2),
+    "user's class": (Decay(0.6, 1.0, 0.3), Decay(sigma=0.3), 2),
     "user's module": (
         ModuleReference(Spring(), sigma=0.3),
         ModuleReference(Spring(0.1, 0.0), sigma=0.3),
@@ -223,7 +225,7 @@ def test_free_parameters_come_back(family):
 
 def test_a_family_survives_a_file(family):
     member, _, d = family
-    if isinstance(member, ModuleReference | Simulator):
+    if isinstance(member, Decay | ModuleReference | Simulator):
         with pytest.raises(TypeError, match="cannot be saved, since its code is yours"):
             pack_reference(member)
         return

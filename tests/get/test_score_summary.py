@@ -217,3 +217,24 @@ def test_what_cannot_be_summed_up_is_told():
         ct.get.score_summary(scores[:0])
     with pytest.raises(ValueError, match="n_bootstrap must be at least 2"):
         ct.get.score_summary(scores, n_bootstrap=1)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("get", "response_summary", r"ct\.get\.score_summary"),
+        ("pl", "cross_validation", r"ct\.pl\.scores"),
+        ("pl", "response_scores", r"ct\.pl\.scores"),
+    ],
+)
+def test_old_names_say_the_new_one(module, old, new):
+    with pytest.raises(AttributeError, match=new):
+        getattr(getattr(ct, module), old)
+    with pytest.raises(AttributeError, match="attribute"):
+        _ = getattr(ct, module).other
+
+
+def test_old_arguments_say_what_there_is():
+    for old in ("leave_out", "n_cells"):
+        with pytest.raises(TypeError, match=f"takes no argument '{old}'.*hold_out"):
+            ct.tl.cross_validate_response(None, **{old: "population"})

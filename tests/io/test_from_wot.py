@@ -126,5 +126,5 @@ def test_the_maps_of_reprogramming_tell_the_same_fates():
     ct.io.from_wot(adata, {pair: adata.uns[name] for pair, name in STORED.items()})
     ct.tl.transitions(adata, groupby="cell_type", source=10.0, target=10.5)
     forward = ct.get.transitions(adata)
-    np.testing.assert_allclose(forward.sum(1), 1)
+    np.testing.assert_allclose(forward.sum(axis=1), 1)
     assert forward.loc["Stromal", "Stromal"] > 0.8

@@ -16,9 +16,9 @@ from celltraj.ot import (
     solve,
     solve_batch,
 )
+from celltraj.ot import _balanced as solve_module
 from celltraj.ot import _cost as cost_module
-from celltraj.ot import _multiscale as multiscale_module
-from celltraj.ot import _solve as solve_module
+from celltraj.ot import _gathered as gathered_module
 
 
 def problem(n=700, m=600, d=3):
@@ -33,7 +33,7 @@ def problem(n=700, m=600, d=3):
 def test_multiscale_agrees_with_the_whole_problem(relative, keeps_entries, monkeypatch):
     monkeypatch.setattr(cost_module, "_BLOCK", 50_000)  # many blocks
     if not keeps_entries:
-        monkeypatch.setattr(multiscale_module, "_SPARSE_LIMIT", 0)
+        monkeypatch.setattr(gathered_module, "_SPARSE_LIMIT", 0)
     cost, a, b = problem()
     epsilon = relative * cost.mean()
     solver = Multiscale(tol=1e-6, n_coarse=200, n_groups=100, max_passes=400, progress=False)

@@ -8,7 +8,7 @@ from analytic import normal, uniform
 
 import celltraj as ct
 from celltraj.ot import DenseCost, SparseNewtonSinkhorn, SquaredEuclidean, Unbalanced
-from celltraj.ot import _solve as solve_module
+from celltraj.ot import _unbalanced as solve_module
 
 
 def problem(n=60, m=80):

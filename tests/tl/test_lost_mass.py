@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import Brownian, couple_gap
-from celltraj.models._couple import couple
+from celltraj.models import Brownian
+from celltraj.models.coupling import couple_gap
+from celltraj.models.coupling import couple_with_potentials as couple
 from celltraj.ot import Minibatch, SquaredEuclidean, Unbalanced
 from celltraj.snapshots import Snapshots
 

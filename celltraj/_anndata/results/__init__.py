@@ -1,32 +1,7 @@
 """Every result that is kept in AnnData: one object says what it is, writes it and reads it."""
 
 from celltraj._anndata.results._catalogue import (
-    BRIDGE,
-    CONDITIONS,
-    COUPLINGS,
-    DECODE,
-    DRIVERS,
-    EMBEDDING,
-    ENTROPY,
-    FATES,
-    FITS,
-    FLOW,
-    GENE_TRENDS,
-    GROWTH,
-    GROWTH_PRIOR,
-    INTERPOLATE,
-    KNOCKOUT,
-    LOG_DENSITY,
-    MATRIX,
-    PCA,
-    PREDICTION,
-    PULL,
-    PUSH,
-    RESPONSE,
     RESULTS,
-    SIMULATE,
-    TRANSITIONS,
-    VELOCITY,
     check_place_fresh,
     convergence_of,
     held_results,
@@ -35,6 +10,20 @@ from celltraj._anndata.results._catalogue import (
 from celltraj._anndata.results._declared import COMMON, Field, Place
 from celltraj._anndata.results._record import PROJECTION, ROOT, params_of
 from celltraj._anndata.results._result import Result
+from celltraj._anndata.results.analysis import CONDITIONS, DRIVERS, GENE_TRENDS, KNOCKOUT, VELOCITY
+from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
+from celltraj._anndata.results.lineage import (
+    COUPLINGS,
+    ENTROPY,
+    FATES,
+    GROWTH,
+    MATRIX,
+    PULL,
+    PUSH,
+    TRANSITIONS,
+)
+from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
 
 __all__ = [
     "BRIDGE",

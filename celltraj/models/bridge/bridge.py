@@ -19,13 +19,13 @@ from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._card_facts import bridge_facts
 from celltraj.models._files import Content
-from celltraj.models._process import Affine
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.parts import pack_masses, pack_snapshots
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import Masses, pairs_of
 from celltraj.models.lineage.lineage import Lineage
+from celltraj.models.process import Affine
 from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, flow_of, uniform_grid
@@ -236,7 +236,7 @@ class Bridge(Saved):
             "width": width,
             "history": self.losses,
             "couplings": [
-                {key: getattr(one, key) for key in _FACTS} | {"effort": asdict(one.effort)}
+                {key: getattr(one, key) for key in _FACTS} | {"effort": asdict(one.stats)}
                 for one in self.couplings
             ],
             "representation": None if self.representation is None else asdict(self.representation),

@@ -127,4 +127,5 @@ def _step(
     unit = scale[:, None] * information * scale + 1e-8 * torch.eye(len(raw), dtype=raw.dtype)
     step = scale * torch.linalg.solve(unit, scale * slope)
     length = float((step / (1 + raw.abs())).abs().max())
-    return step * min(1.0, _LONGEST / max(length, 1e-300))
+    capped: Tensor = step * min(1.0, _LONGEST / max(length, 1e-300))
+    return capped

@@ -10,19 +10,21 @@ import torch
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
-from celltraj.models._couple import couple
 from celltraj.models._simulate import simulate
 from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Solver, systematic
+from celltraj.ot import Solver
+from celltraj.ot.sampling import systematic
+from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
 
 _DEFAULTS = ModelDefaults(fewest_steps=2_000)
@@ -78,9 +80,10 @@ def fit_bridge(
     >>> bridge.drift(0.5, torch.tensor([[1.0]]))  # one unit left in half a unit of time
     tensor([[2.]])
     """
+    check_entropic(coupling)
     check_family(reference, snapshots)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    couplings = tuple(couple(snapshots, reference, k, coupling)[1] for k, _ in gaps)
+    couplings = tuple(couple_with_potentials(snapshots, reference, k, coupling)[1] for k, _ in gaps)
     masses = masses_of(snapshots, couplings)
     field: PlugInField | NeuralField = PlugInField(snapshots, reference, couplings, masses)
     if training is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from celltraj._checks import checked_fields
-from celltraj._errors import check_option
 from celltraj.models.bridge.refine import Refinement
 from celltraj.models.growth.learned import LearnedGrowth
 from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_entropic
 
 
 @checked_fields
@@ -45,4 +44,4 @@ class BridgeOptions:
     growth: LearnedGrowth | None = None
 
     def __post_init__(self) -> None:
-        check_option(self.coupling, Callable, "coupling", "ct.ot.solve or ct.ot.Unbalanced()")
+        check_entropic(self.coupling)

@@ -91,7 +91,8 @@ class PlugInField:
         log_h = self.couplings[k].g / self.couplings[k].epsilon
         if self.cell_masses is None:
             return log_h
-        return log_h + _finite(torch.from_numpy(self.cell_masses.met[k])) * s**EARLY
+        log_mass: Tensor = log_h + _finite(torch.from_numpy(self.cell_masses.met[k])) * s**EARLY
+        return log_mass
 
     def _log_k(self, k: int, s: float) -> Earlier:
         """Return the logarithm of the weight of each earlier cell, without its transition."""
@@ -138,7 +139,8 @@ class PlugInField:
         d = x.shape[1]
         force = means[:, :d]
         if len(precision) == 1:
-            return force - x @ precision[0]
+            pull: Tensor = force - x @ precision[0]
+            return pull
         stiffness = means[:, d:].reshape(len(x), d, d)
         return force - (stiffness @ x[..., None])[..., 0]
 

@@ -22,13 +22,13 @@ from celltraj._checks import checked_fields
 from celltraj._errors import ConvergenceError, RefinementError
 from celltraj._typing import Time
 from celltraj.metrics import wasserstein
-from celltraj.models._couple import couple
 from celltraj.models._predict import predict
-from celltraj.models._process import Affine
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
 from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.coupling import couple_with_potentials
+from celltraj.models.process import Affine
 from celltraj.models.references import Brownian
 from celltraj.models.references.family import Parametric, Paths, Reference, sigma_of, with_sigma
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
@@ -201,7 +201,7 @@ def refine(
 
 
 def _couple_all(train: Snapshots, reference: Reference, coupling: Solver) -> _State:
-    pairs = [couple(train, reference, k, coupling) for k, _ in train.pairs()]
+    pairs = [couple_with_potentials(train, reference, k, coupling) for k, _ in train.pairs()]
     flows, couplings = zip(*pairs, strict=True)
     return _State(reference, flows, couplings)
 

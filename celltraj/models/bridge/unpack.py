@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from celltraj.models.references import PackedReference, unpack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow
 from celltraj.models.representation import Representation, known_space
-from celltraj.ot import Cost, Coupling, Effort
+from celltraj.ot import Cost, Coupling, SolverStats
 from celltraj.snapshots import Snapshots
 
 _SUM = 1e-9  # by which weights may miss the sum of one
@@ -32,7 +33,12 @@ class _Coupling:
     marginal_error: float
     converged: bool
     n_iters: int
-    effort: Effort = field(default_factory=Effort)
+    effort: SolverStats = field(default_factory=SolverStats)  # its name in files
+
+    def unpacked(self) -> dict[str, Any]:
+        """Return the fields as a coupling has them."""
+        values = dict(vars(self))
+        return values | {"stats": values.pop("effort")}
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def _couplings(
             cost=_cost(snapshots, reference, k),
             a=snapshots.expected(k),
             b=snapshots.weights[k + 1],
-            **vars(one) | parts[k],
+            **one.unpacked() | parts[k],
         )
         for k, one in enumerate(facts.couplings)
     )

@@ -70,8 +70,11 @@ def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> PopulationEnco
     """
     packed = facts_as(_Packed, facts, "encoder")
     if packed.name not in _KINDS:
-        return own_part(packed.name, packed.options, Stored({}), classes, "encoder")
+        users: PopulationEncoder = own_part(
+            packed.name, packed.options, Stored({}), classes, "encoder"
+        )
+        return users
     kind = _KINDS[packed.name]
-    encoder = facts_as(kind, packed.options, f"encoder {packed.name}")
+    encoder: PopulationEncoder = facts_as(kind, packed.options, f"encoder {packed.name}")
     check_sizes(**{name: v for name, v in vars(encoder).items() if isinstance(v, int)})
     return encoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -18,7 +18,6 @@ from celltraj.models.encoders._encoder import (
     mean_of_cells,
 )
 from celltraj.models.networks import mlp
-from celltraj.models.solvers.solver import check_at_least
 
 
 @checked_fields
@@ -94,4 +93,5 @@ class CellwiseNetwork(torch.nn.Module):
         """Return one embedding for each population, ``(p, e)``."""
         # a mean of linear outputs is a linear map of the mean: the last layer needs its own bend
         cells = torch.nn.functional.silu(self.cell(hide_padding(features, mask)))
-        return self.population(mean_of_cells(cells, mask))
+        vectors: Tensor = self.population(mean_of_cells(cells, mask))
+        return vectors

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders.deep_sets import CellwiseNetwork
-from celltraj.models.solvers.solver import check_at_least
 
 _FEWEST = 5  # neighbours of a cell in a small population
 _BLOCK = 1_000_000  # distances held at once

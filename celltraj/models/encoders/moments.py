@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import (
     Embedding,
@@ -18,7 +18,6 @@ from celltraj.models.encoders._encoder import (
     mean_of_cells,
 )
 from celltraj.models.networks import mlp
-from celltraj.models.solvers.solver import check_at_least
 
 _MOST = 10  # variables up to which covariances are read: their number grows with the square
 _LEAST_VARIANCE = 1e-12  # the root of zero has no derivative
@@ -92,7 +91,8 @@ class MomentsNetwork(torch.nn.Module):
 
     def forward(self, features: Padded, mask: Mask) -> Embedding:
         """Return one embedding for each population, ``(p, e)``."""
-        return self.net(moments_of(hide_padding(features, mask), mask))
+        vectors: Tensor = self.net(moments_of(hide_padding(features, mask), mask))
+        return vectors
 
 
 def moments_of(cells: Padded, mask: Mask) -> Embedding:

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from celltraj._card import card
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells
 from celltraj.models.encoders._encoder import Embedding, Mask, Padded, hide_padding
 from celltraj.models.networks import mlp
-from celltraj.models.solvers.solver import check_at_least
 
 
 @checked_fields
@@ -111,7 +110,8 @@ class AttentionNetwork(torch.nn.Module):
         cells = self.cell(hide_padding(features, mask))
         first, second = self.seeds[:, None].expand(-1, len(cells), -1, -1)
         cells = self.spread(cells, self.collect(first, cells, mask))
-        return self.population(self.pool(second, cells, mask).flatten(1))
+        vectors: Tensor = self.population(self.pool(second, cells, mask).flatten(1))
+        return vectors
 
 
 class Attention(torch.nn.Module):
@@ -143,10 +143,12 @@ class Attention(torch.nn.Module):
             attn_mask=None if mask is None else mask[:, None, None],
         )
         joined = queries + found.transpose(1, 2).flatten(2)
-        return joined + self.net(joined)
+        attended: Tensor = joined + self.net(joined)
+        return attended
 
     def _heads(self, vectors: Tensor) -> Tensor:
-        return vectors.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        heads: Tensor = vectors.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        return heads
 
 
 def _uniform(*shape: int, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse import csr_array
 
-from celltraj.ot import draw_partners, exact_matching
+from celltraj.ot import exact_matching
+from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
 PREVIOUS = "previous"

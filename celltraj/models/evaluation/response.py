@@ -9,7 +9,6 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 
-from celltraj.models import Condition, MetaFlowMatching
 from celltraj.models.evaluation.engine import Fit, check_names, fitted, raised_by, rng_of
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.response_baselines import BASELINES, Observed, trivial_responses
@@ -19,6 +18,8 @@ from celltraj.models.evaluation.response_scores import SIZE, Trial
 from celltraj.models.evaluation.rows import FLOOR, SHUFFLED, TRUTH
 from celltraj.models.evaluation.samples import Sample, control_rows
 from celltraj.models.evaluation.table import Score
+from celltraj.models.response.condition import Condition
+from celltraj.models.response.response import MetaFlowMatching
 
 # most cells on either side of a distance; drawn, since the first ones of a file are of few types
 N_CELLS = 1000

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from celltraj.models import Condition
 from celltraj.models.evaluation.response_baselines import Observed
 from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import Labelled
 from celltraj.models.evaluation.samples import Sample, control_rows
 from celltraj.models.response.cell_identity import content_order
+from celltraj.models.response.condition import Condition
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class FoldCells:
         if self.codes is None or self.held_out_type is None:
             return rows
         # where a type is held out, it is what is predicted, and shifts are those of the others
-        return rows[(self.codes[rows] != self.held_out_type) == in_training]
+        chosen: np.ndarray = rows[(self.codes[rows] != self.held_out_type) == in_training]
+        return chosen
 
     def types(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the codes of the types of these rows; None without types."""

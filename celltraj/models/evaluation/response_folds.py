@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from celltraj.models import Condition
 from celltraj.models.evaluation.engine import Fold
 from celltraj.models.evaluation.samples import Sample, control_rows
+from celltraj.models.response.condition import Condition
 
 FEWEST = 10  # cells before and after: a distance between fewer is noise
 _FEWEST_POPULATIONS = 3

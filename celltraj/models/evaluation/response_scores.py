@@ -38,7 +38,8 @@ class Labelled:
 
     def of(self, cells: np.ndarray) -> np.ndarray:
         """Return the type ``(m,)`` of each of ``m`` cells."""
-        return self.types[self._tree.query(cells)[1]]
+        types: np.ndarray = self.types[self._tree.query(cells)[1]]
+        return types
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Trial:
 
     @property
     def _shift(self) -> np.ndarray:
-        return self.truth.mean(0) - self.source.mean(0)
+        shift: np.ndarray = self.truth.mean(0) - self.source.mean(0)
+        return shift
 
     @property
     def size(self) -> float:

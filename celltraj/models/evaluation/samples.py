@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from celltraj.models import Condition
+from celltraj.models.response.condition import Condition
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from celltraj.models import Process
 from celltraj.models._predict import predict
 from celltraj.models.evaluation.distances import distances, split_half
 from celltraj.models.evaluation.engine import (
@@ -23,6 +22,7 @@ from celltraj.models.evaluation.holdout import TRIVIAL, exact_plans, trivial_pre
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.rows import FLOOR, SELECTED
 from celltraj.models.evaluation.table import Score
+from celltraj.models.process import Process
 from celltraj.snapshots import Snapshots
 
 TIME_METRICS = ("W1", "energy")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from celltraj._typing import Earlier
 from celltraj.models.growth.path_mass import NEIGHBOURS, Masses, departing
-from celltraj.ot import SparseCoupling, draw_partners
+from celltraj.ot import SparseCoupling
+from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
 
@@ -137,4 +138,5 @@ def _systematic(weights: np.ndarray, n: int, generator: torch.Generator) -> np.n
     hits = np.searchsorted(
         cumulative, (np.arange(n) + offset) / n * cumulative[-1], side="right"
     ).clip(max=int(np.flatnonzero(weights)[-1]))
-    return hits[torch.randperm(n, generator=generator).numpy()]
+    drawn: np.ndarray = hits[torch.randperm(n, generator=generator).numpy()]
+    return drawn

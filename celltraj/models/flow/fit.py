@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from celltraj.models._couple import couple
+from celltraj.models.coupling import couple
 from celltraj.models.flow.batches import Course, PathBatches
 from celltraj.models.flow.chains import GapPlans
 from celltraj.models.flow.flow import FlowMatching
@@ -22,7 +22,7 @@ from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.early_stop import Validation
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Transport
+from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
 _DEFAULTS = ModelDefaults(fewest_steps=4_000)
@@ -126,7 +126,7 @@ def _split(
     """Return the cells to train on and those to watch, a ``share`` of each snapshot."""
     if share == 0:
         return snapshots, None
-    parts: tuple[list, list] = ([], [])
+    parts: tuple[list[Any], list[Any]] = ([], [])
     names = ("x", "weights", "growth") if snapshots.growth else ("x", "weights")
     for k, (t, x) in enumerate(zip(snapshots.times, snapshots.x, strict=True)):
         columns = [getattr(snapshots, name)[k] for name in names]
@@ -145,9 +145,7 @@ def _split(
     return kept, watched
 
 
-def _plans(
-    snapshots: Snapshots, sigma: float, solver: Callable[..., Transport], *, progress: bool
-) -> GapPlans:
+def _plans(snapshots: Snapshots, sigma: float, solver: Solver, *, progress: bool) -> GapPlans:
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = (couple(snapshots, Brownian(sigma), k, solver)[1] for k, _ in gaps)
     return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in couplings])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from celltraj._checks import checked_fields
-from celltraj._errors import check_option
-from celltraj.ot import Minibatch, Solver, Unbalanced
+from celltraj.ot import Solver, Unbalanced
+from celltraj.ot.solver import check_solver
 
 # of the ten pairs tried the one that all data sets of the benchmark together do best with
 _TAU_A, _TAU_B = 0.97, 0.99
@@ -94,11 +93,11 @@ class FlowOptions:
     0.0
     """
 
-    coupling: Solver | Minibatch = field(default_factory=_default_coupling)
+    coupling: Solver = field(default_factory=_default_coupling)
     penalties: Penalties = field(default_factory=Penalties)
     causal: float = 0.0
 
     def __post_init__(self) -> None:
-        check_option(self.coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
+        check_solver(self.coupling, "coupling")
         if not 0 <= self.causal < math.inf:
             raise ValueError(f"causal must not be negative; found {self.causal}")

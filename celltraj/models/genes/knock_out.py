@@ -20,7 +20,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier
-from celltraj.models._process import GrowingProcess, Process, breakpoints_of, is_growing
+from celltraj.models.process import GrowingProcess, Process, breakpoints_of, is_growing
 
 LOADED = 1e-6  # length of a row of loadings below which a gene cannot be held
 _SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
@@ -86,7 +86,8 @@ class KnockedOut:
 
     @cached_property
     def _back(self) -> Tensor:
-        return torch.linalg.pinv(self.loadings.double(), rtol=_SAME)
+        inverse: Tensor = torch.linalg.pinv(self.loadings.double(), rtol=_SAME)
+        return inverse
 
     @property
     def dim(self) -> int:

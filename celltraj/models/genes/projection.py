@@ -85,7 +85,8 @@ class Projection:
     def decode(self, z: np.ndarray) -> Float64[np.ndarray, "n g"]:
         """Return the expression ``(n, g)`` of components ``(n, k)``."""
         self._check_width(z.shape[1], 1)
-        return z @ self.loadings.T + self.mean
+        genes: np.ndarray = z @ self.loadings.T + self.mean
+        return genes
 
     def _check_width(self, found: int, side: int) -> None:
         expected = self.loadings.shape[side]

@@ -86,15 +86,18 @@ class BirthDeath:
     def birth(self, proliferation: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Return the ``(n,)`` rates of birth per day, of ``(n,)`` scores of proliferation."""
         rise = expit(4 * (proliferation - self.birth_center) / self.birth_width)
-        return self.birth_min + (self.birth_max - self.birth_min) * rise
+        rate: np.ndarray = self.birth_min + (self.birth_max - self.birth_min) * rise
+        return rate
 
     def death(self, apoptosis: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Return the ``(n,)`` rates of death per day, of ``(n,)`` scores of apoptosis."""
         rise = expit(4 * (apoptosis - self.death_center) / self.death_width)
-        return self.death_min + (self.death_max - self.death_min) * rise
+        rate: np.ndarray = self.death_min + (self.death_max - self.death_min) * rise
+        return rate
 
     def net(
         self, proliferation: Float64[np.ndarray, " n"], apoptosis: Float64[np.ndarray, " n"]
     ) -> Float64[np.ndarray, " n"]:
         """Return the ``(n,)`` net rates of growth per day, births less deaths."""
-        return self.birth(proliferation) - self.death(apoptosis)
+        rate: np.ndarray = self.birth(proliferation) - self.death(apoptosis)
+        return rate

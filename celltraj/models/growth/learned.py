@@ -28,7 +28,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._checks import checked_fields
-from celltraj.models._couple import couple
+from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.references.family import Reference
 from celltraj.ot import Unbalanced
 from celltraj.snapshots import Snapshots
@@ -125,7 +125,10 @@ def learn_growth(
     chosen: tuple[int, float] | None = None
     rounds = tqdm(range(options.n_rounds), desc="growth", unit="round", disable=not progress)
     for _ in rounds:
-        rows = [couple(found, reference, k, solver)[1].row_mass.numpy() for k, _ in found.pairs()]
+        rows = [
+            couple_with_potentials(found, reference, k, solver)[1].row_mass.numpy()
+            for k, _ in found.pairs()
+        ]
         parts = enumerate(zip(expected, rows, strict=True))
         gaps = [_Gap.of(snapshots, k, a, row) for k, (a, row) in parts]
         chosen = _choose(gaps, options) if chosen is None else chosen
@@ -170,7 +173,8 @@ def _rates(gaps: Sequence[_Gap], x: np.ndarray, n_near: int) -> np.ndarray:
     sent = np.concatenate([gap.sent for gap in gaps])
     weight = expected[near].sum(1)
     ratio = np.log(np.maximum(sent[near].sum(1), _LEAST * weight) / weight)
-    return ratio * weight / duration[near].sum(1)
+    rate: np.ndarray = ratio * weight / duration[near].sum(1)
+    return rate
 
 
 def _choose(gaps: Sequence[_Gap], options: LearnedGrowth) -> tuple[int, float]:

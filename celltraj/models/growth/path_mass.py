@@ -32,7 +32,8 @@ from celltraj._card import card
 from celltraj._typing import Earlier
 from celltraj.models._card_facts import masses_facts
 from celltraj.models.interpolants import gap_of
-from celltraj.ot import Transport, systematic
+from celltraj.ot import Transport
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 EARLY = 3.0  # p: of 1, 2, 3, 4 the best or next to it on the held-out snapshots of eight data sets
@@ -79,7 +80,8 @@ class Growth:
             v.clamp(*bounds) for v, bounds in zip((sent, met), self.bounds[k].tolist(), strict=True)
         )
         rate = EARLY * ((1 - s) ** (EARLY - 1) * sent + s ** (EARLY - 1) * met)
-        return (rate + (self.sizes[k] - drift).to(rate.dtype)) / length
+        rates: Tensor = (rate + (self.sizes[k] - drift).to(rate.dtype)) / length
+        return rates
 
 
 @card(masses_facts)
@@ -213,7 +215,8 @@ def _log_totals(one: Transport, start: np.ndarray, sent: np.ndarray, met: np.nda
     later = one.pull(torch.from_numpy(np.exp(met[:, None] * nodes**EARLY))).numpy()
     later *= np.divide(1.0, row, out=np.zeros_like(row), where=row > 0)[:, None]
     earlier = (start / start.sum())[:, None] * np.exp(sent[:, None] * (1 - (1 - nodes) ** EARLY))
-    return np.log((earlier * later).sum(0))
+    log_mass: np.ndarray = np.log((earlier * later).sum(0))
+    return log_mass
 
 
 def _log_ratio(mass: np.ndarray, weights: np.ndarray, near: np.ndarray) -> np.ndarray:

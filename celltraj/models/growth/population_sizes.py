@@ -34,7 +34,7 @@ def population_sizes(
 
     Examples
     --------
-    >>> from celltraj.models import population_sizes
+    >>> from celltraj.models.growth.population_sizes import population_sizes
     >>> population_sizes([0.0, 1.0], [3, 6], "population")
     (1.0, 2.0)
     >>> population_sizes([0.0, 1.0], [3, 6], "proportions")

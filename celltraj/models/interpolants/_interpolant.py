@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -92,9 +92,13 @@ def sample_path(
     return PathSample(x + width[:, None] * z, rate, z, width[:, None])
 
 
-def with_noise_of(interpolant: Any, sigma: float) -> Any:
+_Kind = TypeVar("_Kind")
+
+
+def with_noise_of(interpolant: _Kind, sigma: float) -> _Kind:
     """Return the interpolant with ``sigma`` where it has none of its own."""
-    return interpolant if interpolant.sigma is not None else replace(interpolant, sigma=sigma)
+    own: Any = interpolant  # a dataclass with a field sigma: no protocol can say so
+    return interpolant if own.sigma is not None else cast("_Kind", replace(own, sigma=sigma))
 
 
 def bridge_noise(interpolant: Interpolant, times: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,4 +158,4 @@ def fitted(interpolant: Interpolant, value: Tensor | None, name: str) -> Tensor:
     """
     if value is None:
         raise ValueError(f"{type(interpolant).__name__} has no {name} yet; fit it to chains first")
-    return cast("Tensor", value)
+    return value

@@ -86,7 +86,8 @@ def unpack_interpolant(
         variables.
     """
     if facts.name not in _KINDS:
-        return own_part(facts.name, facts.options, tensors, classes, "interpolant")
+        users: Interpolant = own_part(facts.name, facts.options, tensors, classes, "interpolant")
+        return users
     kind = _KINDS[facts.name]
     own = {one.name for one in fields(kind)}
     shapes = {"centre": (dim,), "centres": (n_times, dim)}
@@ -105,7 +106,7 @@ def unpack_interpolant(
         given[_LAW] = unpack_reference(
             facts.reference, tensors.below(f"{_LAW}."), dim=dim, classes=classes
         )
-    interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
+    interpolant: Interpolant = facts_as(kind, options, f"interpolant {facts.name}", given)
     if interpolant.sigma is None:
         raise ValueError(f"interpolant {facts.name} was never fitted: it has no sigma")
     return interpolant

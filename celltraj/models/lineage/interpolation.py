@@ -45,7 +45,8 @@ def displaced(
     >>> import torch
     >>> from scipy.sparse import csr_array
     >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import Lineage, displaced
+    >>> from celltraj.models import Lineage
+    >>> from celltraj.models.lineage.interpolation import displaced
     >>> from celltraj.ot import SparseCoupling
     >>> one = Snapshots((0.0, 4.0), (torch.zeros(1, 1), torch.ones(1, 1)))
     >>> lineage = Lineage(one.times, (SparseCoupling(csr_array([[1.0]])),), one.weights)

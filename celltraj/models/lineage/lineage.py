@@ -213,7 +213,8 @@ def joint_masses(
 
 def _passes(gaps: range, name: str, *, progress: bool) -> Iterable[int]:
     """Return the gaps under a progress bar: a pass over a large plan takes seconds."""
-    return tqdm(gaps, desc=name, unit="gap", disable=not progress)
+    passes: Iterable[int] = tqdm(gaps, desc=name, unit="gap", disable=not progress)
+    return passes
 
 
 def _shares(values: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from celltraj._typing import Cells, Earlier, Targets
-from celltraj.models._process import Process
 from celltraj.models._simulate import simulate
 from celltraj.models.lineage.lineage import Lineage
+from celltraj.models.process import Process
 from celltraj.models.solvers import SdeSolver
 from celltraj.ot import SparseCoupling
 from celltraj.snapshots import Snapshots

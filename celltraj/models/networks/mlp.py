@@ -32,7 +32,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator) -> torch.nn.Linear
     # skip_init leaves the global random state alone, which Linear's own reset does not; by itself
     # it builds on the CPU, and a network on the meta device must take no memory
     device = torch.get_default_device()
-    layer = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, device=device)
+    layer: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, device=device)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

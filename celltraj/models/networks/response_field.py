@@ -216,7 +216,10 @@ class ResponseField(torch.nn.Module):
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
         z = self._inside((x - self.centre).float() / self.scale)
-        return self.survival(torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1))[..., 0]
+        log_mass: Tensor = self.survival(
+            torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1)
+        )[..., 0]
+        return log_mass
 
 
 def _time_features(t: Tensor) -> Tensor:

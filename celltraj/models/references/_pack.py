@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -103,7 +103,8 @@ def unpack_reference(
         Facts or tensors are not those of a fitted reference.
     """
     if facts.name not in _FAMILIES:
-        return own_part(facts.name, facts.options, tensors, classes, "reference")
+        users: Reference = own_part(facts.name, facts.options, tensors, classes, "reference")
+        return users
     family: Any = _FAMILIES[facts.name]
     where = f"reference {facts.name}"
     there = {name.split(".")[0] for name in tensors.names}
@@ -115,12 +116,12 @@ def unpack_reference(
     if "network" in own:
         given["network"] = None
     options = {k: v for k, v in facts.options.items() if k not in given or v is not None}
-    reference = facts_as(family, options, where, given)
+    reference: Any = facts_as(family, options, where, given)
     if "network" in there & own:
         reference = replace(reference, network=_network(reference, tensors, dim))
     if reference.sigma is not None and not reference.sigma > 0:
         raise ValueError(f"{where}: sigma must be positive; found {reference.sigma}")
-    return reference
+    return cast("Reference", reference)
 
 
 def _tensor(name: str, tensors: Stored, dim: int) -> Tensor:

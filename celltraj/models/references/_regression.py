@@ -89,7 +89,8 @@ def fit_module(
 
     def loss() -> Tensor:
         residual = (weights[:, None] * (module(t, x) - velocity).square()).sum() / scale
-        return residual + decay * sum(p.square().sum() for p in free if p.ndim > 1)
+        loss: Tensor = residual + decay * sum(p.square().sum() for p in free if p.ndim > 1)
+        return loss
 
     minimise(loss, free, max_iter=max_iter)
     return module

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj.models._process import Affine, Process
+from celltraj.models.process import Affine, Process
 
 
 @card()

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
-from celltraj.models._process import Affine
+from celltraj.models.process import Affine
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 

@@ -154,7 +154,8 @@ class KernelReference:
         if self.frame is None:
             raise ValueError("KernelReference has no frame yet; fit it first")
         centre, unit, low, high = self.frame
-        return (torch.clamp(x, low, high) - centre) / unit
+        scaled: Tensor = (torch.clamp(x, low, high) - centre) / unit
+        return scaled
 
     def _kernel(self, z: Cells, centres: Tensor) -> Tensor:
         width = self.scale**2 * z.shape[1]
@@ -168,4 +169,5 @@ def _inverse_root(matrix: Tensor) -> Tensor:
     """Return ``R`` with ``R R' = matrix^-1`` on the directions that the matrix has."""
     values, vectors = torch.linalg.eigh(matrix)
     values = values.clamp(min=_JITTER)
-    return vectors * values.rsqrt()
+    features: Tensor = vectors * values.rsqrt()
+    return features

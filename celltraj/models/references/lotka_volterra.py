@@ -99,7 +99,8 @@ class LotkaVolterra:
 
         def solve(first: Tensor, second: Tensor, target: Tensor) -> list[float]:
             design = torch.stack([first, second], 1) * root[:, None]
-            return nnls(design.numpy(), (target * root).numpy())[0].tolist()
+            rates: list[float] = nnls(design.numpy(), (target * root).numpy())[0].tolist()
+            return rates
 
         alpha, beta = solve(prey, -meet, v[:, 0])
         delta, gamma = solve(meet, -predator, v[:, 1])

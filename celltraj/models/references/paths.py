@@ -26,7 +26,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells
-from celltraj.models._process import Affine
+from celltraj.models.process import Affine
 from celltraj.models.references.family import Paths, Reference, sigma_of
 from celltraj.models.references.gaussian_law import Flow, runge_kutta
 

@@ -81,9 +81,10 @@ class PotentialLandscape:
         """Return ``U(x)``, ``(n,)``, in [x]^2/[t], up to a constant."""
         network = fitted_network(self)
         with torch.no_grad():
-            return (network.net(network.standardised(x.double()))[:, 0] * network.height).to(
-                x.dtype
-            )
+            potential: Tensor = (
+                network.net(network.standardised(x.double()))[:, 0] * network.height
+            ).to(x.dtype)
+            return potential
 
     def estimates(self) -> dict[str, float]:
         """Return nothing: the weights of the network have no meaning of their own."""
@@ -218,7 +219,8 @@ class ScaledNetwork(torch.nn.Module):
         """Return the drift at ``x``, whatever the time."""
         z = self.standardised(x)
         if not self.is_gradient:
-            return self.speed * self.net(z)
+            potential: Tensor = self.speed * self.net(z)
+            return potential
         is_training = torch.is_grad_enabled()
         with torch.enable_grad():
             z = z if z.requires_grad else z.detach().requires_grad_()

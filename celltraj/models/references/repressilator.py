@@ -103,4 +103,5 @@ class Repressilator:
 
 def _drift(parameters: Tensor, x: Tensor) -> Tensor:
     beta, n, k, gamma = parameters
-    return beta / (1 + (x.roll(1, 1).clamp(min=0) / k) ** n) - gamma * x
+    drift: Tensor = beta / (1 + (x.roll(1, 1).clamp(min=0) / k) ** n) - gamma * x
+    return drift

@@ -25,7 +25,6 @@ from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Unbalanced
 
 _DEFAULTS = ModelDefaults(fewest_steps=3_000, batch_size=128, learning_rate=5e-3)
 _SUPPORT = 4096  # untreated cells that a model remembers
@@ -136,7 +135,7 @@ def _network(
         covariates=coder.n_covariates,
         heads=options.n_kernels,
         width=width,
-        has_survival=isinstance(options.coupling, Unbalanced),
+        has_survival=not options.coupling.is_balanced,
     )
     centre, scale = _units(populations, sigma / 2)
     cells = torch.cat([group.x for group in populations.groups])

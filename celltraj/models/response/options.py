@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from celltraj._checks import checked_fields
-from celltraj._errors import check_option
+from celltraj._checks import check_option, checked_fields
 from celltraj.models.encoders import Moments, PopulationEncoder
 from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
 from celltraj.ot import Solver, solve
+from celltraj.ot.solver import check_solver
 
 
 @checked_fields
@@ -92,7 +92,7 @@ class ResponseOptions:
     def __post_init__(self) -> None:
         if self.encoder is not None:
             check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
-        check_option(self.coupling, Callable, "coupling", "ct.ot.Unbalanced() or ct.ot.solve")
+        check_solver(self.coupling, "coupling")
         example = "ct.models.BrownianBridgeInterpolant()"
         check_option(self.interpolant, Interpolant, "interpolant", example)
         object.__setattr__(self, "covariate_keys", tuple(self.covariate_keys))

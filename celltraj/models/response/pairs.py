@@ -12,7 +12,7 @@ from torch import Tensor
 from celltraj._errors import ConvergenceError
 from celltraj._typing import Cells, Earlier
 from celltraj.models.response.populations import Group, Populations, Treated
-from celltraj.ot import Coupling, Solver, SquaredEuclidean, Unbalanced, wasserstein
+from celltraj.ot import Solver, SquaredEuclidean, Transport, wasserstein
 
 _SAMPLE = 500  # cells whose displacement tells that of all
 _DROPPED = 1e-2  # share of the mass of a row of a plan that pairs do without
@@ -79,7 +79,7 @@ def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pair
     for these, those in _blocks(before, after):
         a = torch.full((len(these),), 1 / n, dtype=torch.float64)
         b = torch.full((len(those),), 1 / m, dtype=torch.float64)
-        if not isinstance(solver, Unbalanced):
+        if solver.is_balanced:
             b = b * (a.sum() / b.sum())
         x, y = before.x[these].double(), after.x[those].double()
         coupling = solver(SquaredEuclidean(x, y), a, b, epsilon=sigma**2)
@@ -126,7 +126,7 @@ def _blocks(before: Group, after: Group) -> Iterator[tuple[Tensor, Tensor]]:
             yield these, those
 
 
-def _entries(coupling: Coupling) -> tuple[Tensor, Tensor, Tensor]:
+def _entries(coupling: Transport) -> tuple[Tensor, Tensor, Tensor]:
     """Return row, column and mass of the entries of a plan that matter."""
     plan = coupling.to_sparse(mass=_DROPPED).tocoo()
     i, j = (torch.from_numpy(index.astype("int64")) for index in (plan.row, plan.col))

@@ -112,7 +112,7 @@ def integrate_on_clock(
         levy_area_approximation="none",
     )
     with progress_bar(len(grid), progress=progress) as bar:
-        return torchsde.sdeint(
+        path: Tensor = torchsde.sdeint(
             _Clock(grid, equation, method, bar),
             x0,
             torch.tensor(grid.requested, dtype=torch.float64).to(x0.dtype),
@@ -120,3 +120,4 @@ def integrate_on_clock(
             method=method.name,
             dt=1.0,
         )
+        return path

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
-from celltraj.models._process import Affine
+from celltraj.models.process import Affine
 from celltraj.models.solvers.solver import Equation
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers._clock import Method, integrate_on_clock
-from celltraj.models.solvers.solver import Equation, after, centre, check_at_least
+from celltraj.models.solvers.solver import Equation, after, centre
 
 _SDE = Method("euler", "ito", (after,))
 _ODE = Method("euler", "ito", (centre,))

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells, States
-from celltraj.models._process import Affine
+from celltraj.models.process import Affine
 from celltraj.models.solvers._exponential import LinearPart, check_affine
 from celltraj.models.solvers.solver import (
     Equation,
     after,
     centre,
-    check_at_least,
     step_grid,
     walk,
 )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
-from celltraj.models._process import KnownNoise, Process
+from celltraj.models.process import KnownNoise, Process
 
 _PROBE = 1e-3  # relative; how far a state is moved to see whether the noise depends on it
 _ROUNDING = 1e3  # units of the last digit in which two products of one graph may differ

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells, States
 from celltraj.models.solvers.solver import (
     Equation,
     Law,
     after,
     centre,
-    check_at_least,
     check_positive,
     step_grid,
     walk,

@@ -202,19 +202,6 @@ def progress_bar(n_steps: int, *, progress: bool) -> tqdm:
     return tqdm(total=n_steps, desc="simulating", unit="step", disable=not progress)
 
 
-def check_at_least(least: int, **counts: Any) -> None:
-    """Raise unless every count is a whole number of at least ``least``.
-
-    Raises
-    ------
-    ValueError
-        One is not.
-    """
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}; found {value!r}")
-
-
 def check_positive(**values: Any) -> None:
     """Raise unless every value is positive and finite.
 

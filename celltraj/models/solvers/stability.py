@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, States
-from celltraj.models._process import Affine, Process, breakpoints_of
+from celltraj.models.process import Affine, Process, breakpoints_of
 from celltraj.models.solvers import (
     Equation,
     ExponentialEuler,

@@ -59,7 +59,7 @@ class _Held:
     state: dict[str, Any]
 
 
-def write_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:
+def write_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in ``folder``, all at once.
 
     Raises
@@ -71,7 +71,7 @@ def write_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:
     write_file(Path(folder) / _FILE, Content(_KIND, _FORMAT, facts, checkpoint.tensors))
 
 
-def read_checkpoint(folder: str | os.PathLike, facts: Mapping[str, Any]) -> Checkpoint | None:
+def read_checkpoint(folder: str | os.PathLike[str], facts: Mapping[str, Any]) -> Checkpoint | None:
     """Return the checkpoint in ``folder``, None where there is none.
 
     Parameters
@@ -115,7 +115,7 @@ def _content(path: Path) -> Content:
     return Content(_KIND, 1, facts, mapped(path))
 
 
-def remove_checkpoint(folder: str | os.PathLike) -> None:
+def remove_checkpoint(folder: str | os.PathLike[str]) -> None:
     """Remove the checkpoint in ``folder``, and the folder where nothing else is in it.
 
     Parameters

@@ -17,7 +17,7 @@ from celltraj.models.training.options import TrainerOptions
 
 
 def run_training(
-    module: lightning.LightningModule, batches: Iterable, options: TrainerOptions
+    module: lightning.LightningModule, batches: Iterable[Any], options: TrainerOptions
 ) -> None:
     """Train ``module`` in place on one pass over ``batches``, and leave it on the CPU.
 

@@ -21,10 +21,10 @@ from celltraj.models import (
     fit_bridge,
     refine,
     simulate,
-    stack_points,
 )
-from celltraj.models._couple import couple
 from celltraj.models.bridge.fisher_scoring import RowMoments, log_likelihood, score_transitions
+from celltraj.models.coupling import couple_with_potentials as couple
+from celltraj.models.references import stack_points
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
 

@@ -7,7 +7,7 @@ import torch
 import celltraj as ct
 from celltraj.metrics import wasserstein
 from celltraj.models._predict import predict
-from celltraj.models.evaluation import exact_plans, sample_chains, trivial_predictions
+from celltraj.models.evaluation.holdout import exact_plans, sample_chains, trivial_predictions
 from celltraj.snapshots import Snapshots
 
 

@@ -9,16 +9,9 @@ from analytic import normal
 
 import celltraj as ct
 from celltraj.metrics import wasserstein
-from celltraj.models import (
-    Brownian,
-    LearnedGrowth,
-    Training,
-    fit_bridge,
-    learn_growth,
-    population_sizes,
-    simulate,
-)
+from celltraj.models import Brownian, LearnedGrowth, Training, fit_bridge, learn_growth, simulate
 from celltraj.models.growth.path_mass import EARLY
+from celltraj.models.growth.population_sizes import population_sizes
 from celltraj.ot import Unbalanced, solve
 from celltraj.snapshots import Snapshots
 

@@ -7,7 +7,8 @@ from analytic import normal
 from scipy.sparse import csr_array
 
 import celltraj as ct
-from celltraj.models import Brownian, Lineage, joint_masses, land
+from celltraj.models import Brownian, Lineage, land
+from celltraj.models.lineage.lineage import joint_masses
 from celltraj.ot import Coupling, SparseCoupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.snapshots import Snapshots
 

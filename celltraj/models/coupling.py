@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import overload
 
 from celltraj.models.references.family import Reference
 from celltraj.models.references.gaussian_law import Flow, gap_flow
-from celltraj.ot import Cost, Transport, Unbalanced
+from celltraj.ot import Cost, Coupling, Solver, Transport
+from celltraj.ot.solver import (
+    EntropicSolver,
+    check_entropic,
+    check_solver,
+    is_unbalanced,
+    with_potentials,
+)
 from celltraj.snapshots import Snapshots
-
-Found = TypeVar("Found", bound=Transport)
 
 
 def couple(
-    snapshots: Snapshots, reference: Reference, k: int, solver: Callable[..., Found]
-) -> tuple[Flow, Found]:
+    snapshots: Snapshots, reference: Reference, k: int, solver: Solver
+) -> tuple[Flow, Transport]:
     """Return the law of the reference over gap ``k`` and the coupling under it."""
     flow = gap_flow(reference, snapshots.x[k], snapshots.times[k], snapshots.times[k + 1])
     cost, epsilon = flow.problem(snapshots.x[k + 1])
     return flow, couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
 
 
+def couple_with_potentials(
+    snapshots: Snapshots, reference: Reference, k: int, solver: Solver
+) -> tuple[Flow, Coupling]:
+    """Return the law of the reference over gap ``k`` and the entropic coupling under it.
+
+    Raises
+    ------
+    TypeError
+        The solver is none, or its couplings have no potentials, such as those of ``ct.ot.Exact()``.
+    """
+    check_entropic(solver)
+    flow, coupling = couple(snapshots, reference, k, solver)
+    return flow, with_potentials(coupling, solver)
+
+
+@overload
 def couple_gap(
-    snapshots: Snapshots, k: int, solver: Callable[..., Found], cost: Cost, *, epsilon: float
-) -> Found:
+    snapshots: Snapshots, k: int, solver: EntropicSolver, cost: Cost, *, epsilon: float
+) -> Coupling: ...
+
+
+@overload
+def couple_gap(
+    snapshots: Snapshots, k: int, solver: Solver, cost: Cost, *, epsilon: float
+) -> Transport: ...
+
+
+def couple_gap(
+    snapshots: Snapshots, k: int, solver: Solver, cost: Cost, *, epsilon: float
+) -> Transport:
     """Return the coupling over gap ``k``, whose earlier cells send what growth is expected of them.
 
     Where marginals may be missed, only their price holds the cells to that growth: the entropy is
@@ -43,11 +74,16 @@ def couple_gap(
     epsilon
         Regularisation, in units of the cost.
 
+    Raises
+    ------
+    TypeError
+        ``solver`` is no :class:`celltraj.ot.Solver`; the message says what is missing.
+
     Examples
     --------
     >>> import torch
     >>> from celltraj.snapshots import Snapshots
-    >>> from celltraj.models import couple_gap
+    >>> from celltraj.models.coupling import couple_gap
     >>> from celltraj.ot import SquaredEuclidean, Unbalanced
     >>> x, fast = torch.zeros(2, 1), torch.tensor([3.0, 1.0]).log()
     >>> snapshots = Snapshots((0.0, 1.0), (x, x), growth=(fast, fast))
@@ -55,6 +91,8 @@ def couple_gap(
     >>> couple_gap(snapshots, 0, firm, SquaredEuclidean(x, x), epsilon=1.0).row_mass
     tensor([0.7500, 0.2500], dtype=torch.float64)
     """
+    check_solver(solver)
     a, b = snapshots.expected(k), snapshots.weights[k + 1]
-    given = {"base": snapshots.weights[k]} if isinstance(solver, Unbalanced) else {}
-    return solver(cost, a, b, epsilon=epsilon, **given)
+    if is_unbalanced(solver):
+        return solver(cost, a, b, epsilon=epsilon, base=snapshots.weights[k])
+    return solver(cost, a, b, epsilon=epsilon)

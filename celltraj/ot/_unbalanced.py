@@ -1,95 +1,25 @@
-"""Choose a transport solver by the size of the problem."""
+"""Unbalanced entropic transport: marginals may be missed, for a price."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
-from celltraj._typing import Earlier, Later
+from celltraj.ot._balanced import BLOCK_TOL, DENSE_LIMIT, WHOLE_TOL
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, Effort
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._multiscale import Multiscale
 from celltraj.ot._problem import Problem
-from celltraj.ot._sparse_newton import SparseNewtonSinkhorn, solve_potentials
-
-DENSE_LIMIT = 36_000_000  # entries of a cost that is held whole, once itself and once as a plan
-_WHOLE_TOL, _BLOCK_TOL = 1e-6, 1e-3  # of the mass: as SparseNewtonSinkhorn and Multiscale have it
-
-
-@runtime_checkable
-class Solver(Protocol):
-    """What couples two clouds: :func:`solve`, or a solver with its options."""
-
-    def __call__(self, cost: Cost, a: Earlier, b: Later, *, epsilon: float) -> Coupling:
-        """Return the coupling of ``a`` and ``b``."""
-
-
-def solve(
-    cost: Cost,
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    epsilon: float,
-    tol: float | None = None,
-    throw: bool = True,
-    progress: bool = False,
-) -> Coupling:
-    """Solve balanced entropic transport by the solver that suits its size.
-
-    ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``:
-    :class:`SparseNewtonSinkhorn` up to 36 million pairs (6,000 x 6,000 cells), where two arrays of
-    that size are held, :class:`Multiscale` above, where none is.
-
-    Parameters
-    ----------
-    cost
-        ``(n, m)`` ground cost.
-    a, b
-        ``(n,)`` and ``(m,)`` weights of equal mass, float64.
-    epsilon
-        Regularisation, in units of the cost.
-    tol
-        L1 error of both marginals together, in units of mass; 1e-6 where the plan is held whole,
-        else 1e-3.
-    throw
-        Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
-    progress
-        Whether to show a progress bar over the passes of a problem solved in blocks.
-
-    Raises
-    ------
-    ValueError
-        ``epsilon <= 0``, wrong shapes, weights that are negative or not finite, unequal masses.
-    ConvergenceError
-        The tolerance was not reached; carries the coupling as ``result``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from celltraj import ot
-    >>> x = torch.linspace(0, 1, 50, dtype=torch.float64)[:, None]
-    >>> a = torch.full((50,), 0.02, dtype=torch.float64)
-    >>> cost = ot.SquaredEuclidean(x, x + 1)
-    >>> ot.solve(cost, a, a, epsilon=0.01 * cost.mean()).converged
-    True
-    """
-    if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
-        whole = SparseNewtonSinkhorn(throw=throw)
-        solver: Callable[..., Coupling] = whole if tol is None else replace(whole, tol=tol)
-    else:
-        blocks = Multiscale(throw=throw, progress=progress)
-        solver = blocks if tol is None else replace(blocks, tol=tol)
-    return solver(cost, a, b, epsilon=epsilon)
+from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot._sparse_newton import solve_potentials
 
 
 @checked_fields
 @dataclass(frozen=True)
 class Unbalanced:
-    r"""Solve entropic transport between marginals that may be missed, for a price.
+    r"""Unbalanced optimal transport with entropy: marginals may be missed, for a price.
 
     ``min <C, P> + epsilon KL(P | u b') + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``, ``rho = tau
     epsilon / (1 - tau)``; ``tau = 1`` fixes a marginal. The plan's marginals are ``row_mass`` and
@@ -150,6 +80,11 @@ class Unbalanced:
         if self.reg_type not in ("entropy", "kl"):
             raise ValueError(f'reg_type must be "entropy" or "kl"; found {self.reg_type!r}')
 
+    @property
+    def is_balanced(self) -> bool:
+        """Return whether both marginals are fixed."""
+        return self.tau_a == self.tau_b == 1
+
     def __call__(
         self,
         cost: Cost,
@@ -179,11 +114,11 @@ class Unbalanced:
         )
         relative_to = (a if base is None else base, b) if self.reg_type == "kl" else None
         problem = Problem.of(cost, a, b, epsilon, (rho[0], rho[1]), relative_to)
-        effort = Effort()
+        stats = SolverStats()
         is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
-        tol = (_WHOLE_TOL if is_whole else _BLOCK_TOL) if self.tol is None else self.tol
+        tol = (WHOLE_TOL if is_whole else BLOCK_TOL) if self.tol is None else self.tol
         if is_whole:
-            f, g = solve_potentials(problem, effort, tol=tol, max_steps=self.max_steps)
+            f, g = solve_potentials(problem, stats, tol=tol, max_steps=self.max_steps)
         else:
-            f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, effort)
-        return problem.coupling(f, g, effort, tol=tol, throw=self.throw)
+            f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, stats)
+        return problem.coupling(f, g, stats, tol=tol, throw=self.throw)
