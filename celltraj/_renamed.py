@@ -29,18 +29,6 @@ _REFINEMENT = (
 )
 _COPY = "pass a copy of adata, adata.copy(): a fit returns the model alone"
 
-_OF_MODELS = {  # what was told to the training of one kind of model
-    "FlowOptions": ("causal", "penalties"),
-    "ResponseOptions": (
-        "n_populations",
-        "n_context",
-        "cell_dropout",
-        "kl",
-        "weight_decay",
-        "unknown",
-    ),
-}
-
 # by function, as in ct.tl.fit_bridge without ct.: old argument -> what to write in its place
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     "tl.fit_bridge": {
@@ -63,10 +51,5 @@ OLD_ARGUMENTS: dict[str, dict[str, str]] = {
         "flow": "it is called options= now, ct.models.ResponseOptions()",
         "covariate_keys": _OPTIONS.format("ResponseOptions", "covariate_keys"),
         "condition_features": _OPTIONS.format("ResponseOptions", "condition_features"),
-    },
-    "models.Training": {
-        name: f"it belongs to the model now, ct.models.{options}({name}=...)"
-        for options, names in _OF_MODELS.items()
-        for name in names
     },
 }
