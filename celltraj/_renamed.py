@@ -19,7 +19,15 @@ OLD_NAMES: dict[str, dict[str, str]] = {
     },
 }
 
-# by function, as in ct.tl.push without ct.: old argument -> what to write in its place
+_OPTIONS = "pass options=ct.models.{0}({1}=...)"
+_TRAINING = "pass training=ct.models.Training({0}=...)"
+_WEIGHTS = (
+    "counts= also takes the name of a column of obs that says how many cells each cell stands for"
+)
+_REFINEMENT = (
+    "pass options=ct.models.BridgeOptions(refinement=...) with ct.models.Refinement({0}=...)"
+)
+_COPY = "pass a copy of adata, adata.copy(): a fit returns the model alone"
 _DOOR = "run ct.tl.couplings(adata, model) first, then ct.{0}(adata, ...)"
 _READERS = ("tl.push", "tl.pull", "tl.transitions", "tl.fates", "tl.entropy", "tl.growth")
 _MODEL = "it is called model= now, and stands directly after adata"
@@ -34,40 +42,35 @@ def _now(name: str) -> str:
     return f"it is called {name}= now"
 
 
-_COUNTS = "counts= also takes the name of a column of obs that says how many cells each stands for"
 _TIMES_KNOWN = "the column of times is the one that the result under key= was computed with"
 
 
-def _of(options: str, *names: str) -> dict[str, str]:
-    """Return one sentence for what an options object took over."""
-    return dict.fromkeys(names, f"it is a part of options=ct.models.{options}(...) now")
-
-
+# by function, as in ct.tl.push without ct.: old argument -> what to write in its place
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     **{one: _door(one, "model", "time_key", "use_rep", "seed") for one in _READERS},
     "tl.couplings": {
-        "weights_key": _COUNTS,
+        "weights_key": _WEIGHTS,
     },
     "tl.fit_bridge": {
-        **_of("BridgeOptions", "growth"),
-        "solver": "write options=ct.models.BridgeOptions(coupling=...)",
-        "drift": "pass training=ct.models.Training(...), or training=None for the plug-in drift",
-        "max_refinements": "write refinement=ct.models.Refinement(max_rounds=...) in "
-        "options=ct.models.BridgeOptions(...)",
-        "hold_out": "write refinement=ct.models.Refinement(hold_out=...) in "
-        "options=ct.models.BridgeOptions(...)",
-        "weights_key": _COUNTS,
-        "copy": "pass adata.copy()",
+        "solver": _OPTIONS.format("BridgeOptions", "coupling"),
+        "growth": "pass options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth())",
+        "max_refinements": _REFINEMENT.format("max_rounds"),
+        "hold_out": _REFINEMENT.format("hold_out"),
+        "drift": "training= says how the network is trained, and training=None is the plug-in "
+        "drift",
+        "weights_key": _WEIGHTS,
+        "copy": _COPY,
     },
     "tl.fit_flow": {
-        **_of("FlowOptions", "coupling"),
-        "max_epochs": "write training=ct.models.Training(max_epochs=...)",
-        "trainer": "write training=ct.models.Training(trainer=...)",
-        "weights_key": _COUNTS,
+        "coupling": _OPTIONS.format("FlowOptions", "coupling"),
+        "max_epochs": _TRAINING.format("max_epochs"),
+        "trainer": _TRAINING.format("trainer"),
+        "weights_key": _WEIGHTS,
     },
     "tl.fit_response": {
-        **_of("ResponseOptions", "covariate_keys", "condition_features"),
-        "flow": "write options=ct.models.ResponseOptions(...)",
+        "flow": "it is called options= now, ct.models.ResponseOptions()",
+        "covariate_keys": _OPTIONS.format("ResponseOptions", "covariate_keys"),
+        "condition_features": _OPTIONS.format("ResponseOptions", "condition_features"),
     },
     "tl.cross_validate_response": {
         "leave_out": _now("hold_out"),

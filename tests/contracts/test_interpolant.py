@@ -414,7 +414,7 @@ def test_it_survives_a_file(case):
     path = case.fitted()
     facts, tensors = pack_interpolant(path)
     packed = facts_as(PackedInterpolant, json.loads(json.dumps(facts, allow_nan=False)), "it")
-    sizes = {"n_times": case.n_times, "dim": 2}
+    sizes = {"n_times": case.n_times, "dim": 2, "classes": {}}
     again = unpack_interpolant(packed, Stored(tensors), **sizes)
     for found, wanted in zip(
         (*again.noise(case.times, case.times), *at(again, case.times, case.chain, everywhere(0.3))),

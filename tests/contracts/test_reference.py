@@ -231,14 +231,14 @@ def test_a_family_survives_a_file(family):
         return
     name, options, tensors = pack_reference(member)
     packed = PackedReference(name, json.loads(json.dumps(options, allow_nan=False)))
-    again = unpack_reference(packed, Stored(tensors), dim=d)
+    again = unpack_reference(packed, Stored(tensors), dim=d, classes={})
     x = cells(5, d)
     torch.testing.assert_close(again.drift(0.2, x), member.drift(0.2, x), rtol=0, atol=0)
     assert again.sigma == member.sigma
     for key, value in tensors.items():
         wrong = tensors | {key: torch.stack([value, value])}
         with pytest.raises(ValueError, match=f"tensor '{key}'"):
-            unpack_reference(packed, Stored(wrong), dim=d)
+            unpack_reference(packed, Stored(wrong), dim=d, classes={})
 
 
 def test_a_bridge_of_its_own_snapshots_meets_them(family):

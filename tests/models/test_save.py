@@ -98,7 +98,11 @@ def changed(folder, kind, **facts):
         ("still", {"sizes": [1.0, -1.0]}, "sizes of the population must be a positive number"),
         ("still", {"couplings": []}, "1 gaps need as many couplings; found 0"),
         ("still", {"mass": 1}, "the bridge has the unknown entry 'mass'"),
-        ("still", {"reference": {"name": "Wiener", "options": {}}}, "unknown reference 'Wiener'"),
+        (
+            "still",
+            {"reference": {"name": "Wiener", "options": {}}},
+            "reference is Wiener, none",
+        ),
         ("still", {"reference": {"name": "Brownian"}}, "reference has no options"),
         (
             "still",
@@ -112,13 +116,17 @@ def changed(folder, kind, **facts):
         ),
         ("plug-in", {"rounds": [{"number": 1}]}, "rounds has no change"),
         ("flow", {"noise": -1.0}, "noise must not be negative; found -1.0"),
-        ("flow", {"interpolant": {"name": "Zigzag", "options": {}}}, "interpolant 'Zigzag'"),
+        (
+            "flow",
+            {"interpolant": {"name": "Zigzag", "options": {}}},
+            "is Zigzag, none of",
+        ),
         (
             "flow",
             {"interpolant": {"name": "LinearInterpolant", "options": {}}},
             r"nothing asks for the tensor 'interpolant\.reference",
         ),
-        ("response", {"encoder": {"name": "Mean", "options": {}}}, "unknown encoder 'Mean'"),
+        ("response", {"encoder": {"name": "Mean", "options": {}}}, "its encoder is Mean, none"),
         (
             "response",
             {"encoder": {"name": "DeepSets", "options": {"n_features": 0}}},

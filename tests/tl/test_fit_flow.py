@@ -134,7 +134,7 @@ def test_texts_and_classes_in_place_of_objects_are_told(adata, options, message)
         (lambda: FlowOptions(coupling="exact"), "coupling must be .*such as"),
         (lambda: FlowOptions(coupling=ct.ot.Unbalanced), r"Unbalanced\(\.\.\.\), in place of the"),
         (lambda: Training(trainer="gpu"), "trainer must be"),
-        (lambda: Training(penalties=1), "Training .* has no parameter 'penalties'"),
+        (lambda: Training(penalties=1), "argument 'penalties'"),
     ],
 )
 def test_parts_of_options_are_checked_where_they_are_made(made, message):
@@ -144,7 +144,7 @@ def test_parts_of_options_are_checked_where_they_are_made(made, message):
 
 def test_cross_validation_takes_flows(adata):
     scores = ct.tl.cross_validate(adata, fit={"flow": fit}, hold_out=[2.0], progress=False)
-    assert np.isfinite(scores.set_index("method").loc["flow", "value"])
+    assert np.isfinite(scores.loc[scores["method"] == "flow", "value"]).all()
 
 
 @pytest.mark.parametrize(
