@@ -11,6 +11,7 @@ from anndata import AnnData
 from celltraj._anndata.columns import has_column
 from celltraj._anndata.results import BRIDGE, FLOW, records_of
 from celltraj.models import Process
+from celltraj.models.process import breakpoints_of
 
 _USUAL = "time"
 
@@ -30,7 +31,7 @@ def time_key_of_model(adata: AnnData, model: Process) -> str:
 
     Without such a record the one that all results in ``adata`` share, else ``"time"``.
     """
-    times = np.asarray(getattr(model, "breakpoints", ()), dtype=float)
+    times = np.asarray(breakpoints_of(model), dtype=float)
     fits = [
         one
         for one in records_of(adata).values()

@@ -16,6 +16,7 @@ from celltraj._errors import DataWarning, warn
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process
 from celltraj.models.growth.population_sizes import population_sizes
+from celltraj.models.process import dim_of
 from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 
@@ -117,7 +118,7 @@ def check_dimension(process: Process, n_variables: int, use_rep: str) -> None:
             "expected a fitted process, such as ct.tl.fit_bridge(adata) returns; found "
             f"{type(process).__name__}"
         )
-    fitted = getattr(process, "dim", None)
+    fitted = dim_of(process)
     if fitted not in (None, n_variables):
         noun = "bridge" if isinstance(process, Bridge) else type(process).__name__
         raise ValueError(

@@ -101,6 +101,24 @@ class FittedProcess(PiecewiseProcess, Protocol):
 
 
 @runtime_checkable
+class OnReference(Protocol):
+    """A law of motion that stays near another one, as a bridge does."""
+
+    @property
+    def reference(self) -> Process:
+        """Return the other one."""
+        ...
+
+
+@runtime_checkable
+class _OfDimension(Protocol):
+    """A process that knows its number of variables; None where it takes any."""
+
+    @property
+    def dim(self) -> int | None: ...
+
+
+@runtime_checkable
 class _Undecided(Protocol):
     """A process that knows only in an instance whether it grows."""
 
@@ -131,3 +149,18 @@ def is_growing(process: Process) -> TypeGuard[GrowingProcess]:
 def breakpoints_of(process: Process) -> tuple[float, ...]:
     """Return the times at which the drift may jump; none where the process knows of none."""
     return tuple(process.breakpoints) if isinstance(process, PiecewiseProcess) else ()
+
+
+def dim_of(process: Process) -> int | None:
+    """Return the number of state variables; None where the process takes any."""
+    return process.dim if isinstance(process, _OfDimension) else None
+
+
+def span_of(process: Process) -> tuple[float, float] | None:
+    """Return the first and last time that it was fitted to; None for a law of all times."""
+    return process.span if isinstance(process, FittedProcess) else None
+
+
+def reference_of(process: Process) -> Process:
+    """Return the law that a process stays near; itself where it knows of none."""
+    return process.reference if isinstance(process, OnReference) else process

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from celltraj._anndata import read_space
 from celltraj._checks import checked
 from celltraj.models import Bridge, PotentialLandscape
+from celltraj.models.process import reference_of
 from celltraj.pl._cells import default_basis, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._grid import grid_of_states
@@ -74,7 +75,7 @@ def landscape(
     >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()
     'X 0'
     """
-    reference = getattr(model, "reference", None)
+    reference = reference_of(model)
     if not isinstance(reference, PotentialLandscape):
         raise TypeError(
             f"{type(reference).__name__} has no potential; fit the bridge with "

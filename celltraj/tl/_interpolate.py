@@ -23,6 +23,7 @@ from celltraj._typing import Cells, Time
 from celltraj.models import Bridge, Process
 from celltraj.models.lineage.between import simulated_between
 from celltraj.models.lineage.interpolation import displaced
+from celltraj.models.process import span_of
 
 
 @checked
@@ -119,10 +120,10 @@ def _simulated(
     time_key, use_rep = keys
     read_space(adata, model, use_rep, time_key)  # warns of cells on another scale
     snapshots, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    fitted = getattr(model, "breakpoints", ()) or snapshots.times
-    if not fitted[0] <= moment <= fitted[-1]:
+    first, last = span_of(model) or (snapshots.times[0], snapshots.times[-1])
+    if not first <= moment <= last:
         raise ValueError(
-            f"time {moment:g} lies outside [{fitted[0]:g}, {fitted[-1]:g}], which the "
+            f"time {moment:g} lies outside [{first:g}, {last:g}], which the "
             f"{type(model).__name__} was fitted to; ct.tl.simulate extrapolates"
         )
     return simulated_between(model, snapshots, moment, n, generator=generator)

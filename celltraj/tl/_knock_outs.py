@@ -29,6 +29,7 @@ from celltraj._typing import Time
 from celltraj.models import KnockedOut, MetaFlowMatching, Process, Projection, simulate
 from celltraj.models.genes.knock_out import LOADED
 from celltraj.models.lineage.simulated import neighbour_shares
+from celltraj.models.process import dim_of
 
 _CELLS = 500  # trajectories of a knock-out
 _NEIGHBOURS = 15  # labelled cells that the end of one counts for
@@ -163,7 +164,7 @@ def read_experiment(
     if isinstance(process, MetaFlowMatching):
         raise TypeError("a response moves populations; pass a bridge or a flow through time")
     projection = read_projection(adata)
-    dim = getattr(process, "dim", None)
+    dim = dim_of(process)
     in_genes = projection is None or dim not in (None, projection.loadings.shape[1])
     if in_genes and dim not in (None, adata.n_vars):
         raise ValueError(

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from celltraj._checks import checked
 from celltraj.models import Bridge, GeneRegulation, Refinement, refine
+from celltraj.models.process import reference_of
 from celltraj.models.references import allowed_edges
 from celltraj.ot import Solver, solve
 
@@ -84,7 +85,7 @@ def regulation(
     >>> list(net)
     ['regulator', 'target', 'weight', 'sign', 'confidence']
     """
-    reference = getattr(model, "reference", model)
+    reference = reference_of(model)
     if not isinstance(reference, GeneRegulation):
         raise TypeError(
             f"{type(reference).__name__} has no genes that regulate each other; "

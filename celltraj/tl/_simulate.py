@@ -24,6 +24,7 @@ from celltraj._anndata.results import SIMULATE
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, FlowMatching, Process, SdeSolver, Trajectories
+from celltraj.models.process import span_of
 
 logger = logging.getLogger("celltraj")
 _FEW = 0.1  # effective share of trajectories below which their mass deserves a warning
@@ -198,11 +199,11 @@ def _warn_of_few(path: Trajectories) -> None:
 
 def _outside(model: Process, times: Sequence[float]) -> np.ndarray:
     """Return which times lie outside those that ``model`` was fitted to, and warn of a flow."""
-    snapshots = getattr(model, "snapshots", None)
-    fitted = getattr(model, "times", None) if snapshots is None else snapshots.times
-    if fitted is None:
+    span = span_of(model)
+    if span is None:
         return np.zeros(len(times), dtype=bool)
-    outside: np.ndarray = (np.asarray(times) < min(fitted)) | (np.asarray(times) > max(fitted))
+    first, last = span
+    outside: np.ndarray = (np.asarray(times) < first) | (np.asarray(times) > last)
     # beyond its snapshots a bridge is its reference, which was fitted to describe any time
     if outside.any() and not isinstance(model, Bridge):
         logger.warning(
@@ -210,8 +211,8 @@ def _outside(model: Process, times: Sequence[float]) -> np.ndarray:
             "there; see obs['extrapolated']",
             outside.sum(),
             len(times),
-            min(fitted),
-            max(fitted),
+            first,
+            last,
             type(model).__name__,
         )
     return outside

@@ -24,6 +24,7 @@ from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, Process
 from celltraj.models.embedding_velocity import mean_velocity, projected_velocity
+from celltraj.models.process import span_of
 
 logger = logging.getLogger("celltraj")
 
@@ -171,17 +172,18 @@ def _at_their_times(
 def _warn_of_outside(model: Process, times: np.ndarray) -> None:
     """Say how many cells are at times that ``model`` was not fitted to."""
     is_bridge = isinstance(model, Bridge)
-    fitted = getattr(getattr(model, "snapshots", model), "times", None)
-    if fitted is None:
+    span = span_of(model)
+    if span is None:
         return
-    n_outside = int(((times < min(fitted)) | (times > max(fitted))).sum())
+    first, last = span
+    n_outside = int(((times < first) | (times > last)).sum())
     if n_outside:
         logger.warning(
             "%d of %d cells are at times outside [%g, %g], which the %s was fitted to: %s there",
             n_outside,
             len(times),
-            min(fitted),
-            max(fitted),
+            first,
+            last,
             "bridge" if is_bridge else type(model).__name__,
             "it is its reference" if is_bridge else "it is extrapolated",
         )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, States
-from celltraj.models.process import Affine, Process, breakpoints_of
+from celltraj.models.process import Affine, Process, breakpoints_of, reference_of
 from celltraj.models.solvers import (
     Equation,
     ExponentialEuler,
@@ -67,7 +67,7 @@ def usual_solver(
         Steps between neighbouring breakpoints.
     """
     usual = Midpoint(n_steps=n_steps)
-    reference = getattr(process, "reference", process)
+    reference = reference_of(process)
     # backwards the pull of a reference is a push, against which the rest of the velocity works
     if ode or times[-1] < times[0] or not isinstance(reference, Affine) or reference.sigma is None:
         return usual
