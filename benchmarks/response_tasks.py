@@ -96,7 +96,8 @@ class Task:
     def predict_shuffled(self, predict: Predict, seed: int) -> dict[str, float]:
         """Return the same where ``predict`` is told some population of the training in its place.
 
-        All methods are told the same one. What diverges in a crowd elsewhere has no distance, NaN.
+        All methods are told the same one. What diverges in another neighbourhood has no distance,
+        NaN.
         """
         rng = np.random.default_rng(seed)
         found = {}

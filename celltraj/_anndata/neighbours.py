@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array, dia_array
 
-from celltraj.models.neighbourhood import neighbour_chain
+from celltraj.models.neighbour_chain import neighbour_chain
 
 
 def with_neighbours(

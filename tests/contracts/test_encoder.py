@@ -42,7 +42,7 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def crowd(n, *, seed, away=1.5, d=D):
+def neighbourhood(n, *, seed, away=1.5, d=D):
     """Draw two groups of cells, the smaller one ``away`` from the other."""
     generator = seeded(seed)
     is_away = torch.rand(n, 1, generator=generator) < 0.3
@@ -83,7 +83,7 @@ def close(found, wanted):
 
 def test_is_an_encoder(encoder):
     assert isinstance(encoder, PopulationEncoder)
-    features = encoder.features(crowd(12, seed=0).double())
+    features = encoder.features(neighbourhood(12, seed=0).double())
     assert features.dtype == torch.float32
     assert len(features) == 12
     embedding = embed(network_of(encoder), [features, features[:7]])
@@ -91,13 +91,13 @@ def test_is_an_encoder(encoder):
     assert embedding.dtype == torch.float32
 
 
-@pytest.mark.parametrize("kind", ["crowd", "lattice"])
+@pytest.mark.parametrize("kind", ["neighbourhood", "lattice"])
 def test_the_order_of_cells_does_not_matter(encoder, kind):
     side = torch.arange(4.0)
     # all cells of a lattice have ties among their neighbours, and here each lies there twice
     x = (
-        crowd(60, seed=0)
-        if kind == "crowd"
+        neighbourhood(60, seed=0)
+        if kind == "neighbourhood"
         else torch.cartesian_prod(side, side, side).repeat(2, 1)
     )
     order = torch.randperm(len(x), generator=seeded(1))
@@ -110,7 +110,7 @@ def test_the_order_of_cells_does_not_matter(encoder, kind):
 
 @pytest.mark.parametrize("fill", [0.0, 7.0, 1e30, math.inf, math.nan])
 def test_padding_does_not_matter(encoder, fill):
-    parts = [encoder.features(crowd(n, seed=n)) for n in (3, 20, 11)]
+    parts = [encoder.features(neighbourhood(n, seed=n)) for n in (3, 20, 11)]
     network = network_of(encoder)
     alone = torch.cat([embed(network, [part]) for part in parts])
     alone.square().sum().backward()
@@ -125,8 +125,8 @@ def test_padding_does_not_matter(encoder, fill):
 
 def test_a_sample_has_the_embedding_of_its_population_up_to_sampling_error(encoder):
     n, n_samples, generator = 2048, 60, seeded(2)
-    features, network = encoder.features(crowd(n, seed=0)), network_of(encoder)
-    other = embedded(encoder, crowd(n, seed=1, away=3.0))
+    features, network = encoder.features(neighbourhood(n, seed=0)), network_of(encoder)
+    other = embedded(encoder, neighbourhood(n, seed=1, away=3.0))
     with torch.no_grad():
         whole = embed(network, [features])[0]
         errors = [
@@ -148,17 +148,20 @@ def test_a_sample_has_the_embedding_of_its_population_up_to_sampling_error(encod
 
 def test_populations_of_other_sizes_have_the_same_embedding(encoder):
     # each with the features of its own cells only, as for a new population
-    small = torch.stack([embedded(encoder, crowd(500, seed=seed)) for seed in range(20)])
-    large = embedded(encoder, crowd(2000, seed=100))
+    small = torch.stack([embedded(encoder, neighbourhood(500, seed=seed)) for seed in range(20)])
+    large = embedded(encoder, neighbourhood(2000, seed=100))
     # the variance of a population four times as large is a quarter
     error = small.std(0) * (1 / 20 + 1 / 4) ** 0.5
     assert ((large - small.mean(0)).abs() < 4 * error).all()
-    assert error.norm() < (large - embedded(encoder, crowd(2000, seed=101, away=3.0))).norm() / 4
+    assert (
+        error.norm()
+        < (large - embedded(encoder, neighbourhood(2000, seed=101, away=3.0))).norm() / 4
+    )
 
 
 def test_gradients_reach_every_parameter(encoder):
     network = network_of(encoder)
-    embed(network, [encoder.features(crowd(20, seed=0))]).square().sum().backward()
+    embed(network, [encoder.features(neighbourhood(20, seed=0))]).square().sum().backward()
     for name, value in network.named_parameters():
         assert value.grad.abs().max() > 1e-10, name
 
@@ -175,10 +178,10 @@ def test_weights_come_from_the_generator_alone(encoder):
 def test_a_saved_encoder_is_the_same(encoder):
     if isinstance(encoder, Waves):
         pytest.skip("its code is the user's")
-    network, features = network_of(encoder), encoder.features(crowd(30, seed=0))
+    network, features = network_of(encoder), encoder.features(neighbourhood(30, seed=0))
     again = unpack_encoder(json.loads(json.dumps(pack_encoder(encoder))), classes={})
     assert again == encoder
-    assert torch.equal(again.features(crowd(30, seed=0)), features)
+    assert torch.equal(again.features(neighbourhood(30, seed=0)), features)
     loaded = network_of(again, seed=1)
     loaded.load_state_dict(network.state_dict())
     assert torch.equal(embed(loaded, [features]), embed(network, [features]))
@@ -186,7 +189,7 @@ def test_a_saved_encoder_is_the_same(encoder):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_a_few_cells_are_a_population(encoder, n):
-    for x in (crowd(n, seed=0), torch.ones(n, D)):
+    for x in (neighbourhood(n, seed=0), torch.ones(n, D)):
         features, network = encoder.features(x).requires_grad_(), network_of(encoder)
         embedding = embed(network, [features], n=6)
         assert embedding.isfinite().all()
@@ -198,7 +201,7 @@ def test_a_few_cells_are_a_population(encoder, n):
     "change", [lambda x: x + 0.5, lambda x: 1.5 * x, lambda x: x * torch.tensor([1.0, 1.0, -1.0])]
 )
 def test_another_population_has_another_embedding(encoder, change):
-    x = crowd(1000, seed=0)
+    x = neighbourhood(1000, seed=0)
     sampling = (embedded(encoder, x[:500]) - embedded(encoder, x[500:])).norm() / 2
     assert (embedded(encoder, change(x)) - embedded(encoder, x)).norm() > 3 * sampling
 
@@ -213,7 +216,7 @@ def test_only_moments_miss_the_shape(encoder):
 
 @pytest.mark.parametrize("d", [1, 4, 11])
 def test_moments_are_those_of_numpy(d):
-    parts = [crowd(n, seed=n, d=d) for n in (9, 40)]
+    parts = [neighbourhood(n, seed=n, d=d) for n in (9, 40)]
     features, mask = padded(parts, n=50, fill=0.0)
     found = moments_of(features, mask)
     for x, row in zip(parts, found, strict=True):
@@ -245,7 +248,7 @@ def neighbourhoods(x, k):
 
 
 def test_hops_and_distances_are_those_of_a_tree():
-    x = crowd(90, seed=0)
+    x = neighbourhood(90, seed=0)
     near = neighbourhoods(x, 9)
     once = x[near].mean(1)
     twice = once[near].mean(1)
@@ -286,7 +289,7 @@ def test_half_the_cells_see_the_same_radius():
 
 
 def test_blocks_do_not_show(monkeypatch):
-    x = crowd(50, seed=0)
+    x = neighbourhood(50, seed=0)
     whole = GraphEncoder().features(x)
     monkeypatch.setattr(graph, "_BLOCK", 350)  # seven cells
     close(GraphEncoder().features(x), whole)

@@ -114,7 +114,7 @@ def test_other_steps_are_refused(cells, options, message):
 
 
 def test_copies_of_a_cell_have_neighbours():
-    from celltraj.models.neighbourhood import neighbour_chain
+    from celltraj.models.neighbour_chain import neighbour_chain
 
     x = np.concatenate([np.zeros((20, 2)), np.full((1, 2), 1e6), np.eye(2)])
     chain = neighbour_chain(x)

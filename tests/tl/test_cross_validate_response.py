@@ -27,8 +27,8 @@ SCREEN = {
     "control": "control",
 }
 CROWD = ResponseOptions(n_context=16)
-NO_CROWD = replace(CROWD, n_kernels=0)
-tiny = partial(ct.tl.fit_response, training=TINY, options=NO_CROWD, progress=False)
+NO_NEIGHBOURHOOD = replace(CROWD, n_kernels=0)
+tiny = partial(ct.tl.fit_response, training=TINY, options=NO_NEIGHBOURHOOD, progress=False)
 
 
 class Still(MetaFlowMatching):
@@ -295,7 +295,7 @@ def test_types_of_predictions_are_those_of_the_nearest_treated_cell():
 
 @pytest.mark.parametrize(
     "options",
-    [CROWD, replace(NO_CROWD, encoder=None, coupling=ct.ot.Unbalanced())],
+    [CROWD, replace(NO_NEIGHBOURHOOD, encoder=None, coupling=ct.ot.Unbalanced())],
 )
 def test_a_model_predicts_as_it_does_for_new_cells(populations, options):
     fit = partial(tiny, options=options)
@@ -317,12 +317,12 @@ def test_a_model_predicts_as_it_does_for_new_cells(populations, options):
 
 def test_only_what_looks_at_the_population_can_mistake_it(populations):
     fits = {
-        "moments": partial(tiny, options=NO_CROWD),
-        "crowd": partial(tiny, options=replace(CROWD, encoder=None)),
-        "blind": partial(tiny, options=replace(NO_CROWD, encoder=None)),
+        "moments": partial(tiny, options=NO_NEIGHBOURHOOD),
+        "neighbourhood": partial(tiny, options=replace(CROWD, encoder=None)),
+        "blind": partial(tiny, options=replace(NO_NEIGHBOURHOOD, encoder=None)),
     }
     scores = values(judge(populations, fit=fits))
-    for name in ("moments", "crowd"):
+    for name in ("moments", "neighbourhood"):
         own, other = scores[name].to_numpy(), scores[f"{name}, shuffled phi"].to_numpy()
         assert (np.abs(own - other) > 1e-4).all()
     assert "blind, shuffled phi" not in scores
@@ -391,7 +391,7 @@ def test_preparation_learns_from_what_is_left_alone(populations):
 
 def test_a_fit_may_read_covariates(populations):
     populations.obs["age"] = populations.obs["population"].cat.codes.to_numpy(float)
-    fit = partial(tiny, options=replace(NO_CROWD, covariate_keys=["age"]))
+    fit = partial(tiny, options=replace(NO_NEIGHBOURHOOD, covariate_keys=["age"]))
     assert "response, shuffled phi" in set(judge(populations, fit=fit)["method"])
 
 

@@ -1,10 +1,15 @@
 """Networks, one per file."""
 
 from celltraj.models.networks._scale import scale_of
-from celltraj.models.networks.crowd import CrowdKernels, saturated
 from celltraj.models.networks.meta_network import MetaNetwork
 from celltraj.models.networks.mlp import linear, mlp
-from celltraj.models.networks.response_field import Crowd, FieldSizes, ResponseField, Situation
+from celltraj.models.networks.neighbourhood import NeighbourhoodKernels, saturated
+from celltraj.models.networks.response_field import (
+    FieldSizes,
+    Neighbourhood,
+    ResponseField,
+    Situation,
+)
 from celltraj.models.networks.two_heads import (
     HeadSizes,
     Points,
@@ -14,11 +19,11 @@ from celltraj.models.networks.two_heads import (
 )
 
 __all__ = [
-    "Crowd",
-    "CrowdKernels",
     "FieldSizes",
     "HeadSizes",
     "MetaNetwork",
+    "Neighbourhood",
+    "NeighbourhoodKernels",
     "Points",
     "ResponseField",
     "Situation",

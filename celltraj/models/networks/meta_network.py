@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj.models.networks.crowd import saturated
 from celltraj.models.networks.mlp import linear
+from celltraj.models.networks.neighbourhood import saturated
 from celltraj.models.networks.response_field import ResponseField
 
 

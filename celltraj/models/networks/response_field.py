@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj.models.networks.crowd import CrowdKernels
 from celltraj.models.networks.mlp import linear, mlp
+from celltraj.models.networks.neighbourhood import NeighbourhoodKernels
 
 _FREQUENCIES = 2  # of the time in [0, 1]
 _MARGIN = 0.1  # of the width of the box
@@ -34,7 +34,7 @@ class FieldSizes:
     covariates
         Length of the vector of covariates; 0 for none.
     heads
-        Kernels over the crowd; 0 for none.
+        Kernels over the neighbourhood; 0 for none.
     width
         Width of the layers.
     has_survival
@@ -72,7 +72,7 @@ class Situation(NamedTuple):
     keeps: Float[Tensor, "p 2"]
 
 
-class Crowd(NamedTuple):
+class Neighbourhood(NamedTuple):
     """Cells of ``p`` populations at one time of each: ``(p, m, d)`` states and their mask."""
 
     x: Float[Tensor, "p m d"]
@@ -113,7 +113,7 @@ class ResponseField(torch.nn.Module):
         self.covariate = linear(sizes.covariates, width, generator) if sizes.covariates else None
         self.no_phi = torch.nn.Parameter(torch.zeros(sizes.embedding))
         self.no_condition = torch.nn.Parameter(torch.zeros(width))
-        self.kernels = CrowdKernels(dim, sizes.heads) if sizes.heads else None
+        self.kernels = NeighbourhoodKernels(dim, sizes.heads) if sizes.heads else None
         n_seen = dim + (self.kernels.size if self.kernels else 0)
         n_known = dim + sizes.embedding + width
         # what reads the state or the population is kept apart from what reads time and condition
@@ -174,22 +174,22 @@ class ResponseField(torch.nn.Module):
         t: Float[Tensor, "p n 1"],
         x: Float[Tensor, "p n d"],
         known: Float[Tensor, "p g"],
-        crowd: Crowd | None,
+        neighbourhood: Neighbourhood | None,
         own: Int[Tensor, "p n"] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return rate in units of ``scale`` and score in units of its inverse, ``(p, n, d)``.
 
-        ``crowd`` are cells of each population at the same times, for a field with kernels; ``own``
-        says which of them each state is, and so does not see, -1 for none.
+        ``neighbourhood`` are cells of each population at the same times, for a field with kernels;
+        ``own`` says which of them each state is, and so does not see, -1 for none.
         """
         place = (x - self.centre).float() / self.scale
         z = self._inside(place)
         seen = [z]
         if self.kernels is not None:
-            if crowd is None:
-                raise ValueError("this field sees the cells around a cell; pass crowd=")
-            others = (crowd.x - self.centre).float() / self.scale
-            seen.append(self.kernels(place, others, crowd.mask, own))
+            if neighbourhood is None:
+                raise ValueError("this field sees the cells around a cell; pass neighbourhood=")
+            others = (neighbourhood.x - self.centre).float() / self.scale
+            seen.append(self.kernels(place, others, neighbourhood.mask, own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
         modulation = self.by_condition(condition)
         if self.by_population is not None:

@@ -107,9 +107,9 @@ class ResponseBatches(Draws[ResponsePoints]):
         """Return the points of ``n_rows`` populations."""
         g, options = self.generator, self.step.options
         chosen = torch.randint(len(self.tasks), (n_rows,), generator=g)
-        n, has_crowd = self.step.batch_size, self.step.field.heads > 0
-        before, after, survival = self._pairs(chosen, n + has_crowd * options.n_context)
-        t = torch.rand(n_rows, 1 if has_crowd else n, generator=g).expand(before.shape[:2])
+        n, has_neighbourhood = self.step.batch_size, self.step.field.heads > 0
+        before, after, survival = self._pairs(chosen, n + has_neighbourhood * options.n_context)
+        t = torch.rand(n_rows, 1 if has_neighbourhood else n, generator=g).expand(before.shape[:2])
         path = self._paths(before, after, t)
         features, mask = self._contexts(chosen)
         keeps = (torch.rand(n_rows, 2, generator=g) >= options.unknown).float()
@@ -122,7 +122,7 @@ class ResponseBatches(Draws[ResponsePoints]):
             width=width,
             start=before[:, :n],
             survival=survival[:, :n],
-            crowd=path[0][:, n:],
+            neighbourhood=path[0][:, n:],
             features=features,
             mask=mask,
             noise=torch.randn(n_rows, self.step.field.embedding, generator=g),

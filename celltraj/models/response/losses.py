@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from celltraj.models.networks import Crowd, MetaNetwork, Situation
+from celltraj.models.networks import MetaNetwork, Neighbourhood, Situation
 
 
 class ResponsePoints(NamedTuple):
@@ -26,7 +26,7 @@ class ResponsePoints(NamedTuple):
         ``(p, n, d)`` untreated cells that the paths begin at.
     survival
         ``(p, n)`` what these keep of their mass.
-    crowd
+    neighbourhood
         ``(p, m, d)`` other cells of each population at the same time.
     features, mask
         ``(p, m, f)`` features for the encoder, and which of them are cells.
@@ -43,7 +43,7 @@ class ResponsePoints(NamedTuple):
     width: Tensor
     start: Tensor
     survival: Tensor
-    crowd: Tensor
+    neighbourhood: Tensor
     features: Tensor
     mask: Tensor
     noise: Tensor
@@ -77,8 +77,10 @@ class ResponseLoss:
             phi = phi + (0.5 * log_variance).exp() * points.noise
         situation = (phi, points.tokens, points.token_mask, points.covariates, points.keeps)
         known = field.known(Situation(*situation))
-        everyone = torch.ones_like(points.crowd[..., 0], dtype=torch.bool)
-        rate, score = field.heads(points.t, points.x, known, Crowd(points.crowd, everyone))
+        everyone = torch.ones_like(points.neighbourhood[..., 0], dtype=torch.bool)
+        rate, score = field.heads(
+            points.t, points.x, known, Neighbourhood(points.neighbourhood, everyone)
+        )
         loss = loss + (rate - points.rate / field.scale).square().mean()
         loss = loss + (points.z + points.width / field.scale * score).square().mean()
         if field.survival is not None:

@@ -11,7 +11,7 @@ from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models._simulate import simulate
 from celltraj.models.interpolants import Interpolant
-from celltraj.models.networks import Crowd, MetaNetwork
+from celltraj.models.networks import MetaNetwork, Neighbourhood
 from celltraj.models.response.cell_identity import row_bytes
 from celltraj.models.solvers import SdeSolver
 
@@ -51,12 +51,12 @@ class ResponseProcess:
         Weight of the condition: 1 as trained, above it more of what sets it apart.
     noise
         Diffusion, in [x] per square root of the duration; 0 for the ODE.
-    crowd
+    neighbourhood
         ``(T, m, d)`` cells of the population at ``T`` equally spaced times; None for a field that
-        does not see them, and while the crowd itself is moved.
+        does not see them, and while the neighbourhood itself is moved.
     own
-        ``(n,)`` which cell of the crowd each state is that is moved, and so does not see; -1 for
-        none. None where no state is one of them.
+        ``(n,)`` which cell of the neighbourhood each state is that is moved, and so does not see;
+        -1 for none. None where no state is one of them.
     """
 
     network: MetaNetwork
@@ -65,7 +65,7 @@ class ResponseProcess:
     unknown: Tensor
     guidance: float = 1.0
     noise: float = 0.0
-    crowd: Tensor | None = None
+    neighbourhood: Tensor | None = None
     own: Tensor | None = None
 
     @property
@@ -106,23 +106,25 @@ class ResponseProcess:
     def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
         z = x[None]
         time = torch.full((1, len(x), 1), t)
-        crowd = self._crowd_at(t, z)
-        rate, score = self.network.field.heads(time, z, known, crowd, self._own(z, crowd))
+        neighbourhood = self._neighbourhood_at(t, z)
+        rate, score = self.network.field.heads(
+            time, z, known, neighbourhood, self._own(z, neighbourhood)
+        )
         return rate[0], score[0]
 
-    def _crowd_at(self, t: float, x: Tensor) -> Crowd | None:
+    def _neighbourhood_at(self, t: float, x: Tensor) -> Neighbourhood | None:
         """Return the cells of the population at one time, by a line between two of its times."""
         if self.network.field.kernels is None:
             return None
-        cells = x if self.crowd is None else _on_a_line(self.crowd, t)[None]
-        return Crowd(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
+        cells = x if self.neighbourhood is None else _on_a_line(self.neighbourhood, t)[None]
+        return Neighbourhood(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
 
-    def _own(self, x: Tensor, crowd: Crowd | None) -> Tensor | None:
-        """Return which cell of the crowd each state is."""
+    def _own(self, x: Tensor, neighbourhood: Neighbourhood | None) -> Tensor | None:
+        """Return which cell of the neighbourhood each state is."""
         # a cell that is all there is of its population stands for it
-        if crowd is None or crowd.x.shape[1] == 1:
+        if neighbourhood is None or neighbourhood.x.shape[1] == 1:
             return None
-        own = torch.arange(x.shape[1]) if self.crowd is None else self.own
+        own = torch.arange(x.shape[1]) if self.neighbourhood is None else self.own
         return None if own is None else own[None]
 
 
@@ -177,13 +179,13 @@ def carried(
     process
         Law of the response.
     cells
-        Untreated cells; one that is of the crowd does not see itself.
+        Untreated cells; one that is of the neighbourhood does not see itself.
     paths
         Brownian path of each cell, ``(T, n, d)``; None for the ODE.
     solver, generator, progress
         As of :func:`celltraj.models.simulate`.
     """
-    law = replace(process, own=_places(cells, process.crowd))
+    law = replace(process, own=_places(cells, process.neighbourhood))
     noisy = None if paths is None else NoisyResponse(law, paths)
     path = simulate(
         law if noisy is None else noisy,
@@ -197,12 +199,12 @@ def carried(
     return path.x[-1] if noisy is None else noisy.state(1.0, path.x[-1])
 
 
-def _places(cells: Cells, crowd: Tensor | None) -> Tensor | None:
-    """Return which cell of a crowd each cell is, -1 for none; of equal ones the first."""
-    if crowd is None:
+def _places(cells: Cells, neighbourhood: Tensor | None) -> Tensor | None:
+    """Return which cell of a neighbourhood each cell is, -1 for none; of equal ones the first."""
+    if neighbourhood is None:
         return None
     found: dict[bytes, int] = {}
-    for k, row in enumerate(row_bytes(crowd[0])):
+    for k, row in enumerate(row_bytes(neighbourhood[0])):
         found.setdefault(row, k)
     return torch.tensor([found.get(row, -1) for row in row_bytes(cells.float())])
 

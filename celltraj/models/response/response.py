@@ -33,7 +33,7 @@ from celltraj.models.response.support import ResponseSource, Support
 from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
 
 _STEPS = 20
-_CROWD = 512  # cells that stand for a population
+_NEIGHBOURHOOD = 512  # cells that stand for a population
 _BLOCK = 2048  # cells that are moved at once
 
 
@@ -137,7 +137,7 @@ class MetaFlowMatching(Saved):
         noise
             Diffusion, in [x] per square root of the duration of the response.
         generator
-            Chooses the cells that stand for the crowd where there are very many.
+            Chooses the cells that stand for the neighbourhood where there are very many.
 
         Raises
         ------
@@ -165,9 +165,9 @@ class MetaFlowMatching(Saved):
         """Return the law of motion in the midst of a population, where the field sees it."""
         if self.network.field.kernels is None:
             return process
-        chosen = torch.randperm(len(population), generator=generator)[:_CROWD]
+        chosen = torch.randperm(len(population), generator=generator)[:_NEIGHBOURHOOD]
         times = torch.linspace(0, 1, _STEPS + 1).tolist()
-        # first the crowd moves in its own midst, and then everyone in the midst of its path
+        # first the neighbourhood moves in its own midst, and then everyone in the midst of its path
         path = simulate(
             replace(process, noise=0.0),
             population[chosen],
@@ -176,7 +176,7 @@ class MetaFlowMatching(Saved):
             ode=True,
             generator=generator,
         )
-        return replace(process, crowd=path.x)
+        return replace(process, neighbourhood=path.x)
 
     @torch.no_grad()
     def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:

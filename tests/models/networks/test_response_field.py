@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from celltraj.models.networks import Crowd, FieldSizes, ResponseField, Situation, crowd
-from celltraj.models.networks.crowd import CrowdKernels
+from celltraj.models.networks import (
+    FieldSizes,
+    Neighbourhood,
+    ResponseField,
+    Situation,
+    neighbourhood,
+)
+from celltraj.models.networks.neighbourhood import NeighbourhoodKernels
 
 P, N, M, D, E, K, F, Q = 3, 7, 11, 2, 4, 2, 5, 3
 CENTRE, SCALE = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 0.5])
@@ -41,7 +47,7 @@ def situation(*, keeps=None, seed=0):
 
 
 def around(m=M):
-    return Crowd(normal(P, m, D, seed=5), torch.ones(P, m, dtype=torch.bool))
+    return Neighbourhood(normal(P, m, D, seed=5), torch.ones(P, m, dtype=torch.bool))
 
 
 def heads(field, known, *, x=None, cells=None):
@@ -61,12 +67,12 @@ def plain_kernels(x, cells, bandwidths):
         weights = [np.exp(-0.5 * np.sum(((x - y) / bandwidth) ** 2)) for y in cells]
         mean = sum(w * y for w, y in zip(weights, cells, strict=True)) / sum(weights)
         for part in ((mean - x) / bandwidth, np.array([np.log(np.mean(weights))])):
-            seen.append(part / np.sqrt(1 + np.sum(part**2) / crowd._FAR**2))
+            seen.append(part / np.sqrt(1 + np.sum(part**2) / neighbourhood._FAR**2))
     return np.concatenate(seen)
 
 
 def test_kernels_are_those_of_a_plain_loop():
-    kernels = CrowdKernels(D, 3)
+    kernels = NeighbourhoodKernels(D, 3)
     with torch.no_grad():
         kernels.log_bandwidth.add_(0.2 * normal(3, D, seed=9))
     x, cells = normal(P, N, D, seed=1), 2 * normal(P, M, D, seed=2)
@@ -82,7 +88,7 @@ def test_kernels_are_those_of_a_plain_loop():
 
 
 def test_kernels_see_differences_only_and_move_with_the_crowd():
-    kernels, x, cells = CrowdKernels(D, 3), normal(P, N, D, seed=1), around()
+    kernels, x, cells = NeighbourhoodKernels(D, 3), normal(P, N, D, seed=1), around()
     away = torch.tensor([1.0, -2.0])
     found, wanted = kernels(x + away, cells.x + away, cells.mask), kernels(x, cells.x, cells.mask)
     # squared distances come from a product: what the shift adds to it cancels up to rounding
@@ -90,22 +96,22 @@ def test_kernels_see_differences_only_and_move_with_the_crowd():
 
 
 def test_a_state_far_from_the_crowd_sees_something_finite():
-    kernels, cells = CrowdKernels(D, 4), around()
+    kernels, cells = NeighbourhoodKernels(D, 4), around()
     seen = kernels(torch.full((P, 1, D), 1e6), cells.x, cells.mask)
     assert torch.isfinite(seen).all()
-    assert seen.abs().max() <= crowd._FAR
+    assert seen.abs().max() <= neighbourhood._FAR
 
 
 @pytest.mark.parametrize("fill", [0.0, 1e30, float("nan")])
 def test_masked_cells_do_not_count(fill):
-    kernels, cells, x = CrowdKernels(D, 3), around(), normal(P, N, D, seed=1)
+    kernels, cells, x = NeighbourhoodKernels(D, 3), around(), normal(P, N, D, seed=1)
     longer = torch.cat([cells.x, torch.full((P, 4, D), fill)], 1)
     mask = torch.cat([cells.mask, torch.zeros(P, 4, dtype=torch.bool)], 1)
     close(kernels(x, longer, mask), kernels(x, cells.x, cells.mask))
 
 
 def test_a_state_does_not_see_the_cell_that_it_is():
-    kernels, cells = CrowdKernels(D, 3), around()
+    kernels, cells = NeighbourhoodKernels(D, 3), around()
     k = 4
     own = torch.full((P, 2), -1)
     own[:, 0] = k
@@ -121,7 +127,7 @@ def test_the_order_of_cells_changes_nothing_but_their_order():
     field, known, x = field_of(), situation(), normal(P, N, D, seed=4)
     vector, cells = field.known(known), around()
     order, other = torch.randperm(N, generator=seeded()), torch.randperm(M, generator=seeded(1))
-    shuffled = Crowd(cells.x[:, other], cells.mask[:, other])
+    shuffled = Neighbourhood(cells.x[:, other], cells.mask[:, other])
     before = heads(field, vector, x=x, cells=cells)
     close(heads(field, vector, x=x[:, order], cells=shuffled), before[:, order])
     close(field.log_survival(x[:, order], vector), field.log_survival(x, vector)[:, order])
@@ -132,7 +138,10 @@ def test_cells_and_populations_do_not_see_each_other_but_through_the_crowd():
     whole = heads(field, field.known(known), x=x, cells=cells)
     one = Situation(*(part[1:2] for part in known))
     alone = field.heads(
-        torch.full((1, 1, 1), 0.3), x[1:2, 2:3], field.known(one), Crowd(*(c[1:2] for c in cells))
+        torch.full((1, 1, 1), 0.3),
+        x[1:2, 2:3],
+        field.known(one),
+        Neighbourhood(*(c[1:2] for c in cells)),
     )
     close(torch.cat(alone, -1)[0, 0], whole[1, 2])
 
@@ -178,7 +187,7 @@ def test_rates_and_scores_are_in_units_of_the_scale():
     other.scale.copy_(10 * field.scale)
     x, vector = normal(P, N, D, seed=4), field.known(situation())
     close(
-        heads(other, vector, x=10 * x + 3, cells=Crowd(10 * cells.x + 3, cells.mask)),
+        heads(other, vector, x=10 * x + 3, cells=Neighbourhood(10 * cells.x + 3, cells.mask)),
         heads(field, vector, x=x, cells=cells),
     )
 
@@ -204,7 +213,7 @@ def test_every_part_is_read():
     for name in ("phi", "tokens", "covariates"):
         changed = one._replace(**{name: getattr(one, name) + 0.5})
         assert (heads(field, field.known(changed), cells=cells) - base).abs().max() > 1e-2
-    moved = Crowd(cells.x + 0.5, cells.mask)
+    moved = Neighbourhood(cells.x + 0.5, cells.mask)
     assert (heads(field, field.known(one), cells=moved) - base).abs().max() > 1e-2
 
 
@@ -218,7 +227,7 @@ def test_parts_may_be_missing():
 
 def test_a_field_with_kernels_needs_a_crowd():
     field = field_of()
-    with pytest.raises(ValueError, match="sees the cells around a cell; pass crowd="):
+    with pytest.raises(ValueError, match="sees the cells around a cell; pass neighbourhood="):
         heads(field, field.known(situation()))
 
 

@@ -294,7 +294,7 @@ class TestCouplings:
 
 @pytest.fixture(scope="module")
 def model():
-    """Return a short fit of everything: embedding, crowd, noise, two drugs, survival."""
+    """Return a short fit of everything: embedding, neighbourhood, noise, two drugs, survival."""
     populations = many(lambda y, m: y + 2, n=5)[0]
     treated = populations.treated + tuple(
         Treated(k, OTHER, Group(one.x - 2)) for k, one in enumerate(populations.controls)
@@ -366,9 +366,13 @@ class TestProcess:
 
     def test_beyond_the_times_of_the_response_the_crowd_stands_still(self, model):
         process = model.process(normal(40, 2, seed=1), DRUG, generator=generator())
-        assert torch.equal(process._crowd_at(1.5, normal(3, 2, seed=0)).x[0], process.crowd[-1])
-        middle = process._crowd_at(0.5, normal(3, 2, seed=0)).x[0]
-        torch.testing.assert_close(middle, process.crowd[(len(process.crowd) - 1) // 2])
+        assert torch.equal(
+            process._neighbourhood_at(1.5, normal(3, 2, seed=0)).x[0], process.neighbourhood[-1]
+        )
+        middle = process._neighbourhood_at(0.5, normal(3, 2, seed=0)).x[0]
+        torch.testing.assert_close(
+            middle, process.neighbourhood[(len(process.neighbourhood) - 1) // 2]
+        )
 
 
 class TestPrediction:
@@ -398,19 +402,20 @@ class TestPrediction:
         first, second = (
             model.process(x, DRUG, generator=generator(5)) for x in (population, population[order])
         )
-        assert len(first.crowd[0]) == 512
-        assert torch.equal(first.crowd, second.crowd)
+        assert len(first.neighbourhood[0]) == 512
+        assert torch.equal(first.neighbourhood, second.neighbourhood)
         assert not torch.equal(
-            first.crowd, model.process(population, DRUG, generator=generator(6)).crowd
+            first.neighbourhood,
+            model.process(population, DRUG, generator=generator(6)).neighbourhood,
         )
 
     def test_a_cell_sees_all_of_its_population_but_itself(self, model):
         population = normal(30, 2, seed=2)
         process = model.process(population, DRUG, generator=generator())
-        k = int((process.crowd[0] == population[3]).all(1).nonzero())
-        others = torch.cat([process.crowd[:, :k], process.crowd[:, k + 1 :]], 1)
+        k = int((process.neighbourhood[0] == population[3]).all(1).nonzero())
+        others = torch.cat([process.neighbourhood[:, :k], process.neighbourhood[:, k + 1 :]], 1)
         alone = replace(process, own=torch.tensor([k]))
-        without = replace(process, crowd=others)
+        without = replace(process, neighbourhood=others)
         for t in (0.0, 0.4, 1.0):
             found, wanted = (law.velocity(t, population[3:4]) for law in (alone, without))
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
@@ -664,7 +669,7 @@ class TestTraining:
         assert float(is_large.float().mean()) == pytest.approx(0.5, abs=0.1)
         for points in steps:
             large = points.x[:, 0, 0] > 25
-            assert ((points.crowd[..., 0] > 25) == large[:, None]).all()
+            assert ((points.neighbourhood[..., 0] > 25) == large[:, None]).all()
             assert (points.mask.sum(1) == torch.where(large, 8, 5)).all()
             assert (points.token_mask.sum(1) == torch.where(large, 2, 1)).all()
             for cells, mask, k in zip(points.features, points.mask, large.tolist(), strict=True):
@@ -672,7 +677,7 @@ class TestTraining:
                 at = (cells[mask][:, None] == own).all(2)
                 assert (at.sum(1) == 1).all()
                 assert (at.sum(0) <= 1).all()  # each once
-            # a population is seen at one time, so that its crowd is that of this time
+            # a population is seen at one time, so that its neighbourhood is that of this time
             assert (points.t == points.t[:, :1]).all()
 
 

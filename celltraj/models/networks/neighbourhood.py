@@ -12,7 +12,7 @@ _FAR = 8.0  # length of a vector at which it saturates, in whatever it is measur
 _FINEST, _COARSEST = -1.5, 0.7  # log bandwidths of the first and the last head, in standard units
 
 
-class CrowdKernels(torch.nn.Module):
+class NeighbourhoodKernels(torch.nn.Module):
     r"""Describe a population as each of ``n`` states sees it, by ``h`` learned kernels.
 
     ``w_j = exp(-|W_h (x - y_j)|^2 / 2)`` gives a state the way to the mean of its surroundings
@@ -44,22 +44,24 @@ class CrowdKernels(torch.nn.Module):
     def forward(
         self,
         x: Float[Tensor, "p n d"],
-        crowd: Float[Tensor, "p m d"],
+        neighbourhood: Float[Tensor, "p m d"],
         mask: Bool[Tensor, "p m"],
         own: Int[Tensor, "p n"] | None = None,
     ) -> Float[Tensor, "p n f"]:
         """Return what each state sees; cells outside ``mask`` do not count.
 
-        Nor does to a state the cell ``own`` of the crowd that it is itself, -1 where it is none.
+        Nor does to a state the cell ``own`` of them that it is itself, -1 where it is none.
         """
-        crowd = torch.where(mask[..., None], crowd, 0.0)
+        neighbourhood = torch.where(mask[..., None], neighbourhood, 0.0)
         scale = torch.exp(-self.log_bandwidth)[:, None]  # (h, 1, d)
-        near, far = x[:, None] * scale, crowd[:, None] * scale
+        near, far = x[:, None] * scale, neighbourhood[:, None] * scale
         squares = near.square().sum(-1)[..., None] + far.square().sum(-1)[:, :, None]
         logits = near @ far.mT - squares / 2
         hidden = ~mask[:, None]  # (p, 1, m), or (p, n, m) where each sees others
         if own is not None:
-            hidden = hidden | (torch.arange(crowd.shape[1], device=x.device) == own[..., None])
+            hidden = hidden | (
+                torch.arange(neighbourhood.shape[1], device=x.device) == own[..., None]
+            )
         logits = logits.masked_fill(hidden[:, None], -math.inf)
         to_mean = logits.softmax(-1) @ far - near
         count = (~hidden).sum(-1).to(x.dtype).clamp(min=1).log()

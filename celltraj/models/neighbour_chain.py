@@ -27,7 +27,7 @@ def neighbour_chain(x: np.ndarray, *, neighbours: int = NEIGHBOURS) -> csr_array
     Examples
     --------
     >>> import numpy as np
-    >>> from celltraj.models.neighbourhood import neighbour_chain
+    >>> from celltraj.models.neighbour_chain import neighbour_chain
     >>> neighbour_chain(np.array([[0.0], [1.0], [5.0]]), neighbours=1).toarray().round(2)
     array([[0.73, 0.27, 0.  ],
            [0.21, 0.58, 0.21],
