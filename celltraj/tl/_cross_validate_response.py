@@ -98,8 +98,8 @@ def cross_validate_response(
     ``shift_by_type``, the same for each cell type; ``pooled``, the treated cells of the training
     populations; ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
     of the treated cells; each model, and where it has an encoder or sees its neighbourhood also the
-    same model ``"..., shuffled phi"``, which is told untreated cells of another population, drawn among
-    those of the training: what does not get worse by that makes no use of the population.
+    same model ``"..., shuffled phi"``, which is told untreated cells of another population, drawn
+    among those of the training: what does not get worse by that makes no use of the population.
 
     Metrics: ``W1``, ``W2``, ``MMD`` and ``energy`` (roots, see :mod:`celltraj.metrics`);
     ``shift_cosine`` and ``shift_r2`` of the mean shift, and its length ``size``, of which the
