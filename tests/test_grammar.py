@@ -103,3 +103,65 @@ def test_plots_end_as_scanpy_plots_do(name):
     defaults = {key: p.default for key, p in parameters(name).items()}
     ending = {"ax": None, "show": None, "save": None, "return_fig": False}
     assert {key: defaults[key] for key in ending} == ending
+
+
+# what is common to many functions: one meaning, one default, and one text that their docstrings
+# begin with; a default of ... is one of each function's own
+COMMON = {
+    "time_key": ("time", "Column of ``obs`` with the sampling times"),
+    "use_rep": (None, '``"X"`` or a key of ``obsm``'),
+    "key_added": (..., "Name of the result"),
+    "copy": (False, "Whether to leave ``adata`` as it is and return an annotated copy."),
+    "seed": (0, "Seed of"),
+    "n_jobs": (-1, "Processes, as in joblib; -1 for one on every core."),
+    "progress": (True, "Whether to show progress bars."),
+    "confidence": (0.95, ...),
+    "growth_key": (None, "Column of ``obs`` with the net growth"),
+    "counts": ("proportions", "What the numbers of cells mean."),
+    "model": (..., ...),
+    "ode_solver": (None, "How the equation of motion is integrated"),
+}
+# the time of a course may also be that of the model, of the problem, or of no course at all
+OTHER_DEFAULTS = {
+    ("tl.couplings", "time_key"): None,
+    ("tl.interpolate", "time_key"): None,
+    ("io.from_moscot", "time_key"): None,
+}
+OTHER_TEXTS = {
+    ("pp.check_times", "time_key"),
+    ("tl.simulate", "time_key"),
+    ("tl.decode", "use_rep"),
+    ("tl.interpolate", "use_rep"),
+    ("pl.marginals", "use_rep"),
+}
+
+
+def described(name):
+    """Return the text of each parameter in the docstring of a function."""
+    entries = re.findall(
+        r"^(\w[\w, ]*)\n((?:    .*\n?|\n)+)", sections(name)["Parameters"], re.MULTILINE
+    )
+    return {
+        one.strip(): " ".join(text.split()) for names, text in entries for one in names.split(",")
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_common_parameter_means_the_same_everywhere(name):
+    texts = described(name)
+    for key, (default, text) in COMMON.items():
+        if key not in parameters(name):
+            continue
+        found = parameters(name)[key].default
+        if default is not ... and found is not inspect.Parameter.empty:
+            assert found == OTHER_DEFAULTS.get((name, key), default), key
+        if text is not ... and (name, key) not in OTHER_TEXTS:
+            assert texts[key].startswith(text), (key, texts[key])
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name[:3] in ("tl.", "pl.", "ex.")])
+def test_a_model_stands_after_the_data(name):
+    names = list(parameters(name))
+    assert not {"process", "bridge", "flow", "level_of_interval", "solver"} & set(names)
+    if "model" in names:
+        assert names.index("model") == ("adata" in names)

@@ -64,7 +64,7 @@ def to_cellrank(
     conn_weight
         That share, for ``"all"`` alone.
     key_added
-        Name of the matrix; CellRank finds ``"T_fwd"`` by itself.
+        Name of the result; CellRank finds ``"T_fwd"`` by itself.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     progress

@@ -69,7 +69,7 @@ def animate(
     components
         Two variables of it.
     time_key
-        Name of time in the title.
+        Column of ``obs`` with the sampling times, whose name stands in the title.
     color
         Column of ``path.obs``, or of ``adata.obs`` for the observed cell that a simulated one
         starts from; black by default.

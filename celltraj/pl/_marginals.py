@@ -40,7 +40,7 @@ def marginals(
     path
         Result of :func:`celltraj.tl.simulate`; its times should include the sampling times.
     time_key
-        Column of ``adata.obs`` with the sampling times.
+        Column of ``obs`` with the sampling times.
     use_rep
         Representation that ``path`` was simulated in, by default the one that it names.
     components

@@ -48,7 +48,7 @@ def trajectories(
     path
         Result of :func:`celltraj.tl.simulate` in the representation ``basis``.
     time_key
-        Column of ``adata.obs`` with the sampling times.
+        Column of ``obs`` with the sampling times.
     basis
         Representation that ``path`` was simulated in, by default the one that it names.
     components

@@ -50,7 +50,7 @@ def pca_model(
         Cells to learn from: a boolean column of ``obs``, or a boolean array or Series of all cells.
         All of them by default; pass the training cells where others are to judge a model.
     key_added
-        Key of ``obsm`` for the components.
+        Name of the result, a key of ``obsm``.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed

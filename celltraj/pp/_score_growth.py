@@ -92,7 +92,7 @@ def score_growth(
         ``uns["time_unit"]`` (seconds, minutes, hours, days or weeks); 1 where nothing of the kind
         is there.
     key_added
-        Column of ``obs`` for the rates, and name of the record.
+        Name of the result, a column of ``obs``.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
 

@@ -29,7 +29,7 @@ def bootstrap(
     use_rep: str | None = None,
     fit: Callable[..., Bridge],
     n_bootstrap: int = 50,
-    confidence: float = 0.9,
+    confidence: float = 0.95,
     sample_key: str | None = None,
     forecast: Sequence[float] = (),
     n_jobs: int = -1,
@@ -53,7 +53,7 @@ def bootstrap(
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
-        Representation to work in.
+        ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
     fit
         ``fit(adata, time_key=, use_rep=, seed=)`` that returns a bridge, as
         ``functools.partial(ct.tl.fit_bridge, reference=..., sigma=..., progress=False)``.
@@ -72,7 +72,7 @@ def bootstrap(
     seed
         Seed of the draws and of the fits.
     progress
-        Whether to show a bar over the draws.
+        Whether to show progress bars.
 
     Returns
     -------

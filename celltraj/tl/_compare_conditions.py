@@ -86,7 +86,7 @@ def compare_conditions(
     confidence
         Level of the intervals.
     key_added
-        Name of the record.
+        Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed

@@ -37,7 +37,7 @@ def couplings(
     tau: tuple[float, float] | None = None,
     growth_key: str | None = None,
     counts: Counts = "proportions",
-    key_added: str | None = None,
+    key_added: str = "couplings",
     copy: bool = False,
     seed: int = 0,
     progress: bool = True,
@@ -90,7 +90,7 @@ def couplings(
         time are weights, its sums sizes, and where all sums are the same it holds weights alone. A
         bridge of these very cells knows it from its fit.
     key_added
-        Name of the result, ``"couplings"`` by default.
+        Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
@@ -144,7 +144,7 @@ def couplings(
     >>> ct.tl.couplings(adata, bridge, key_added="of_bridge", progress=False)
     >>> ct.tl.fates(adata, groupby="arm", key="of_bridge", progress=False)
     """
-    key = key_added or "couplings"
+    key = key_added
     COUPLINGS.claim(adata, key)
     if model is None:
         made = _of_cells(

@@ -46,7 +46,7 @@ def cross_validate(
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
-        Representation; it must not have been learned with the held-out cells.
+        ``"X"`` or a key of ``obsm``; it must not have been learned with the held-out cells.
     fit
         ``fit(adata, time_key=, use_rep=, seed=)`` that returns a process, or a dict of such
         callables by name. Bind further options with :func:`functools.partial`, such as
@@ -62,7 +62,7 @@ def cross_validate(
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
-        Whether to show a bar over the folds.
+        Whether to show progress bars.
 
     Returns
     -------

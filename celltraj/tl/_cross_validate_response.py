@@ -84,7 +84,7 @@ def cross_validate_response(
         Seed of the fits and of every draw. What is drawn for one prediction depends neither on what
         else is judged nor on the order of rows.
     progress
-        Whether to show a bar over the folds.
+        Whether to show progress bars.
 
     Returns
     -------

@@ -45,7 +45,7 @@ def decode(
     use_rep
         Key of ``obsm`` with the components; that of the fit by default.
     seed
-        Recorded as by every tool; nothing is random here.
+        Seed of nothing, and recorded: there is nothing random here.
 
     Returns
     -------

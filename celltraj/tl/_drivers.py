@@ -93,13 +93,13 @@ def drivers(
     confidence
         Level of the intervals.
     key_added
-        Name of the record.
+        Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the exchanges.
     progress
-        Whether to show a bar over the exchanges.
+        Whether to show progress bars.
 
     Returns
     -------

@@ -32,7 +32,7 @@ def embed_populations(adata: AnnData, model: MetaFlowMatching, *, seed: int = 0)
     model
         Result of :func:`celltraj.tl.fit_response`, with an encoder.
     seed
-        Recorded; nothing is drawn.
+        Seed of nothing, and recorded: there is nothing random here.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def fit_bridge(
     counts: Counts = "proportions",
     options: BridgeOptions | None = None,
     training: Training | None = Training(),
-    key_added: str | None = None,
+    key_added: str = "bridge",
     seed: int = 0,
     progress: bool = True,
 ) -> Bridge:
@@ -100,11 +100,11 @@ def fit_bridge(
         plug-in drift, which follows from the potentials in closed form: the fastest, and right in
         few dimensions (below about five).
     key_added
-        Name of the record, ``"bridge"`` by default.
+        Name of the result.
     seed
         Seed of everything random.
     progress
-        Whether to show a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def fit_bridge(
     >>> adata.obsm["bridge_velocity"].shape == adata.shape
     True
     """
-    start, key = time.perf_counter(), key_added or "bridge"
+    start, key = time.perf_counter(), key_added
     options = BridgeOptions() if options is None else options
     check_entropic(options.coupling)
     snapshots, use_rep = read_snapshots(

@@ -51,7 +51,7 @@ def fit_flow(
     counts: Counts = "proportions",
     options: FlowOptions | None = None,
     training: Training = Training(),
-    key_added: str | None = None,
+    key_added: str = "flow",
     seed: int = 0,
     progress: bool = True,
 ) -> FlowMatching:
@@ -92,7 +92,7 @@ def fit_flow(
     training
         How the network is trained, see :class:`celltraj.models.Training`.
     key_added
-        Name of the record, ``"flow"`` by default.
+        Name of the result.
     seed
         Seed of everything random.
     progress
@@ -140,7 +140,7 @@ def fit_flow(
     >>> adata.obsm["flow_velocity"].shape == adata.shape
     True
     """
-    start, key = time.perf_counter(), key_added or "flow"
+    start, key = time.perf_counter(), key_added
     options = FlowOptions() if options is None else options
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts

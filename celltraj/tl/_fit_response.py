@@ -49,7 +49,7 @@ def fit_response(
     dose_key: str | Sequence[str] | None = None,
     options: ResponseOptions | None = None,
     training: Training = Training(),
-    key_added: str | None = None,
+    key_added: str = "response",
     seed: int = 0,
     progress: bool = True,
 ) -> MetaFlowMatching:
@@ -83,7 +83,7 @@ def fit_response(
     training
         How the network is trained, see :class:`celltraj.models.Training`.
     key_added
-        Name of the record, ``"response"`` by default.
+        Name of the result.
     seed
         Seed of everything random.
     progress
@@ -133,7 +133,7 @@ def fit_response(
     >>> ct.tl.predict_response(model, new, condition="after", progress=False).n_obs
     40
     """
-    start, key = time.perf_counter(), key_added or "response"
+    start, key = time.perf_counter(), key_added
     options = ResponseOptions() if options is None else options
     keys = ResponseKeys.of(
         population_key,

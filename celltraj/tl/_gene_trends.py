@@ -81,11 +81,11 @@ def gene_trends(
         Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``; by default
         ``adata`` itself carries the projection.
     key_added
-        Name of the record.
+        Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
-        Recorded as by every tool; nothing is random here.
+        Seed of nothing, and recorded: there is nothing random here.
 
     Returns
     -------

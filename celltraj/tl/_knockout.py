@@ -79,7 +79,7 @@ def knockout(
     seed
         Seed of the noise, which is the same with and without the genes, and of the random ones.
     progress
-        Whether to show a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------

@@ -53,15 +53,15 @@ def log_density(
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
-        The representation that ``model`` was fitted in.
+        ``"X"`` or a key of ``obsm``; by default the one that ``model`` was fitted in.
     key_added
-        Column of ``obs`` that is written.
+        Name of the result, a column of ``obs``.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
         Seed of the random directions of Hutchinson's divergence, used above 30 variables.
     progress
-        Whether to show a bar over the times.
+        Whether to show progress bars.
 
     Returns
     -------

@@ -85,13 +85,13 @@ def predict_response(
         Diffusion of an SDE of the same law, in [x] per square root of the duration of the response;
         0 for the ODE. It is drawn by the name of each cell and of its population.
     ode_solver
-        How the equation is integrated, 20 steps of ``ct.models.Midpoint`` by default. One that
-        chooses its steps by all cells, such as ``ct.models.DormandPrince``, agrees to its
+        How the equation of motion is integrated, 20 steps of ``ct.models.Midpoint`` by default. One
+        that chooses its steps by all cells, such as ``ct.models.DormandPrince``, agrees to its
         tolerance.
     seed
         Seed of everything random.
     progress
-        Whether to show a bar over the populations.
+        Whether to show progress bars.
 
     Returns
     -------

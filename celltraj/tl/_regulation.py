@@ -53,7 +53,7 @@ def regulation(
     seed
         Seed of the draws.
     progress
-        Whether to show a bar over the draws.
+        Whether to show progress bars.
 
     Returns
     -------

@@ -72,20 +72,20 @@ def simulate(
         Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all
         of ``adata``.
     use_rep
-        The representation that ``model`` was fitted in.
+        ``"X"`` or a key of ``obsm``; by default the one that ``model`` was fitted in.
     noise
         Diffusion, in [x]/sqrt([t]), by default that of ``model``. 0 follows the deterministic
         probability flow, of the same marginals; any other value, for flows alone, an SDE of these.
     ode_solver
-        How the equation is integrated; by default ``ct.models.Midpoint()`` with 50 steps between
-        neighbouring snapshots, or over the whole span of a process without snapshots, and
+        How the equation of motion is integrated; by default ``ct.models.Midpoint()`` with 50 steps
+        between neighbouring snapshots, or over the whole span of a process without snapshots, and
         ``ct.models.ExponentialMidpoint`` where the pull of an affine process or reference asks for
         it; the others are listed at :func:`celltraj.models.simulate`. The times of the result are
         stepped onto.
     seed
         Seed of the choice of cells and of the noise.
     progress
-        Whether to show a progress bar.
+        Whether to show progress bars.
 
     Returns
     -------

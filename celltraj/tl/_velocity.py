@@ -66,20 +66,20 @@ def velocity(
     time_key
         Column of ``obs`` with the sampling times; not read where ``time`` is a number.
     use_rep
-        The representation that ``model`` was fitted in.
+        ``"X"`` or a key of ``obsm``; by default the one that ``model`` was fitted in.
     basis
         Embedding to project onto, such as ``"umap"`` for ``obsm["X_umap"]``; none by default. Where
         it is the representation of ``model``, velocities are written as they are.
     n_neighbors
         Neighbours in ``use_rep``, of all times, that the projection looks at.
     key_added
-        Name of the velocity, as scVelo's ``vkey``.
+        Name of the result, as scVelo's ``vkey``.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
     seed
-        Recorded as by every tool; nothing is random here.
+        Seed of nothing, and recorded: there is nothing random here.
     progress
-        Whether to show bars over the times and the cells.
+        Whether to show progress bars.
 
     Returns
     -------
