@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 CODE := celltraj tests benchmarks
-# two processes of one thread: threads of both would wait for each other
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+# two processes of one thread, as threads of both would wait for each other; worksteal leaves the
+# tests of a file together, so that what a file shares is made once
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: check demo lint test test-fast test-slow tutorials wheel-check
 
