@@ -107,7 +107,8 @@ def couplings(
     ``obs["{key}_growth"]``; and ``uns["celltraj"][key]`` (params, version, seed, time_points,
     numbers, cells, gaps, with the ``mass`` that each plan keeps, 1 where moving costs nothing; with
     a model ``law`` and ``predicted``). A bridge whose reference is code of yours, or whose cells
-    were rounded since, is kept as plans, without ``params["drop"]`` of the mass of each row.
+    were rounded since, is kept as plans; of more than a million entries without a thousandth of the
+    mass of each row, which ``params["drop"]`` then says.
 
     Warns
     -----
