@@ -130,7 +130,7 @@ def fit_response(
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> new = adata[adata.obs["population"] == adata.obs["population"].iloc[0]].copy()
-    >>> ct.tl.predict_response(model, new, condition="after", progress=False).n_obs
+    >>> ct.tl.predict_response(new, model, condition="after", progress=False).n_obs
     40
     """
     start, key = time.perf_counter(), key_added
