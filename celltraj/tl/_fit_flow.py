@@ -55,7 +55,7 @@ def fit_flow(
     seed: int = 0,
     progress: bool = True,
 ) -> FlowMatching:
-    """Learn velocity and score of one flow through all snapshots.
+    """Flow matching: learn velocity and score of one flow through all snapshots.
 
     ``dx = v(t, x) dt`` carries the cells of each snapshot to the next while their mass changes at
     the rate ``g(t, x)``; with ``v + noise^2/2 score`` an SDE of any noise has the same marginals.

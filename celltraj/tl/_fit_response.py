@@ -53,7 +53,7 @@ def fit_response(
     seed: int = 0,
     progress: bool = True,
 ) -> MetaFlowMatching:
-    """Learn how populations respond to treatments, for populations that were never treated.
+    """Perturbation response: learn what treatments make of populations, for untreated ones.
 
     ``dX = v(t, X | phi(p0), p_t, c) dt`` carries the untreated cells of a population to its cells
     under condition ``c``; one field serves all populations. ``phi(p0)`` embeds the untreated cells,

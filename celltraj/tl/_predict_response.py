@@ -50,7 +50,7 @@ def predict_response(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
-    """Predict the cells of a population under a treatment from its own untreated cells.
+    """Perturbation prediction: predict a population under a treatment from its untreated cells.
 
     Each untreated cell is carried along ``dX = v(t, X | phi(p0), p_t, c) dt`` from 0 to 1, where
     the population is known by all its untreated cells. What becomes of a cell depends on itself,
