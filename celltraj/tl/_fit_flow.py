@@ -178,14 +178,18 @@ def fit_flow(
         "counts": counts if isinstance(counts, str) else "given",
     }
     _write(adata, key, flow, snapshots, flow_record(flow, params, seed))
+    _log(flow, value, time.perf_counter() - start)
+    return flow
+
+
+def _log(flow: FlowMatching, sigma: float, seconds: float) -> None:
     logger.info(
         "flow through %d snapshots: sigma %.4g, %d steps, %.1f s",
-        len(snapshots.times),
-        value,
+        len(flow.times),
+        sigma,
         len(flow.losses),
-        time.perf_counter() - start,
+        seconds,
     )
-    return flow
 
 
 def _write(
