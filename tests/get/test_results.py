@@ -48,7 +48,7 @@ class TestResults:
         reads = held.set_index("key")["reads"]
         assert reads["ct_fates"] == reads["ct_growth"] == "couplings"
         assert (reads["drivers"], reads["of fates"]) == ("time", "ct_fates")
-        assert reads["bridge"] is None
+        assert pd.isna(reads["bridge"])
         assert set(held["version"]) == {ct.__version__}
 
     def test_of_none_the_table_is_empty_and_has_its_columns(self, adata):
