@@ -17,7 +17,7 @@ import celltraj as ct
 from benchmarks._apart import Meter
 from benchmarks.data import thin
 from benchmarks.ot import clouds
-from celltraj.models import Lineage
+from celltraj.models import Lineage, Process
 from celltraj.ot import SquaredEuclidean, Unbalanced
 
 PUBLISHED = ("pba", "wot", "fateid")
@@ -144,11 +144,15 @@ def larry_model(name: str, n_cells: int, seed: int) -> dict:
     meter, adata = Meter(), thin(larry_cells(), n_cells, seed=seed)
     fit = MODELS[name]
     model, cost = meter(lambda: fit(adata, use_rep="X", seed=seed, progress=False))
-    tell = partial(ct.tl.fates, groupby="fate", at=AT, use_rep="X", seed=seed, progress=False)
-    _, fates = meter(lambda: tell(adata, model))
+    _, fates = meter(lambda: _tell(adata, model, seed))
     row = {"method": name, "cells": adata.n_obs, "seed": seed}
     row |= judge(adata, ct.get.fates(adata)[ARMS[0]].to_numpy())
     return row | _named("couplings", cost) | _named("fates", fates)
+
+
+def _tell(adata: AnnData, model: Process, seed: int) -> None:
+    ct.tl.couplings(adata, model, use_rep="X", seed=seed, progress=False)
+    ct.tl.fates(adata, groupby="fate", at=AT, progress=False)
 
 
 def wot_agreement(adata: AnnData) -> Iterator[dict]:

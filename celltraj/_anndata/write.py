@@ -28,8 +28,8 @@ def options_record(options: Any) -> dict[str, Any]:
     --------
     >>> import celltraj as ct
     >>> from celltraj._anndata.write import options_record
-    >>> options_record(ct.ot.Unbalanced())
-    {'name': 'Unbalanced', 'tau_a': 0.95, 'tau_b': 0.99}
+    >>> options_record(ct.models.Midpoint(n_steps=5))
+    {'name': 'Midpoint', 'n_steps': 5}
     """
     if not is_dataclass(options) or isinstance(options, type):
         return {"name": getattr(options, "__name__", type(options).__name__)}

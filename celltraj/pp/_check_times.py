@@ -12,7 +12,7 @@ from celltraj._checks import checked
 
 @checked
 def check_times(adata: AnnData, *, time_key: str = "time") -> pd.DataFrame:
-    """Count the cells at each time, in order of time, and show the labels that it was read from.
+    """Time points: count the cells at each, in order, and show the labels that they are read from.
 
     A text holds one number. Words beside it may name a unit in any spelling (``6h``, ``24 hours``)
     and what time is counted from (``E8.5``, ``3dpf``); where they differ, times are refused and not

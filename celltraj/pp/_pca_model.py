@@ -30,7 +30,7 @@ def pca_model(
     copy: bool = False,
     seed: int = 0,
 ) -> AnnData | None:
-    """Fit principal components to some cells and write those of all.
+    """Principal components: fit them to some cells and write those of all.
 
     ``z = (x - mean) W``, with mean and loadings ``W`` of the cells that ``fit_on`` names alone: no
     other cell moves them. They are kept, so that ``ct.pp.project`` places new cells in the same

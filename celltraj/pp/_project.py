@@ -20,7 +20,7 @@ from celltraj._checks import checked
 
 @checked
 def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False) -> AnnData | None:
-    """Place new cells in the principal components of others.
+    """Projection: place new cells in the principal components of others.
 
     ``z = (x - mean) W`` with the mean and the loadings of others: nothing is fitted.
 

@@ -58,7 +58,7 @@ def score_growth(
     key_added: str = "growth_prior",
     copy: bool = False,
 ) -> AnnData | None:
-    """Guess the rate at which every cell's descendants multiply, from its genes.
+    """Growth prior: guess the rate at which every cell's descendants multiply, from its genes.
 
     ``rate = (birth(s) - death(a)) days_per_unit``, with ``s`` and ``a`` the scores of proliferation
     and apoptosis: the mean over the genes of a set of the standardised expression, each clipped to

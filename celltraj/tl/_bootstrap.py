@@ -36,7 +36,7 @@ def bootstrap(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Refit resampled cells and report intervals on parameters and forecasts.
+    """Bootstrap: refit resampled cells and report intervals on parameters and forecasts.
 
     Percentile intervals: the quantiles ``(1 -+ confidence) / 2`` of the estimates over data sets
     drawn with replacement within each time, the extremes where there are too few draws. Each draw

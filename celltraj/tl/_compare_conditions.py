@@ -50,7 +50,7 @@ def compare_conditions(
     copy: bool = False,
     seed: int = 0,
 ) -> AnnData | None:
-    """Compare fates, growth or any quantity between conditions, samples being the units.
+    """Differential test of conditions: compare fates, growth or any quantity, samples as units.
 
     Cells of one sample resemble each other, so that each sample counts once, with the mean over its
     cells. The effect is the difference of the means of samples, with Welch's interval; p counts the

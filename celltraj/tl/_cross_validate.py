@@ -32,7 +32,7 @@ def cross_validate(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Leave snapshots out, predict them from the rest, and measure the distance.
+    """Cross-validation: leave snapshots out, predict them from the rest, and measure the distance.
 
     A model pushes each cell of the last training snapshot before a held-out time to that time once;
     where its cells grow and die they arrive with the mass they gathered. Distances are the exact

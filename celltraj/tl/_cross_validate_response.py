@@ -46,7 +46,7 @@ def cross_validate_response(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Leave out what a response shall predict, and measure how it does next to trivial answers.
+    """Cross-validation of responses: leave out what is predicted, and judge it by trivial answers.
 
     Every population, cell type, combination or dose is held out in turn. The untreated cells of a
     population, all of which the model knows it by, are carried to the treated ones; predicted and

@@ -29,7 +29,7 @@ def decode(
     use_rep: str | None = None,
     seed: int = 0,
 ) -> AnnData:
-    """Lead cells from principal components back to the genes.
+    """Inverse projection: lead cells from principal components back to the genes.
 
     ``x = mean + z W'``, the point of the plane of the components. What the plane leaves out of a
     real cell does not come back. Low expression may come out slightly negative; nothing is clipped,

@@ -20,7 +20,7 @@ from celltraj.tl._predict_response import support_table
 
 @checked
 def embed_populations(adata: AnnData, model: MetaFlowMatching, *, seed: int = 0) -> AnnData:
-    """Embed each population by its untreated cells, as the response sees it.
+    """Set embedding: place each population by its untreated cells, as the response does.
 
     ``phi(p0)``, a mean over cells.
 

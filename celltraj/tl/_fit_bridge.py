@@ -61,7 +61,7 @@ def fit_bridge(
     seed: int = 0,
     progress: bool = True,
 ) -> Bridge:
-    """Fit the Schrödinger bridge through all snapshots.
+    """Schrödinger bridge: fit the law of motion nearest to a reference through all snapshots.
 
     The law nearest to a reference ``dX = b(t, X) dt + sigma dW`` whose marginals at the sampling
     times are the snapshots. The parameters of the reference are fitted in alternation with it.

@@ -55,7 +55,7 @@ def fit_flow(
     seed: int = 0,
     progress: bool = True,
 ) -> FlowMatching:
-    """Learn velocity and score of one flow through all snapshots.
+    """Flow matching: learn velocity and score of one flow through all snapshots.
 
     ``dx = v(t, x) dt`` carries the cells of each snapshot to the next while their mass changes at
     the rate ``g(t, x)``; with ``v + noise^2/2 score`` an SDE of any noise has the same marginals.
@@ -178,14 +178,18 @@ def fit_flow(
         "counts": counts if isinstance(counts, str) else "given",
     }
     _write(adata, key, flow, snapshots, flow_record(flow, params, seed))
+    _log(flow, value, time.perf_counter() - start)
+    return flow
+
+
+def _log(flow: FlowMatching, sigma: float, seconds: float) -> None:
     logger.info(
         "flow through %d snapshots: sigma %.4g, %d steps, %.1f s",
-        len(snapshots.times),
-        value,
+        len(flow.times),
+        sigma,
         len(flow.losses),
-        time.perf_counter() - start,
+        seconds,
     )
-    return flow
 
 
 def _write(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def fit_response(
     seed: int = 0,
     progress: bool = True,
 ) -> MetaFlowMatching:
-    """Learn how populations respond to treatments, for populations that were never treated.
+    """Perturbation response: learn what treatments make of populations, for untreated ones.
 
     ``dX = v(t, X | phi(p0), p_t, c) dt`` carries the untreated cells of a population to its cells
     under condition ``c``; one field serves all populations. ``phi(p0)`` embeds the untreated cells,
@@ -130,7 +131,7 @@ def fit_response(
     ...     training=ct.models.Training(max_steps=20), progress=False,
     ... )
     >>> new = adata[adata.obs["population"] == adata.obs["population"].iloc[0]].copy()
-    >>> ct.tl.predict_response(model, new, condition="after", progress=False).n_obs
+    >>> ct.tl.predict_response(new, model, condition="after", progress=False).n_obs
     40
     """
     start, key = time.perf_counter(), key_added
@@ -160,20 +161,8 @@ def fit_response(
             error.result,
         ) from error
     model = replace(model, source=source, projection=_projection(adata, source.use_rep))
-    never, once = _told_little(adata, keys, populations)
-    params = {
-        "population_key": population_key,
-        "condition_key": np.array(keys.conditions, dtype=object),
-        "control": np.array(keys.controls, dtype=object),
-        "use_rep": source.use_rep,
-        "cell_type_key": cell_type_key,
-        "dose_key": np.array(keys.doses, dtype=object) if keys.doses else None,
-        "covariate_keys": np.array(keys.covariates, dtype=object) if keys.covariates else None,
-        "never_treated": never,
-        "given_once": once,
-        "options": options_record(options),
-        "training": options_record(training),
-    }
+    params = _params(keys, source.use_rep) | _told_little(adata, keys, populations)
+    params |= {"options": options_record(options), "training": options_record(training)}
     cells = Source.of(adata, None, source.use_rep)
     RESPONSE.write(adata, key, response_record(model, params, seed), source=cells)
     logger.info(
@@ -186,9 +175,22 @@ def fit_response(
     return model
 
 
+def _params(keys: ResponseKeys, use_rep: str) -> dict[str, Any]:
+    """Return the columns as used, lists of them as arrays, which files keep."""
+    return {
+        "population_key": keys.population,
+        "condition_key": np.array(keys.conditions, dtype=object),
+        "control": np.array(keys.controls, dtype=object),
+        "use_rep": use_rep,
+        "cell_type_key": keys.cell_type,
+        "dose_key": np.array(keys.doses, dtype=object) if keys.doses else None,
+        "covariate_keys": np.array(keys.covariates, dtype=object) if keys.covariates else None,
+    }
+
+
 def _told_little(
     adata: AnnData, keys: ResponseKeys, populations: Populations
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+) -> dict[str, np.ndarray | None]:
     """Return populations that were left out, and drugs whose effect is known of one alone."""
     never = sorted(set(adata.obs[keys.population].astype(str)) - set(populations.names))
     once = given_once(populations)
@@ -198,7 +200,7 @@ def _told_little(
             "about it: %s",
             ", ".join(once),
         )
-    return _labels(never), _labels(once)
+    return {"never_treated": _labels(never), "given_once": _labels(once)}
 
 
 def _labels(names: list[str]) -> np.ndarray | None:

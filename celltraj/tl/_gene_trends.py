@@ -49,7 +49,7 @@ def gene_trends(
     copy: bool = False,
     seed: int = 0,
 ) -> AnnData | None:
-    """Average genes over time along simulated trajectories, by where these lead.
+    """Gene trends: average genes over time along simulated trajectories, by where these lead.
 
     ``sum_i m_i x_i / sum_i m_i`` over the trajectories of a group, with ``m_i`` the mass that each
     one has at that time, where it has one, and ``x_i`` its components led back to the gene. Of

@@ -42,7 +42,7 @@ def knockout(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    r"""Hold genes at zero and tell how that shifts fates, against random genes of like expression.
+    r"""In-silico knock-out: hold genes at zero, and tell how fates shift, against random genes.
 
     Cells at ``start`` are simulated to ``stop`` with and without the genes, with the same noise;
     ``dz = (1 - W_S^+ W_S) b(t, z') dt + sigma dW``, where ``z'`` is the nearest state without their

@@ -45,7 +45,7 @@ def knockout_screen(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Knock out each of many genes alone, and tell which shift fates more than random genes do.
+    """Knock-out screen: tell which of many genes shift fates more than random genes do.
 
     As :func:`celltraj.tl.knockout`, with random genes that all share: each gene is compared with
     the quarter of them that is nearest to it in mean and spread of expression. The least p value is

@@ -38,7 +38,7 @@ def log_density(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Write the log density of every cell among those of its time, along the ODE of a flow.
+    """Log density: write that of every cell among those of its time, along the ODE of a flow.
 
     ``log p_t(x) = log p_0(x_0) - int div v ds`` back to the first snapshot, whose density is a
     Gaussian kernel estimate with Scott's bandwidth. Low values mark cells in places that the

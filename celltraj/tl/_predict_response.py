@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from celltraj._anndata import (
 )
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, SdeSolver
+from celltraj.models import Condition, MetaFlowMatching, ResponseOptions, ResponseSource, SdeSolver
 from celltraj.models.response.scale import ScaleChange
 
 logger = logging.getLogger("celltraj")
@@ -50,7 +51,7 @@ def predict_response(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
-    """Predict the cells of a population under a treatment from its own untreated cells.
+    """Perturbation prediction: predict a population under a treatment from its untreated cells.
 
     Each untreated cell is carried along ``dX = v(t, X | phi(p0), p_t, c) dt`` from 0 to 1, where
     the population is known by all its untreated cells. What becomes of a cell depends on itself,
@@ -170,20 +171,23 @@ def predict_response(
     support = support_table(model, whole)
     _warn_of_support(support)
     _warn_of_scale(model, whole)
-    params = {
-        "condition": np.array(conditions[0].drugs, dtype=object),
-        "dose": np.array(conditions[0].doses) if conditions[0].doses else None,
-        "use_rep": source.use_rep,
-        "population_key": source.population_key,
-        "condition_key": np.array(source.condition_keys, dtype=object),
-        "dose_key": np.array(source.dose_keys, dtype=object) if source.dose_keys else None,
-        "guidance": guidance,
-        "noise": noise,
-    }
+    params = _params(source, conditions[0]) | {"guidance": guidance, "noise": noise}
     record = sample_record(params, seed) | {"support": support.rename(index=str)}
     names = [one.name for one in conditions]
     outside = [outside_cells(model, one) for one in cells]
     return predicted_cells(adata, model, cells, responses, names, outside, record)
+
+
+def _params(source: ResponseSource, condition: Condition) -> dict[str, Any]:
+    """Return what was asked, lists as arrays, which files keep."""
+    return {
+        "condition": np.array(condition.drugs, dtype=object),
+        "dose": np.array(condition.doses) if condition.doses else None,
+        "use_rep": source.use_rep,
+        "population_key": source.population_key,
+        "condition_key": np.array(source.condition_keys, dtype=object),
+        "dose_key": np.array(source.dose_keys, dtype=object) if source.dose_keys else None,
+    }
 
 
 def _condition(

@@ -30,7 +30,7 @@ def regulation(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Return the edges of a fitted gene circuit, with how sure their signs are.
+    """Gene regulatory network: return the edges of a fitted circuit, with how sure their signs are.
 
     ``W_ij`` of :class:`celltraj.models.GeneRegulation`. The confidence is the share of Bayesian
     bootstrap draws in which the edge is there with the same sign: cells get exponential weights,

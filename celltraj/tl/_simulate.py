@@ -46,7 +46,7 @@ def simulate(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData:
-    """Simulate trajectories from the cells observed at ``start``, forwards or backwards in time.
+    """Trajectories: simulate them from the cells observed at ``start``, forwards or backwards.
 
     ``dX = b(t, X) dt + sigma dW``; backwards the reversed SDE; ``noise=0`` the probability flow.
     Beyond the snapshots of a bridge its reference goes on: forwards after the last one a forecast,

@@ -44,7 +44,7 @@ def velocity(
     seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    """Write the mean velocity of every cell, and what it looks like in an embedding.
+    """Velocity field: write the mean velocity of every cell, and how it looks in an embedding.
 
     Of a flow the velocity of its ODE, of a bridge its drift, at the last time the backward drift:
     where cells are going, and where the last ones came from. In an embedding such as a UMAP, the

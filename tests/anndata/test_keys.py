@@ -37,7 +37,7 @@ def functions():
             yield f"{name}.{one}", getattr(module, one)
 
 
-def fitted(key_added=None, reference=None):
+def fitted(key_added="bridge", reference=None):
     adata = ct.datasets.branching(n_cells=20, seed=0)
     adata.obsm["X_two"] = adata.X.copy()
     before = written(adata)
@@ -61,7 +61,7 @@ class Doubling(ct.models.Brownian):
 class TestWritten:
     def test_a_bridge_fills_its_places_and_its_record(self):
         for name, reference in (("bridge", None), ("mine", ct.models.OrnsteinUhlenbeck())):
-            adata, _, new = fitted(None if name == "bridge" else name, reference)
+            adata, _, new = fitted(name, reference)
             record = adata.uns["celltraj"][name]
             assert new == declared_places(BRIDGE, key=name) == {("obsm", f"{name}_velocity")}
             check_record(record, BRIDGE)

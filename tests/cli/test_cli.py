@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 import celltraj as ct
-from celltraj import cli
+from celltraj.cli import time_course
 from celltraj.cli.main import main
 
 QUICK = ["--quiet", "--max-steps", "3"]
@@ -59,7 +59,7 @@ def test_fit_writes_model_data_scores_and_pictures(data, tmp_path, capsys):
     }
     assert ct.load(out / "model").snapshots.times == (0.0, 1.0, 4.0)
     fitted = ad.read_h5ad(out / "fitted.h5ad")
-    assert fitted.uns["celltraj"]["bridge"]["params"]["drift"]["max_steps"] == 3
+    assert fitted.uns["celltraj"]["bridge"]["params"]["training"]["max_steps"] == 3
     printed = capsys.readouterr()
     scores = pd.read_csv(out / "scores.csv")
     # one time was left out, so that the table holds its scores as they are
@@ -266,8 +266,8 @@ def killed_at_the_first_checkpoint(call, file):
 @pytest.mark.parametrize("model", ["bridge", "flow"])
 def test_a_killed_fit_resumes_to_the_same_model(tmp_path, model, monkeypatch):
     # pictures and scores are made of the model, and have tests of their own
-    monkeypatch.setattr(cli, "_draw", lambda *args: None)
-    monkeypatch.setattr(cli, "_score", lambda *args: None)
+    monkeypatch.setattr(time_course, "_draw", lambda *args: None)
+    monkeypatch.setattr(time_course, "_score", lambda *args: None)
     data = tmp_path / "data.h5ad"
     adata = ct.datasets.branching(n_cells=60, seed=0)
     adata[adata.obs["time"] < 4].copy().write_h5ad(data)

@@ -266,8 +266,8 @@ class TestPredict:
         found = ad.read_h5ad(out)
         with pytest.warns(ct.DataWarning, match="fewer than 10"):
             expected = ct.tl.predict_response(
-                ct.load(run / "model"),
                 ad.read_h5ad(patient),
+                ct.load(run / "model"),
                 condition="STIM",
                 seed=5,
                 progress=False,

@@ -230,7 +230,7 @@ def test_options_of_a_call_are_now_fields():
 
 
 def test_names_of_before_tell_those_of_now():
-    with pytest.raises(AttributeError, match=r"Effort is now ct\.ot\.SolverStats"):
+    with pytest.raises(AttributeError, match=r"Effort is no more: use ct\.ot\.SolverStats"):
         _ = ot.Effort
     with pytest.raises(AttributeError, match=r"effort is now Coupling\.stats"):
         _ = solved(ot.solve).effort

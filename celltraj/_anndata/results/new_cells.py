@@ -43,7 +43,7 @@ INTERPOLATE = Result(
 )
 PREDICTION = Result(
     kind="prediction",
-    call="ct.tl.predict_response(model, adata, condition=...)",
+    call="ct.tl.predict_response(adata, model, condition=...)",
     key="response",
     record="response",
     params="arguments as used: condition, dose (if given), guidance, noise; and of the model "
@@ -83,7 +83,7 @@ PREDICTION = Result(
 )
 EMBEDDING = Result(
     kind="embedding",
-    call="ct.tl.embed_populations(model, adata)",
+    call="ct.tl.embed_populations(adata, model)",
     key="embedding",
     record="embedding",
     places=(

@@ -91,7 +91,7 @@ class Round:
 @card(bridge_facts)
 @dataclass(frozen=True)
 class Bridge(Saved):
-    """Hold a fitted bridge; a reversible ``Process``.
+    """Schrödinger bridge, fitted: couplings, drift and score; a reversible ``Process``.
 
     Parameters
     ----------

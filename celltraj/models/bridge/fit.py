@@ -40,7 +40,7 @@ def fit_bridge(
     generator: torch.Generator,
     progress: bool = True,
 ) -> Bridge:
-    """Solve every gap once and derive the drift.
+    """Schrödinger bridge: couple every gap once and derive the drift.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def fit_flow(
     generator: torch.Generator,
     progress: bool = True,
 ) -> FlowMatching:
-    """Couple neighbouring snapshots once, and learn the flow along chains of cells.
+    """Flow matching: couple neighbouring snapshots once, and learn the flow along chains of cells.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ _MARGIN = 0.1  # of the width of a box
 @card(flow_facts)
 @dataclass(frozen=True, eq=False)
 class FlowMatching(Saved):
-    """Hold a trained flow; a reversible ``Process``.
+    """Flow, trained by flow matching: velocity, score and growth; a reversible ``Process``.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _SAME = 1e-6  # relative; rows of loadings that differ by less are one direction
 @card()
 @dataclass(frozen=True, eq=False)
 class KnockedOut:
-    """Hold genes at a level; a ``Process``.
+    """In-silico knock-out: hold genes at a level; a ``Process``.
 
     Parameters
     ----------

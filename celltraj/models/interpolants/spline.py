@@ -21,7 +21,7 @@ from celltraj.models.interpolants._interpolant import (
 @checked_fields
 @dataclass(frozen=True)
 class SplineInterpolant:
-    r"""Join the cells of a chain by one curve, smooth across the snapshots.
+    r"""Spline interpolant: join the cells of a chain by one curve, smooth across the snapshots.
 
     Cubic between neighbours, with the velocity at each snapshot between that of the monotone
     cubic, which never overshoots, and that of the natural spline, which bends least:

@@ -35,7 +35,7 @@ _HUGE = 640.0  # logarithm of the largest numbers in a product with a plan
 @card(lineage_facts)
 @dataclass(frozen=True)
 class Lineage:
-    """Tie the snapshots of a time course together.
+    """Couplings of a time course: descendants, ancestors, fates and growth of its cells.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from celltraj.models.references.family import Paths
 @checked_fields
 @dataclass(frozen=True)
 class Brownian:
-    """Move cells by ``dX = sigma dW``.
+    """Brownian motion: ``dX = sigma dW``.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _MOST_POINTS = 20_000  # of paths that a fit reads
 @checked_fields
 @dataclass(frozen=True, eq=False)
 class GeneRegulation:
-    r"""Make each gene at a rate that the others set by soft logic, and let its mRNA decay.
+    r"""Gene regulation: make each gene at a rate that others set by soft logic, and let it decay.
 
     ``dx_i = (v_i logistic(b_i + sum_j W_ij h(x_j / k_j)) - g_i x_i) dt + sigma dW`` with Hill's
     ``h(u) = u^n / (1 + u^n)``: ``W_ij > 0`` where gene j activates gene i, ``W_ij < 0`` where it

@@ -22,7 +22,7 @@ _NAMES = ("alpha", "beta", "gamma", "delta")
 @checked_fields
 @dataclass(frozen=True)
 class LotkaVolterra:
-    r"""Move two populations by ``(alpha x - beta x y, delta x y - gamma y) dt + sigma dW``.
+    r"""Lotka-Volterra dynamics: ``(alpha x - beta x y, delta x y - gamma y) dt + sigma dW``.
 
     ``fit`` is least squares with non-negative parameters, exact since the drift is linear in them.
 

@@ -19,7 +19,7 @@ from celltraj.models.references.family import Paths, sigma_of
 @checked_fields
 @dataclass(frozen=True, eq=False)
 class OrnsteinUhlenbeck:
-    r"""Move cells by ``dX = (A X + c) dt + sigma dW``, with transitions in closed form.
+    r"""Ornstein-Uhlenbeck process: ``dX = (A X + c) dt + sigma dW``, transitions in closed form.
 
     Mean reversion to ``-A^-1 c`` where the eigenvalues of ``A`` have negative real parts; rotation
     and growth are members too. ``fit`` is ridge regression in closed form.

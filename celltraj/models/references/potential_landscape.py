@@ -22,7 +22,7 @@ from celltraj.models.references.module import evaluate
 @checked_fields
 @dataclass(frozen=True, eq=False)
 class PotentialLandscape:
-    r"""Move cells downhill: ``dX = -grad U(X) dt + sigma dW``, ``U`` a smooth network.
+    r"""Potential landscape: ``dX = -grad U(X) dt + sigma dW``, ``U`` a smooth network.
 
     Waddington's picture, and the class of all reversible diffusions with constant noise. ``fit`` is
     least squares by L-BFGS with weight decay.

@@ -40,7 +40,7 @@ def fit_response(
     generator: torch.Generator,
     progress: bool = True,
 ) -> MetaFlowMatching:
-    """Couple cells within each population and condition, and learn one field for all of them.
+    """Meta Flow Matching: couple within each population and condition, and learn one field for all.
 
     ``E_i E_(x0, x1) E_t |v(t, x_t | phi(p0_i), c_i) - (x1 - x0)|^2`` over populations and
     conditions ``i``, drawn equally often, by one optimiser for encoder and field.

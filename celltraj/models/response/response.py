@@ -40,7 +40,7 @@ _BLOCK = 2048  # cells that are moved at once
 @card(response_facts)
 @dataclass(frozen=True, eq=False)
 class MetaFlowMatching(Saved):
-    """Hold a fitted response of many populations to many conditions.
+    """Meta Flow Matching, fitted: the response of many populations to many conditions.
 
     Parameters
     ----------

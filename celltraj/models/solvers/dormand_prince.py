@@ -26,7 +26,7 @@ from celltraj.models.solvers.solver import (
 @checked_fields
 @dataclass(frozen=True)
 class DormandPrince:
-    """Choose the steps of an ODE by an estimate of their error.
+    """Dormand-Prince method: choose the steps of an ODE by an estimate of their error.
 
     Fifth order, with six evaluations a step; every cell takes the same steps. For velocities that
     are smooth between breakpoints, as those of a flow: at the snapshots of a plug-in bridge the

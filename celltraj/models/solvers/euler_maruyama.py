@@ -19,7 +19,7 @@ _ODE = Method("euler", "ito", (centre,))
 @checked_fields
 @dataclass(frozen=True)
 class EulerMaruyama:
-    r"""Take the slope of the start of each step.
+    r"""Euler-Maruyama method: take the slope of the start of each step.
 
     ``x' = x + h v(t, x) + noise(t, x) dW``: one evaluation a step, first order. Without noise the
     slope is that of the state at the start and the time of the middle.

@@ -23,7 +23,7 @@ from celltraj.models.solvers.solver import (
 @checked_fields
 @dataclass(frozen=True)
 class ExponentialEuler:
-    r"""Propagate the linear pull of a reference exactly, and the rest by Euler's steps.
+    r"""Exponential Euler method: follow a linear pull exactly, and the rest by steps.
 
     With ``v = A x + c + f(t, x)``,
     ``x' = e^{A h} x + h phi1(A h) (c + f(t, x)) + N(0, Q(h))``, where

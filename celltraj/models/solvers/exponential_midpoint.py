@@ -23,7 +23,7 @@ from celltraj.models.solvers.solver import (
 @checked_fields
 @dataclass(frozen=True)
 class ExponentialMidpoint:
-    r"""Propagate the linear pull of a reference exactly, and the rest by midpoint steps.
+    r"""Exponential midpoint method: follow a linear pull exactly, and the rest by steps.
 
     With ``v = A x + c + f(t, x)``, half a step of ``ExponentialEuler`` leads to the middle ``y``,
     and ``x' = e^{A h} x + h phi1(A h) (c + f(t + h/2, y)) + N(0, Q(h))`` with the noise that led to

@@ -18,7 +18,7 @@ _METHOD = Method("heun", "stratonovich", (centre, centre))
 @checked_fields
 @dataclass(frozen=True)
 class Heun:
-    r"""Take the mean of the slopes of the start and of the predicted end of each step.
+    r"""Heun's method: take the mean of the slopes of the start and of the predicted end of a step.
 
     ``x' = x + h (v(m, x) + v(m, y))/2 + s dW`` with ``y = x + h v(m, x) + s dW``, the time
     ``m = t + h/2`` and ``s = noise(t, x)``. Two evaluations a step; second order without noise. In

@@ -19,7 +19,7 @@ _ODE = Method("midpoint", "stratonovich", (centre, centre))
 @checked_fields
 @dataclass(frozen=True)
 class Midpoint:
-    r"""Take the slope of the middle of each step; the default.
+    r"""Midpoint method: take the slope of the middle of each step; the default.
 
     ``x' = x + h v(t + h/2, x + (h v(t, x) + s dW)/2) + s dW`` with ``s = noise(t, x)``, so that
     noise that depends on the state is Ito's. Two evaluations a step; second order without noise,
