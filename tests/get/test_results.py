@@ -20,7 +20,7 @@ def adata():
     ct.tl.couplings(adata, counts="population", **SILENT)
     ct.tl.fates(adata, groupby="arm")
     ct.tl.growth(adata)
-    ct.tl.drivers(adata, key="time", within_time=False)
+    ct.tl.drivers(adata, key="time", time="pooled")
     ct.tl.drivers(adata, key_added="of fates", **SILENT)
     return adata
 
