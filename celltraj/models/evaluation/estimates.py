@@ -68,7 +68,7 @@ class Estimates:
         wide = table.pivot_table(
             index=list(design.case), columns=["method", "metric"], values="value"
         )
-        units = pd.unique(table[design.unit])
+        units = np.asarray(pd.unique(table[design.unit]))
         rng = np.random.default_rng(seed)
         return cls(design, wide, units, resampled_counts(len(units), n_bootstrap, rng=rng))
 
