@@ -86,7 +86,7 @@ def test_a_flow_takes_any_solver_and_an_interpolant(adata, solver):
     assert np.isfinite(adata.obsm["flow_velocity"]).all()
     # cells divide and die where marginals may be missed
     assert (flow.mass is None) == solver.is_balanced
-    assert adata.uns["celltraj"]["flow"]["params"]["coupling"]["name"] == type(solver).__name__
+    assert adata.uns["celltraj"]["flow"]["params"]["options"]["coupling"]["name"] == type(solver).__name__
 
 
 @pytest.mark.parametrize(

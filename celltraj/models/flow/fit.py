@@ -93,11 +93,14 @@ def fit_flow(
     growth = plans.masses.growth()
     heads = _heads(course, training.width, has_mass=growth is not None, generator=generator)
     loss = FlowLoss(interpolant, options.causal, options.penalties)
+    # what is watched is how right the flow is, not what it should be besides
+    plain = FlowLoss(interpolant, 0.0, Penalties())
     validation = None
     if watched is not None:
         watched_plans = _plans(watched, sigma, options.coupling, progress=False)
-        aside = Course(watched, watched_plans, interpolant)
-        validation = _validation(aside, generator)
+        validation = _validation(Course(watched, watched_plans, interpolant), plain, generator)
+    elif training.patience is not None:
+        validation = batches.validation(plain)
     facts = fingerprint(snapshots) | {
         "paths": type(interpolant).__name__,
         "coupling": repr(options.coupling),
@@ -169,10 +172,9 @@ def _fitted(
     return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)
 
 
-def _validation(watched: Course, generator: torch.Generator) -> Validation:
+def _validation(watched: Course, loss: FlowLoss, generator: torch.Generator) -> Validation:
     """Return the loss on paths between the cells that are kept from the training."""
     points = next(iter(PathBatches(watched, 1, _VALIDATED, generator)))[0]
-    loss = FlowLoss(watched.interpolant, 0.0, Penalties())
 
     def check(heads: TwoHeads) -> float:
         device = heads.centre.device

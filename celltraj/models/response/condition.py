@@ -179,8 +179,15 @@ class ConditionCoder:
         Raises
         ------
         ValueError
-            A drug without features where others have some, or doses for some conditions only.
+            A drug without features where others have some, doses for some conditions only, or
+            covariates of another number than names.
         """
+        told = {len(one.covariates) for one in conditions}
+        if told != {len(covariate_names)}:
+            raise ValueError(
+                f"conditions have {sorted(told)} covariates and covariate_keys= names "
+                f"{list(covariate_names)}; name each of them"
+            )
         drugs = tuple(sorted({drug for one in conditions for drug in one.drugs}))
         doses = [dose for one in conditions for dose in one.doses]
         if doses and any(not one.doses for one in conditions):

@@ -81,7 +81,7 @@ class ResponseOptions:
     interpolant: Interpolant = field(default_factory=BrownianBridgeInterpolant)
     sigma: float | None = None
     condition_features: pd.DataFrame | Mapping[str, Sequence[float]] | None = None
-    covariate_keys: tuple[str, ...] = ()
+    covariate_keys: Sequence[str] = ()
     n_populations: int = 8
     n_context: int = 128
     cell_dropout: float = 0.1

@@ -601,7 +601,12 @@ class TestTraining:
         with pytest.raises(ValueError, match=f"of another training:.*{message} was"):
             fit_response(
                 changed,
-                replace(ALONE, sigma=None),
+                replace(
+                    ALONE,
+                    sigma=None,
+                    covariate_keys=("age",) if changed.conditions[0].covariates else (),
+                    n_context=50,
+                ),
                 training=Training(max_steps=5, width=32, batch_size=32, trainer=trainer),
                 generator=generator(),
                 progress=False,
@@ -683,6 +688,8 @@ class TestTraining:
 
 class Given:
     """Couple each cell with the nearest one, in variables of given scales."""
+
+    is_balanced = True
 
     def __init__(self, scale):
         self.scale = scale
