@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 import celltraj as ct
-from celltraj.models import LearnedGrowth
-from celltraj.tl import _fit_bridge as fit_bridge_module
 
 SOURCE = Path(ct.__file__).parent
 NAME = re.compile(r"\bct((?:\.[A-Za-z_]\w*)+)(\()?")
@@ -77,9 +75,8 @@ def test_a_wrong_call_would_be_found():
 
 
 def test_the_advice_on_learned_growth_runs_as_written():
-    with pytest.raises(ValueError, match="such as") as caught:
-        fit_bridge_module._law_of("fast", None)
-    advice = re.search(r"ct\.models\.LearnedGrowth\(.*?\)\)", str(caught.value))[0]
+    with pytest.raises(TypeError, match="such as") as caught:
+        ct.models.BridgeOptions(growth="fast")
+    advice = re.search(r"ct\.models\.LearnedGrowth\(\)", str(caught.value))[0]
     law = eval(advice, {"ct": ct})
-    assert isinstance(law, LearnedGrowth)
-    assert fit_bridge_module._law_of(law, None) is law
+    assert ct.models.BridgeOptions(growth=law).growth is law

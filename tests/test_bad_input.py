@@ -72,8 +72,8 @@ BAD = {
     "no such weights": (
         cells,
         {"counts": "w"},
-        KeyError,
-        "no weights in adata.obs['w']; columns found:",
+        ValueError,
+        "or a column of adata.obs with the number of cells that each cell stands for; found 'w'",
     ),
     "one time": (
         lambda: cells(times=(3.0,)),
@@ -128,7 +128,10 @@ BAD = {
     "negative sigma": (cells, {"sigma": -1.0}, ValueError, "sigma must be positive and finite"),
     "sigma too small": (
         cells,
-        {"sigma": 1e-9, "solver": ct.ot.Sinkhorn(max_iters=50)},
+        {
+            "sigma": 1e-9,
+            "options": ct.models.BridgeOptions(coupling=ct.ot.Sinkhorn(max_iters=50)),
+        },
         ct.ConvergenceError,
         "no bridge found with sigma=1e-09; pass a larger sigma=",
     ),

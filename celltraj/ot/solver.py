@@ -138,5 +138,6 @@ def with_potentials(coupling: Transport, solver: Solver) -> Coupling:
 def _no_potentials(solver: object, found: str) -> TypeError:
     return TypeError(
         f"a bridge needs the potentials of an entropic coupling; {solver!r} {found}. Pass "
-        f"{_EXAMPLE}, or fit a flow, which takes any plan: ct.tl.fit_flow(adata, coupling=...)"
+        f"{_EXAMPLE}, or fit a flow, which takes any plan: ct.tl.fit_flow(adata, "
+        "options=ct.models.FlowOptions(coupling=...))"
     )

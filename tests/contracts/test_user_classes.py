@@ -57,7 +57,11 @@ def test_a_bridge_takes_a_solver_and_a_reference(adata):
     assert bridge.reference.is_fitted
     assert all(one.converged for one in bridge.couplings)
     params = adata.uns["celltraj"]["bridge"]["params"]
-    assert params["options"]["coupling"] == {"name": "Annealed", "n_sweeps": 300, "is_balanced": True}
+    assert params["options"]["coupling"] == {
+        "name": "Annealed",
+        "n_sweeps": 300,
+        "is_balanced": True,
+    }
     # the same as with a solver of ours of the same tolerance
     x = bridge.snapshots.x[0]
     ours = fit_bridge(
@@ -86,7 +90,10 @@ def test_a_flow_takes_any_solver_and_an_interpolant(adata, solver):
     assert np.isfinite(adata.obsm["flow_velocity"]).all()
     # cells divide and die where marginals may be missed
     assert (flow.mass is None) == solver.is_balanced
-    assert adata.uns["celltraj"]["flow"]["params"]["options"]["coupling"]["name"] == type(solver).__name__
+    assert (
+        adata.uns["celltraj"]["flow"]["params"]["options"]["coupling"]["name"]
+        == type(solver).__name__
+    )
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_what_tl_velocity_writes_is_drawn():
     ("options", "error", "message"),
     [
         ({"key": "velocity_no"}, KeyError, r"basis='umap'\) first"),
-        ({"basis": "X"}, KeyError, r"ct.tl.velocity\(adata, process, basis='X'\) first"),
+        ({"basis": "X"}, KeyError, r"ct.tl.velocity\(adata, model, basis='X'\) first"),
         ({"basis": "tsne"}, KeyError, "tsne"),
         ({"key": "narrow"}, ValueError, "velocities in two variables"),
         ({"color": "no"}, KeyError, "to colour by"),

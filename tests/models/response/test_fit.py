@@ -109,7 +109,7 @@ class TestClosedForm:
         # 50 cells leave the mean with the variance 1.5^2 / 50, .045 of that among populations
         assert unexplained(fitted(populations, replace(FLOW, n_kernels=0), steps=200), law) < 0.15
 
-    def test_attraction_to_the_own_centroid_needs_the_crowd(self):
+    def test_attraction_to_the_own_centroid_needs_the_neighbourhood(self):
         def law(y, m):
             return m + math.exp(-1) * (y - m)
 
@@ -119,7 +119,9 @@ class TestClosedForm:
         for flow in (ALONE, replace(ALONE, n_kernels=2)):
             model, error = fitted(populations, flow), 0.0
             for control, mean in zip(new.controls, means, strict=True):
-                found = respond(model, control.x, population=control.x, solver=Midpoint(n_steps=10))
+                found = respond(
+                    model, control.x, population=control.x, ode_solver=Midpoint(n_steps=10)
+                )
                 truth = law(control.x, mean)
                 error += float(
                     (found.x - truth).square().sum() / (truth - control.x).square().sum()
@@ -434,8 +436,8 @@ class TestPrediction:
         assert not torch.equal(again[0], again[2])
 
     def test_a_solver_that_moves_cells_together_is_refused(self, model):
-        with pytest.raises(ValueError, match=r"depend on which cells.*solver=ct.models.Midpoint"):
-            respond(model, normal(5, 2, seed=3), solver=PredictorCorrector(n_steps=5))
+        with pytest.raises(ValueError, match=r"which cells.*ode_solver=ct.models.Midpoint"):
+            respond(model, normal(5, 2, seed=3), ode_solver=PredictorCorrector(n_steps=5))
 
     def test_the_population_matters(self, model):
         x = normal(9, 2, seed=3)
