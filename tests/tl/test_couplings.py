@@ -27,8 +27,12 @@ def cells(n_cells=25, seed=0):
     return adata
 
 
+ONCE = ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1))
+LEARNED = ct.models.BridgeOptions(growth=ct.models.LearnedGrowth())
+
+
 def bridge_of(adata, **options):
-    given = {"drift": None, "time_key": "day"} | SILENT
+    given = {"training": None, "time_key": "day"} | SILENT
     return ct.tl.fit_bridge(adata, **given | options)
 
 
@@ -49,10 +53,10 @@ class Mine(Brownian):
 MODELS = {
     "Brownian": lambda adata: bridge_of(adata),
     "Ornstein-Uhlenbeck": lambda adata: bridge_of(
-        adata, reference=OrnsteinUhlenbeck(), max_refinements=1
+        adata, reference=OrnsteinUhlenbeck(), options=ONCE
     ),
-    "unbalanced": lambda adata: bridge_of(adata, growth="learn", counts="population"),
-    "weighted": lambda adata: bridge_of(adata, weights_key="weight"),
+    "unbalanced": lambda adata: bridge_of(adata, options=LEARNED, counts="population"),
+    "weighted": lambda adata: bridge_of(adata, counts="weight"),
     "code of the user": lambda adata: bridge_of(adata, reference=Mine(0.5)),
     "flow": lambda adata: ct.tl.fit_flow(
         adata, time_key="day", training=Training(max_steps=60), **SILENT
@@ -117,7 +121,7 @@ def assert_same_answers(adata, expected):
 
 def test_a_reference_that_is_not_affine_is_stored_too(tmp_path):
     adata = counted()
-    bridge = bridge_of(adata, reference=LotkaVolterra(), sigma=0.4, max_refinements=1)
+    bridge = bridge_of(adata, reference=LotkaVolterra(), sigma=0.4, options=ONCE)
     ct.tl.couplings(adata, bridge, **SILENT)
     adata.write_h5ad(tmp_path / "cells.h5ad")
     adata = ad.read_h5ad(tmp_path / "cells.h5ad")

@@ -168,9 +168,9 @@ def test_noise_is_refused_where_it_means_nothing(adata):
     flow = fit(adata)
     run = partial(ct.tl.simulate, adata, start=0.0, stop=1.0, n_cells=3, progress=False)
     with pytest.raises(ValueError, match="noise must not be negative"):
-        run(process=flow, noise=-1.0)
+        run(model=flow, noise=-1.0)
     bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     with pytest.raises(TypeError, match="noise is chosen after the fit for a flow only"):
-        run(process=bridge, noise=0.1)
+        run(model=bridge, noise=0.1)
     with pytest.raises(ValueError, match="FlowMatching has 2 variables, X has 1"):
         ct.tl.simulate(adata[:, :1], flow, start=0.0, stop=1.0, progress=False)

@@ -38,7 +38,7 @@ def path(adata):
     ends, n = z[30:42], 12
     states = np.concatenate([(1 - t) * rng.normal(size=(n, 4)) + t * ends for t in TIMES])
     obs = pd.DataFrame({"trajectory": np.tile(np.arange(n), 3), "time": np.repeat(TIMES, n)})
-    uns = {"celltraj": {"simulate": {"params": {"use_rep": "X_pca"}}}}
+    uns = {"celltraj": {"simulate": {"kind": "simulation", "params": {"use_rep": "X_pca"}}}}
     return ad.AnnData(states, obs=obs.rename(index=str), uns=uns)
 
 

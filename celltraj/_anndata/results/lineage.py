@@ -17,7 +17,7 @@ COUPLINGS = Result(
             "obsm",
             "{key}",
             "potentials f (of the gap after) and g (of the gap before), weight, and the mass that "
-            "a cell sends and receives; `tl.couplings` alone",
+            "a cell sends and receives",
             width="5",
             dtype="float64",
             unit="cost, -",
@@ -60,11 +60,13 @@ COUPLINGS = Result(
             "law",
             "name, options (JSON) and arrays of the reference whose cost the potentials belong to; "
             "absent where that is the squared Euclidean one",
+            is_optional=True,
         ),
         Field(
             "predicted",
             "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
             "with a model",
+            is_optional=True,
         ),
     ),
 )
