@@ -15,6 +15,7 @@ from celltraj.models import (
     Training,
     land,
 )
+from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
 SILENT = {"progress": False}
@@ -165,7 +166,7 @@ def test_growth_at_the_last_time_is_what_the_bridge_learned(fitted):
     )
     generator = torch.Generator().manual_seed(5)
     weights, x = bridge.snapshots.weights[0], bridge.snapshots.x[0]
-    start = x[ct.ot.systematic(weights, 2000, generator)]
+    start = x[systematic(weights, 2000, generator)]
     path = ct.models.simulate(
         bridge, start, bridge.snapshots.times, n_steps=20, generator=generator
     )
