@@ -105,7 +105,7 @@ class Waves:
         return x.float()
 
     def build(self, dim, *, generator):
-        return WavesNetwork(0.5 * torch.randn(dim, self.n_features, generator=generator))
+        return WavesNetwork(0.2 * torch.randn(dim, self.n_features, generator=generator))
 
 
 class WavesNetwork(torch.nn.Module):
