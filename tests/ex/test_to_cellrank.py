@@ -39,7 +39,7 @@ def test_powers_of_the_matrix_are_the_balanced_fates():
     ct.tl.couplings(adata, bridge, progress=False)
     ct.tl.fates(adata, groupby="arm")
     ct.ex.to_cellrank(adata, drop=0.0)
-    labels = pd.get_dummies(adata.obs["arm"])[ARMS].to_numpy(float)
+    labels = pd.get_dummies(adata.obs["arm"])[ARMS].to_numpy(float, copy=True)
     labels[adata.obs["time"] < 4.0] = 0
     for _ in range(4):
         labels = adata.obsp["T_fwd"] @ labels
