@@ -38,6 +38,7 @@ from celltraj.models import (
     refine,
 )
 from celltraj.models.bridge.bridge import Round
+from celltraj.models.bridge.fit import check_training
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
@@ -150,6 +151,7 @@ def fit_bridge(
     start, key = time.perf_counter(), key_added
     options = BridgeOptions() if options is None else options
     check_entropic(options.coupling)
+    check_training(training)
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )

@@ -81,6 +81,7 @@ def fit_bridge(
     tensor([[2.]])
     """
     check_entropic(coupling)
+    check_training(training)
     check_family(reference, snapshots)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     couplings = tuple(couple_with_potentials(snapshots, reference, k, coupling)[1] for k, _ in gaps)
@@ -91,6 +92,18 @@ def fit_bridge(
         field = train_field(plans, training, generator=generator, progress=progress)
     bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
     return bridge if masses is None else _calibrated(bridge, masses, generator)
+
+
+def check_training(training: Training | None) -> None:
+    """Raise where cells are to be kept from a bridge.
+
+    Raises
+    ------
+    ValueError
+        They are.
+    """
+    if training is not None:
+        training.without_validation("a bridge", "it passes through all cells")
 
 
 def train_field(
@@ -114,9 +127,8 @@ def train_field(
     TrainingError
         The loss is not finite.
     ValueError
-        The checkpoint to go on from is of another training, or cells are to be kept aside.
+        The checkpoint to go on from is of another training.
     """
-    training.without_validation("a bridge", "it passes through all cells")
     snapshots, reference = plans.snapshots, plans.reference
     sizes = HeadSizes(
         snapshots.dim,
