@@ -132,7 +132,7 @@ def test_bad_cells_are_named(model, new):
 
 def test_doubtful_populations_are_told(model, new):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", ct.DataWarning)
         predict(model, new)
     with pytest.warns(ct.DataWarning, match=r"fewer than 10 untreated cells in {'donor 0': 5}"):
         assert predict(model, new[:5].copy()).n_obs == 5
