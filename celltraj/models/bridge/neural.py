@@ -16,6 +16,7 @@ Tong et al., *Simulation-free Schroedinger bridges via score and flow matching* 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -71,6 +72,11 @@ class NeuralField:
         sent, met = self.heads.predict_mass(t, x).unbind(1)
         return sent, met
 
+    @cached_property
+    def _boxes(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Least and greatest value of each variable of each snapshot, which every step asks for."""
+        return tuple((x.amin(dim=0), x.amax(dim=0)) for x in self.snapshots.x)
+
     def _place(self, t: float) -> tuple[int, float]:
         """Return the gap of ``t`` and the share of it that is gone."""
         k = self.snapshots.gap_of(t)
@@ -100,7 +106,7 @@ class NeuralField:
         flow = gap_flow(self.reference, x, t, end, share)
         turn = torch.linalg.solve(flow.to_end[0], flow.covariance[-1]).mT
         lever = turn / sigma_of(self.reference) ** 2
-        return _confined(tilt, flow.mean[-1], lever, self.snapshots.x[k + 1].aminmax(dim=0))
+        return _confined(tilt, flow.mean[-1], lever, self._boxes[k + 1])
 
     def _starts_inside(self, t: float, k: int, x: Cells, tilt: Cells) -> Cells:
         """Return the tilt of the backward drift under which the mean start does so.
