@@ -16,10 +16,9 @@ from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties
 from celltraj.models.interpolants import Interpolant
-from celltraj.models.networks import HeadSizes, Points, TwoHeads
+from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.references import Brownian
 from celltraj.models.training.checkpoint import fingerprint
-from celltraj.models.training.early_stop import Validation
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
 from celltraj.ot import Solver
@@ -98,7 +97,8 @@ def fit_flow(
     validation = None
     if watched is not None:
         watched_plans = _plans(watched, sigma, options.coupling, progress=False)
-        validation = _validation(Course(watched, watched_plans, interpolant), plain, generator)
+        aside = Course(watched, watched_plans, interpolant)
+        validation = PathBatches(aside, 1, _VALIDATED, generator).mean_loss(plain)
     elif training.patience is not None:
         validation = batches.validation(plain)
     facts = fingerprint(snapshots) | {
@@ -170,15 +170,3 @@ def _fitted(
     rows = (chosen + 4 * _TO_FIT * torch.arange(n_gaps)[:, None]).flatten()
     times = torch.tensor(snapshots.times, dtype=torch.float64)
     return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)
-
-
-def _validation(watched: Course, loss: FlowLoss, generator: torch.Generator) -> Validation:
-    """Return the loss on paths between the cells that are kept from the training."""
-    points = next(iter(PathBatches(watched, 1, _VALIDATED, generator)))[0]
-
-    def check(heads: TwoHeads) -> float:
-        device = heads.centre.device
-        with torch.no_grad():
-            return float(loss(heads, Points(*(part.to(device) for part in points))))
-
-    return check

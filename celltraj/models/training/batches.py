@@ -54,8 +54,11 @@ class Draws(ABC, Generic[Points]):
     def validation(self, loss: Callable[[Any, Points], Tensor]) -> Validation:
         """Return the mean loss of a network on points drawn aside, once."""
         seed = int(torch.randint(2**31 - 1, (1,), generator=self.generator))
-        aside = self.aside(_CHECKED, torch.Generator().manual_seed(seed))
-        steps = [points for drawn in aside for points in drawn]
+        return self.aside(_CHECKED, torch.Generator().manual_seed(seed)).mean_loss(loss)
+
+    def mean_loss(self, loss: Callable[[Any, Points], Tensor]) -> Validation:
+        """Return the mean loss of a network on all of these points, which are drawn once."""
+        steps = [points for drawn in self for points in drawn]
 
         def mean_loss(network: Any) -> float:
             return sum(float(loss(network, points)) for points in steps) / len(steps)
