@@ -235,10 +235,9 @@ class _Problem:
         family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
         own = None if family is None else family.sigma
         given = own if sigma is None else sigma
-        if given is None:
+        value = given
+        if value is None:
             value = models.default_sigma(self.snapshots, generator=self.generator)
-        else:
-            value = given
         is_told = given is not None and not self.options.refinement.estimate_sigma
         law = Brownian(value) if family is None else with_sigma(family, value)
         return law, "given" if is_told else "estimated"

@@ -87,7 +87,7 @@ def test_kernels_are_those_of_a_plain_loop():
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_kernels_see_differences_only_and_move_with_the_crowd():
+def test_kernels_see_differences_only_and_move_with_the_neighbourhood():
     kernels, x, cells = NeighbourhoodKernels(D, 3), normal(P, N, D, seed=1), around()
     away = torch.tensor([1.0, -2.0])
     found, wanted = kernels(x + away, cells.x + away, cells.mask), kernels(x, cells.x, cells.mask)
@@ -95,7 +95,7 @@ def test_kernels_see_differences_only_and_move_with_the_crowd():
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_a_state_far_from_the_crowd_sees_something_finite():
+def test_a_state_far_from_the_neighbourhood_sees_something_finite():
     kernels, cells = NeighbourhoodKernels(D, 4), around()
     seen = kernels(torch.full((P, 1, D), 1e6), cells.x, cells.mask)
     assert torch.isfinite(seen).all()
@@ -133,7 +133,7 @@ def test_the_order_of_cells_changes_nothing_but_their_order():
     close(field.log_survival(x[:, order], vector), field.log_survival(x, vector)[:, order])
 
 
-def test_cells_and_populations_do_not_see_each_other_but_through_the_crowd():
+def test_cells_and_populations_do_not_see_each_other_but_through_the_neighbourhood():
     field, known, x, cells = field_of(), situation(), normal(P, N, D, seed=4), around()
     whole = heads(field, field.known(known), x=x, cells=cells)
     one = Situation(*(part[1:2] for part in known))
@@ -225,7 +225,7 @@ def test_parts_may_be_missing():
     assert torch.equal(field.log_survival(x, known), torch.zeros(P, N))
 
 
-def test_a_field_with_kernels_needs_a_crowd():
+def test_a_field_with_kernels_needs_a_neighbourhood():
     field = field_of()
     with pytest.raises(ValueError, match="sees the cells around a cell; pass neighbourhood="):
         heads(field, field.known(situation()))
