@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -138,6 +138,17 @@ class Snapshots:
             tuple(self.weights[k] for k in keep),
             tuple(self.growth[k] for k in keep) if self.growth else (),
             tuple(self.sizes[k] for k in keep),
+        )
+
+    def thinned(self, n_cells: int, *, generator: torch.Generator) -> Snapshots:
+        """Return the snapshots with at most ``n_cells`` cells of each, drawn at random."""
+        rows = [torch.randperm(len(x), generator=generator)[:n_cells].sort().values for x in self.x]
+
+        def taken(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            return tuple(part[keep] for part, keep in zip(parts, rows, strict=bool(parts)))
+
+        return replace(
+            self, x=taken(self.x), weights=taken(self.weights), growth=taken(self.growth)
         )
 
     def expected(self, k: int) -> Tensor:

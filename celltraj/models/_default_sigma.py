@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from celltraj.ot import exact_matching
@@ -49,21 +48,13 @@ def default_sigma(
     >>> default_sigma(moved_by_two, generator=torch.Generator())  # sqrt(.01 x 2^2 / 1)
     0.2
     """
-    rates = []
-    for (k0, k1), gap in zip(snapshots.pairs(), snapshots.gaps, strict=True):
-        x, a = _thin(snapshots, k0, max_cells, generator)
-        y, b = _thin(snapshots, k1, max_cells, generator)
-        plan = exact_matching(x, y, a, b)
+    few, rates = snapshots.thinned(max_cells, generator=generator), []
+    for (k0, k1), gap in zip(few.pairs(), few.gaps, strict=True):
+        x, y = few.x[k0].numpy(), few.x[k1].numpy()
+        plan = exact_matching(x, y, few.weights[k0].numpy(), few.weights[k1].numpy())
         i, j = plan.nonzero()
         rates.append(float((plan[i, j] * ((x[i] - y[j]) ** 2).sum(1)).sum()) / gap)
     if sum(rates) <= 0:
         raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
     return math.sqrt(fraction * sum(rates) / len(rates))
 
-
-def _thin(
-    snapshots: Snapshots, k: int, max_cells: int, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    keep = torch.randperm(len(snapshots.x[k]), generator=generator)[:max_cells]
-    weights = snapshots.weights[k][keep]
-    return snapshots.x[k][keep].numpy(), (weights / weights.sum()).numpy()

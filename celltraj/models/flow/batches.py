@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from celltraj.models.flow.chains import Chains, GapPlans
+from celltraj.models.chains import Chains, GapPlans
 from celltraj.models.interpolants import Curves, Interpolant, gap_of, sample_path, share_of
 from celltraj.models.networks import Points
 from celltraj.models.training.batches import DRAWN_AT_ONCE, Draws

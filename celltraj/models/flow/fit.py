@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from celltraj.models.coupling import couple
 from celltraj.models.flow.batches import Course, PathBatches
-from celltraj.models.flow.chains import GapPlans
+from celltraj.models.chains import GapPlans
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties

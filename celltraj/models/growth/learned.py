@@ -29,8 +29,9 @@ from tqdm.auto import tqdm
 
 from celltraj._checks import checked_fields
 from celltraj.models.coupling import couple_with_potentials
+from celltraj.models.growth.budget import within_budget
 from celltraj.models.references.family import Reference
-from celltraj.ot import Unbalanced
+from celltraj.ot import Unbalanced, solve
 from celltraj.snapshots import Snapshots
 
 _LEAST = math.exp(-5)  # of what is expected: as in the masses of paths
@@ -58,6 +59,13 @@ class LearnedGrowth:
         The least number of these.
     n_rounds
         How often couplings and rates are computed in turn.
+    least_effective
+        Least share of trajectories that stay effective from the first to the last snapshot, see
+        :mod:`celltraj.models.growth.budget`: growth that would leave fewer is taken to a part. 0
+        for no bound.
+    max_cells
+        Cells of each snapshot that it is learned from at most; every cell then has the rate of
+        those nearest to it.
 
     Raises
     ------
@@ -76,6 +84,8 @@ class LearnedGrowth:
     shares: tuple[float, ...] = (0.03, 0.1, 0.3)
     fewest: int = 30
     n_rounds: int = 3
+    least_effective: float = 0.55
+    max_cells: int = 1000
 
     def __post_init__(self) -> None:
         values = (self.tau_a, self.tau_b, *self.shares)
@@ -84,10 +94,13 @@ class LearnedGrowth:
                 "tau_a, tau_b and one or more shares must lie in (0, 1]; found "
                 f"{self.tau_a}, {self.tau_b} and {self.shares}"
             )
-        if self.fewest < 1 or self.n_rounds < 1:
+        if min(self.fewest, self.n_rounds, self.max_cells) < 1:
             raise ValueError(
-                f"fewest and n_rounds must be at least 1; found {self.fewest} and {self.n_rounds}"
+                "fewest, n_rounds and max_cells must be at least 1; found "
+                f"{self.fewest}, {self.n_rounds} and {self.max_cells}"
             )
+        if not 0 <= self.least_effective < 1:
+            raise ValueError(f"least_effective must lie in [0, 1); found {self.least_effective}")
 
 
 def learn_growth(
@@ -118,10 +131,11 @@ def learn_growth(
     >>> round(float(ratio), 2)
     2.0
     """
+    few = snapshots.thinned(options.max_cells, generator=torch.Generator().manual_seed(0))
     # what is expected without learning: rates of zero say the same as none
-    start = snapshots.growth or tuple(torch.zeros(len(x)) for x in snapshots.x)
-    found, solver = replace(snapshots, growth=start), Unbalanced(options.tau_a, options.tau_b)
-    expected = [found.expected(k).numpy() for k, _ in found.pairs()]
+    start = replace(few, growth=few.growth or tuple(torch.zeros(len(x)) for x in few.x))
+    found, solver = start, Unbalanced(options.tau_a, options.tau_b)
+    expected = [start.expected(k).numpy() for k, _ in start.pairs()]
     chosen: tuple[int, float] | None = None
     rounds = tqdm(range(options.n_rounds), desc="growth", unit="round", disable=not progress)
     for _ in rounds:
@@ -130,15 +144,22 @@ def learn_growth(
             for k, _ in found.pairs()
         ]
         parts = enumerate(zip(expected, rows, strict=True))
-        gaps = [_Gap.of(snapshots, k, a, row) for k, (a, row) in parts]
+        gaps = [_Gap.of(few, k, a, row) for k, (a, row) in parts]
         chosen = _choose(gaps, options) if chosen is None else chosen
-        n_near, counted = chosen
-        if counted == 0:
-            break
-        learned = [counted * _rates(gaps, x.numpy(), n_near) for x in snapshots.x]
-        rates = (g + torch.from_numpy(new) for g, new in zip(start, learned, strict=True))
-        found = replace(found, growth=tuple(rates))
-    return found
+        if chosen[1] == 0:
+            return snapshots
+        found = _grown(start, gaps, *chosen)
+    least = options.least_effective
+    share = within_budget(start, found, reference, solve, least=least) if least > 0 else 1.0
+    n_near, counted = chosen
+    return _grown(snapshots, gaps, n_near, share * counted)
+
+
+def _grown(start: Snapshots, gaps: Sequence[_Gap], n_near: int, counted: float) -> Snapshots:
+    """Return the snapshots with a share of the rates that the gaps tell, on top of their own."""
+    learned = [torch.from_numpy(counted * _rates(gaps, x.numpy(), n_near)) for x in start.x]
+    first = start.growth or tuple(torch.zeros(len(x)) for x in start.x)
+    return replace(start, growth=tuple(g + new for g, new in zip(first, learned, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from analytic import normal
 from scipy.sparse import csr_array
 
-from celltraj.models.flow.chains import GapPlans
+from celltraj.models.chains import GapPlans
 from celltraj.ot import SquaredEuclidean, Unbalanced, solve
 from celltraj.snapshots import Snapshots
 
