@@ -20,6 +20,9 @@ LOADERS = {
         ct.datasets.hematopoiesis_2d,
         ct.datasets.eb_phate2d,
         ct.datasets.pbmc_programs,
+        ct.datasets.guo_embryo,
+        ct.datasets.shalek_lps,
+        ct.datasets.lotka_volterra_200,
     )
 }
 
@@ -35,6 +38,9 @@ FOLDS: dict[str, list[tuple[float, ...]]] = {
     "hematopoiesis_2d": [(1.0,)],
     "eb_phate2d": [(1.0,), (2.0,), (3.0,)],
     "pbmc_programs": [tuple(float(hour) for hour in range(1, 20, 2))],
+    "guo_embryo": [(3.0,), (4.0,), (5.0,)],
+    "shalek_lps": [(1.0,), (2.0,), (4.0,)],
+    "lotka_volterra_200": [(1.0, 3.0, 5.0, 7.0, 9.0)],
 }
 
 

@@ -9,6 +9,7 @@ ready, and last the share of the way from the floor to the best peer: below 1 is
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,10 @@ if importlib.util.find_spec("moscot"):
     from benchmarks.peers_moscot import fit_moscot
 
     METHODS["moscot"] = fit_moscot
+if os.environ.get("WFRFM_HOME"):
+    from benchmarks.peers_wfrfm import fit_wfr_fm
+
+    METHODS["wfr_fm"] = fit_wfr_fm
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -92,6 +97,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen = options.parse_args(argv)
     for name, package in ABSENT.items():
         print(f"left out: {name}, {package} is not installed")
+    if "wfr_fm" not in METHODS:
+        print("left out: wfr_fm, WFRFM_HOME names no checkout of its program")
     # thinned results are others: their title says so, and they replace no file of the whole
     suffix = "" if chosen.thin is None else f"_at_most_{chosen.thin}_cells"
     tables = {}
@@ -128,7 +135,8 @@ def score(
     parts = []
     for seed in seeds:
         fits = {name: Timed(METHODS[name]) for name in methods}
-        part = ct.tl.cross_validate(adata, fit=fits, hold_out=folds, seed=seed, progress=False)
+        # silenced, fits behind Timed would be told to be silent too, and peers have no such option
+        part = ct.tl.cross_validate(adata, fit=fits, hold_out=folds, seed=seed, progress=True)
         part["cpu_s"] = part["method"].map({name: sum(fit.seconds) for name, fit in fits.items()})
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

@@ -45,9 +45,12 @@ def _now(name: str) -> str:
 _TIMES_KNOWN = "the column of times is the one that the result under key= was computed with"
 
 
-# by function, as in ct.tl.push without ct.: old argument -> what to write in its place
+# by function or class, as in ct.tl.push without ct.: old argument -> what to write in its place
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     **{one: _door(one, "model", "time_key", "use_rep", "seed") for one in _READERS},
+    "models.FlowOptions": {
+        "causal": "leave it out: where it was measured, gaps that wait made held-out times worse"
+    },
     "tl.couplings": {
         "weights_key": _WEIGHTS,
     },

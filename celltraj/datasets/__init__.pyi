@@ -12,13 +12,16 @@ from ._loaders import eb_phate2d as eb_phate2d
 from ._loaders import emt_a549 as emt_a549
 from ._loaders import growing_gaussians_10d as growing_gaussians_10d
 from ._loaders import gulf_vortex as gulf_vortex
+from ._loaders import guo_embryo as guo_embryo
 from ._loaders import hematopoiesis_2d as hematopoiesis_2d
 from ._loaders import hesc_pca5 as hesc_pca5
 from ._loaders import hesc_tf as hesc_tf
 from ._loaders import ipsc_latent4 as ipsc_latent4
 from ._loaders import lotka_volterra as lotka_volterra
+from ._loaders import lotka_volterra_200 as lotka_volterra_200
 from ._loaders import pbmc_programs as pbmc_programs
 from ._loaders import repressilator as repressilator
+from ._loaders import shalek_lps as shalek_lps
 from ._lotka_volterra_simulation import lotka_volterra_simulation as lotka_volterra_simulation
 from ._repressilator_simulation import repressilator_simulation as repressilator_simulation
 from ._response_loaders import glioblastoma as glioblastoma
@@ -36,6 +39,7 @@ __all__ = [
     "glioblastoma",
     "growing_gaussians_10d",
     "gulf_vortex",
+    "guo_embryo",
     "hematopoiesis_2d",
     "hesc_pca5",
     "hesc_tf",
@@ -47,9 +51,11 @@ __all__ = [
     "larry_spring",
     "letters",
     "lotka_volterra",
+    "lotka_volterra_200",
     "lotka_volterra_simulation",
     "pbmc_programs",
     "repressilator",
     "repressilator_simulation",
     "reprogramming",
+    "shalek_lps",
 ]

@@ -27,6 +27,11 @@ FILES: dict[str, tuple[str, str]] = {
         "simulated Lotka-Volterra, a=1 b=.4 g=.4 d=.1, sigma=.1, x0~U[5,5.1]xU[4,4.1]; "
         "times 1,3,5,7 are held out",
     ),
+    "lotka_volterra_200": (
+        "7857813de375324b5115642904f6ccafad3a999df4bba52736ab3363cad4a012",
+        "simulated Lotka-Volterra, 11 times x 200 cells; via "
+        "YunyiShen/mmTrajectory-inference-benchmarks asset/LV_data.npz",
+    ),
     "repressilator": (
         "cc47c31ccb4007854c7fd311cd092877b4ed8022db458beceaf038230d251f3a",
         "simulated repressilator, beta=10 n=3 k=gamma=1, sigma=.1",
@@ -47,6 +52,16 @@ FILES: dict[str, tuple[str, str]] = {
         "2978935fe7e4b62c57de26033ae409411f48b63f32da2092588f4680aa7edd13",
         "Weinreb et al. 2020 mouse haematopoiesis, 2-D layout, cell numbers grow 1429 "
         "-> 3781 -> 5788",
+    ),
+    "guo_embryo": (
+        "99595a39f18b118f7a3a01551e683a805b3505b037ea147875650c1f4f278418",
+        "Guo et al. 2010, qPCR of single cells of mouse embryos, 4-cell to 64-cell stage "
+        "(time = number of divisions, 2 to 6), 5 PCs of 28 - Ct; licence not stated",
+    ),
+    "shalek_lps": (
+        "665166d3ee345ca7e82b77d60895f8c57b1489199aa4169bbba371de939ed7c2",
+        "Shalek et al. 2014, LPS-stimulated dendritic cells, hours, 5 PCs; via "
+        "ManchesterBioinference/GrandPrix data/Shalek",
     ),
     "pbmc_programs": (
         "ebcf48214f808549d261d42e97cb9352e13e9e04f000a86e1210ebaf734018f4",

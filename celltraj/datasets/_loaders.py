@@ -143,6 +143,32 @@ def gulf_vortex() -> ad.AnnData:
 
 
 @checked
+def guo_embryo() -> ad.AnnData:
+    """Load single cells of mouse embryos by qPCR in 5 principal components.
+
+    Small snapshots, growing with the embryo; leave one interior time out.
+
+    Returns
+    -------
+    410 cells by 5 features, float32; ``obs["time"]``, unit: division (4-cell to 64-cell stage).
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.guo_embryo().shape  # doctest: +SKIP
+    (410, 5)
+    """
+    return load("guo_embryo")
+
+
+@checked
 def hematopoiesis_2d() -> ad.AnnData:
     """Load mouse haematopoiesis in a 2-D layout.
 
@@ -273,6 +299,32 @@ def lotka_volterra() -> ad.AnnData:
 
 
 @checked
+def lotka_volterra_200() -> ad.AnnData:
+    """Load simulated Lotka-Volterra populations of 200 cells.
+
+    Train on even time indices; hold out the odd ones.
+
+    Returns
+    -------
+    2,200 cells by 2 features, float32; ``obs["time"]``, unit: dimensionless.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.lotka_volterra_200().shape  # doctest: +SKIP
+    (2200, 2)
+    """
+    return load("lotka_volterra_200")
+
+
+@checked
 def pbmc_programs() -> ad.AnnData:
     """Load PBMC immune time course, 30 gene programs.
 
@@ -322,3 +374,29 @@ def repressilator() -> ad.AnnData:
     (550, 3)
     """
     return load("repressilator")
+
+
+@checked
+def shalek_lps() -> ad.AnnData:
+    """Load LPS-stimulated dendritic cells in 5 principal components.
+
+    Small snapshots at unequal gaps; leave one interior time out.
+
+    Returns
+    -------
+    307 cells by 5 features, float32; ``obs["time"]``, unit: hour.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is nowhere to be found.
+    ValueError
+        Its checksum is not the recorded one.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> ct.datasets.shalek_lps().shape  # doctest: +SKIP
+    (307, 5)
+    """
+    return load("shalek_lps")

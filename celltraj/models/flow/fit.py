@@ -91,9 +91,9 @@ def fit_flow(
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
     growth = plans.masses.growth()
     heads = _heads(course, training.width, has_mass=growth is not None, generator=generator)
-    loss = FlowLoss(interpolant, options.causal, options.penalties)
+    loss = FlowLoss(interpolant, options.penalties)
     # what is watched is how right the flow is, not what it should be besides
-    plain = FlowLoss(interpolant, 0.0, Penalties())
+    plain = FlowLoss(interpolant, Penalties())
     validation = None
     if watched is not None:
         watched_plans = _plans(watched, sigma, options.coupling, progress=False)
@@ -105,7 +105,6 @@ def fit_flow(
         "paths": type(interpolant).__name__,
         "coupling": repr(options.coupling),
         "sigma": sigma,
-        "causal": options.causal,
         "penalties": asdict(options.penalties),
     }
     job = Job(heads, batches, loss, validation=validation, facts=facts)

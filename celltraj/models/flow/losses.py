@@ -21,7 +21,7 @@ from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
 from celltraj.models.flow.options import Penalties
 from celltraj.models.growth.path_mass import EARLY
-from celltraj.models.interpolants import Interpolant, gap_of, share_of
+from celltraj.models.interpolants import Interpolant, share_of
 from celltraj.models.networks import Points, TwoHeads, point_errors
 
 _SUBSET = 64  # points of a batch that penalties with derivatives are taken on
@@ -37,37 +37,19 @@ class FlowLoss:
     ----------
     interpolant
         Paths, whose noise ties rate, score and velocity.
-    causal
-        How strongly a gap waits for the earlier ones to be fitted: its weight is
-        ``exp(-causal x sum of the losses of the gaps before)`` (Wang, Sankaran & Perdikaris,
-        *Respecting causality for training physics-informed neural networks*, 2024).
     penalties
         Weights of the penalties.
     """
 
     interpolant: Interpolant
-    causal: float
     penalties: Penalties
 
     def __call__(self, field: TwoHeads, points: Points) -> Tensor:
         """Return the loss, a scalar."""
-        weighted = points.mass[:, 0] * point_errors(field, points)
-        if self.causal:
-            weighted = weighted * self._waiting(field, points.t[:, 0], weighted.detach())
-        loss = weighted.mean()
+        loss = (points.mass[:, 0] * point_errors(field, points)).mean()
         if self.penalties == Penalties():
             return loss
         return loss + self._penalty(field, points)
-
-    def _waiting(self, field: TwoHeads, t: Earlier, errors: Earlier) -> Earlier:
-        """Return the causal weight of each point, from the losses of the gaps in this batch."""
-        n_gaps = len(field.times) - 1
-        gap = gap_of(field.times, t)
-        sums = torch.zeros(2, n_gaps, dtype=errors.dtype, device=errors.device)
-        sums[0].index_add_(0, gap, errors)
-        sums[1].index_add_(0, gap, torch.ones_like(errors))
-        losses = sums[0] / sums[1].clamp(min=1)
-        return torch.exp(-self.causal * (losses.cumsum(0) - losses))[gap]
 
     def _penalty(self, field: TwoHeads, points: Points) -> Tensor:
         # a batch is in random order, so that its first points are a sample of it

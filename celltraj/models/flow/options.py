@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
 
 from celltraj._checks import checked_fields
@@ -76,28 +75,21 @@ class FlowOptions:
         every cell.
     penalties
         What the flow should be besides right.
-    causal
-        How strongly a gap waits until the earlier ones are fitted; 0 not at all.
 
     Raises
     ------
     TypeError
         A class or a text in place of a solver.
-    ValueError
-        ``causal`` is negative.
 
     Examples
     --------
     >>> import celltraj as ct
-    >>> ct.models.FlowOptions(coupling=ct.ot.solve).causal
+    >>> ct.models.FlowOptions(coupling=ct.ot.solve).penalties.kinetic
     0.0
     """
 
     coupling: Solver = field(default_factory=_default_coupling)
     penalties: Penalties = field(default_factory=Penalties)
-    causal: float = 0.0
 
     def __post_init__(self) -> None:
         check_solver(self.coupling, "coupling")
-        if not 0 <= self.causal < math.inf:
-            raise ValueError(f"causal must not be negative; found {self.causal}")

@@ -24,8 +24,7 @@ from celltraj.models import (
     load,
     simulate,
 )
-from celltraj.models.flow.losses import FlowLoss, Motion
-from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.flow.losses import Motion
 from celltraj.models.training.options import ModelDefaults
 from celltraj.ot import Unbalanced, solve
 from celltraj.snapshots import Snapshots
@@ -291,16 +290,6 @@ def test_patience_without_cells_kept_aside_watches_points_drawn_aside(penalties)
     assert torch.equal(again.drift(0.4, gaussians(5).x[0]), flow.drift(0.4, gaussians(5).x[0]))
 
 
-def test_causal_weights_wait_for_earlier_gaps():
-    cells = gaussians(40)
-    heads = TwoHeads(HeadSizes(2, 3, width=8), generator=generator()).scale_to(cells)
-    loss = FlowLoss(LinearInterpolant(), causal=2.0, penalties=Penalties())
-    errors = torch.tensor([1.0, 3.0, 5.0])
-    weights = loss._waiting(heads, torch.tensor([0.2, 0.6, 2.0]), errors)
-    # the first gap waits for nobody, the second for the mean loss of the first
-    torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, math.exp(-2.0 * 2.0)]))
-
-
 def test_an_epoch_draws_as_many_points_as_there_are_cells():
     cells = gaussians(400)
     schedule = Training(max_epochs=3, batch_size=512).schedule(ModelDefaults(1), cells.n_cells)
@@ -329,8 +318,6 @@ def test_numbers_of_a_training_are_checked(options, message):
 
 
 def test_numbers_of_a_flow_are_checked():
-    with pytest.raises(ValueError, match="causal must not be negative"):
-        FlowOptions(causal=-1.0)
     with pytest.raises(ValueError, match="kinetic must not be negative"):
         Penalties(kinetic=-1.0)
 
