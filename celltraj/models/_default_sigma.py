@@ -57,4 +57,3 @@ def default_sigma(
     if sum(rates) <= 0:
         raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
     return math.sqrt(fraction * sum(rates) / len(rates))
-

@@ -7,34 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from celltraj.models.chains import Chains, GapPlans
-from celltraj.models.interpolants import Curves, Interpolant, gap_of, sample_path, share_of
+from celltraj.models.chains import Chains
+from celltraj.models.course import Course
+from celltraj.models.interpolants import Curves, gap_of, sample_path, share_of
 from celltraj.models.networks import Points
 from celltraj.models.training.batches import DRAWN_AT_ONCE, Draws
-from celltraj.snapshots import Snapshots
 
 _POOLED = 16_000_000  # numbers in the curves of a pool of chains
 _NODES = 22  # of those for each variable of a chain, at most
 _DRAWS_OF_POOL = 40  # times that points are drawn from the same pool
-
-
-@dataclass(frozen=True)
-class Course:
-    """Hold what paths are drawn along.
-
-    Parameters
-    ----------
-    snapshots
-        Observed clouds.
-    plans
-        Coupling of every gap.
-    interpolant
-        Paths through a chain.
-    """
-
-    snapshots: Snapshots
-    plans: GapPlans
-    interpolant: Interpolant
 
 
 class PathBatches(Draws[Points]):

@@ -7,26 +7,20 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
-from celltraj.models.coupling import couple
-from celltraj.models.flow.batches import Course, PathBatches
-from celltraj.models.chains import GapPlans
+from celltraj.models.course import Course, plans_of
+from celltraj.models.flow.batches import PathBatches
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
-from celltraj.models.references import Brownian
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
 _DEFAULTS = ModelDefaults(fewest_steps=4_000)
-_DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
-_TO_FIT = 400  # chains of a gap that an interpolant is fitted to
 _VALIDATED = 4096  # points of held-out cells
 
 
@@ -84,20 +78,25 @@ def fit_flow(
     True
     """
     kept, watched = _split(snapshots, training.validation, generator)
-    plans = _plans(kept, sigma, options.coupling, progress=progress)
-    interpolant = _fitted(interpolant, kept, plans, sigma, generator)
-    course = Course(kept, plans, interpolant)
+    course = Course.of(
+        kept,
+        interpolant,
+        sigma=sigma,
+        coupling=options.coupling,
+        generator=generator,
+        progress=progress,
+    )
+    interpolant = course.interpolant
     schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
-    growth = plans.masses.growth()
+    growth = course.plans.masses.growth()
     heads = _heads(course, training.width, has_mass=growth is not None, generator=generator)
     loss = FlowLoss(interpolant, options.penalties)
     # what is watched is how right the flow is, not what it should be besides
     plain = FlowLoss(interpolant, Penalties())
     validation = None
     if watched is not None:
-        watched_plans = _plans(watched, sigma, options.coupling, progress=False)
-        aside = Course(watched, watched_plans, interpolant)
+        aside = Course(watched, plans_of(watched, sigma, options.coupling), interpolant)
         validation = PathBatches(aside, 1, _VALIDATED, generator).mean_loss(plain)
     elif training.patience is not None:
         validation = batches.validation(plain)
@@ -145,27 +144,3 @@ def _split(
         for part in parts
     )
     return kept, watched
-
-
-def _plans(snapshots: Snapshots, sigma: float, solver: Solver, *, progress: bool) -> GapPlans:
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    couplings = (couple(snapshots, Brownian(sigma), k, solver)[1] for k, _ in gaps)
-    return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in couplings])
-
-
-def _fitted(
-    interpolant: Interpolant,
-    snapshots: Snapshots,
-    plans: GapPlans,
-    sigma: float,
-    generator: torch.Generator,
-) -> Interpolant:
-    """Return the interpolant fitted to chains drawn as the plans send mass."""
-    n_gaps = len(snapshots.gaps)
-    gap = torch.arange(n_gaps).repeat_interleave(4 * _TO_FIT)
-    chains = plans.draw(gap, generator=generator)
-    sent = chains.sent.exp().reshape(n_gaps, -1)
-    chosen = torch.multinomial(sent, _TO_FIT, generator=generator)
-    rows = (chosen + 4 * _TO_FIT * torch.arange(n_gaps)[:, None]).flatten()
-    times = torch.tensor(snapshots.times, dtype=torch.float64)
-    return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)

@@ -145,13 +145,12 @@ def learn_growth(
         ]
         parts = enumerate(zip(expected, rows, strict=True))
         gaps = [_Gap.of(few, k, a, row) for k, (a, row) in parts]
-        chosen = _choose(gaps, options) if chosen is None else chosen
-        if chosen[1] == 0:
+        n_near, counted = chosen = _choose(gaps, options) if chosen is None else chosen
+        if counted == 0:
             return snapshots
-        found = _grown(start, gaps, *chosen)
+        found = _grown(start, gaps, n_near, counted)
     least = options.least_effective
     share = within_budget(start, found, reference, solve, least=least) if least > 0 else 1.0
-    n_near, counted = chosen
     return _grown(snapshots, gaps, n_near, share * counted)
 
 

@@ -1,0 +1,132 @@
+"""Chains of cells and the paths along them: all that a flow knows before its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from celltraj._typing import Cells, Earlier
+from celltraj.models.chains import GapPlans
+from celltraj.models.coupling import couple
+from celltraj.models.interpolants import Interpolant, sample_path, share_of
+from celltraj.models.references import Brownian
+from celltraj.ot import Solver
+from celltraj.snapshots import Snapshots
+
+_DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
+_TO_FIT = 400  # chains of a gap that an interpolant is fitted to
+_DRAWN = 4  # chains drawn for each of these
+
+
+@dataclass(frozen=True)
+class Course:
+    """Hold what paths are drawn along.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds.
+    plans
+        Coupling of every gap.
+    interpolant
+        Paths through a chain.
+    """
+
+    snapshots: Snapshots
+    plans: GapPlans
+    interpolant: Interpolant
+
+    @classmethod
+    def of(
+        cls,
+        snapshots: Snapshots,
+        interpolant: Interpolant,
+        *,
+        sigma: float,
+        coupling: Solver,
+        generator: torch.Generator,
+        progress: bool = False,
+    ) -> Course:
+        """Couple neighbouring snapshots and fit the interpolant to chains along the couplings.
+
+        Parameters
+        ----------
+        snapshots
+            Observed clouds, with the growth that is expected.
+        interpolant
+            Paths through a chain; what it takes from the data is filled in.
+        sigma
+            Noise of the coupling, in [x]/sqrt([t]): epsilon is ``sigma^2`` times the gap.
+        coupling
+            Coupling solver.
+        generator
+            Source of randomness.
+        progress
+            Whether to show a progress bar over the gaps.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from celltraj.models import SplineInterpolant
+        >>> from celltraj.models.course import Course
+        >>> from celltraj.ot import solve
+        >>> from celltraj.snapshots import Snapshots
+        >>> x = torch.linspace(0, 1, 9)[:, None]
+        >>> course = Course.of(
+        ...     Snapshots((0.0, 1.0), (x, x + 4)), SplineInterpolant(), sigma=0.1, coupling=solve,
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> cells, weights = course.cells_at(0.5, 9, generator=torch.Generator().manual_seed(0))
+        >>> bool((cells.mean() - 2.5).abs() < 0.1)
+        True
+        """
+        plans = plans_of(snapshots, sigma, coupling, progress=progress)
+        return cls(snapshots, plans, _fitted(interpolant, snapshots, plans, sigma, generator))
+
+    @property
+    def times(self) -> Tensor:
+        """Return the ``(T,)`` sampling times."""
+        return torch.tensor(self.snapshots.times, dtype=torch.float64)
+
+    def cells_at(self, time: float, n: int, *, generator: torch.Generator) -> tuple[Cells, Earlier]:
+        """Draw ``n`` cells ``(n, d)`` of the paths at a time, and their weights of sum 1.
+
+        No network: a trained flow carries its cells to the same places but for its own errors.
+        """
+        gap = torch.full((n,), self.snapshots.gap_of(time))
+        chains = self.plans.draw(gap, generator=generator)
+        curves = self.interpolant.curves(self.times, chains.states(self.snapshots), gap)
+        rows, t = torch.arange(n), torch.full((n,), time, dtype=torch.float64)
+        path = sample_path(self.interpolant, self.times, curves, rows, t, generator=generator)
+        mass = self.plans.mass(chains, rows, share_of(self.times, t)[1])
+        return path.x, mass / mass.sum()
+
+
+def plans_of(
+    snapshots: Snapshots, sigma: float, coupling: Solver, *, progress: bool = False
+) -> GapPlans:
+    """Return the plan of every gap under Brownian motion of noise ``sigma``."""
+    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
+    found = (couple(snapshots, Brownian(sigma), k, coupling)[1] for k, _ in gaps)
+    return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in found])
+
+
+def _fitted(
+    interpolant: Interpolant,
+    snapshots: Snapshots,
+    plans: GapPlans,
+    sigma: float,
+    generator: torch.Generator,
+) -> Interpolant:
+    """Return the interpolant fitted to chains drawn as the plans send mass."""
+    n_gaps, n_drawn = len(snapshots.gaps), _DRAWN * _TO_FIT
+    gap = torch.arange(n_gaps).repeat_interleave(n_drawn)
+    chains = plans.draw(gap, generator=generator)
+    sent = chains.sent.exp().reshape(n_gaps, -1)
+    chosen = torch.multinomial(sent, _TO_FIT, generator=generator)
+    rows = (chosen + n_drawn * torch.arange(n_gaps)[:, None]).flatten()
+    times = torch.tensor(snapshots.times, dtype=torch.float64)
+    return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)

@@ -1,0 +1,57 @@
+"""One convention of growth for bridges, flows and couplings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from celltraj.models.growth.learned import LearnedGrowth, learn_growth
+from celltraj.models.references import Brownian
+from celltraj.ot import Solver
+from celltraj.ot.solver import is_unbalanced
+from celltraj.snapshots import Snapshots
+
+GrowthModel = Literal["auto"] | LearnedGrowth | None
+
+
+def with_growth(
+    snapshots: Snapshots,
+    growth: GrowthModel,
+    *,
+    sigma: float,
+    coupling: Solver,
+    progress: bool = False,
+) -> Snapshots:
+    """Return the snapshots with the growth that their couplings are to expect.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds, with the growth that a user expects, if any.
+    growth
+        ``"auto"`` learns a rate where nothing else says how cells grow: no expectation of the
+        user's and no plans that may miss their marginals; :class:`LearnedGrowth` learns it in any
+        case, on top of what is expected; None takes the snapshots as they are.
+    sigma
+        Noise of the couplings that it is learned from, in [x]/sqrt([t]).
+    coupling
+        Solver of the couplings that will hold to it.
+    progress
+        Whether to show a progress bar over the rounds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.models.growth.convention import with_growth
+    >>> from celltraj.ot import Unbalanced
+    >>> from celltraj.snapshots import Snapshots
+    >>> x = torch.zeros(5, 1)
+    >>> still = Snapshots((0.0, 1.0), (x, x))
+    >>> with_growth(still, "auto", sigma=1.0, coupling=Unbalanced()) is still
+    True
+    """
+    if growth == "auto":
+        is_told = bool(snapshots.growth) or is_unbalanced(coupling)
+        growth = None if is_told else LearnedGrowth()
+    if growth is None:
+        return snapshots
+    return learn_growth(snapshots, Brownian(sigma), growth, progress=progress)
