@@ -48,6 +48,9 @@ _TIMES_KNOWN = "the column of times is the one that the result under key= was co
 # by function or class, as in ct.tl.push without ct.: old argument -> what to write in its place
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     **{one: _door(one, "model", "time_key", "use_rep", "seed") for one in _READERS},
+    "models.BridgeOptions": {
+        "growth": "pass growth= to ct.tl.fit_bridge, such as growth=ct.models.LearnedGrowth()"
+    },
     "models.FlowOptions": {
         "causal": "leave it out: where it was measured, gaps that wait made held-out times worse"
     },
@@ -56,7 +59,6 @@ OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     },
     "tl.fit_bridge": {
         "solver": _OPTIONS.format("BridgeOptions", "coupling"),
-        "growth": "pass options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth())",
         "max_refinements": _REFINEMENT.format("max_rounds"),
         "hold_out": _REFINEMENT.format("hold_out"),
         "drift": "training= says how the network is trained, and training=None is the plug-in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,8 +12,14 @@ from tqdm.auto import tqdm
 from celltraj._typing import Cells, Earlier
 from celltraj.models.chains import GapPlans
 from celltraj.models.coupling import couple
-from celltraj.models.interpolants import Interpolant, sample_path, share_of
+from celltraj.models.interpolants import (
+    Interpolant,
+    ReferenceInterpolant,
+    sample_path,
+    share_of,
+)
 from celltraj.models.references import Brownian
+from celltraj.models.references.family import Reference
 from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
@@ -112,6 +119,45 @@ def plans_of(
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     found = (couple(snapshots, Brownian(sigma), k, coupling)[1] for k, _ in gaps)
     return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in found])
+
+
+def law_of_chains(
+    snapshots: Snapshots, *, sigma: float, coupling: Solver, generator: torch.Generator
+) -> Reference:
+    """Return the one law of motion that chains of cells follow, as the reference of a bridge.
+
+    With two snapshots Brownian motion: one gap alone tells no law.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds, with the growth that is expected.
+    sigma
+        Diffusion, in [x]/sqrt([t]).
+    coupling
+        Coupling solver.
+    generator
+        Source of randomness.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.models.course import law_of_chains
+    >>> from celltraj.ot import solve
+    >>> from celltraj.snapshots import Snapshots
+    >>> x = torch.linspace(0, 1, 20)[:, None]
+    >>> steady = Snapshots((0.0, 1.0, 2.0), (x, x + 1, x + 2))
+    >>> law = law_of_chains(
+    ...     steady, sigma=0.1, coupling=solve, generator=torch.Generator().manual_seed(0)
+    ... )
+    >>> bool((law.drift(0.0, torch.ones(1, 1)) - 1).abs() < 0.1)
+    True
+    """
+    if len(snapshots.gaps) == 1:
+        return Brownian(sigma)
+    paths: Interpolant = ReferenceInterpolant()
+    course = Course.of(snapshots, paths, sigma=sigma, coupling=coupling, generator=generator)
+    return cast("ReferenceInterpolant", course.interpolant).reference
 
 
 def _fitted(

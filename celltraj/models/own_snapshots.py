@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 
 import torch
@@ -51,6 +51,10 @@ class Passage:
     floor: float
     effective: float
 
+    def packed(self) -> dict[str, float | None]:
+        """Return the fields, with null for a floor that is not known: JSON has no NaN."""
+        return asdict(self) | {"floor": None if math.isnan(self.floor) else self.floor}
+
     @property
     def ratio(self) -> float:
         """Distance over floor; NaN where there is none to compare with."""
@@ -60,6 +64,21 @@ class Passage:
     def is_met(self) -> bool:
         """Whether the snapshot is met, by enough trajectories."""
         return not self.ratio > FURTHEST and self.effective >= FEWEST
+
+
+@dataclass(frozen=True)
+class PackedPassage:
+    """Hold a passage as files keep it: without a floor where none is known."""
+
+    time: float
+    distance: float
+    floor: float | None
+    effective: float
+
+    def unpacked(self) -> Passage:
+        """Return the passage."""
+        floor = math.nan if self.floor is None else self.floor
+        return Passage(self.time, self.distance, floor, self.effective)
 
 
 @dataclass(frozen=True)
@@ -138,9 +157,18 @@ def warn_of(passages: Sequence[Passage], model: str, advice: str) -> None:
     )
 
 
-def mean_ratio(passages: Sequence[Passage]) -> float:
-    """Return the mean distance of trajectories from snapshots, in floors."""
-    return fmean(one.ratio for one in passages)
+def furthest(passages: Sequence[Passage]) -> float:
+    """Return how far the worst met snapshot is, in floors; more where trajectories are few.
+
+    A law whose mass lies on less than half of the trajectories is as far off by that much.
+    """
+    return max(
+        (
+            (0.0 if math.isnan(one.ratio) else one.ratio) / min(1.0, one.effective / FEWEST)
+            for one in passages
+        ),
+        default=0.0,
+    )
 
 
 def _halves(x: Tensor, generator: torch.Generator) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
@@ -10,19 +11,21 @@ from celltraj._anndata import (
     Coupled,
     annotated,
     couple_by_model,
+    options_record,
     read_snapshots,
     write_couplings,
 )
 from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Counts
-from celltraj.models import Lineage, Process
+from celltraj.models import Lineage, Process, default_sigma
 from celltraj.models.coupling import couple_gap
+from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
+from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
 _EPSILON = 0.05  # of the mean cost
-_SOFT = (0.95, 0.99)
 _BALANCED = (1.0, 1.0)
 
 
@@ -35,6 +38,7 @@ def couplings(
     use_rep: str | None = None,
     epsilon: float | None = None,
     tau: tuple[float, float] | None = None,
+    growth: GrowthModel = "auto",
     growth_key: str | None = None,
     counts: Counts = "proportions",
     key_added: str = "couplings",
@@ -77,7 +81,14 @@ def couplings(
         twentieth of the mean cost of each gap.
     tau
         How firmly the marginals of the earlier and of the later cells hold in plain transport, in
-        (0, 1]; ``(1, 1)`` keeps the mass of every cell, ``(0.95, 0.99)`` is the default.
+        (0, 1]: soft plans, such as ``(0.95, 0.99)``, under which cells have more or fewer
+        descendants than expected, for a price. By default both hold.
+    growth
+        How much cells divide and die in plain transport. ``"auto"`` (default): at a rate that
+        belongs to a state and is the same at all times, as far as gaps foretell each other by it
+        and enough trajectories stay effective, else not at all; where ``growth_key`` or ``tau`` say
+        it, only as they do. ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of
+        ``growth_key``. None: as ``growth_key`` expects, else not at all.
     growth_key
         Column of ``obs`` with the net growth per unit of time that plain transport is to expect,
         such as that of :func:`celltraj.pp.score_growth`; none by default.
@@ -153,7 +164,8 @@ def couplings(
             time_key=time_key or "time",
             use_rep=use_rep,
             epsilon=epsilon,
-            tau=_SOFT if tau is None else _pair(tau),
+            tau=_BALANCED if tau is None else _pair(tau),
+            growth=growth,
             growth_key=growth_key,
             counts=counts,
             progress=progress,
@@ -190,6 +202,7 @@ def _of_cells(
     use_rep: str | None,
     epsilon: float | None,
     tau: tuple[float, float],
+    growth: GrowthModel,
     growth_key: str | None,
     counts: Counts,
     progress: bool,
@@ -198,13 +211,18 @@ def _of_cells(
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    solver = solve if tau == _BALANCED else Unbalanced(*tau)
+    if growth is not None:
+        sigma = default_sigma(snapshots, generator=torch.Generator().manual_seed(0))
+        snapshots = with_growth(snapshots, growth, sigma=sigma, coupling=solver, progress=progress)
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = tuple(_couple(snapshots, k, epsilon, tau) for k, _ in gaps)
+    found = tuple(_couple(snapshots, k, epsilon, solver) for k, _ in gaps)
     lineage = Lineage(snapshots.times, found, snapshots.weights, snapshots.sizes)
     params = {
         "epsilon": epsilon,
         "tau_a": tau[0],
         "tau_b": tau[1],
+        "growth": growth if growth is None or growth == "auto" else options_record(growth),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }
@@ -218,9 +236,8 @@ def _pair(tau: tuple[float, float]) -> tuple[float, float]:
 
 
 def _couple(
-    snapshots: Snapshots, k: int, epsilon: float | None, tau: tuple[float, float]
+    snapshots: Snapshots, k: int, epsilon: float | None, solver: EntropicSolver
 ) -> Coupling:
     cost = SquaredEuclidean(snapshots.x[k], snapshots.x[k + 1])
     epsilon = _EPSILON * cost.mean() if epsilon is None else float(epsilon)
-    solver = solve if tau == _BALANCED else Unbalanced(*tau)
     return couple_gap(snapshots, k, solver, cost, epsilon=epsilon)

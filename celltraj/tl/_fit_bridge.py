@@ -34,11 +34,12 @@ from celltraj.models import (
     Reference,
     Representation,
     Training,
-    learn_growth,
     refine,
 )
 from celltraj.models.bridge.bridge import Round
 from celltraj.models.bridge.fit import check_training
+from celltraj.models.course import law_of_chains
+from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
@@ -54,6 +55,7 @@ def fit_bridge(
     use_rep: str | None = None,
     reference: Reference | torch.nn.Module | None = None,
     sigma: float | None = None,
+    growth: GrowthModel = "auto",
     growth_key: str | None = None,
     counts: Counts = "proportions",
     options: BridgeOptions | None = None,
@@ -65,7 +67,7 @@ def fit_bridge(
     """Schrödinger bridge: fit the law of motion nearest to a reference through all snapshots.
 
     The law nearest to a reference ``dX = b(t, X) dt + sigma dW`` whose marginals at the sampling
-    times are the snapshots. The parameters of the reference are fitted in alternation with it.
+    times are the snapshots.
     Where cells divide and die, ``bridge.growth(t, x)`` is the net rate, and simulated trajectories
     carry mass.
 
@@ -79,12 +81,21 @@ def fit_bridge(
         ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
     reference
         Family of the reference, such as ``ct.models.LotkaVolterra()``, or a ``torch.nn.Module``
-        with ``forward(t, x)``, see :class:`celltraj.models.ModuleReference`. Brownian motion by
-        default. Parameters that it has are where the refinement starts.
+        with ``forward(t, x)``, see :class:`celltraj.models.ModuleReference`; its parameters are
+        fitted in alternation with the bridge, those that it has are where that starts. By default
+        one smooth law of motion, the same at all times, that chains of cells follow (a
+        ``KernelReference`` fitted once); with two snapshots, where one gap alone tells no law, and
+        as ``ct.models.Brownian()``, Brownian motion.
     sigma
         Diffusion in [x]/sqrt([t]); by default that of the reference, or else a hundredth of the
         mean squared displacement per unit of time goes to noise, see
         :func:`celltraj.models.default_sigma`.
+    growth
+        How much cells divide and die. ``"auto"`` (default): at a rate that belongs to a state and
+        is the same at all times, as far as gaps foretell each other by it and enough trajectories
+        stay effective, else not at all; where ``growth_key`` or soft plans say it, only as they do.
+        ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of ``growth_key``. None: as
+        ``growth_key`` expects, else not at all.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.
@@ -94,7 +105,7 @@ def fit_bridge(
         its size at each time, in any unit: a dict or Series by time (numbers or labels), such as
         ``value_counts()``, in any order; a plain list in the order of the times.
     options
-        How cells are coupled, how the reference is refined and whether growth is learned, see
+        How cells are coupled and how the reference is refined, see
         :class:`celltraj.models.BridgeOptions`.
     training
         How the network of the drift is trained, see :class:`celltraj.models.Training`; None for the
@@ -160,17 +171,18 @@ def fit_bridge(
     problem = _Problem(
         snapshots,
         _with_held_out(options, adata, time_key),
+        growth,
         None if training is None else training.for_variables(names),
         torch.Generator().manual_seed(seed),
         progress,
     )
-    family, origin = problem.family(reference, sigma)
+    family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
+    value, origin = problem.sigma(family, sigma)
     try:
-        bridge = problem.solved(family)
+        bridge = problem.solved(family, value)
     except ConvergenceError as error:
         raise ConvergenceError(
-            f"no bridge found with sigma={family.sigma:.3g}; pass a larger sigma=. {error}",
-            error.result,
+            f"no bridge found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
     bridge = replace(bridge, representation=Representation.of(use_rep, names, snapshots))
     params = {
@@ -181,6 +193,7 @@ def fit_bridge(
         "sigma_source": origin,
         "options": options_record(problem.options),
         "training": None if training is None else options_record(training),
+        "growth": growth if growth is None or growth == "auto" else options_record(growth),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }
@@ -224,46 +237,53 @@ class _Problem:
 
     snapshots: Snapshots
     options: BridgeOptions
+    growth: GrowthModel
     training: Training | None
     generator: torch.Generator
     progress: bool
 
-    def family(
-        self, reference: Reference | torch.nn.Module | None, sigma: float | None
-    ) -> tuple[Reference, str]:
-        """Return the family with its sigma, and where that came from."""
-        family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
+    def sigma(self, family: Reference | None, given: float | None) -> tuple[float, str]:
+        """Return the diffusion, and where it came from."""
         own = None if family is None else family.sigma
-        given = own if sigma is None else sigma
-        value = given
+        value = own if given is None else given
+        is_told = value is not None and not self.options.refinement.estimate_sigma
         if value is None:
             value = models.default_sigma(self.snapshots, generator=self.generator)
-        is_told = given is not None and not self.options.refinement.estimate_sigma
-        law = Brownian(value) if family is None else with_sigma(family, value)
-        return law, "given" if is_told else "estimated"
+        return value, "given" if is_told else "estimated"
 
-    def solved(self, family: Reference) -> Bridge:
-        """Return the bridge on the member of the family that the refinement finds."""
-        options, snapshots, fitted = self.options, self.snapshots, family
-        rounds: tuple[Round, ...] = ()
-        if options.growth is not None:
-            law = Brownian(sigma_of(family))
-            snapshots = learn_growth(snapshots, law, options.growth, progress=self.progress)
-        if options.refinement.max_rounds > 0 and not isinstance(family, Brownian):
-            fitted, rounds = refine(
-                snapshots,
-                family,
-                coupling=options.coupling,
-                refinement=options.refinement,
-                generator=self.generator,
-                progress=self.progress,
-            )
+    def solved(self, family: Reference | None, sigma: float) -> Bridge:
+        """Return the bridge on the law that chains of cells follow, or on a member of a family."""
+        coupling = self.options.coupling
+        snapshots = with_growth(
+            self.snapshots, self.growth, sigma=sigma, coupling=coupling, progress=self.progress
+        )
+        reference, rounds = self._reference(snapshots, family, sigma)
         bridge = models.fit_bridge(
             snapshots,
-            fitted,
-            coupling=options.coupling,
+            reference,
+            coupling=coupling,
             training=self.training,
             generator=self.generator,
             progress=self.progress,
         )
         return replace(bridge, rounds=rounds)
+
+    def _reference(
+        self, snapshots: Snapshots, family: Reference | None, sigma: float
+    ) -> tuple[Reference, tuple[Round, ...]]:
+        options = self.options
+        if family is None:
+            coupling, generator = options.coupling, self.generator
+            law = law_of_chains(snapshots, sigma=sigma, coupling=coupling, generator=generator)
+            return law, ()
+        reference = with_sigma(family, sigma)
+        if options.refinement.max_rounds == 0 or isinstance(reference, Brownian):
+            return reference, ()
+        return refine(
+            snapshots,
+            reference,
+            coupling=options.coupling,
+            refinement=options.refinement,
+            generator=self.generator,
+            progress=self.progress,
+        )

@@ -34,6 +34,7 @@ from celltraj.models import (
     Representation,
     Training,
 )
+from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -47,6 +48,7 @@ def fit_flow(
     use_rep: str | None = None,
     interpolant: Interpolant | None = None,
     sigma: float | None = None,
+    growth: GrowthModel = "auto",
     growth_key: str | None = None,
     counts: Counts = "proportions",
     options: FlowOptions | None = None,
@@ -78,6 +80,12 @@ def fit_flow(
     sigma
         Noise of couplings and paths, in [x]/sqrt([t]); by default a hundredth of the mean squared
         displacement per unit of time goes to noise, see :func:`celltraj.models.default_sigma`.
+    growth
+        How much cells divide and die. ``"auto"`` (default): at a rate that belongs to a state and
+        is the same at all times, as far as gaps foretell each other by it and enough trajectories
+        stay effective, else not at all; where ``growth_key`` or soft plans say it, only as they do.
+        ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of ``growth_key``. None: as
+        ``growth_key`` expects, else not at all.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.
@@ -151,9 +159,12 @@ def fit_flow(
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
     names = variables_of(adata, use_rep)
+    grown = with_growth(
+        snapshots, growth, sigma=value, coupling=options.coupling, progress=progress
+    )
     try:
         flow = models.fit_flow(
-            snapshots,
+            grown,
             _default_paths(snapshots) if interpolant is None else interpolant,
             sigma=value,
             options=options,
@@ -174,6 +185,7 @@ def fit_flow(
         "sigma_source": "estimated" if sigma is None else "given",
         "options": options_record(options),
         "training": options_record(training),
+        "growth": growth if growth is None or growth == "auto" else options_record(growth),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }

@@ -62,7 +62,7 @@ def train(folder, *, resume):
     )
     trainer = TrainerOptions(accelerator="cpu", checkpoint=folder, resume=resume)
     training = Training(patience=3, trainer=trainer)
-    network, losses = train_network(job, training, Schedule(2, 4, 1e-2), progress=False)
+    network, losses = train_network(job, training, Schedule(2, 4, 1e-2, 2), progress=False)
     weights = {name: value.tolist() for name, value in network.state_dict().items()}
     return repr([losses, weights])
 

@@ -25,6 +25,7 @@ from celltraj.models.bridge.parts import pack_masses, pack_snapshots
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import Masses, pairs_of
 from celltraj.models.lineage.lineage import Lineage
+from celltraj.models.own_snapshots import Passage
 from celltraj.models.process import Affine
 from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference, sigma_of
@@ -109,6 +110,8 @@ class Bridge(Saved):
         What cells send and meet; None where the couplings keep the mass of every cell.
     representation
         What is known of the space that it was fitted in; None for bare tensors.
+    passages
+        How trajectories from the first snapshot met each later one when it was fitted.
 
     Examples
     --------
@@ -127,6 +130,7 @@ class Bridge(Saved):
     rounds: tuple[Round, ...] = ()
     masses: Masses | None = None
     representation: Representation | None = None
+    passages: tuple[Passage, ...] = ()
 
     @property
     def history(self) -> pd.DataFrame:
@@ -240,6 +244,7 @@ class Bridge(Saved):
                 for one in self.couplings
             ],
             "representation": None if self.representation is None else asdict(self.representation),
+            "passages": [one.packed() for one in self.passages],
         }
         return content_of("bridge", facts, tensors)
 

@@ -18,6 +18,7 @@ from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
+from celltraj.models.own_snapshots import Meeting, warn_of
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
@@ -28,6 +29,10 @@ from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
 
 _DEFAULTS = ModelDefaults(fewest_steps=2_000)
+_ADVICE = (
+    "Train its network for longer, ct.models.Training(max_steps=20_000), take the plug-in drift in "
+    "few dimensions, training=None, or growth=None"
+)
 _CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
 
 
@@ -91,7 +96,11 @@ def fit_bridge(
         plans = BridgePlans(snapshots, reference, couplings, masses)
         field = train_field(plans, training, generator=generator, progress=progress)
     bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
-    return bridge if masses is None else _calibrated(bridge, masses, generator)
+    if masses is not None:
+        bridge = _calibrated(bridge, masses, generator)
+    passages = Meeting.of(snapshots).passages(bridge)
+    warn_of(passages, "the bridge", _ADVICE)
+    return replace(bridge, passages=passages)
 
 
 def check_training(training: Training | None) -> None:

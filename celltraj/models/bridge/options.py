@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from celltraj._checks import checked_fields
 from celltraj.models.bridge.refine import Refinement
-from celltraj.models.growth.learned import LearnedGrowth
 from celltraj.ot import Solver, solve
 from celltraj.ot.solver import check_entropic
 
@@ -14,7 +13,7 @@ from celltraj.ot.solver import check_entropic
 @checked_fields
 @dataclass(frozen=True)
 class BridgeOptions:
-    """Say how the cells of a bridge are coupled, how its reference is refined, and what grows.
+    """Say how the cells of a bridge are coupled, and how its reference is refined.
 
     Parameters
     ----------
@@ -23,9 +22,6 @@ class BridgeOptions:
         ``ct.ot.Unbalanced()`` cells divide and die otherwise than expected, for a price.
     refinement
         When the alternation of bridge and reference ends, for every reference but Brownian motion.
-    growth
-        How growth is learned from the snapshots; None where it is not: cells then grow as
-        ``growth_key`` expects.
 
     Raises
     ------
@@ -35,13 +31,12 @@ class BridgeOptions:
     Examples
     --------
     >>> import celltraj as ct
-    >>> ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=3)).growth is None
-    True
+    >>> ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=3)).coupling
+    Balanced()
     """
 
     coupling: Solver = solve
     refinement: Refinement = field(default_factory=Refinement)
-    growth: LearnedGrowth | None = None
 
     def __post_init__(self) -> None:
         check_entropic(self.coupling)

@@ -17,6 +17,7 @@ from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import N_NODES, Masses
 from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.own_snapshots import PackedPassage
 from celltraj.models.references import PackedReference, unpack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow
@@ -72,6 +73,7 @@ class _Facts:
     history: tuple[float, ...]
     couplings: tuple[_Coupling, ...]
     representation: Representation | None = None
+    passages: tuple[PackedPassage, ...] = ()
 
 
 def unpack_bridge(content: Content, classes: Classes) -> Bridge:
@@ -99,7 +101,8 @@ def unpack_bridge(content: Content, classes: Classes) -> Bridge:
     drift = network or PlugInField(snapshots, reference, couplings, masses)
     rounds = tuple(one.unpacked() for one in facts.rounds)
     space = known_space(facts.representation, snapshots.dim)
-    return Bridge(snapshots, reference, couplings, drift, rounds, masses, space)
+    passages = tuple(one.unpacked() for one in facts.passages)
+    return Bridge(snapshots, reference, couplings, drift, rounds, masses, space, passages)
 
 
 def _snapshots(facts: _Facts, tensors: Stored) -> Snapshots:

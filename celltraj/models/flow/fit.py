@@ -13,14 +13,16 @@ from celltraj.models.flow.batches import PathBatches
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties
+from celltraj.models.flow.own_snapshots import OwnSnapshots
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.own_snapshots import Meeting
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
 from celltraj.snapshots import Snapshots
 
-_DEFAULTS = ModelDefaults(fewest_steps=4_000)
+_DEFAULTS = ModelDefaults(fewest_steps=4_000, cycle=1_000)
 _VALIDATED = 4096  # points of held-out cells
 
 
@@ -86,37 +88,51 @@ def fit_flow(
         generator=generator,
         progress=progress,
     )
-    interpolant = course.interpolant
     schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
-    batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
+    heads = _heads(course, training.width, generator=generator)
+    box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
     growth = course.plans.masses.growth()
-    heads = _heads(course, training.width, has_mass=growth is not None, generator=generator)
-    loss = FlowLoss(interpolant, options.penalties)
-    # what is watched is how right the flow is, not what it should be besides
-    plain = FlowLoss(interpolant, Penalties())
+    flow = FlowMatching(heads, snapshots.times, course.interpolant, box, mass=growth)
+    own = OwnSnapshots(flow, Meeting.of(snapshots))
+    batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
     validation = None
+    # what is watched is how right the flow is, not what it should be besides
+    plain = FlowLoss(course.interpolant, Penalties())
     if watched is not None:
-        aside = Course(watched, plans_of(watched, sigma, options.coupling), interpolant)
+        aside = Course(watched, plans_of(watched, sigma, options.coupling), course.interpolant)
         validation = PathBatches(aside, 1, _VALIDATED, generator).mean_loss(plain)
     elif training.patience is not None:
         validation = batches.validation(plain)
-    facts = fingerprint(snapshots) | {
-        "paths": type(interpolant).__name__,
+    job = Job(
+        heads,
+        batches,
+        FlowLoss(course.interpolant, options.penalties),
+        validation=validation,
+        stop=own.stop(schedule),
+        facts=_facts(snapshots, course, sigma, options),
+    )
+    trained, losses = train(job, training, schedule, progress=progress)
+    return own.judged(replace(flow, heads=trained, losses=losses))
+
+
+def _facts(
+    snapshots: Snapshots, course: Course, sigma: float, options: FlowOptions
+) -> dict[str, Any]:
+    """Return what tells the training from others, for a checkpoint."""
+    return fingerprint(snapshots) | {
+        "paths": type(course.interpolant).__name__,
         "coupling": repr(options.coupling),
         "sigma": sigma,
         "penalties": asdict(options.penalties),
     }
-    job = Job(heads, batches, loss, validation=validation, facts=facts)
-    trained, losses = train(job, training, schedule, progress=progress)
-    box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
-    return FlowMatching(trained, snapshots.times, interpolant, box, 0.0, losses, growth)
 
 
-def _heads(course: Course, width: int, *, has_mass: bool, generator: torch.Generator) -> TwoHeads:
+def _heads(course: Course, width: int, *, generator: torch.Generator) -> TwoHeads:
     """Return the network, in the units of its snapshots and of the paths between them."""
     snapshots = course.snapshots
     times = torch.tensor(snapshots.times, dtype=torch.float64)
     noise = float(course.interpolant.noise(times, (times[1:] + times[:-1]) / 2)[0].max())
+    has_mass = course.plans.masses.is_growing
     sizes = HeadSizes(snapshots.dim, len(times), width=width, has_mass=has_mass)
     return TwoHeads(sizes, generator=generator).scale_to(snapshots, noise=noise)
 

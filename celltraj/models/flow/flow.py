@@ -34,6 +34,7 @@ from celltraj.models.flow.losses import Motion
 from celltraj.models.growth.path_mass import Growth
 from celltraj.models.interpolants import Interpolant, gap_of, pack_interpolant
 from celltraj.models.networks import TwoHeads
+from celltraj.models.own_snapshots import Passage
 from celltraj.models.representation import Representation
 
 _MARGIN = 0.1  # of the width of a box
@@ -65,6 +66,8 @@ class FlowMatching(Saved):
         every cell.
     representation
         What is known of the space that it was fitted in; None for bare tensors.
+    passages
+        How trajectories from the first snapshot met each later one when it was fitted.
 
     Examples
     --------
@@ -85,6 +88,7 @@ class FlowMatching(Saved):
     losses: tuple[float, ...] = ()
     mass: Growth | None = None
     representation: Representation | None = None
+    passages: tuple[Passage, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -202,5 +206,6 @@ class FlowMatching(Saved):
             "noise": self.noise,
             "history": self.losses,
             "representation": None if self.representation is None else asdict(self.representation),
+            "passages": [one.packed() for one in self.passages],
         }
         return content_of("flow", facts, named(parts) | {"box": self.box})

@@ -14,6 +14,7 @@ from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.growth.path_mass import N_NODES, Growth
 from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
+from celltraj.models.own_snapshots import PackedPassage
 from celltraj.models.representation import Representation, known_space
 
 
@@ -25,6 +26,7 @@ class _Facts:
     noise: float
     history: tuple[float, ...]
     representation: Representation | None = None
+    passages: tuple[PackedPassage, ...] = ()
 
 
 def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
@@ -52,7 +54,10 @@ def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
     )
     tensors.finish()
     space = known_space(facts.representation, dim)
-    flow = FlowMatching(heads, facts.times, interpolant, box, 0.0, facts.history, mass, space)
+    passages = tuple(one.unpacked() for one in facts.passages)
+    flow = FlowMatching(
+        heads, facts.times, interpolant, box, 0.0, facts.history, mass, space, passages
+    )
     return flow.with_noise(facts.noise)
 
 

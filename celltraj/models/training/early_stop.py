@@ -15,7 +15,7 @@ Validation = Callable[[Any], float]
 
 
 class EarlyStop:
-    """Keep the best averaged weights, and say when they have not improved for long.
+    """Keep the best averaged weights, and say when they are good enough or no longer improve.
 
     Parameters
     ----------
@@ -23,17 +23,29 @@ class EarlyStop:
         Checks without improvement after which it is due.
     validation
         ``validation(network)`` of averaged weights on the CPU; less is better.
+    every
+        Steps between checks.
+    enough
+        Value at which it is due at once.
     """
 
-    def __init__(self, patience: int, validation: Validation) -> None:
+    def __init__(
+        self,
+        patience: int,
+        validation: Validation,
+        *,
+        every: int = CHECK_EVERY,
+        enough: float = -math.inf,
+    ) -> None:
         self.patience, self.validation = patience, validation
+        self.every, self.enough = every, enough
         self.best, self.waited = math.inf, 0
         self.weights: dict[str, Tensor] = {}
 
     @property
     def is_due(self) -> bool:
-        """Whether nothing has improved for long."""
-        return self.waited >= self.patience
+        """Whether the best is good enough, or nothing has improved for long."""
+        return self.best <= self.enough or self.waited >= self.patience
 
     def check(self, averaged: torch.nn.Module, device: torch.device) -> None:
         """Compare ``averaged`` with the best until now."""

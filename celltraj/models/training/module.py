@@ -23,7 +23,7 @@ from celltraj.models.training.checkpoint import (
     training_facts,
     write_checkpoint,
 )
-from celltraj.models.training.early_stop import CHECK_EVERY, EarlyStop, Validation
+from celltraj.models.training.early_stop import EarlyStop, Validation
 from celltraj.models.training.options import Schedule, Training
 from celltraj.models.training.resume import Beginning, checked
 from celltraj.models.training.trainer import run_training
@@ -54,6 +54,8 @@ class Job(Generic[Network]):
         ``validation(network)`` of averaged weights on the CPU, for a training with patience; it
         must draw nothing from the generator of ``batches``. By default the loss on points drawn
         aside.
+    stop
+        What ends a training without patience early; None for one that takes all its steps.
     facts
         What tells data and model from others, kept in the checkpoint.
     """
@@ -63,6 +65,7 @@ class Job(Generic[Network]):
     loss: Loss
     groups: Groups | None = None
     validation: Validation | None = None
+    stop: EarlyStop | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -71,10 +74,10 @@ class Job(Generic[Network]):
         whole = [{"params": list(self.network.parameters()), "weight_decay": 0.0}]
         return whole if self.groups is None else self.groups
 
-    def stop(self, patience: int | None) -> EarlyStop | None:
+    def stopped(self, patience: int | None) -> EarlyStop | None:
         """Return what ends the training early, None for a training that takes all its steps."""
         if patience is None:
-            return None
+            return self.stop
         return EarlyStop(patience, self.validation or self.batches.validation(self.loss))
 
 
@@ -116,6 +119,22 @@ def train(
     return cast("Network", module.averaged), tuple(module.losses)
 
 
+class Cycles(torch.optim.lr_scheduler.OneCycleLR):
+    """Begin anew after each cycle (Loshchilov & Hutter, *SGDR: warm restarts*, 2017).
+
+    At the end of a cycle the weights have settled, so that they can be judged and the training
+    ended there.
+    """
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the learning rate of each group, that of the step within its cycle."""
+        step, self.last_epoch = self.last_epoch, self.last_epoch % self.total_steps
+        try:
+            return super().get_lr()
+        finally:
+            self.last_epoch = step
+
+
 class TrainingModule(lightning.LightningModule):
     """Minimise a loss and average the weights; what :func:`train` hands to Lightning."""
 
@@ -123,7 +142,7 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.field, self.job, self.options, self.plan = job.network, job, training, schedule
         self.batches, self.where, self.n_steps = job.batches, training.trainer, schedule.n_steps
-        self.stop = job.stop(training.patience)
+        self.stop = job.stopped(training.patience)
         self.loss = _compiled(job.loss) if self.where.compile else job.loss
         self.averaged = copy.deepcopy(job.network)
         self.losses: list[float] = []
@@ -143,7 +162,7 @@ class TrainingModule(lightning.LightningModule):
         for points in steps:
             self._step(points, optimizer, schedule)
         self.n_draws += 1
-        if self.stop is not None and self._is_passed(CHECK_EVERY, before):
+        if self.stop is not None and self._is_passed(self.stop.every, before):
             self.stop.check(self.averaged, self.device)
         if self.where.checkpoint is not None and (
             self._is_passed(self.where.checkpoint_every, before) or self.is_ended
@@ -192,10 +211,10 @@ class TrainingModule(lightning.LightningModule):
         # the average warms up, so that it forgets the random initial weights
         n = len(self.losses) - 1
         decay = min(self.options.ema_decay, (1 + n) / (10 + n))
-        pairs = zip(self.averaged.parameters(), self.field.parameters(), strict=True)
+        averages, values = list(self.averaged.parameters()), list(self.field.parameters())
         with torch.no_grad():
-            for average, value in pairs:
-                average.lerp_(value, 1 - decay)
+            # all tensors in one call: they are small, and one by one cost as much as a layer
+            torch._foreach_lerp_(averages, values, 1 - decay)
 
     def finish(self) -> None:
         """Add the weights of the last step, or take the best ones where they were checked."""
@@ -242,15 +261,13 @@ class TrainingModule(lightning.LightningModule):
         return cast("torch.optim.lr_scheduler.LRScheduler", self.lr_schedulers())
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW under a one-cycle schedule."""
-        peak, n = self.plan.learning_rate, self.n_steps
+        """Return AdamW under one cycle of the learning rate after another."""
+        peak, n = self.plan.learning_rate, self.plan.cycle
         groups = self.job.parameter_groups
         optimizer = torch.optim.AdamW(groups, lr=peak, fused=True)
         # a rise that ends with the very first step would be divided by its length of zero
         warm = _WARM if _WARM * n != 1 else _WARM / 2
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak, total_steps=n, pct_start=warm
-        )
+        schedule = Cycles(optimizer, peak, total_steps=n, pct_start=warm)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def _values(self) -> dict[str, Any]:

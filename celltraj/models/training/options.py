@@ -137,11 +137,15 @@ class Schedule(NamedTuple):
         Points of paths per step, in a response of each population.
     learning_rate
         Peak of the learning rate.
+    cycle
+        Steps over which the learning rate rises and falls once; a training that is ended early
+        takes several cycles at most, and others one.
     """
 
     n_steps: int
     batch_size: int
     learning_rate: float
+    cycle: int
 
 
 class ModelDefaults(NamedTuple):
@@ -153,11 +157,15 @@ class ModelDefaults(NamedTuple):
         Steps that even a few cells are trained for.
     batch_size, learning_rate
         As of :class:`Training`.
+    cycle
+        Steps of a cycle of the learning rate, after which it is judged whether to go on; None for
+        a model that takes all its steps in one.
     """
 
     fewest_steps: int
     batch_size: int = 512
     learning_rate: float = 1e-2
+    cycle: int | None = None
 
 
 @checked_fields
@@ -243,10 +251,17 @@ class Training:
     ) -> Schedule:
         """Return what it comes to for ``n_cells`` cells, of ``n_populations`` in each step."""
         size = self.batch_size or defaults.batch_size
-        steps = self.max_steps or min(max(n_cells // 2, defaults.fewest_steps), _MOST_STEPS)
+        rate = self.learning_rate or defaults.learning_rate
         if self.max_epochs is not None:
             steps = self.max_epochs * math.ceil(n_cells / (size * n_populations))
-        return Schedule(steps, size, self.learning_rate or defaults.learning_rate)
+            return Schedule(steps, size, rate, steps)
+        if self.max_steps is not None:
+            return Schedule(self.max_steps, size, rate, self.max_steps)
+        steps = min(max(n_cells // 2, defaults.fewest_steps), _MOST_STEPS)
+        if self.patience is not None or defaults.cycle is None:
+            return Schedule(steps, size, rate, steps)
+        n_cycles = math.ceil(steps / defaults.cycle)
+        return Schedule(n_cycles * defaults.cycle, size, rate, defaults.cycle)
 
     def for_variables(self, names: Sequence[str]) -> Training:
         """Return the same training, whose checkpoint says which variables it is of."""

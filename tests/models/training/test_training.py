@@ -63,7 +63,7 @@ def trained(n_steps=200, *, batches=None, loss=squared_error, validation=None, *
     return train(
         Job(field, batches or Lines(n_steps), loss, validation=validation),
         training,
-        Schedule(n_steps, batch_size=16, learning_rate=training.learning_rate or 1e-2),
+        Schedule(n_steps, 16, training.learning_rate or 1e-2, n_steps),
         progress=False,
     )
 
