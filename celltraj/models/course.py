@@ -157,7 +157,7 @@ def law_of_chains(
         return Brownian(sigma)
     paths: Interpolant = ReferenceInterpolant()
     course = Course.of(snapshots, paths, sigma=sigma, coupling=coupling, generator=generator)
-    return cast("ReferenceInterpolant", course.interpolant).reference
+    return cast("ReferenceInterpolant", course.interpolant).law
 
 
 def _fitted(

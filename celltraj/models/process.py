@@ -127,6 +127,15 @@ class _Undecided(Protocol):
 
 
 @runtime_checkable
+class KnownSlope(Protocol):
+    """A reference that knows how its drift changes with the state; others are differenced."""
+
+    def drift_and_jacobian(self, t: float, x: Cells) -> tuple[Cells, Tensor]:
+        """Return the drift ``(n, d)`` and its derivatives ``db_i/dx_j``, ``(n, d, d)``."""
+        ...
+
+
+@runtime_checkable
 class Affine(Protocol):
     """A reference ``b = A x + c``, whose transitions are known exactly."""
 

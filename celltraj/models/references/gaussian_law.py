@@ -25,7 +25,7 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
-from celltraj.models.process import Affine
+from celltraj.models.process import Affine, KnownSlope
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
@@ -162,7 +162,10 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     probe = _PROBE * (1 + x.abs().amax(0))
 
     def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        velocity, jacobian = value_and_jacobian(reference.drift, t, state[0], probe)
+        if isinstance(reference, KnownSlope):
+            velocity, jacobian = reference.drift_and_jacobian(t, state[0])
+        else:
+            velocity, jacobian = value_and_jacobian(reference.drift, t, state[0], probe)
         return velocity, jacobian @ state[1]
 
     mean, steps, noises = [x], [], []

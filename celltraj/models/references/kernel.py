@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -25,17 +26,21 @@ _REACH = 0.3  # of the width of the data, beyond which a state moves as at the e
 class KernelReference:
     r"""Move cells by ``dX = b(X) dt + sigma dW``, ``b`` affine plus a smooth correction.
 
-    ``b(x) = c + A z + sum_m w_m exp(-|z - z_m|^2 / (2 l^2 d))`` with ``z`` the standardised state
-    and ``z_m`` points of the paths; ``fit`` is ridge regression in closed form, in the norm of the
-    kernel. The same law at all times, so that what cells do in one gap says what others do where
-    they come by later. Beyond the data the drift is that at their edge.
+    ``b(x) = c + A z + sum_m w_m k(|z - z_m|)``, ``k(r)`` the mean of ``exp(-r^2 / (2 l^2 d))`` over
+    the lengths ``l``, with ``z`` the standardised state and ``z_m`` points of the paths; ``fit`` is
+    ridge regression in closed form, in the norm of the kernel. The same law at all times, so that
+    what cells do in one gap says what others do where they come by later. Beyond the data the drift
+    is that at their edge.
 
     Parameters
     ----------
     n_centres
         Points ``z_m``.
     scale
-        Length ``l`` over which the drift may change, in standard deviations.
+        Shortest length ``l`` over which the drift may change, in standard deviations.
+    n_scales
+        Number of lengths, each twice the one before: with more than one the drift is smooth where
+        that is enough.
     ridge
         Weight of the squared norm, against 1 for the squared velocity.
     sigma
@@ -75,15 +80,17 @@ class KernelReference:
     scale: float = 1.0
     ridge: float = 1e-3
     sigma: float | None = None
+    n_scales: int = 1
     frame: Tensor | None = None
     centres: Tensor | None = None
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.n_centres < 1 or not self.scale > 0 or not self.ridge > 0:
+        values = (self.n_centres, self.scale, self.ridge, self.n_scales)
+        if not min(values) > 0:
             raise ValueError(
-                f"n_centres, scale and ridge must be positive; found {self.n_centres}, "
-                f"{self.scale} and {self.ridge}"
+                "n_centres, scale, ridge and n_scales must be positive; found {}, {}, {} and "
+                "{}".format(*values)
             )
 
     @property
@@ -105,6 +112,32 @@ class KernelReference:
         n_affine = 1 + z.shape[1]
         affine = self.weights[0] + z @ self.weights[1:n_affine]
         return (affine + self._kernel(z, self.centres) @ self.weights[n_affine:]).to(x.dtype)
+
+    def drift_and_jacobian(self, t: float, x: Cells) -> tuple[Cells, Tensor]:
+        """Return ``b(x)``, ``(n, d)``, and its derivatives ``db_i/dx_j``, ``(n, d, d)``, in 1/[t].
+
+        Raises
+        ------
+        ValueError
+            There is no fit yet.
+        """
+        if self.weights is None or self.centres is None or self.frame is None:
+            raise ValueError("KernelReference has no weights yet; fit it first")
+        z, d = self._standardised(x.double()), x.shape[1]
+        affine, weights = self.weights[: 1 + d], self.weights[1 + d :]
+        drift = affine[0] + z @ affine[1:]
+        slope = affine[1:].T.expand(len(z), d, d).clone()
+        # sum_m k_m w_m (z_m - z)' / (l^2 d), in two products for each length
+        moments = (weights[:, :, None] * self.centres[:, None]).flatten(1)
+        for width, kernel in self._kernels(z, self.centres):
+            pulled = kernel @ weights
+            drift = drift + pulled / self.n_scales
+            towards = (kernel @ moments).view(-1, d, d) - pulled[:, :, None] * z[:, None]
+            slope += towards / (width * self.n_scales)
+        _, unit, low, high = self.frame
+        # beyond the edge of the data the drift is that at the edge
+        inside = (x.double() >= low) & (x.double() <= high)
+        return drift.to(x.dtype), (slope * (inside / unit)[:, None]).to(x.dtype)
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
@@ -158,11 +191,21 @@ class KernelReference:
         return scaled
 
     def _kernel(self, z: Cells, centres: Tensor) -> Tensor:
-        width = self.scale**2 * z.shape[1]
+        total = sum(kernel for _, kernel in self._kernels(z, centres))
+        return cast("Tensor", total) / self.n_scales
+
+    def _kernels(self, z: Cells, centres: Tensor) -> Iterator[tuple[float, Tensor]]:
+        """Yield ``l^2 d`` and the kernel ``(n, M)`` of each length."""
         # |z - c|^2 by one product; what rounding takes below zero is no distance
         squares = z.square().sum(1, keepdim=True) + centres.square().sum(1)
         distances = torch.addmm(squares, z, centres.T, alpha=-2).clamp_(min=0)
-        return distances.div_(-2 * width).exp_()
+        width = self.scale**2 * z.shape[1]
+        kernel = torch.exp(distances / (-2 * width))
+        yield width, kernel
+        for _ in range(1, self.n_scales):
+            # a length twice as large is the fourth root of the kernel
+            width, kernel = 4 * width, kernel.sqrt().sqrt()
+            yield width, kernel
 
 
 def _inverse_root(matrix: Tensor) -> Tensor:
