@@ -15,6 +15,7 @@ from torch import Tensor
 from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
+from celltraj.models.own_snapshots import Passage
 from celltraj.snapshots import Snapshots
 
 _ROUNDED = 1e-4  # of the spread of a variable, what single precision may take from a state
@@ -85,6 +86,7 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
                     "converged": [c.converged for c in bridge.couplings],
                     "n_iters": [c.n_iters for c in bridge.couplings],
                 }
+                | _met(bridge.passages)
             ).rename(index=str),
             "history": _losses(bridge.losses),
         }
@@ -93,9 +95,20 @@ def bridge_record(bridge: Bridge, params: dict[str, Any], seed: int) -> dict[str
 
 def flow_record(flow: FlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return the record of a fit: params, version, seed, time points and history."""
+    gaps = {"t0": flow.times[:-1], "t1": flow.times[1:]}
     return sample_record(params, seed) | {
         "time_points": np.asarray(flow.times),
+        "convergence": pd.DataFrame(gaps | _met(flow.passages)).rename(index=str),
         "history": _losses(flow.losses),
+    }
+
+
+def _met(passages: Sequence[Passage]) -> dict[str, list[float]]:
+    """Return how trajectories from the first snapshot met the later one of each gap."""
+    return {
+        "W1": [one.distance for one in passages],
+        "floor": [one.floor for one in passages],
+        "effective": [one.effective for one in passages],
     }
 
 

@@ -19,7 +19,6 @@ from celltraj.models.interpolants import (
     share_of,
 )
 from celltraj.models.references import Brownian
-from celltraj.models.references.family import Reference
 from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
@@ -123,10 +122,8 @@ def plans_of(
 
 def law_of_chains(
     snapshots: Snapshots, *, sigma: float, coupling: Solver, generator: torch.Generator
-) -> Reference:
-    """Return the one law of motion that chains of cells follow, as the reference of a bridge.
-
-    With two snapshots Brownian motion: one gap alone tells no law.
+) -> ReferenceInterpolant:
+    """Return paths of the one law of motion that chains of cells follow.
 
     Parameters
     ----------
@@ -149,15 +146,13 @@ def law_of_chains(
     >>> steady = Snapshots((0.0, 1.0, 2.0), (x, x + 1, x + 2))
     >>> law = law_of_chains(
     ...     steady, sigma=0.1, coupling=solve, generator=torch.Generator().manual_seed(0)
-    ... )
+    ... ).law
     >>> bool((law.drift(0.0, torch.ones(1, 1)) - 1).abs() < 0.1)
     True
     """
-    if len(snapshots.gaps) == 1:
-        return Brownian(sigma)
     paths: Interpolant = ReferenceInterpolant()
     course = Course.of(snapshots, paths, sigma=sigma, coupling=coupling, generator=generator)
-    return cast("ReferenceInterpolant", course.interpolant).law
+    return cast("ReferenceInterpolant", course.interpolant)
 
 
 def _fitted(

@@ -123,12 +123,14 @@ def fit_bridge(
     The bridge. Written, only once all is computed: ``obsm["{key}_velocity"]`` (drift at each
     cell, [x]/[t]) and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence,
     history, refinement). The fitted family is ``bridge.reference``, its rounds are
-    ``bridge.history``.
+    ``bridge.history``; ``bridge.passages``, ``ct.get.convergence`` in a file, tell how trajectories
+    from the first snapshot meet each later one.
 
     Warns
     -----
     DataWarning
-        Few, constant or duplicate cells.
+        Few, constant or duplicate cells, or trajectories that miss a snapshot by more than 1.5
+        times the distance of its random halves, or of which less than half carry the mass.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -179,7 +181,7 @@ def fit_bridge(
     family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
     value, origin = problem.sigma(family, sigma)
     try:
-        bridge = problem.solved(family, value)
+        bridge, words = problem.solved(family, value)
     except ConvergenceError as error:
         raise ConvergenceError(
             f"no bridge found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
@@ -191,6 +193,7 @@ def fit_bridge(
         "reference": type(bridge.reference).__name__,
         "sigma": sigma_of(bridge.reference),
         "sigma_source": origin,
+        "law": words,
         "options": options_record(problem.options),
         "training": None if training is None else options_record(training),
         "growth": growth if growth is None or growth == "auto" else options_record(growth),
@@ -251,13 +254,21 @@ class _Problem:
             value = models.default_sigma(self.snapshots, generator=self.generator)
         return value, "given" if is_told else "estimated"
 
-    def solved(self, family: Reference | None, sigma: float) -> Bridge:
-        """Return the bridge on the law that chains of cells follow, or on a member of a family."""
+    def solved(self, family: Reference | None, sigma: float) -> tuple[Bridge, str | None]:
+        """Return the bridge, on a member of the family or the law of chains, and what that says."""
         coupling = self.options.coupling
         snapshots = with_growth(
             self.snapshots, self.growth, sigma=sigma, coupling=coupling, progress=self.progress
         )
-        reference, rounds = self._reference(snapshots, family, sigma)
+        words: str | None = None
+        rounds: tuple[Round, ...] = ()
+        if family is None and len(snapshots.gaps) > 1:
+            law = law_of_chains(
+                snapshots, sigma=sigma, coupling=coupling, generator=self.generator
+            )
+            reference, words = law.law, law.in_words
+        else:
+            reference, rounds = self._member(snapshots, family or Brownian(sigma), sigma)
         bridge = models.fit_bridge(
             snapshots,
             reference,
@@ -266,16 +277,12 @@ class _Problem:
             generator=self.generator,
             progress=self.progress,
         )
-        return replace(bridge, rounds=rounds)
+        return replace(bridge, rounds=rounds), words
 
-    def _reference(
-        self, snapshots: Snapshots, family: Reference | None, sigma: float
+    def _member(
+        self, snapshots: Snapshots, family: Reference, sigma: float
     ) -> tuple[Reference, tuple[Round, ...]]:
         options = self.options
-        if family is None:
-            coupling, generator = options.coupling, self.generator
-            law = law_of_chains(snapshots, sigma=sigma, coupling=coupling, generator=generator)
-            return law, ()
         reference = with_sigma(family, sigma)
         if options.refinement.max_rounds == 0 or isinstance(reference, Brownian):
             return reference, ()

@@ -108,14 +108,18 @@ def fit_flow(
 
     Returns
     -------
-    The flow, an ODE until ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)``. Written,
-    only once all is computed: ``obsm["{key}_velocity"]`` ([x]/[t]) and
-    ``uns["celltraj"][key]`` (params, version, seed, time_points, history).
+    The flow: an ODE, or an SDE of the noise of its paths where that brings trajectories nearer to
+    the snapshots; ``flow.with_noise(...)`` or ``ct.tl.simulate(..., noise=...)`` choose any other.
+    ``flow.passages``, ``ct.get.convergence`` in a file, tell how trajectories from the first
+    snapshot meet each later one. Written, only once all is computed: ``obsm["{key}_velocity"]``
+    ([x]/[t]) and ``uns["celltraj"][key]`` (params, version, seed, time_points, convergence,
+    history).
 
     Warns
     -----
     DataWarning
-        Few, constant or duplicate cells.
+        Few, constant or duplicate cells, or trajectories that miss a snapshot by more than 1.5
+        times the distance of its random halves, or of which less than half carry the mass.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -183,6 +187,7 @@ def fit_flow(
         "interpolant": options_record(flow.interpolant),
         "sigma": value,
         "sigma_source": "estimated" if sigma is None else "given",
+        "law": _law_in_words(flow),
         "options": options_record(options),
         "training": options_record(training),
         "growth": growth if growth is None or growth == "auto" else options_record(growth),
@@ -192,6 +197,11 @@ def fit_flow(
     _write(adata, key, flow, snapshots, flow_record(flow, params, seed))
     _log(flow, value, time.perf_counter() - start)
     return flow
+
+
+def _law_in_words(flow: FlowMatching) -> str | None:
+    paths = flow.interpolant
+    return paths.in_words if isinstance(paths, ReferenceInterpolant) else None
 
 
 def _log(flow: FlowMatching, sigma: float, seconds: float) -> None:

@@ -81,10 +81,11 @@ def convergence_of(adata: AnnData, key: str) -> pd.DataFrame:
     KeyError
         There is neither of that name.
     """
-    result, record = _one_of(adata, key, (COUPLINGS, BRIDGE), "couplings or bridge")
+    result, record = _one_of(adata, key, (COUPLINGS, BRIDGE, FLOW), "couplings, bridge or flow")
     field = "gaps" if result is COUPLINGS else "convergence"
     table = result.plain(record[field], field)
-    return table.reindex(columns=[*GAP, *table.columns.difference(GAP, sort=False)])
+    first = [name for name in GAP if name in table or result is not FLOW]
+    return table.reindex(columns=[*first, *table.columns.difference(GAP, sort=False)])
 
 
 def held_results(adata: AnnData) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celltraj._anndata.results._declared import Field, Place
 from celltraj._anndata.results._result import Result
 
+_MET = ("W1", "floor", "effective")  # of trajectories from the first snapshot
 GAP = ("t0", "t1", "epsilon", "marginal_error", "converged", "n_iters")
 _TIMES = Field("time_points", "the sampling times, `(T,)`, in [t]")
 _HISTORY = Field(
@@ -28,11 +29,17 @@ BRIDGE = Result(
         ),
     ),
     params="arguments as used: time_key, use_rep, reference, sigma, sigma_source (given or "
-    "estimated), options, training (absent for the plug-in drift), counts and growth_key (if "
-    "given)",
+    "estimated), law (of a bridge on the law of chains, what is left of it in gaps that it was not "
+    "fitted to), growth, options, training (absent for the plug-in drift), counts and growth_key "
+    "(if given)",
     fields=(
         _TIMES,
-        Field("convergence", "one row per gap", columns=GAP),
+        Field(
+            "convergence",
+            "one row per gap, with how trajectories from the first snapshot meet its later one",
+            columns=(*GAP, *_MET),
+            rare=_MET,
+        ),
         Field(
             "refinement",
             "one row per round; absent for Brownian motion; estimates of the reference besides",
@@ -61,9 +68,17 @@ FLOW = Result(
         ),
     ),
     params="arguments as used: time_key, use_rep, interpolant, sigma, sigma_source (given or "
-    "estimated), options, training, counts and growth_key (if given); what a fit "
-    "filled in belongs to the flow",
-    fields=(_TIMES, _HISTORY),
+    "estimated), law (what is left of it in gaps that it was not fitted to), growth, options, "
+    "training, counts and growth_key (if given); what a fit filled in belongs to the flow",
+    fields=(
+        _TIMES,
+        Field(
+            "convergence",
+            "one row per gap: how trajectories from the first snapshot meet its later one",
+            columns=("t0", "t1", *_MET),
+        ),
+        _HISTORY,
+    ),
 )
 RESPONSE = Result(
     kind="response",

@@ -12,13 +12,14 @@ from torch import Tensor
 from celltraj.models.growth.path_mass import Masses, departing
 from celltraj.models.networks import Points
 from celltraj.models.references.family import Reference, sigma_of
-from celltraj.models.references.gaussian_law import Flow, flow_of
-from celltraj.models.references.paths import pinned_points
+from celltraj.models.references.gaussian_law import flow_of
+from celltraj.models.references.paths import Pinning
 from celltraj.models.training.batches import DRAWN_AT_ONCE, Draws
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
 _NODES = 32  # times in a gap that these points share
+_Grid = list[tuple[float, Pinning]]
 _DRAWS_OF_GRID = 8  # draws that share them: the law between nodes costs more than the points
 
 
@@ -71,7 +72,7 @@ class BridgeBatches(Draws[Points]):
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
         # grids have seeds of their own, so that one can be drawn again when a training is resumed
         self.seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-        self.grids: tuple[int, list[Flow]] = (-1, [])
+        self.grids: tuple[int, list[_Grid]] = (-1, [])
         n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
         # all pairs of the training at once: one pass over each plan, which is never held
@@ -106,27 +107,28 @@ class BridgeBatches(Draws[Points]):
         t, x, *parts = columns.split([1, d, d, d, 1, 1, 1, 1], 1)
         return tuple(part.contiguous() for part in (t, x, *(part.float() for part in parts)))
 
-    def _drawn(self, number: int) -> list[Flow]:
+    def _drawn(self, number: int) -> list[_Grid]:
         """Return the law of the paths of each gap at random times, stratified over it."""
-        generator, flows = torch.Generator().manual_seed(self.seed + number), []
+        generator, grids = torch.Generator().manual_seed(self.seed + number), []
         for gap, length in enumerate(self.snapshots.gaps):
             start, stop = self.snapshots.times[gap : gap + 2]
             jitter = torch.rand(_NODES, dtype=torch.float64, generator=generator)
             s = (torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES
             grid = [start, *(start + length * s).tolist(), stop]
-            flows.append(flow_of(self.reference, self.snapshots.x[gap], grid))
-        return flows
+            flow = flow_of(self.reference, self.snapshots.x[gap], grid)
+            inner = range(1, len(grid) - 1)
+            grids.append([(flow.times[k], Pinning.of(flow, k, self.sigma)) for k in inner])
+        return grids
 
     def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield groups of points that share a time."""
         start, length = self.snapshots.times[gap], self.snapshots.gaps[gap]
-        flow = self.grids[1][gap]
         node = torch.randint(_NODES, (len(i),), generator=self.generator)
-        for k, t in enumerate(flow.times[1:-1]):
+        for k, (t, pinning) in enumerate(self.grids[1][gap]):
             share = (t - start) / length
             part = (node == k).nonzero().flatten()
             y = self.snapshots.x[gap + 1][j[part]]
-            drawn = pinned_points(flow, k + 1, i[part], y, self.sigma, generator=self.generator)
+            drawn = pinning.points(i[part], y, generator=self.generator)
             width = self.sigma * math.sqrt(length * share * (1 - share))
             one = torch.ones(len(part), 1, dtype=torch.float64)
             carried = self.plans.carried(gap, i[part], j[part], share * one[:, 0])

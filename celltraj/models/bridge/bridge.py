@@ -30,7 +30,7 @@ from celltraj.models.process import Affine
 from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, flow_of, uniform_grid
-from celltraj.models.references.paths import pinned_points
+from celltraj.models.references.paths import Pinning
 from celltraj.models.representation import Representation
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
@@ -267,7 +267,7 @@ class Bridge(Saved):
         before, after = (_nodes(self.reference, part) for part in (share, 1 - share))
         grid = (*uniform_grid(start, time, before)[:-1], *uniform_grid(time, stop, after))
         flow, sigma = flow_of(self.reference, x0, grid), sigma_of(self.reference)
-        return pinned_points(flow, before, torch.arange(n), x1, sigma, generator=generator).x
+        return Pinning.of(flow, before, sigma).points(torch.arange(n), x1, generator=generator).x
 
     def _pairs(self, k: int, s: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` pairs of cells of gap ``k`` as the paths between them have mass at ``s``."""

@@ -4,7 +4,7 @@ With ``x_s`` on the bridge of the reference from ``x0`` to ``x1`` over a gap of 
 regressions without a singularity at either end give every velocity:
 
 - ``m(t, x) = E[rate | x_s = x]``, where ``rate`` is ``(x1 - x0) / D`` under Brownian motion, and
-  what :func:`~celltraj.models.references.paths.pinned_points` derives under any other reference,
+  what :class:`~celltraj.models.references.paths.Pinning` derives under any other reference,
 - ``score(t, x) = E[score of the bridge between x0 and x1 | x_s = x]``, weighted by its variance;
 
 ``drift = b_ref + m + s sigma^2 score``; backwards ``b_ref + m - (1-s) sigma^2 score``. Both are

@@ -29,6 +29,7 @@ _STEPS = 8  # Runge-Kutta steps over a gap
 # together did best with
 _FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
 _BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
+_HOLDS, _FAILS = 0.75, 0.95  # misses below which a law holds, and above which it does not
 _MOST = 3.0  # miss of a gap beyond which it counts as this
 
 
@@ -109,6 +110,19 @@ class ReferenceInterpolant:
         if self.reference is None:
             raise ValueError("ReferenceInterpolant has no law yet; fit it to chains first")
         return self.reference
+
+    @property
+    def in_words(self) -> str:
+        """Return what the miss says of the law."""
+        if self.miss is None:
+            return "nothing tells whether one law of motion holds at all times"
+        if self.miss < _HOLDS:
+            what = "foretells much of how cells move in gaps that it was not fitted to"
+        elif self.miss < _FAILS:
+            what = "foretells little of how cells move in gaps that it was not fitted to"
+        else:
+            what = "explains nothing here of gaps that it was not fitted to"
+        return f"one law for all times {what} (it misses by {self.miss:.2f} of the way)"
 
     def fit(
         self, times: Tensor, chain: Tensor, gap: Tensor, *, sigma: float

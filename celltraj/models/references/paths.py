@@ -84,29 +84,68 @@ class Pinned:
     score: Cells
 
 
-def pinned_points(
-    flow: Flow, k: int, rows: Tensor, y: Cells, sigma: float, *, generator: torch.Generator
-) -> Pinned:
-    r"""Draw a point at node ``k`` of ``flow`` of the path from cell ``rows (N,)`` to ``y (N, d)``.
+@dataclass(frozen=True)
+class Pinning:
+    r"""Hold the law at one node of paths that are pinned to their ends, for every cell of a flow.
 
     With ``H = Phi' Sigma(T)^-1`` the tilt of the pinned drift is
     ``sigma^2 (H (y - m(T)) + H Phi Sigma(s) score)``. Its second term grows without bound towards
     the end of the gap and that of the backward drift towards the start, both as the score does, so
     that ``rate = tilt - s sigma^2 score`` is bounded: ``(y - x) / (t1 - t0)`` of Brownian motion.
+
+    Parameters
+    ----------
+    mean, end
+        ``(n, d)`` flow of each cell at the node and at the end of the gap, in [x].
+    pull
+        ``(c, d, d)`` matrices ``H``, in 1/[x]^2.
+    gain
+        ``(c, d, d)`` how far the mean follows the end.
+    factor, inverse
+        ``(c, d, d)`` root of the covariance that is left, in [x], and its inverse transposed.
+    excess
+        ``(c, d, d)`` matrices ``H Phi Sigma(s) - s``.
+    sigma
+        Diffusion, in [x]/sqrt([t]).
     """
-    to_end, covariance = flow.to_end[k], flow.covariance[k]
-    pull = torch.linalg.solve(flow.covariance[-1], to_end).mT
-    share = pull @ to_end @ covariance
-    left = covariance - covariance @ share
-    factor = torch.linalg.cholesky((left + left.mT) / 2)
-    miss = y - flow.mean[-1, rows]
-    mean = flow.mean[k, rows] + apply(covariance @ pull, rows, miss)
-    z = torch.randn(y.shape, dtype=torch.float64, generator=generator)
-    score = -apply(torch.linalg.inv(factor).mT, rows, z)
-    s = (flow.times[k] - flow.times[0]) / (flow.times[-1] - flow.times[0])
-    excess = share - s * torch.eye(y.shape[1], dtype=torch.float64)
-    rate = sigma**2 * (apply(pull, rows, miss) + apply(excess, rows, score))
-    return Pinned(mean + apply(factor, rows, z), rate, score)
+
+    mean: Cells
+    end: Cells
+    pull: Tensor
+    gain: Tensor
+    factor: Tensor
+    inverse: Tensor
+    excess: Tensor
+    sigma: float
+
+    @classmethod
+    def of(cls, flow: Flow, k: int, sigma: float) -> Pinning:
+        """Return the law at node ``k`` of ``flow``."""
+        to_end, covariance = flow.to_end[k], flow.covariance[k]
+        pull = torch.linalg.solve(flow.covariance[-1], to_end).mT
+        share = pull @ to_end @ covariance
+        left = covariance - covariance @ share
+        factor = torch.linalg.cholesky((left + left.mT) / 2)
+        s = (flow.times[k] - flow.times[0]) / (flow.times[-1] - flow.times[0])
+        return cls(
+            flow.mean[k],
+            flow.mean[-1],
+            pull,
+            covariance @ pull,
+            factor,
+            torch.linalg.inv(factor).mT,
+            share - s * torch.eye(flow.mean.shape[2], dtype=torch.float64),
+            sigma,
+        )
+
+    def points(self, rows: Tensor, y: Cells, *, generator: torch.Generator) -> Pinned:
+        """Draw a point of the path from each of the cells ``rows (N,)`` to ``y (N, d)``."""
+        miss = y - self.end[rows]
+        z = torch.randn(y.shape, dtype=torch.float64, generator=generator)
+        score = -apply(self.inverse, rows, z)
+        rate = apply(self.pull, rows, miss) + apply(self.excess, rows, score)
+        x = self.mean[rows] + apply(self.gain, rows, miss) + apply(self.factor, rows, z)
+        return Pinned(x, self.sigma**2 * rate, score)
 
 
 def _unconditioned(flow: Flow, rows: Tensor, generator: torch.Generator) -> Tensor:

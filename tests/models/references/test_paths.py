@@ -9,7 +9,7 @@ from celltraj.models.references.gaussian_law import flow_of, uniform_grid
 from celltraj.models.references.paths import (
     _unconditioned,
     log_weights,
-    pinned_points,
+    Pinning,
     sample_paths,
 )
 
@@ -42,7 +42,7 @@ def test_moments_at_inner_nodes(law):
     assert paths.effective == pytest.approx(1)
     for k in (1, 2, 3):
         mean, covariance = conditioned(flow, k, y)
-        drawn = pinned_points(flow, k, rows, ends, 0.7, generator=generator(k)).x
+        drawn = Pinning.of(flow, k, 0.7).points(rows, ends, generator=generator(k)).x
         spread = covariance.diagonal().sqrt()
         for sample in (paths.x[k], drawn):
             assert ((sample.mean(0) - mean).abs() < 4 * spread / N**0.5).all()
@@ -56,7 +56,7 @@ def test_a_brownian_path_heads_for_its_end():
     paths = sample_paths(law, flow, rows, ends, generator=generator())
     for k, t in enumerate((0.0, 0.5, 1.0, 1.5)):
         torch.testing.assert_close(paths.velocity[k], (y - paths.x[k]) / (2 - t))
-    drawn = pinned_points(flow, 3, rows, ends, 0.7, generator=generator())
+    drawn = Pinning.of(flow, 3, 0.7).points(rows, ends, generator=generator())
     # the bounded part is the mean velocity of the pair
     torch.testing.assert_close(drawn.rate, ends / 2)
 
@@ -65,7 +65,7 @@ def test_rate_and_score_make_up_the_drift_of_the_pinned_process():
     y = torch.tensor([0.5, 2.0]).double()
     flow = flow_of(PULL, torch.ones(1, 2).double(), uniform_grid(0.0, 2.0, 4))
     rows = torch.zeros(50, dtype=torch.long)
-    drawn = pinned_points(flow, 3, rows, y.expand(50, 2), 0.7, generator=generator())
+    drawn = Pinning.of(flow, 3, 0.7).points(rows, y.expand(50, 2), generator=generator())
     found = drawn.rate + 0.75 * 0.49 * drawn.score
     rest = flow_of(PULL, drawn.x, (1.5, 2.0))
     pull = rest.to_end[0, 0].T @ torch.linalg.inv(rest.covariance[-1, 0])
