@@ -1,10 +1,10 @@
 """Laws of motion that are known exactly, and cells that follow them.
 
-Lotka-Volterra and the repressilator are those of :mod:`celltraj.datasets`. The chaotic ones are of
-the package dysts (Gilpin, *Chaos as an interpretable benchmark for forecasting and data-driven
-modelling*, 2021), where it is installed: their cells start in a cloud of a tenth of the width of
-the attractor, and snapshots lie a twentieth of a Lyapunov time apart, so that the first ones are
-easy and an error made there grows e-fold within the next twenty.
+Lotka-Volterra and the repressilator are those of :mod:`celltraj.datasets`, in finer steps. The
+chaotic ones are of the package dysts (Gilpin, *Chaos as an interpretable benchmark for forecasting
+and data-driven modelling*, 2021), where it is installed: their cells start in a cloud of a tenth of
+the width of the attractor, and snapshots lie a twentieth of a Lyapunov time apart at least, so that
+the first ones are easy; an error made there grows e-fold within twenty such spacings.
 """
 
 from __future__ import annotations
