@@ -50,6 +50,15 @@ class KineticInterpolant:
     own ``u``, so that its scatter about ``u`` averages out. ``g`` is taken as 5 % of its greatest
     value at least.
 
+    **Where it gains**: in kinetic energy, where a loose coupling joins populations that lie upon
+    each other. Independent pairs of two equal Gaussians save ``1 - (2 - sqrt 2)^2 / (2 - pi/2)``,
+    20 % (flows trained on 400 such cells moved with 14 % less than along straight lines), and of
+    one three times as wide as the other 16 %; but where they lie one standard deviation apart 1 %
+    in one variable and 7 % in five, and three apart half a percent at most.
+    **Where not**: under the entropic couplings of embryoid bodies, at most 1.1 % at the default
+    sigma and 5 % at 30 times as much. Nor is it a better guess of cells at held-out times, since
+    it changes when a flow passes its states more than which; ``ReferenceInterpolant`` is for that.
+
     Parameters
     ----------
     sigma

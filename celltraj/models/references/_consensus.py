@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +27,36 @@ _PER_PARAMETER, _AT_LEAST = 12, 36  # particles
 _CONTRACTED = 0.05  # of its first spread, where an ensemble is spread out anew
 _RESPREAD = 0.1  # of its former spread, unless the consensus is still on its way
 _SETTLED = 3e-4  # spread of the ensemble, in widths of the box
-_MOST_STEPS = 400
+MOST_STEPS = 400
+
+
+class Consensus(NamedTuple):
+    """Hold what the particles agreed upon.
+
+    Parameters
+    ----------
+    at
+        ``(dim,)`` minimiser, in widths of the box.
+    n_steps
+        Steps that it took, of an evaluation of every particle each; one more, of a single point,
+        follows the last.
+    spread
+        Largest standard deviation of a coordinate at the last step.
+    """
+
+    at: Tensor
+    n_steps: int
+    spread: float
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the particles met before the steps were spent."""
+        return self.spread < _SETTLED
+
+
+def n_particles(dim: int) -> int:
+    """Return how many particles look for ``dim`` parameters."""
+    return max(_AT_LEAST, _PER_PARAMETER * dim)
 
 
 def minimise_by_consensus(
@@ -34,9 +64,10 @@ def minimise_by_consensus(
     dim: int,
     *,
     start: Tensor | None = None,
+    most_steps: int = MOST_STEPS,
     generator: torch.Generator,
-) -> Tensor:
-    """Return the minimiser ``(dim,)`` of ``objective`` over the unit box.
+) -> Consensus:
+    """Look for the minimiser ``(dim,)`` of ``objective`` over the unit box.
 
     Parameters
     ----------
@@ -46,6 +77,8 @@ def minimise_by_consensus(
         Number of parameters.
     start
         ``(dim,)`` guess that the particles begin around; by default they fill the box.
+    most_steps
+        Steps after which the best point is taken, settled or not.
     generator
         Source of randomness.
 
@@ -54,13 +87,15 @@ def minimise_by_consensus(
     ValueError
         ``objective`` is finite at none of the particles.
     """
-    n = max(_AT_LEAST, _PER_PARAMETER * dim)
+    n = n_particles(dim)
     if start is None:
         theta, wide = torch.rand(n, dim, dtype=torch.float64, generator=generator), 0.3
     else:
         theta, wide = _spread_out(start, 0.1, n, generator), 0.1
     best, lowest, home = theta[0], math.inf, theta.mean(0)
-    for _ in range(_MOST_STEPS):
+    n_steps = 0
+    while n_steps < most_steps:
+        n_steps += 1
         values = objective(theta)
         values = torch.where(torch.isfinite(values), values, math.inf)
         if not torch.isfinite(values).any():
@@ -80,7 +115,7 @@ def minimise_by_consensus(
         noise = torch.randn(theta.shape, dtype=torch.float64, generator=generator)
         theta = (theta - _STEP * away + _NOISE * math.sqrt(_STEP) * away * noise).clamp(0, 1)
     (at_centre,) = objective(centre[None]).tolist()
-    return centre if at_centre <= lowest else best
+    return Consensus(centre if at_centre <= lowest else best, n_steps, spread)
 
 
 def _spread_out(centre: Tensor, width: float, n: int, generator: torch.Generator) -> Tensor:
