@@ -10,6 +10,7 @@ from . import pp as pp
 from . import tl as tl
 from ._errors import ConvergenceError as ConvergenceError
 from ._errors import DataWarning as DataWarning
+from ._errors import FitWarning as FitWarning
 from ._errors import RefinementError as RefinementError
 from ._errors import TrainingError as TrainingError
 from .models import load as load
@@ -19,6 +20,7 @@ __version__: str
 __all__ = [
     "ConvergenceError",
     "DataWarning",
+    "FitWarning",
     "RefinementError",
     "Snapshots",
     "TrainingError",

@@ -59,6 +59,10 @@ class DataWarning(UserWarning):
     """Point to data that can be fitted but deserve a look: few, constant or duplicate cells."""
 
 
+class FitWarning(DataWarning):
+    """Point to a fit that misses what it was shown, or that has too little to learn from."""
+
+
 def warn(message: str, category: type[Warning] = DataWarning) -> None:
     """Warn at the line of the user, the last one that is not of this package.
 

@@ -39,6 +39,7 @@ from celltraj._anndata.read import (
     read_snapshots,
     read_space,
     variables_of,
+    warn_of_limits,
 )
 from celltraj._anndata.response import embedded_populations, predicted_cells
 from celltraj._anndata.samples import (
@@ -121,6 +122,7 @@ __all__ = [
     "unique_names",
     "variables_of",
     "warn_of_few",
+    "warn_of_limits",
     "warn_of_never_treated",
     "warn_of_view",
     "write_couplings",

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
 from celltraj._anndata.counts import read_counts
 from celltraj._anndata.times import read_times
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, FitWarning, warn
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process
 from celltraj.models.growth.population_sizes import population_sizes
@@ -22,6 +22,7 @@ from celltraj.snapshots import Snapshots
 
 _FEW_VARIABLES = 50
 _FEW_CELLS = 10
+_FEW_TO_LEARN = 50
 
 
 def find_representation(adata: AnnData, use_rep: str | None) -> str:
@@ -263,6 +264,26 @@ def read_snapshots(
     for message in _doubts(snapshots, name):
         warn(message, DataWarning)
     return snapshots, name
+
+
+def warn_of_limits(snapshots: Snapshots) -> None:
+    """Say what so few cells or snapshots cannot teach a model of dynamics."""
+    clouds = zip(snapshots.times, snapshots.x, strict=True)
+    few = {f"{t:g}": len(x) for t, x in clouds if len(x) < _FEW_TO_LEARN}
+    if few:
+        warn(
+            f"fewer than {_FEW_TO_LEARN} cells at times {few}: who becomes whom is mostly chance "
+            "there, and a learned law seldom predicts better than straight lines between "
+            "snapshots; ct.tl.which_model(adata) compares them",
+            FitWarning,
+        )
+    if len(snapshots.times) == 2:
+        warn(
+            "two snapshots tell neither one law of motion nor whether growth is real: cells move "
+            "on straight lines, growth is that of the only gap, and nothing can be held out to "
+            "check either",
+            FitWarning,
+        )
 
 
 def _doubts(snapshots: Snapshots, name: str) -> list[str]:

@@ -16,7 +16,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from celltraj._errors import warn
+from celltraj._errors import FitWarning, warn
 from celltraj.metrics import wasserstein
 from celltraj.models._simulate import simulate
 from celltraj.models.process import Process
@@ -153,7 +153,8 @@ def warn_of(passages: Sequence[Passage], model: str, advice: str) -> None:
         f"it was fitted to: cells simulated from the first one are {worst.ratio:.2g} x as far from "
         f"those of time {worst.time:g} as random halves of these are from each other (at most "
         f"{FURTHEST:g} is looked for), and {fewest.effective:.0%} of the trajectories carry the "
-        f"mass at time {fewest.time:g} (half is looked for). {advice}"
+        f"mass at time {fewest.time:g} (half is looked for). {advice}",
+        FitWarning,
     )
 
 

@@ -212,9 +212,12 @@ def _of_cells(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
     solver = solve if tau == _BALANCED else Unbalanced(*tau)
+    words: str | None = None
     if growth is not None:
         sigma = default_sigma(snapshots, generator=torch.Generator().manual_seed(0))
-        snapshots = with_growth(snapshots, growth, sigma=sigma, coupling=solver, progress=progress)
+        snapshots, words = with_growth(
+            snapshots, growth, sigma=sigma, coupling=solver, progress=progress
+        )
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
     found = tuple(_couple(snapshots, k, epsilon, solver) for k, _ in gaps)
     lineage = Lineage(snapshots.times, found, snapshots.weights, snapshots.sizes)
@@ -223,6 +226,7 @@ def _of_cells(
         "tau_a": tau[0],
         "tau_b": tau[1],
         "growth": growth if growth is None or growth == "auto" else options_record(growth),
+        "growth_found": words,
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }

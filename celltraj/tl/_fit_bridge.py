@@ -19,6 +19,7 @@ from celltraj._anndata import (
     read_snapshots,
     read_times,
     variables_of,
+    warn_of_limits,
     warn_of_view,
 )
 from celltraj._anndata.results import BRIDGE
@@ -129,8 +130,11 @@ def fit_bridge(
     Warns
     -----
     DataWarning
-        Few, constant or duplicate cells, or trajectories that miss a snapshot by more than 1.5
-        times the distance of its random halves, or of which less than half carry the mass.
+        Few, constant or duplicate cells.
+    FitWarning
+        Trajectories miss a snapshot by more than 1.5 times the distance of its random halves, or
+        less than half of them carry the mass; fewer than 50 cells of a time, or two times, of which
+        little can be learned.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -169,6 +173,7 @@ def fit_bridge(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
     BRIDGE.claim(adata, key)
+    warn_of_limits(snapshots)
     names = variables_of(adata, use_rep)
     problem = _Problem(
         snapshots,
@@ -193,13 +198,12 @@ def fit_bridge(
         "reference": type(bridge.reference).__name__,
         "sigma": sigma_of(bridge.reference),
         "sigma_source": origin,
-        "law": words,
         "options": options_record(problem.options),
         "training": None if training is None else options_record(training),
         "growth": growth if growth is None or growth == "auto" else options_record(growth),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
-    }
+    } | words
     _write(adata, key, bridge, bridge_record(bridge, params, seed))
     _log(bridge, origin, training, time.perf_counter() - start)
     return bridge
@@ -254,18 +258,18 @@ class _Problem:
             value = models.default_sigma(self.snapshots, generator=self.generator)
         return value, "given" if is_told else "estimated"
 
-    def solved(self, family: Reference | None, sigma: float) -> tuple[Bridge, str | None]:
+    def solved(
+        self, family: Reference | None, sigma: float
+    ) -> tuple[Bridge, dict[str, str | None]]:
         """Return the bridge, on a member of the family or the law of chains, and what that says."""
         coupling = self.options.coupling
-        snapshots = with_growth(
+        snapshots, found = with_growth(
             self.snapshots, self.growth, sigma=sigma, coupling=coupling, progress=self.progress
         )
         words: str | None = None
         rounds: tuple[Round, ...] = ()
         if family is None and len(snapshots.gaps) > 1:
-            law = law_of_chains(
-                snapshots, sigma=sigma, coupling=coupling, generator=self.generator
-            )
+            law = law_of_chains(snapshots, sigma=sigma, coupling=coupling, generator=self.generator)
             reference, words = law.law, law.in_words
         else:
             reference, rounds = self._member(snapshots, family or Brownian(sigma), sigma)
@@ -277,7 +281,7 @@ class _Problem:
             generator=self.generator,
             progress=self.progress,
         )
-        return replace(bridge, rounds=rounds), words
+        return replace(bridge, rounds=rounds), {"law": words, "growth_found": found}
 
     def _member(
         self, snapshots: Snapshots, family: Reference, sigma: float

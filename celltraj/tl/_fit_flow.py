@@ -18,6 +18,7 @@ from celltraj._anndata import (
     read_snapshots,
     read_times,
     variables_of,
+    warn_of_limits,
     warn_of_view,
 )
 from celltraj._anndata.results import FLOW
@@ -118,8 +119,11 @@ def fit_flow(
     Warns
     -----
     DataWarning
-        Few, constant or duplicate cells, or trajectories that miss a snapshot by more than 1.5
-        times the distance of its random halves, or of which less than half carry the mass.
+        Few, constant or duplicate cells.
+    FitWarning
+        Trajectories miss a snapshot by more than 1.5 times the distance of its random halves, or
+        less than half of them carry the mass; fewer than 50 cells of a time, or two times, of which
+        little can be learned.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -158,12 +162,13 @@ def fit_flow(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
     FLOW.claim(adata, key)
+    warn_of_limits(snapshots)
     generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
     names = variables_of(adata, use_rep)
-    grown = with_growth(
+    grown, found = with_growth(
         snapshots, growth, sigma=value, coupling=options.coupling, progress=progress
     )
     try:
@@ -191,6 +196,7 @@ def fit_flow(
         "options": options_record(options),
         "training": options_record(training),
         "growth": growth if growth is None or growth == "auto" else options_record(growth),
+        "growth_found": found,
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from celltraj.models.growth.learned import LearnedGrowth, learn_growth
+from celltraj.models.growth.learned import LearnedGrowth, learned
 from celltraj.models.references import Brownian
 from celltraj.ot import Solver
 from celltraj.ot.solver import is_unbalanced
 from celltraj.snapshots import Snapshots
 
+_LEAST = 0.55  # of the trajectories: half of those of a trained model then stay effective
 GrowthModel = Literal["auto"] | LearnedGrowth | None
 
 
@@ -20,17 +21,18 @@ def with_growth(
     sigma: float,
     coupling: Solver,
     progress: bool = False,
-) -> Snapshots:
-    """Return the snapshots with the growth that their couplings are to expect.
+) -> tuple[Snapshots, str | None]:
+    """Return the snapshots with the growth that their couplings are to expect, and what it is.
 
     Parameters
     ----------
     snapshots
         Observed clouds, with the growth that a user expects, if any.
     growth
-        ``"auto"`` learns a rate where nothing else says how cells grow: no expectation of the
-        user's and no plans that may miss their marginals; :class:`LearnedGrowth` learns it in any
-        case, on top of what is expected; None takes the snapshots as they are.
+        ``"auto"`` learns a rate where nothing else says how cells grow, no expectation of the
+        user's and no plans that may miss their marginals, and takes as much of it as leaves half of
+        the trajectories effective; :class:`LearnedGrowth` learns it in any case, on top of what is
+        expected; None takes the snapshots as they are.
     sigma
         Noise of the couplings that it is learned from, in [x]/sqrt([t]).
     coupling
@@ -46,12 +48,12 @@ def with_growth(
     >>> from celltraj.snapshots import Snapshots
     >>> x = torch.zeros(5, 1)
     >>> still = Snapshots((0.0, 1.0), (x, x))
-    >>> with_growth(still, "auto", sigma=1.0, coupling=Unbalanced()) is still
+    >>> with_growth(still, "auto", sigma=1.0, coupling=Unbalanced())[1] is None
     True
     """
     if growth == "auto":
         is_told = bool(snapshots.growth) or is_unbalanced(coupling)
-        growth = None if is_told else LearnedGrowth()
+        growth = None if is_told else LearnedGrowth(least_effective=_LEAST)
     if growth is None:
-        return snapshots
-    return learn_growth(snapshots, Brownian(sigma), growth, progress=progress)
+        return snapshots, None
+    return learned(snapshots, Brownian(sigma), growth, progress=progress)

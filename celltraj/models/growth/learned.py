@@ -62,7 +62,7 @@ class LearnedGrowth:
     least_effective
         Least share of trajectories that stay effective from the first to the last snapshot, see
         :mod:`celltraj.models.growth.budget`: growth that would leave fewer is taken to a part. 0
-        for no bound.
+        (default) for no bound; ``growth="auto"`` asks for 0.55.
     max_cells
         Cells of each snapshot that it is learned from at most; every cell then has the rate of
         those nearest to it.
@@ -84,7 +84,7 @@ class LearnedGrowth:
     shares: tuple[float, ...] = (0.03, 0.1, 0.3)
     fewest: int = 30
     n_rounds: int = 3
-    least_effective: float = 0.55
+    least_effective: float = 0.0
     max_cells: int = 1000
 
     def __post_init__(self) -> None:
@@ -131,6 +131,13 @@ def learn_growth(
     >>> round(float(ratio), 2)
     2.0
     """
+    return learned(snapshots, reference, options, progress=progress)[0]
+
+
+def learned(
+    snapshots: Snapshots, reference: Reference, options: LearnedGrowth, *, progress: bool = False
+) -> tuple[Snapshots, str]:
+    """Return the snapshots as :func:`learn_growth` does, and in words what was found."""
     few = snapshots.thinned(options.max_cells, generator=torch.Generator().manual_seed(0))
     # what is expected without learning: rates of zero say the same as none
     start = replace(few, growth=few.growth or tuple(torch.zeros(len(x)) for x in few.x))
@@ -147,11 +154,18 @@ def learn_growth(
         gaps = [_Gap.of(few, k, a, row) for k, (a, row) in parts]
         n_near, counted = chosen = _choose(gaps, options) if chosen is None else chosen
         if counted == 0:
-            return snapshots
+            return snapshots, "none: gaps foretell no growth in each other"
         found = _grown(start, gaps, n_near, counted)
     least = options.least_effective
     share = within_budget(start, found, reference, solve, least=least) if least > 0 else 1.0
-    return _grown(snapshots, gaps, n_near, share * counted)
+    return _grown(snapshots, gaps, n_near, share * counted), _words(len(gaps), share, least)
+
+
+def _words(n_gaps: int, share: float, least: float) -> str:
+    told = "that gaps foretell in each other" if n_gaps > 1 else "of the only gap, unchecked"
+    if share == 1:
+        return f"a rate {told}"
+    return f"{share:.0%} of a rate {told}: with more, less than {least:.0%} of trajectories count"
 
 
 def _grown(start: Snapshots, gaps: Sequence[_Gap], n_near: int, counted: float) -> Snapshots:
