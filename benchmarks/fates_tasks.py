@@ -34,7 +34,7 @@ MODELS: dict[str, Callable] = {
     "bridge_growth": partial(
         ct.tl.fit_bridge,
         training=None,
-        options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+        growth=ct.models.LearnedGrowth(),
     ),
     "flow": ct.tl.fit_flow,
 }

@@ -69,7 +69,7 @@ def accuracy(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFrame
 
 def evaluations(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFrame:
     """Return evaluations to an error of 1e-3, and W1 at the end, by model and seed."""
-    plain = FlowOptions(coupling=ct.ot.solve)
+    plain = FlowOptions()
     kinds = {"plain": plain, "penalised": replace(plain, penalties=Penalties(solver_error=10.0))}
     rows = []
     for seed in seeds:
@@ -77,6 +77,7 @@ def evaluations(adata: AnnData, steps: list[int], seeds: list[int]) -> pd.DataFr
             flow = ct.tl.fit_flow(
                 adata.copy(),
                 options=options,
+                growth=None,
                 training=Training(max_steps=max(steps)),
                 seed=seed,
                 progress=False,

@@ -9,10 +9,10 @@ import torch
 from anndata import AnnData
 
 import celltraj as ct
-from celltraj.models import Bridge, BridgeOptions, LearnedGrowth
+from celltraj.models import Bridge, LearnedGrowth
 
 DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"training": None}}
-LEARN = {"options": BridgeOptions(growth=LearnedGrowth()), "counts": "population"}
+LEARN = {"growth": LearnedGrowth(), "counts": "population"}
 RIVAL = (400, 442, 531, 691, 968)  # published numbers of the gene circuit, 151 CPU seconds
 
 

@@ -24,8 +24,10 @@ from benchmarks._report import add_seeds, mean_and_error, parser, report
 from benchmarks._timed import Timed
 from benchmarks.data import FOLDS, load_present, thin
 from celltraj.models import (
+    Brownian,
     BrownianBridgeInterpolant,
     EncodingDecodingInterpolant,
+    FlowOptions,
     KineticInterpolant,
     LinearInterpolant,
     SplineInterpolant,
@@ -36,11 +38,13 @@ OURS = ("bridge_", "flow", "selected")
 BRIDGES: dict[str, dict] = {
     "bridge_neural": {},
     "bridge_plug_in": {"training": None},
+    "bridge_brownian": {"reference": Brownian(), "growth": None},
 }
 # a further interpolant is a further entry
 FLOWS: dict[str, dict] = {
     "flow": {},
-    "flow_balanced": {"coupling": ct.ot.solve},
+    "flow_balanced": {"growth": None},
+    "flow_soft": {"options": FlowOptions(coupling=ct.ot.Unbalanced(tau_a=0.97, tau_b=0.99))},
     "flow_spline": {"interpolant": SplineInterpolant()},
     "flow_monotone": {"interpolant": SplineInterpolant(smoothness=0.0)},
     "flow_brownian": {"interpolant": BrownianBridgeInterpolant()},
@@ -50,7 +54,7 @@ FLOWS: dict[str, dict] = {
     "flow_encoding": {"interpolant": EncodingDecodingInterpolant()},
     "flow_minibatch": {
         "interpolant": BrownianBridgeInterpolant(),
-        "coupling": ct.ot.Minibatch(size=256),
+        "options": FlowOptions(coupling=ct.ot.Minibatch(size=256)),
     },
 }
 METHODS: dict[str, Callable] = {

@@ -25,7 +25,7 @@ from benchmarks._failures import FAILURES
 from benchmarks._report import add_seeds, parser, report
 from benchmarks.data import FOLDS, load_present, thin
 from celltraj._anndata import read_snapshots
-from celltraj.models import FittedProcess, FlowOptions
+from celltraj.models import FittedProcess
 from celltraj.snapshots import Snapshots
 
 SIMULATED = 1000
@@ -33,9 +33,7 @@ JUDGED = 2000
 METHODS: dict[str, Callable[..., FittedProcess]] = {
     "flow": partial(ct.tl.fit_flow, progress=False),
     "bridge": partial(ct.tl.fit_bridge, progress=False),
-    "flow_balanced": partial(
-        ct.tl.fit_flow, options=FlowOptions(coupling=ct.ot.solve), progress=False
-    ),
+    "flow_balanced": partial(ct.tl.fit_flow, growth=None, progress=False),
 }
 
 

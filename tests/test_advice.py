@@ -75,8 +75,9 @@ def test_a_wrong_call_would_be_found():
 
 
 def test_the_advice_on_learned_growth_runs_as_written():
-    with pytest.raises(TypeError, match="such as") as caught:
-        ct.models.BridgeOptions(growth="fast")
+    adata = ct.datasets.branching(n_cells=60, seed=0)
+    with pytest.raises(ValueError, match="such as") as caught:
+        ct.tl.fit_bridge(adata, growth="fast")
     advice = re.search(r"ct\.models\.LearnedGrowth\(\)", str(caught.value))[0]
-    law = eval(advice, {"ct": ct})
-    assert ct.models.BridgeOptions(growth=law).growth is law
+    learned = eval(advice, {"ct": ct})
+    assert ct.tl.fit_bridge(adata, growth=learned, training=None, progress=False).has_growth

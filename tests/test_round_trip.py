@@ -198,7 +198,7 @@ def analysed():
     ct.pp.score_growth(adata, proliferation=["x"], apoptosis=["y"])
     bridge = ct.tl.fit_bridge(
         adata,
-        options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+        growth=ct.models.LearnedGrowth(),
         growth_key="growth_prior",
         training=None,
         progress=False,

@@ -151,7 +151,8 @@ def test_known_plans_are_refused_before_anything_is_computed(adata, monkeypatch)
     with pytest.raises(TypeError, match="a bridge needs the potentials"):
         ct.tl.fit_bridge(
             adata,
-            options=ct.models.BridgeOptions(coupling=ot.Exact(), growth=ct.models.LearnedGrowth()),
+            options=ct.models.BridgeOptions(coupling=ot.Exact()),
+            growth=ct.models.LearnedGrowth(),
             progress=False,
         )
 

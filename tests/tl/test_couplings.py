@@ -29,7 +29,7 @@ def cells(n_cells=25, seed=0):
 
 
 ONCE = ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1))
-LEARNED = ct.models.BridgeOptions(growth=ct.models.LearnedGrowth())
+LEARNED = ct.models.LearnedGrowth()
 
 
 def bridge_of(adata, **options):
@@ -56,7 +56,7 @@ MODELS = {
     "Ornstein-Uhlenbeck": lambda adata: bridge_of(
         adata, reference=OrnsteinUhlenbeck(), options=ONCE
     ),
-    "unbalanced": lambda adata: bridge_of(adata, options=LEARNED, counts="population"),
+    "unbalanced": lambda adata: bridge_of(adata, growth=LEARNED, counts="population"),
     "weighted": lambda adata: bridge_of(adata, counts="weight"),
     "code of the user": lambda adata: bridge_of(adata, reference=Mine(0.5)),
     "flow": lambda adata: ct.tl.fit_flow(

@@ -382,7 +382,7 @@ class TestGrowth:
         adata = branched(n_cells=60)
         bridge = ct.tl.fit_bridge(
             adata,
-            options=ct.models.BridgeOptions(growth=ct.models.LearnedGrowth()),
+            growth=ct.models.LearnedGrowth(),
             counts="population",
             training=None,
             **SILENT,

@@ -7,9 +7,9 @@ from analytic import normal
 from celltraj.models import Brownian, LotkaVolterra, OrnsteinUhlenbeck
 from celltraj.models.references.gaussian_law import flow_of, uniform_grid
 from celltraj.models.references.paths import (
+    Pinning,
     _unconditioned,
     log_weights,
-    Pinning,
     sample_paths,
 )
 
