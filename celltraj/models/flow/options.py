@@ -27,7 +27,13 @@ class Penalties:
         equations*, 2023). 10 saves two thirds of the evaluations on embryoid bodies.
     fokker_planck
         Residual of the equation that ties the score to the velocity, see
-        :func:`celltraj.metrics.fokker_planck_residual`.
+        :func:`celltraj.metrics.fokker_planck_residual`. It is for simulations with noise: at 1,
+        after 1,000 steps on embryoid bodies, the marginals of ODE and SDE come nearer to each
+        other, W2 from .63 to .60 in five variables and, less surely, from .23 to .22 in two. The
+        gain is small and has a price: in two variables W1 to the data rises from .21 to .22, after
+        2,000 steps from .19 to .22. For the residual says how an error of the score goes on in
+        time, not how large it is, and it is least for a score that vanishes: 30 halves the score
+        and parts ODE and SDE in two variables.
 
     Raises
     ------

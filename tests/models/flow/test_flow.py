@@ -224,6 +224,18 @@ def test_a_penalty_lowers_what_it_penalises(flow, penalties):
     assert loss < plain
 
 
+@pytest.mark.parametrize(("weight", "share"), [(0.0, 1.0), (1.0, 1.0), (30.0, 0.94)])
+def test_a_residual_falls_before_the_score_shrinks(weight, share):
+    flow = fitted(gaussians(200), penalties=Penalties(fokker_planck=weight), max_steps=500)
+    start = gaussians(200).x[0].repeat(4, 1)
+    x = simulate(flow, start, (0.0, 2.0), generator=generator(1)).x[-1]
+    # E[s (x - E x)] = -1 for the score of any density, by parts
+    found = -float((flow.score(2.0, x) * (x - x.mean(0))).mean())
+    assert found == pytest.approx(share, abs=0.03)
+    residual = fokker_planck_residual(flow, 2.0, x)
+    assert residual == pytest.approx({0.0: 0.27, 1.0: 0.22, 30.0: 0.07}[weight], abs=0.03)
+
+
 def _measured(flow, penalties, t, x):
     """Return the penalised quantity of a trained flow, in its own unit."""
     motion = Motion(flow.heads, flow.interpolant)
