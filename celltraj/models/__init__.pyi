@@ -1,4 +1,3 @@
-from ._default_sigma import default_sigma as default_sigma
 from ._load import load as load
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
@@ -33,6 +32,7 @@ from .interpolants import SplineInterpolant as SplineInterpolant
 from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
 from .lineage.lineage import Lineage as Lineage
 from .lineage.simulated import land as land
+from .noise_scale import default_sigma as default_sigma
 from .process import Affine as Affine
 from .process import FittedProcess as FittedProcess
 from .process import GrowingProcess as GrowingProcess

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from anndata import AnnData
@@ -13,20 +15,23 @@ from celltraj._anndata import (
     couple_by_model,
     options_record,
     read_snapshots,
+    warn_of_one_gap,
     write_couplings,
 )
 from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Counts
-from celltraj.models import Lineage, Process, default_sigma
+from celltraj.models import Lineage, Process
 from celltraj.models.coupling import couple_gap
 from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.noise_scale import squared_speed
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
 _EPSILON = 0.05  # of the mean cost
 _BALANCED = (1.0, 1.0)
+_NOISE = 0.01  # of the squared speed, in the couplings that growth is learned from, as in a fit
 
 
 @checked
@@ -213,8 +218,10 @@ def _of_cells(
     )
     solver = solve if tau == _BALANCED else Unbalanced(*tau)
     words: str | None = None
-    if growth is not None:
-        sigma = default_sigma(snapshots, generator=torch.Generator().manual_seed(0))
+    speed = squared_speed(snapshots, generator=torch.Generator().manual_seed(0)) if growth else 0
+    if speed > 0:
+        sigma = math.sqrt(_NOISE * speed)
+        warn_of_one_gap(snapshots)
         snapshots, words = with_growth(
             snapshots, growth, sigma=sigma, coupling=solver, progress=progress
         )
