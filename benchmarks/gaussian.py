@@ -82,7 +82,6 @@ def fit_flow(adata: AnnData, seed: int, options: dict) -> Process:
     flow = ct.tl.fit_flow(
         adata,
         sigma=SIGMA,
-        options=ct.models.FlowOptions(coupling=ct.ot.solve),
         seed=seed,
         progress=False,
         **options,

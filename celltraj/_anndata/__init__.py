@@ -40,7 +40,6 @@ from celltraj._anndata.read import (
     read_space,
     variables_of,
     warn_of_limits,
-    warn_of_one_gap,
 )
 from celltraj._anndata.response import embedded_populations, predicted_cells
 from celltraj._anndata.samples import (
@@ -125,7 +124,6 @@ __all__ = [
     "warn_of_few",
     "warn_of_limits",
     "warn_of_never_treated",
-    "warn_of_one_gap",
     "warn_of_view",
     "write_couplings",
     "write_projection",

@@ -277,16 +277,12 @@ def warn_of_limits(snapshots: Snapshots) -> None:
             "snapshots; ct.tl.which_model(adata) compares them",
             FitWarning,
         )
-    warn_of_one_gap(snapshots)
-
-
-def warn_of_one_gap(snapshots: Snapshots) -> None:
-    """Say what two snapshots leave open."""
     if len(snapshots.times) == 2:
         warn(
-            "two snapshots tell neither one law of motion nor whether growth is real: cells move "
-            "on straight lines, growth is that of the only gap unless growth=None, and nothing "
-            "can be held out to check either",
+            "two snapshots tell neither one law of motion nor whether cells grow or move: by "
+            "default they move on straight lines and keep their mass, and nothing can be held out "
+            "to check it; growth=ct.models.LearnedGrowth() takes the growth of the only gap, "
+            "unchecked",
             FitWarning,
         )
 

@@ -9,9 +9,10 @@ random halves of the cells from each other, which is the floor, and how many of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from celltraj._errors import FitWarning, warn
 from celltraj.metrics import wasserstein
 from celltraj.models._simulate import simulate
 from celltraj.models.process import Process
+from celltraj.models.training.early_stop import EarlyStop
+from celltraj.models.training.options import Schedule
 from celltraj.ot.sampling import systematic
 from celltraj.snapshots import Snapshots
 
@@ -27,6 +30,7 @@ FURTHEST = 1.5  # times the floor, beyond which a law does not pass through a sn
 FEWEST = 0.5  # of the trajectories that are to stay effective
 _N_STEPS = 10  # of the usual solver between snapshots
 _SPLITS = 2
+_ENOUGH = 1.1  # times the floor of the snapshot that is met worst, at which a training ends
 _SMALL = 4  # cells, below which halves tell no floor
 
 
@@ -156,6 +160,31 @@ def warn_of(passages: Sequence[Passage], model: str, advice: str) -> None:
         f"mass at time {fewest.time:g} (half is looked for). {advice}",
         FitWarning,
     )
+
+
+def stop_at(
+    meeting: Meeting, made: Callable[[Any], Sequence[Process]], schedule: Schedule
+) -> EarlyStop | None:
+    """Return what ends a training of several cycles once its law meets its own snapshots.
+
+    Or once a cycle brings it no nearer; None for a training of one cycle, which was asked for.
+
+    Parameters
+    ----------
+    meeting
+        What trajectories are to meet.
+    made
+        Laws of motion of a network, of which the nearest counts.
+    schedule
+        Numbers of the training.
+    """
+    if schedule.cycle >= schedule.n_steps:
+        return None
+
+    def nearest(network: Any) -> float:
+        return min(furthest(meeting.passages(one)) for one in made(network))
+
+    return EarlyStop(1, nearest, every=schedule.cycle, enough=_ENOUGH)
 
 
 def furthest(passages: Sequence[Passage]) -> float:

@@ -15,7 +15,6 @@ from celltraj._anndata import (
     couple_by_model,
     options_record,
     read_snapshots,
-    warn_of_one_gap,
     write_couplings,
 )
 from celltraj._anndata.results import COUPLINGS
@@ -91,9 +90,9 @@ def couplings(
     growth
         How much cells divide and die in plain transport. ``"auto"`` (default): at a rate that
         belongs to a state and is the same at all times, as far as gaps foretell each other by it
-        and enough trajectories stay effective, else not at all; where ``growth_key`` or ``tau`` say
-        it, only as they do. ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of
-        ``growth_key``. None: as ``growth_key`` expects, else not at all.
+        and enough trajectories stay effective, else, and with two times, not at all; where
+        ``growth_key`` or ``tau`` say it, only as they do. ``ct.models.LearnedGrowth(...)`` learns
+        it in any case, on top of ``growth_key``. None: as ``growth_key`` expects, else not at all.
     growth_key
         Column of ``obs`` with the net growth per unit of time that plain transport is to expect,
         such as that of :func:`celltraj.pp.score_growth`; none by default.
@@ -221,7 +220,6 @@ def _of_cells(
     speed = squared_speed(snapshots, generator=torch.Generator().manual_seed(0)) if growth else 0
     if speed > 0:
         sigma = math.sqrt(_NOISE * speed)
-        warn_of_one_gap(snapshots)
         snapshots, words = with_growth(
             snapshots, growth, sigma=sigma, coupling=solver, progress=progress
         )

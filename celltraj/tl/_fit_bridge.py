@@ -94,9 +94,9 @@ def fit_bridge(
     growth
         How much cells divide and die. ``"auto"`` (default): at a rate that belongs to a state and
         is the same at all times, as far as gaps foretell each other by it and enough trajectories
-        stay effective, else not at all; where ``growth_key`` or soft plans say it, only as they do.
-        ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of ``growth_key``. None: as
-        ``growth_key`` expects, else not at all.
+        stay effective, else, and with two times, not at all; where ``growth_key`` or soft plans say
+        it, only as they do. ``ct.models.LearnedGrowth(...)`` learns it in any case, on top of
+        ``growth_key``. None: as ``growth_key`` expects, else not at all.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time, such
         as that of :func:`celltraj.pp.score_growth`; none by default.

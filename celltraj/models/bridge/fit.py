@@ -18,7 +18,7 @@ from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
-from celltraj.models.own_snapshots import Meeting, warn_of
+from celltraj.models.own_snapshots import Meeting, stop_at, warn_of
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
@@ -28,7 +28,7 @@ from celltraj.ot.sampling import systematic
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
 
-_DEFAULTS = ModelDefaults(fewest_steps=2_000)
+_DEFAULTS = ModelDefaults(fewest_steps=2_000, cycle=1_000)
 _ADVICE = (
     "Train its network for longer, ct.models.Training(max_steps=20_000), take the plug-in drift in "
     "few dimensions, training=None, or growth=None"
@@ -150,7 +150,13 @@ def train_field(
     schedule = training.schedule(_DEFAULTS, snapshots.n_cells)
     batches = BridgeBatches(plans, schedule.n_steps, schedule.batch_size, generator)
     facts = fingerprint(snapshots) | _reference_facts(reference, snapshots)
-    job = Job(network, batches, two_heads_loss, facts=facts)
+
+    def made(heads: TwoHeads) -> tuple[Bridge]:
+        field = NeuralField(heads, snapshots, reference, ())
+        return (Bridge(snapshots, reference, plans.couplings, field, masses=plans.masses),)
+
+    stop = stop_at(Meeting.of(snapshots), made, schedule)
+    job = Job(network, batches, two_heads_loss, stop=stop, facts=facts)
     heads, losses = train(job, training, schedule, progress=progress)
     return NeuralField(heads, snapshots, reference, losses)
 

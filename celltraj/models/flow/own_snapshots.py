@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.networks import TwoHeads
-from celltraj.models.own_snapshots import Meeting, furthest, warn_of
+from celltraj.models.own_snapshots import Meeting, furthest, stop_at, warn_of
 from celltraj.models.training.early_stop import EarlyStop
 from celltraj.models.training.options import Schedule
 
-_ENOUGH = 1.1  # times the floor of the snapshot that is met worst
 _NEARER = 0.95  # of the distance without noise, for noise to be the default
 
 
@@ -30,13 +29,8 @@ class OwnSnapshots:
     meeting: Meeting
 
     def stop(self, schedule: Schedule) -> EarlyStop | None:
-        """Return what ends a training of several cycles once it meets its snapshots.
-
-        Or once a cycle brings it no nearer; None for a training of one cycle, which was asked for.
-        """
-        if schedule.cycle >= schedule.n_steps:
-            return None
-        return EarlyStop(1, self._furthest, every=schedule.cycle, enough=_ENOUGH)
+        """Return what ends a training of several cycles once the flow meets its snapshots."""
+        return stop_at(self.meeting, self._made, schedule)
 
     def judged(self, flow: FlowMatching) -> FlowMatching:
         """Return the trained flow with what brings it nearer, and how near it comes.
@@ -59,9 +53,9 @@ class OwnSnapshots:
         )
         return replace(flow, passages=passages)
 
-    def _furthest(self, heads: TwoHeads) -> float:
+    def _made(self, heads: TwoHeads) -> tuple[FlowMatching, ...]:
         flow = replace(self.flow, heads=heads)
-        return min(furthest(self.meeting.passages(one)) for one in (flow, self._with_noise(flow)))
+        return flow, self._with_noise(flow)
 
     def _with_noise(self, flow: FlowMatching) -> FlowMatching:
         sigma = flow.interpolant.sigma

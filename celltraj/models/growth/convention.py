@@ -31,8 +31,9 @@ def with_growth(
     growth
         ``"auto"`` learns a rate where nothing else says how cells grow, no expectation of the
         user's and no plans that may miss their marginals, and takes as much of it as leaves half of
-        the trajectories effective; :class:`LearnedGrowth` learns it in any case, on top of what is
-        expected; None takes the snapshots as they are.
+        the trajectories effective, but not from one gap, which no other one confirms;
+        :class:`LearnedGrowth` learns it in any case, on top of what is expected; None takes the
+        snapshots as they are.
     sigma
         Noise of the couplings that it is learned from, in [x]/sqrt([t]).
     coupling
@@ -52,8 +53,11 @@ def with_growth(
     True
     """
     if growth == "auto":
-        is_told = bool(snapshots.growth) or is_unbalanced(coupling)
-        growth = None if is_told else LearnedGrowth(least_effective=_LEAST)
+        if snapshots.growth or is_unbalanced(coupling):
+            return snapshots, None
+        if len(snapshots.gaps) == 1:
+            return snapshots, "none: there is no other gap to foretell growth"
+        growth = LearnedGrowth(least_effective=_LEAST)
     if growth is None:
         return snapshots, None
     return learned(snapshots, Brownian(sigma), growth, progress=progress)

@@ -176,9 +176,10 @@ class Training:
     Parameters
     ----------
     max_steps
-        Optimiser steps; by default one for every two cells, at most 20,000 and at least 2,000 for a
-        bridge, 3,000 for a response (the effect of an embedding shows after some thousands) and
-        4,000 for a flow.
+        Optimiser steps, all of which are taken. By default one for every two cells, at most 20,000
+        and at least 2,000 for a bridge, 3,000 for a response (the effect of an embedding shows
+        after some thousands) and 4,000 for a flow. Bridge and flow take them in cycles of 1,000 and
+        end after the one in which trajectories meet the snapshots, or come no nearer.
     max_epochs
         Steps in units of the cells: an epoch draws as many points as there are cells. Given in
         place of ``max_steps``.
