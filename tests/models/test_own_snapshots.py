@@ -28,7 +28,10 @@ class Doubling:
 
 def two_groups(n_left, n_right):
     x = torch.zeros(n_left + n_right, 1, dtype=torch.float64)
-    x[:n_left], x[n_left:] = -1 + 0.1 * normal(n_left, 1, seed=0), 1 + 0.1 * normal(n_right, 1)
+    x[:n_left], x[n_left:] = (
+        -1 + 0.1 * normal(n_left, 1, seed=0),
+        1 + 0.1 * normal(n_right, 1, seed=1),
+    )
     return x
 
 
@@ -53,7 +56,7 @@ def test_distances_are_those_of_a_simulation_by_hand():
 
 
 def test_the_floor_of_few_cells_is_not_known_and_decides_nothing():
-    snapshots = Snapshots((0.0, 1.0), (normal(50, 2), normal(3, 2, seed=1)))
+    snapshots = Snapshots((0.0, 1.0), (normal(50, 2, seed=0), normal(3, 2, seed=1)))
     (met,) = Meeting.of(snapshots).passages(Brownian(0.1))
     assert math.isnan(met.floor)
     assert met.is_met

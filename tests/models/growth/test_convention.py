@@ -50,7 +50,9 @@ class TestWithGrowth:
 
     def test_motion_is_not_taken_for_growth(self):
         found, words = with_growth(drifting(), "auto", sigma=0.3, coupling=solve)
-        assert words.startswith("none") or float(torch.cat(found.growth).std()) < 0.1
+        # the first and the last clouds are the foremost of nobody else: what is left of the error
+        # changes a cell's descendants by a fifth at most
+        assert words.startswith("none") or float(torch.cat(found.growth).abs().max()) < 0.25
 
     def test_a_prior_and_soft_plans_speak_for_themselves(self):
         snapshots = doubling()
