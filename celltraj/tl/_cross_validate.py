@@ -62,8 +62,8 @@ def cross_validate(
         above the floor and by more than a standard error over the inner times (so that one inner
         time changes nothing), and no more energy distance. What is reported takes no part in the
         choice. ``ct.tl.fit_flow`` and ``ct.tl.fit_bridge``, with options bound by ``partial`` or
-        as they are, are judged there by the paths that their networks would learn, in about a
-        second; any other callable is fitted once more for every inner time.
+        as they are, are judged there by the paths that their networks would learn, in seconds;
+        any other callable is fitted once more for every inner time.
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
