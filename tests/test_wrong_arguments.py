@@ -194,6 +194,7 @@ DEAR = {
     "tl.fit_response",
     "tl.regulation",
     "tl.knockout_screen",
+    "tl.which_model",
 }
 
 

@@ -139,6 +139,6 @@ def _score(
     )
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.scores(scores, show=False, save=folder / "scores.png")
-    w1 = scores[scores["metric"] == "W1"]
-    table: str = w1.groupby("method")["value"].mean().sort_values().to_string()
+    means = scores.pivot_table(index="method", columns="metric", values="value", sort=False)
+    table: str = means.sort_values("W1").rename_axis(index=None, columns=None).to_string()
     return table

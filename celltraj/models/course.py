@@ -90,6 +90,19 @@ class Course:
         True
         """
         plans = plans_of(snapshots, sigma, coupling, progress=progress)
+        return cls.along(snapshots, plans, interpolant, sigma=sigma, generator=generator)
+
+    @classmethod
+    def along(
+        cls,
+        snapshots: Snapshots,
+        plans: GapPlans,
+        interpolant: Interpolant,
+        *,
+        sigma: float,
+        generator: torch.Generator,
+    ) -> Course:
+        """Fit the interpolant to chains along couplings that are known, see :meth:`of`."""
         return cls(snapshots, plans, _fitted(interpolant, snapshots, plans, sigma, generator))
 
     @property

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from celltraj.models.evaluation import FLOOR, TRIVIAL
 from celltraj.pl._finish import axes_of
 
+_MARKERS = ("o", "s", "^", "v", "D", "x", "P")  # of the predictions without a model
+
 
 def draw_by_time(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
     """Draw the score of each method at each held-out time; lower is better.
@@ -24,15 +26,17 @@ def draw_by_time(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
     ax = axes_of(ax)
     summary = chosen.groupby(["method", "held_out"])["value"].agg(["mean", "sem"])
     order = chosen.groupby("method")["value"].mean().sort_values().index
-    greys = iter(("o", "s", "^", "v", "D", "x") * 2)
+    # by name, so that a method looks the same beside another metric
+    models = sorted(set(order) - {FLOOR, *TRIVIAL})
     for method in order:
         rows = summary.loc[method]
         if method == FLOOR:
             style = {"color": "0.35", "ls": "--", "lw": 1.2}
         elif method in TRIVIAL:
-            style = {"color": "0.65", "lw": 0.8, "marker": next(greys), "ms": 4}
+            mark = _MARKERS[TRIVIAL.index(method)]
+            style = {"color": "0.65", "lw": 0.8, "marker": mark, "ms": 4}
         else:
-            style = {"lw": 1.8, "marker": "o", "zorder": 3}
+            style = {"color": f"C{models.index(method)}", "lw": 1.8, "marker": "o", "zorder": 3}
         error = rows["sem"].fillna(0) if rows["sem"].notna().any() else None  # None for one seed
         ax.errorbar(rows.index, rows["mean"], yerr=error, label=method, **style)
     ax.set(xlabel="held-out time", ylabel=f"{metric} to the held-out cells")

@@ -24,6 +24,7 @@ from ._regulation import regulation as regulation
 from ._simulate import simulate as simulate
 from ._transitions import transitions as transitions
 from ._velocity import velocity as velocity
+from ._which_model import which_model as which_model
 
 __all__ = [
     "bootstrap",
@@ -52,4 +53,5 @@ __all__ = [
     "simulate",
     "transitions",
     "velocity",
+    "which_model",
 ]

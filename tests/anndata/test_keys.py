@@ -26,7 +26,7 @@ from celltraj._anndata.results import (
 DOCS = Path(__file__).parents[2] / "docs" / "keys.md"
 WRITE_NOTHING = {  # return tables, logs or models
     "pp": {"check_times"},
-    "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation"},
+    "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"},
 }
 
 

@@ -63,10 +63,12 @@ def test_fit_writes_model_data_scores_and_pictures(data, tmp_path, capsys):
     printed = capsys.readouterr()
     scores = pd.read_csv(out / "scores.csv")
     # one time was left out, so that the table holds its scores as they are
-    table = {name: float(value) for name, value in map(str.split, printed.out.splitlines()[1:])}
-    assert table == pytest.approx(
-        scores[scores["metric"] == "W1"].set_index("method")["value"].to_dict(), abs=1e-6
-    )
+    metrics, *rows = map(str.split, printed.out.splitlines())
+    assert metrics == ["W1", "energy"]
+    for k, metric in enumerate(metrics, start=1):
+        table = {row[0]: float(row[k]) for row in rows}
+        chosen = scores[scores["metric"] == metric].set_index("method")["value"]
+        assert table == pytest.approx(chosen.to_dict(), abs=1e-6)
     assert "%|" not in printed.err
 
 

@@ -288,3 +288,18 @@ def test_autoshow_decides_where_show_is_not_given(adata, monkeypatch, autoshow):
         sc.settings.autoshow = before
     assert (returned is None) == autoshow
     assert bool(shown) == autoshow
+
+
+def test_the_energy_distance_stands_beside_w1():
+    both = pd.concat([scores(), scores().assign(metric="energy", value=0.2)])
+    panels = ct.pl.scores(both, show=False)
+    assert [ax.get_ylabel().split(" ")[0] for ax in panels] == ["W1", "energy"]
+    shades = [
+        {c.get_label(): c.lines[0].get_color() for c in ax.containers if c.get_label() == "mine"}
+        for ax in panels
+    ]
+    assert shades[0] == shades[1]
+    ax = panels[0]
+    assert ct.pl.scores(both, metric="energy", ax=ax, show=False) is ax
+    with pytest.raises(ValueError, match="name one metric for ax="):
+        ct.pl.scores(both, metric=["W1", "energy"], ax=ax, show=False)

@@ -12,6 +12,8 @@ import torch
 import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.models import Brownian
+from celltraj.models.training.module import train
+from celltraj.tl._previews import drawn_by
 
 TRIVIAL = ["previous", "next", "mixture", "displacement", "chain_cubic", "chain_pchip"]
 
@@ -185,6 +187,80 @@ def test_selection_sees_inner_times_only(drifting):
     assert rows.loc["selected", "chosen"] == "moving"
     assert rows.loc["selected", "value"] == rows.loc["moving", "value"]
     assert set(scores.loc[scores.method != "selected", "chosen"]) == {""}
+
+
+def test_the_first_of_equals_is_kept(drifting):
+    fits = {"moving": partial(moving, speed=1.0), "same": partial(moving, speed=1.0)}
+    for order in (["moving", "same"], ["same", "moving"]):
+        scores = judge(drifting, fit=fits, hold_out=[3.0], select=order)
+        row = scores.set_index("method").loc["selected"]
+        assert row["chosen"] == order[0]
+        assert row["margin"] == 0
+        assert scores.loc[scores["method"] != "selected", "margin"].isna().all()
+
+
+def test_one_inner_time_changes_nothing(drifting):
+    fits = {"still": still, "moving": partial(moving, speed=1.0)}
+    drifting = drifting[drifting.obs["time"] != 0].copy()
+    scores = judge(drifting, fit=fits, hold_out=[3.0], select=["still", "moving"])
+    row = scores.set_index("method").loc["selected"]
+    assert row["chosen"] == "still"
+    assert np.isnan(row["margin"])
+
+
+@pytest.fixture
+def turning():
+    """Five snapshots of a cloud on a circle: straight lines cut its corners, one law none."""
+    rng = np.random.default_rng(0)
+    times = np.arange(5.0)
+    angle = rng.normal(0, 0.1, (5, 40)) + 0.8 * times[:, None]
+    x = np.stack([np.cos(angle), np.sin(angle)], -1).reshape(-1, 2)
+    obs = pd.DataFrame({"time": np.repeat(times, 40)}, index=[str(i) for i in range(200)])
+    return ad.AnnData(x.astype(np.float32), obs=obs)
+
+
+def test_flows_are_chosen_before_they_are_trained(turning, monkeypatch):
+    trained = []
+
+    def counted(*args, **options):
+        trained.append(1)
+        return train(*args, **options)
+
+    monkeypatch.setattr("celltraj.models.flow.fit.train", counted)
+    short = ct.models.Training(max_steps=1)
+    lines = ct.models.BrownianBridgeInterpolant()
+    fits = {
+        "lines": partial(ct.tl.fit_flow, interpolant=lines, growth=None, training=short),
+        "law": partial(ct.tl.fit_flow, growth=None, training=short),
+        "own": lambda adata, **given: fits["lines"](adata, **given),
+    }
+    scores = judge(turning, fit=fits, hold_out=[2.0], select=["lines", "law"])
+    assert len(trained) == 3  # each of them once, for the row that is reported
+    row = scores.set_index("method").loc["selected"]
+    assert row["chosen"] == "law"
+    trained.clear()
+    judge(turning, fit=fits, hold_out=[2.0], select=["own", "law"])
+    assert len(trained) == 3 + 2  # any other callable once more for both inner times
+
+
+def test_what_is_judged_before_training_is_what_is_fitted(turning):
+    turning.obs["rate"] = np.where(turning.X[:, 0] > 0, 1.0, -1.0)
+    options = {"sigma": 0.2, "growth_key": "rate", "interpolant": ct.models.SplineInterpolant()}
+    fit = partial(ct.tl.fit_flow, training=ct.models.Training(max_steps=1), **options)
+    given = {"time_key": "time", "use_rep": "X", "seed": 3}
+    kept = (turning.obs["time"] != 2).to_numpy()
+    course = drawn_by(fit, turning, given)(kept)
+    with pytest.warns(DataWarning, match="does not pass through"):  # a step is no training
+        flow = fit(turning[kept].copy(), **given, progress=False)
+    assert course.interpolant == flow.interpolant
+    assert course.snapshots.times == flow.times
+    np.testing.assert_allclose(course.snapshots.growth[0], turning.obs["rate"][:40])
+    bridge = drawn_by(partial(ct.tl.fit_bridge, reference=Brownian(), growth=None), turning, given)
+    cells, weights = bridge(kept).cells_at(2.0, 9, generator=torch.Generator().manual_seed(0))
+    assert cells.shape == (9, 2)
+    assert weights.sum() == pytest.approx(1)
+    assert drawn_by(partial(fit, turning), turning, given) is None  # of cells of its own
+    assert drawn_by(still, turning, given) is None
 
 
 def test_without_selection_nothing_is_chosen(adata):

@@ -1,5 +1,6 @@
 """Judge models on what they have not seen: folds, rows, distances, and one table of scores."""
 
+from celltraj.models.evaluation.advice import STRAIGHT, Advice
 from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
 from celltraj.models.evaluation.engine import (
     Fit,
@@ -12,12 +13,14 @@ from celltraj.models.evaluation.engine import (
 )
 from celltraj.models.evaluation.estimates import RISING
 from celltraj.models.evaluation.holdout import (
+    DISPLACEMENT,
     TRIVIAL,
     exact_plans,
     sample_chains,
     trivial_predictions,
 )
 from celltraj.models.evaluation.prediction import Prediction
+from celltraj.models.evaluation.preview import Drawn, Preview
 from celltraj.models.evaluation.response import Responses, Space, check_response_names
 from celltraj.models.evaluation.response_baselines import (
     BASELINES,
@@ -32,9 +35,11 @@ from celltraj.models.evaluation.response_scores import SIZE, Labelled, Trial
 from celltraj.models.evaluation.rows import FLOOR, SELECTED, SHUFFLED, TRUTH
 from celltraj.models.evaluation.samples import Sample
 from celltraj.models.evaluation.summary import mean_interval, summarised
+from celltraj.models.evaluation.survey import Finding, Survey
 from celltraj.models.evaluation.table import (
     CHOSEN,
     COLUMNS,
+    MARGIN,
     RESPONSE_COLUMNS,
     Score,
     ScoreTable,
@@ -45,28 +50,36 @@ __all__ = [
     "BASELINES",
     "CHOSEN",
     "COLUMNS",
+    "DISPLACEMENT",
     "DISTANCES",
     "FLOOR",
+    "MARGIN",
     "NO_CHANGE",
     "RESPONSE_COLUMNS",
     "RISING",
     "SELECTED",
     "SHUFFLED",
     "SIZE",
+    "STRAIGHT",
     "TIME_METRICS",
     "TRIVIAL",
     "TRUTH",
+    "Advice",
+    "Drawn",
+    "Finding",
     "Fit",
     "Fold",
     "Labelled",
     "Observed",
     "Prediction",
+    "Preview",
     "ResponseFold",
     "Responses",
     "Sample",
     "Score",
     "ScoreTable",
     "Space",
+    "Survey",
     "TimeCourse",
     "TimeFold",
     "Trial",

@@ -13,7 +13,8 @@ from celltraj.models.evaluation.response_baselines import NO_CHANGE, TRIVIAL_RES
 
 COLUMNS = ("method", "held_out", "metric", "value", "seed")
 RESPONSE_COLUMNS = ("population", "condition")
-CHOSEN = "chosen"  # column with the model that nested selection took
+# columns with the model that nested selection took, and how sure that was
+CHOSEN, MARGIN = "chosen", "margin"
 _MAKER, _RESPONSE_MAKER = "ct.tl.cross_validate", "ct.tl.cross_validate_response"
 _OLD = ("time", "left_out")  # what held_out was called
 
@@ -39,7 +40,7 @@ class Score(NamedTuple):
     held_out: float | str
     metric: str
     value: float
-    extra: tuple[str, ...] = ()
+    extra: tuple[str | float, ...] = ()
 
 
 @dataclass(frozen=True)

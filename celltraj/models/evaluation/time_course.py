@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import torch
 
 from celltraj.models._predict import predict
+from celltraj.models.evaluation.choice import Choice, choose
 from celltraj.models.evaluation.distances import distances, split_half
 from celltraj.models.evaluation.engine import (
     Fit,
@@ -20,13 +23,13 @@ from celltraj.models.evaluation.engine import (
 )
 from celltraj.models.evaluation.holdout import TRIVIAL, exact_plans, trivial_predictions
 from celltraj.models.evaluation.prediction import Prediction
+from celltraj.models.evaluation.preview import Drawn
 from celltraj.models.evaluation.rows import FLOOR, SELECTED
 from celltraj.models.evaluation.table import Score
 from celltraj.models.process import Process
 from celltraj.snapshots import Snapshots
 
 TIME_METRICS = ("W1", "energy")
-_CHOICE = "W1"  # what a model is selected by
 _measured = partial(distances, metrics=TIME_METRICS)
 
 
@@ -56,9 +59,13 @@ class TimeCourse:
     fits
         What fits a process to the cells that are kept, by name.
     select
-        Names of those among which the row ``selected`` chooses; empty for no such row.
+        Names of those among which the row ``selected`` chooses, what is kept in doubt first; empty
+        for no such row.
     seed
         Seed of everything random.
+    previews
+        What draws cells as a fit to the cells that are kept would, without its network, by name of
+        the fit: candidates are chosen by these where there are some.
 
     Raises
     ------
@@ -87,6 +94,7 @@ class TimeCourse:
     fits: Mapping[str, Fit]
     select: Sequence[str] = ()
     seed: int = 0
+    previews: Mapping[str, Callable[[np.ndarray], Drawn]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_names(self.fits, {FLOOR, SELECTED, *TRIVIAL})
@@ -104,17 +112,17 @@ class TimeCourse:
         train = self.whole.without(fold.times)
         plans = exact_plans(train)
         found = {name: self._predictions(name, fold) for name in self.fits}
-        best = self._chosen(fold) if self.select else ""
+        best = self._chosen(fold) if self.select else None
         for time in fold.times:
             truth = self._truth(time)
             trivial = trivial_predictions(train, plans, time, seed=self.seed)
             scores = {FLOOR: split_half(truth, _measured, seed=self.seed)}
             scores |= {name: _measured(Prediction(x), truth) for name, x in trivial.items()}
             scores |= {name: _measured(found[name][time], truth) for name in self.fits}
-            if self.select:
-                scores[SELECTED] = scores[best]
+            if best:
+                scores[SELECTED] = scores[best.name]
             for method, values in scores.items():
-                extra = (best if method == SELECTED else "",) if self.select else ()
+                extra = _said(best, is_of_it=method == SELECTED)
                 for metric, value in values.items():
                     yield Score(method, time, metric, value, extra)
 
@@ -139,18 +147,46 @@ class TimeCourse:
                 for time in fold.times
             }
 
-    def _chosen(self, fold: TimeFold) -> str:
-        """Return the model that predicts the inner times of what is left best, in the mean."""
+    def _chosen(self, fold: TimeFold) -> Choice:
+        """Return the model to take by the inner times of what is left."""
         inner = self.whole.without(fold.times).times[1:-1]
         if not inner:
             raise ValueError(
                 f"with {fold.name} held out two snapshots are left and no inner one to choose a "
                 "model by; hold out fewer together, or leave select= out"
             )
-        totals = dict.fromkeys(self.select, 0.0)
-        for time in inner:
-            one = self._fold((time,), without=fold.times)
-            for name in self.select:
-                predicted = self._predictions(name, one, without=fold.times)[time]
-                totals[name] += distances(predicted, self._truth(time), metrics=[_CHOICE])[_CHOICE]
-        return min(self.select, key=lambda name: totals[name])
+        folds = [self._fold((time,), without=fold.times) for time in inner]
+        found = {
+            name: [self._inner_distances(name, one, fold.times) for one in folds]
+            for name in self.select
+        }
+        truths = [self._truth(time) for time in inner]
+        floor = [split_half(truth, _measured, seed=self.seed)["W1"] for truth in truths]
+        w1, energy = (
+            {name: np.array([one[metric] for one in found[name]]) for name in self.select}
+            for metric in TIME_METRICS
+        )
+        return choose(w1, energy, np.array(floor))
+
+    def _inner_distances(
+        self, name: str, fold: TimeFold, without: tuple[float, ...]
+    ) -> dict[str, float]:
+        """Return how far a candidate is at an inner time, without its network where it may be."""
+        (time,) = fold.times
+        if name not in self.previews:
+            predicted = self._predictions(name, fold, without=without)[time]
+            return _measured(predicted, self._truth(time))
+        drawn: Drawn = fitted(name, self.previews[name], fold, Drawn, "what draws cells at a time")
+        train = self.whole.without((time, *without))
+        n_cells = len(train.x[train.gap_of(time)])  # as many as a model is simulated from
+        generator = torch.Generator().manual_seed(self.seed)
+        with raised_by(repr(name), fold):
+            cells, weights = drawn.cells_at(time, n_cells, generator=generator)
+        return _measured(Prediction(cells.numpy(), weights.numpy()), self._truth(time))
+
+
+def _said(best: Choice | None, *, is_of_it: bool) -> tuple[str | float, ...]:
+    """Return what a row says of the choice: all of it the row of what was chosen, else nothing."""
+    if best is None:
+        return ()
+    return (best.name, best.margin) if is_of_it else ("", math.nan)

@@ -96,7 +96,7 @@ class TestTimeCourse:
         table = scores(
             course(fits={"still": still, "also": still}, select=("also",)),
             [(2.0,)],
-            extra=["chosen"],
+            extra=["chosen", "margin"],
         )
         chosen = table[table["method"] == "selected"]
         assert set(chosen["chosen"]) == {"also"}

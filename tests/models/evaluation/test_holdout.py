@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.metrics import wasserstein
+from celltraj.metrics import energy_distance, wasserstein
 from celltraj.models._predict import predict
 from celltraj.models.evaluation.holdout import exact_plans, sample_chains, trivial_predictions
 from celltraj.snapshots import Snapshots
@@ -138,3 +138,38 @@ def test_a_model_starts_from_the_last_snapshot_before_the_held_out_time():
     assert step.std() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(1000))
     np.testing.assert_array_equal(cells, predict(brownian, train, 2.0, seed=0)[0])
     assert wasserstein(cells, predict(brownian, train, 2.0, seed=1)[0]) > 0
+
+
+def noisy(n, seed):
+    """Return cells in 60 dimensions that differ by where they are on one line, and by noise."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 60))
+    x[:, 0] += 6 * rng.normal(size=n)
+    return torch.from_numpy(x)
+
+
+def test_many_dimensions_are_drawn_together_as_far_as_they_are_noise():
+    truth = noisy(150, seed=2).numpy()
+    cells = trivial((0.0, 2.0), (noisy(150, seed=0), noisy(150, seed=1)), 1.0)
+    wide, narrow = cells["displacement"], cells["displacement_shrunk"]
+    np.testing.assert_allclose(narrow.mean(0), wide.mean(0), atol=1e-12)
+    ratio = (narrow - narrow.mean(0)) / (wide - wide.mean(0))
+    np.testing.assert_allclose(ratio, ratio[0, 0])
+    # 36 + 1 of 96 are told apart from the rest, and halves agree on some of the noise
+    assert 37 / 96 - 0.1 < ratio[0, 0] ** 2 < 37 / 96 + 0.3
+    # what W1 rewards and the energy distance does not
+    assert wasserstein(narrow, truth) < wasserstein(wide, truth)
+    assert energy_distance(narrow, truth) > energy_distance(wide, truth)
+
+
+@pytest.mark.parametrize(("d", "is_there"), [(10, False), (11, True)])
+def test_few_dimensions_have_no_such_row(d, is_there):
+    clouds = tuple(cloud(9, d=d, seed=k) for k in range(2))
+    cells = trivial((0.0, 2.0), clouds, 1.0)
+    assert ("displacement_shrunk" in cells) == is_there
+
+
+def test_a_snapshot_of_one_cell_is_not_drawn_together():
+    clouds = (cloud(1, d=11), cloud(1, d=11, seed=1))
+    cells = trivial((0.0, 2.0), clouds, 1.0)
+    np.testing.assert_array_equal(cells["displacement_shrunk"], cells["displacement"])
