@@ -74,5 +74,5 @@ class Preview:
 
     def coupled(self, train: Snapshots, sigma: float) -> tuple[Snapshots, GapPlans]:
         """Return the snapshots with the growth that is expected, and their couplings."""
-        grown = with_growth(train, self.growth, sigma=sigma, coupling=self.coupling)
+        grown, _ = with_growth(train, self.growth, sigma=sigma, coupling=self.coupling)
         return grown, plans_of(grown, sigma, self.coupling)
