@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from celltraj.models._default_sigma import default_sigma
+from celltraj.models.noise_scale import default_sigma
 from celltraj.models.chains import GapPlans
 from celltraj.models.course import Course
 from celltraj.models.evaluation.distances import distances, split_half
