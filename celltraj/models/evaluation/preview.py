@@ -9,11 +9,11 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from celltraj._typing import Cells, Earlier
-from celltraj.models.noise_scale import default_sigma
 from celltraj.models.chains import GapPlans
 from celltraj.models.course import Course, plans_of
 from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.models.interpolants import Interpolant
+from celltraj.models.noise_scale import default_sigma
 from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from celltraj.models.noise_scale import default_sigma
 from celltraj.models.chains import GapPlans
 from celltraj.models.course import Course
 from celltraj.models.evaluation.distances import distances, split_half
@@ -19,6 +18,7 @@ from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.preview import Preview
 from celltraj.models.evaluation.rows import FLOOR
 from celltraj.models.evaluation.time_course import TIME_METRICS
+from celltraj.models.noise_scale import default_sigma
 from celltraj.snapshots import Snapshots
 
 SPREAD = "variance_ratio"  # total variance of predicted over that of true cells

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models.references.family import Paths
+from celltraj.models.references.family import Paths, sigma_of
 
 
 @checked_fields
@@ -21,7 +21,7 @@ class Brownian:
     Parameters
     ----------
     sigma
-        Diffusion, in [x]/sqrt([t]).
+        Diffusion, in [x]/sqrt([t]); None takes that of the fit.
 
     Raises
     ------
@@ -36,10 +36,10 @@ class Brownian:
     tensor([[2., 2.]])
     """
 
-    sigma: float
+    sigma: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < float("inf"):
+        if self.sigma is not None and not 0 < self.sigma < float("inf"):
             raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
 
     def drift(self, t: float, x: Cells) -> Cells:
@@ -48,7 +48,7 @@ class Brownian:
 
     def diffusion(self, t: float, x: Cells) -> Cells:
         """Return ``sigma`` everywhere, ``(n, d)``."""
-        return torch.full_like(x, self.sigma)
+        return torch.full_like(x, sigma_of(self))
 
     @property
     def is_fitted(self) -> bool:
