@@ -105,6 +105,8 @@ def flow_record(flow: FlowMatching, params: dict[str, Any], seed: int) -> dict[s
 
 def _met(passages: Sequence[Passage]) -> dict[str, list[float]]:
     """Return how trajectories from the first snapshot met the later one of each gap."""
+    if not passages:
+        return {}
     return {
         "W1": [one.distance for one in passages],
         "floor": [one.floor for one in passages],

@@ -111,7 +111,8 @@ class Bridge(Saved):
     representation
         What is known of the space that it was fitted in; None for bare tensors.
     passages
-        How trajectories from the first snapshot met each later one when it was fitted.
+        How trajectories from the first snapshot met each later one when its network was trained;
+        empty for the plug-in drift.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.own_snapshots import Meeting, stop_at, warn_of
+from celltraj.models.process import Affine
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
@@ -33,7 +34,9 @@ _ADVICE = (
     "Train its network for longer, ct.models.Training(max_steps=20_000), take the plug-in drift in "
     "few dimensions, training=None, or growth=None"
 )
-_CALIBRATED = 2000  # trajectories that tell the mean growth of a bridge
+# trajectories that tell the mean growth of a bridge, and steps of a gap; fewer where each step
+# follows a law from every cell to the end of its gap
+_CALIBRATED, _ROUGHLY = (2000, 20), (500, 10)
 
 
 def fit_bridge(
@@ -98,6 +101,9 @@ def fit_bridge(
     bridge = Bridge(snapshots, reference, couplings, field, masses=masses)
     if masses is not None:
         bridge = _calibrated(bridge, masses, generator)
+    if training is None:
+        # the plug-in drift meets the snapshots as its couplings do, and costs less than the check
+        return bridge
     passages = Meeting.of(snapshots).passages(bridge)
     warn_of(passages, "the bridge", _ADVICE)
     return replace(bridge, passages=passages)
@@ -180,9 +186,10 @@ def _calibrated(bridge: Bridge, masses: Masses, generator: torch.Generator) -> B
     gap to gap.
     """
     snapshots = bridge.snapshots
-    starts = systematic(snapshots.weights[0], _CALIBRATED, generator)
-    start = snapshots.x[0][starts]
-    path = simulate(bridge, start, snapshots.times, n_steps=20, generator=generator)
+    is_costly = isinstance(bridge.field, PlugInField) and not isinstance(bridge.reference, Affine)
+    n_paths, n_steps = _ROUGHLY if is_costly else _CALIBRATED
+    start = snapshots.x[0][systematic(snapshots.weights[0], n_paths, generator)]
+    path = simulate(bridge, start, snapshots.times, n_steps=n_steps, generator=generator)
     if path.log_mass is None:
         return bridge
     found = torch.logsumexp(path.log_mass, 1).diff().numpy()

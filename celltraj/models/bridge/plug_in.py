@@ -24,11 +24,13 @@ from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models.growth.path_mass import EARLY, Masses
 from celltraj.models.references.family import Reference, sigma_of
-from celltraj.models.references.gaussian_law import Flow, gap_flow, gaussian_problem
+from celltraj.models.references.gaussian_law import N_STEPS, Flow, gap_flow, gaussian_problem
+from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.paths import apply
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
+_SMOOTH = 4  # steps of a gap along a kernel of lengths of a standard deviation
 _TOUCHING = 1e-9  # share of a gap within which a state is at the snapshot
 
 
@@ -107,6 +109,11 @@ class PlugInField:
             torch.isfinite(sent) & (coupling.row_mass > 0), log_k + gained, -torch.inf
         )
 
+    @property
+    def _n_nodes(self) -> int:
+        """Return the steps of a gap: a law that is smooth by construction needs few."""
+        return _SMOOTH if isinstance(self.reference, KernelReference) else N_STEPS
+
     def _tilted(self, t: float, x: Cells, tilt: Cells) -> Cells:
         return self.reference.drift(t, x) + (sigma_of(self.reference) ** 2 * tilt).to(x.dtype)
 
@@ -124,7 +131,7 @@ class PlugInField:
         k = self.snapshots.gap_of(t)
         end = self.snapshots.times[k + 1]
         left = (end - t) / self.snapshots.gaps[k]
-        flow = gap_flow(self.reference, x, t, end, left)
+        flow = gap_flow(self.reference, x, t, end, left, n_nodes=self._n_nodes)
         cost, epsilon = flow.problem(self.snapshots.x[k + 1])
         log_h = self._log_h(k, 1 - left)
         means = [torch.softmax(log_h - block / epsilon, 1) @ values for _, block in cost.blocks()]
@@ -153,7 +160,8 @@ class PlugInField:
         k = self.snapshots.gap_of(t)
         start = self.snapshots.times[k]
         share = (t - start) / self.snapshots.gaps[k]
-        flow = gap_flow(self.reference, self.snapshots.x[k], start, t, share)
+        cells, n_nodes = self.snapshots.x[k], self._n_nodes
+        flow = gap_flow(self.reference, cells, start, t, share, n_nodes=n_nodes)
         cost, epsilon = gaussian_problem(flow.mean[-1], flow.covariance[-1], x)
         if values is None:
             precision = torch.linalg.inv(flow.covariance[-1])

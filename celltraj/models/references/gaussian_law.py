@@ -222,12 +222,20 @@ def value_and_jacobian(
     return values[0], slopes.permute(1, 2, 0)
 
 
-def gap_flow(reference: Reference, x: Cells, start: float, stop: float, share: float = 1.0) -> Flow:
+def gap_flow(
+    reference: Reference,
+    x: Cells,
+    start: float,
+    stop: float,
+    share: float = 1.0,
+    *,
+    n_nodes: int = N_STEPS,
+) -> Flow:
     """Return the law from ``start`` to ``stop``, on as many steps as that needs.
 
-    ``share`` is that of the gap that lies between the two.
+    ``share`` is that of the gap that lies between the two, ``n_nodes`` the steps of a whole one.
     """
-    n_steps = 1 if isinstance(reference, Affine) else max(1, math.ceil(share * N_STEPS))
+    n_steps = 1 if isinstance(reference, Affine) else max(1, math.ceil(share * n_nodes))
     return flow_of(reference, x, uniform_grid(start, stop, n_steps))
 
 
