@@ -274,7 +274,8 @@ def warn_of_limits(snapshots: Snapshots) -> None:
         warn(
             f"fewer than {_FEW_TO_LEARN} cells at times {few}: who becomes whom is mostly chance "
             "there, and a learned law seldom predicts better than straight lines between "
-            "snapshots; ct.tl.which_model(adata) compares them",
+            "snapshots, which are the default below 40 cells; ct.tl.which_model(adata) compares "
+            "them",
             FitWarning,
         )
     if len(snapshots.times) == 2:

@@ -33,13 +33,14 @@ from celltraj.models import (
     Brownian,
     ModuleReference,
     Reference,
+    ReferenceInterpolant,
     Representation,
     Training,
     refine,
 )
 from celltraj.models.bridge.bridge import Round
 from celltraj.models.bridge.fit import check_training
-from celltraj.models.course import law_of_chains
+from celltraj.models.course import default_paths, law_of_chains
 from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
@@ -85,8 +86,8 @@ def fit_bridge(
         with ``forward(t, x)``, see :class:`celltraj.models.ModuleReference`; its parameters are
         fitted in alternation with the bridge, those that it has are where that starts. By default
         one smooth law of motion, the same at all times, that chains of cells follow (a
-        ``KernelReference`` fitted once); with two snapshots, where one gap alone tells no law, and
-        as ``ct.models.Brownian()``, Brownian motion.
+        ``KernelReference`` fitted once); with two snapshots or less than 40 cells in one, which
+        tell no law, and as ``ct.models.Brownian()``, Brownian motion.
     sigma
         Diffusion in [x]/sqrt([t]); by default that of the reference, or else a hundredth of the
         mean squared displacement per unit of time goes to noise, see
@@ -268,7 +269,7 @@ class _Problem:
         )
         words: str | None = None
         rounds: tuple[Round, ...] = ()
-        if family is None and len(snapshots.gaps) > 1:
+        if family is None and isinstance(default_paths(snapshots), ReferenceInterpolant):
             law = law_of_chains(snapshots, sigma=sigma, coupling=coupling, generator=self.generator)
             reference, words = law.law, law.in_words
         else:

@@ -27,7 +27,6 @@ from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
 from celltraj._typing import Counts
 from celltraj.models import (
-    BrownianBridgeInterpolant,
     FlowMatching,
     FlowOptions,
     Interpolant,
@@ -35,6 +34,7 @@ from celltraj.models import (
     Representation,
     Training,
 )
+from celltraj.models.course import default_paths
 from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.snapshots import Snapshots
 
@@ -76,8 +76,8 @@ def fit_flow(
     interpolant
         Paths between cells. ``ReferenceInterpolant()`` (default) follows one law of motion that is
         learned from all snapshots together; ``SplineInterpolant()`` is smooth and asks for no such
-        law; ``BrownianBridgeInterpolant()`` (default with two snapshots, where one gap alone tells
-        no law) makes the flow a Schroedinger bridge; others in :mod:`celltraj.models`.
+        law; ``BrownianBridgeInterpolant()`` (default with two snapshots or less than 40 cells in one,
+        which tell no law) makes the flow a Schroedinger bridge; others in :mod:`celltraj.models`.
     sigma
         Noise of couplings and paths, in [x]/sqrt([t]); by default a hundredth of the mean squared
         displacement per unit of time goes to noise, see :func:`celltraj.models.default_sigma`.
@@ -174,7 +174,7 @@ def fit_flow(
     try:
         flow = models.fit_flow(
             grown,
-            _default_paths(snapshots) if interpolant is None else interpolant,
+            default_paths(snapshots) if interpolant is None else interpolant,
             sigma=value,
             options=options,
             training=training.for_variables(names),
@@ -228,8 +228,3 @@ def _write(
     source = Source.of(adata, time_key, use_rep)
     warn_of_view(adata)
     FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
-
-
-def _default_paths(snapshots: Snapshots) -> Interpolant:
-    has_other_gaps = len(snapshots.gaps) > 1
-    return ReferenceInterpolant() if has_other_gaps else BrownianBridgeInterpolant()

@@ -14,9 +14,10 @@ from anndata import AnnData
 from celltraj._anndata import read_snapshots
 from celltraj._typing import Cells, Earlier
 from celltraj.models import Bridge, FlowOptions, Process
+from celltraj.models.course import default_paths
 from celltraj.models.evaluation import Drawn, Preview
 from celltraj.tl._fit_bridge import fit_bridge
-from celltraj.tl._fit_flow import _default_paths, fit_flow
+from celltraj.tl._fit_flow import fit_flow
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def flow_preview(fit: Callable[..., Process]) -> Preview:
     told = _bound(fit)
     interpolant, options = told.get("interpolant"), told.get("options") or FlowOptions()
     return Preview(
-        _default_paths if interpolant is None else lambda _: interpolant,
+        default_paths if interpolant is None else lambda _: interpolant,
         options.coupling,
         told.get("growth", "auto"),
         told.get("sigma"),
