@@ -76,8 +76,9 @@ def fit_flow(
     interpolant
         Paths between cells. ``ReferenceInterpolant()`` (default) follows one law of motion that is
         learned from all snapshots together; ``SplineInterpolant()`` is smooth and asks for no such
-        law; ``BrownianBridgeInterpolant()`` (default with two snapshots or less than 40 cells in one,
-        which tell no law) makes the flow a Schroedinger bridge; others in :mod:`celltraj.models`.
+        law; ``BrownianBridgeInterpolant()`` (default with two snapshots or less than 40 cells in
+        one, which tell no law) makes the flow a Schroedinger bridge; others in
+        :mod:`celltraj.models`.
     sigma
         Noise of couplings and paths, in [x]/sqrt([t]); by default a hundredth of the mean squared
         displacement per unit of time goes to noise, see :func:`celltraj.models.default_sigma`.
