@@ -46,6 +46,7 @@ def fitted(key_added="bridge", reference=None):
         use_rep="X_two",
         reference=reference,
         options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        growth=None,
         training=None,
         key_added=key_added,
         progress=False,

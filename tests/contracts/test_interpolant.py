@@ -84,7 +84,7 @@ CASES = {
 
 def in_other_units(path, shift, unit):
     """Return the interpolant with a law that was known beforehand in the other units."""
-    if not isinstance(path, ReferenceInterpolant) or not path.reference.is_fitted:
+    if not isinstance(path, ReferenceInterpolant) or path.reference is None:
         return path
     matrix, offset = path.reference.affine(2)
     moved = offset - matrix @ torch.full((2,), float(shift)).double()
@@ -371,7 +371,7 @@ ONES = torch.ones(N).long()
         (lambda: TrigonometricInterpolant(sigma=math.nan), "sigma must be finite"),
         (lambda: KineticInterpolant(sigma=-1.0), "sigma must not be negative"),
         (lambda: SplineInterpolant(smoothness=1.5), r"smoothness must lie in \[0, 1\]"),
-        (lambda: ReferenceInterpolant(rounds=-1), "rounds must not be negative"),
+        (lambda: ReferenceInterpolant(rounds=-1), "rounds must be at least 1"),
         (lambda: EncodingDecodingInterpolant(scale=0.0), "scale must be positive"),
         (lambda: OneSidedInterpolant(scale=-1.0), "scale must be positive"),
         (lambda: KineticInterpolant(schedule=torch.ones(3)), r"shape \(T - 1, K\)"),
