@@ -15,7 +15,7 @@ from anndata import AnnData
 import celltraj as ct
 from celltraj._anndata import read_snapshots
 from celltraj.metrics import split_half_floor, wasserstein
-from celltraj.models import Bridge, LearnedGrowth, Process
+from celltraj.models import Bridge, Brownian, LearnedGrowth, Process
 from celltraj.models._predict import predict
 from celltraj.models.coupling import couple_gap
 from celltraj.models.evaluation.holdout import exact_plans
@@ -27,7 +27,7 @@ DRAWN = 2000  # cells of a prediction that are drawn, and of one that is judged 
 PRIOR = "growth_prior"
 # Waddington-OT's own weights of the marginals, 1 and 50, against an epsilon of .05
 WOT_EPSILON, WOT_TAU = 0.05, (1 / 1.05, 50 / 50.05)
-_PLUG_IN = {"training": None}
+_PLUG_IN = {"training": None, "reference": Brownian()}
 _LEARN = {"growth": LearnedGrowth()}
 MODELS: dict[str, Callable[..., Process]] = {
     "bridge": ct.tl.fit_bridge,

@@ -9,9 +9,11 @@ import torch
 from anndata import AnnData
 
 import celltraj as ct
-from celltraj.models import Bridge, LearnedGrowth
+from celltraj.models import Bridge, Brownian, LearnedGrowth
 
-DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": {"training": None}}
+# a plug-in drift on a law follows it from every cell at every step
+PLUG_IN = {"training": None, "reference": Brownian()}
+DRIFTS: dict[str, dict] = {"neural": {}, "plug_in": PLUG_IN}
 LEARN = {"growth": LearnedGrowth(), "counts": "population"}
 RIVAL = (400, 442, 531, 691, 968)  # published numbers of the gene circuit, 151 CPU seconds
 
