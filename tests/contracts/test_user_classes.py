@@ -83,6 +83,7 @@ def test_a_flow_takes_any_solver_and_an_interpolant(adata, solver):
         adata,
         interpolant=Easing(),
         options=ct.models.FlowOptions(coupling=solver),
+        growth=None,
         training=SHORT,
         progress=False,
     )
@@ -138,7 +139,13 @@ def test_a_bridge_without_potentials_is_refused_at_once(adata, solver, what, mon
     with pytest.raises(TypeError, match=message):
         refine(clouds(), Decay(sigma=0.5), coupling=solver, refinement=Refinement(), **options)
     with pytest.raises(TypeError, match=message):
-        ct.tl.fit_bridge(adata, options=ct.models.BridgeOptions(coupling=solver), progress=False)
+        ct.tl.fit_bridge(
+            adata,
+            reference=Brownian(),
+            growth=None,
+            options=ct.models.BridgeOptions(coupling=solver),
+            progress=False,
+        )
     assert "celltraj" not in adata.uns
 
 
