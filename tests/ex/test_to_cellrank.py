@@ -35,7 +35,7 @@ def test_rows_are_probabilities_between_neighbouring_times(cells):
 def test_powers_of_the_matrix_are_the_balanced_fates():
     adata = ct.datasets.branching(n_cells=30, seed=0)
     adata.obs["arm"] = np.where(adata.X[:, 1] > 0, *ARMS)
-    bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
+    bridge = ct.tl.fit_bridge(adata, growth=None, training=None, progress=False)
     ct.tl.couplings(adata, bridge, progress=False)
     ct.tl.fates(adata, groupby="arm")
     ct.ex.to_cellrank(adata, drop=0.0)
