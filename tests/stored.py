@@ -42,6 +42,7 @@ def plug_in(seed):
         adata,
         reference=ct.models.OrnsteinUhlenbeck(),
         options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1)),
+        growth=None,
         training=None,
         seed=seed,
         progress=False,
