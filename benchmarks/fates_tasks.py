@@ -25,6 +25,7 @@ AT = 6.0  # day on which the arms are read
 ARMS = ("Neutrophil", "Monocyte")
 COUPLINGS: dict[str, dict] = {
     "couplings": {},
+    "couplings_firm": {"tau": (0.95, 0.99)},
     "couplings_balanced": {"tau": (1.0, 1.0)},
 }
 SOFT = "couplings_soft"  # tau (.9, .9), epsilon a tenth of the mean cost of each gap

@@ -49,7 +49,7 @@ _TIMES_KNOWN = "the column of times is the one that the result under key= was co
 OLD_ARGUMENTS: dict[str, dict[str, str]] = {
     **{one: _door(one, "model", "time_key", "use_rep", "seed") for one in _READERS},
     "models.BridgeOptions": {
-        "growth": "pass growth= to ct.tl.fit_bridge, such as growth=ct.models.LearnedGrowth()"
+        "growth": "ct.tl.fit_bridge takes it itself, beside its options: ct.models.LearnedGrowth()"
     },
     "models.FlowOptions": {
         "causal": "leave it out: where it was measured, gaps that wait made held-out times worse"

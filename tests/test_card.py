@@ -69,7 +69,7 @@ def reached(one, seen):
 def fitted():
     adata = ct.datasets.branching(n_cells=60, seed=0)
     quick = {"progress": False, "seed": 0}
-    bridge = ct.tl.fit_bridge(adata, training=None, growth_key=None, **quick)
+    bridge = ct.tl.fit_bridge(adata, reference=ct.models.Brownian(), training=None, **quick)
     refined = ct.tl.fit_bridge(
         adata,
         reference=ct.models.OrnsteinUhlenbeck(),

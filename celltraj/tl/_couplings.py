@@ -169,6 +169,7 @@ def couplings(
             use_rep=use_rep,
             epsilon=epsilon,
             tau=_BALANCED if tau is None else _pair(tau),
+            is_told=tau is not None,
             growth=growth,
             growth_key=growth_key,
             counts=counts,
@@ -206,6 +207,7 @@ def _of_cells(
     use_rep: str | None,
     epsilon: float | None,
     tau: tuple[float, float],
+    is_told: bool,
     growth: GrowthModel,
     growth_key: str | None,
     counts: Counts,
@@ -217,6 +219,8 @@ def _of_cells(
     )
     solver = solve if tau == _BALANCED else Unbalanced(*tau)
     words: str | None = None
+    if is_told and growth == "auto":
+        growth = None
     speed = squared_speed(snapshots, generator=torch.Generator().manual_seed(0)) if growth else 0
     if speed > 0:
         sigma = math.sqrt(_NOISE * speed)

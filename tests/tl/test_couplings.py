@@ -56,7 +56,9 @@ MODELS = {
     "Ornstein-Uhlenbeck": lambda adata: bridge_of(
         adata, reference=OrnsteinUhlenbeck(), options=ONCE
     ),
-    "unbalanced": lambda adata: bridge_of(adata, growth=LEARNED, counts="population"),
+    "unbalanced": lambda adata: bridge_of(
+        adata, reference=ct.models.Brownian(), growth=LEARNED, counts="population"
+    ),
     "weighted": lambda adata: bridge_of(adata, counts="weight"),
     "code of the user": lambda adata: bridge_of(adata, reference=Mine(0.5)),
     "flow": lambda adata: ct.tl.fit_flow(

@@ -32,6 +32,8 @@ def test_the_record_holds_every_option(adata):
         "counts": "proportions",
         "sigma": 0.3,
         "sigma_source": "given",
+        "growth": "auto",
+        "growth_found": record["params"]["growth_found"],
         "options": {
             "name": "BridgeOptions",
             "coupling": {"name": "Sinkhorn", "tol": 1e-3, "max_iters": 20_000, "throw": True},

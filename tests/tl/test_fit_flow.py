@@ -26,10 +26,10 @@ def test_record_and_velocity_survive_a_file(adata, tmp_path):
     params = record["params"]
     assert params["interpolant"]["name"] == "ReferenceInterpolant"
     assert params["interpolant"]["reference"]["name"] == "KernelReference"
-    asked = vars(ct.ot.Unbalanced(tau_a=0.97))
+    asked = vars(ct.ot.solve)
     # what is None is left to the size of the problem, and left out
     given = {name: value for name, value in asked.items() if value is not None}
-    assert params["options"]["coupling"] == {"name": "Unbalanced"} | given
+    assert params["options"]["coupling"] == {"name": "Balanced"} | given
     assert params["options"]["penalties"]["kinetic"] == 0.0
     assert params["training"]["max_steps"] == 30
     assert record["params"]["sigma_source"] == "estimated"
@@ -44,8 +44,9 @@ def test_noise_is_chosen_after_the_fit(adata):
     simulate = partial(
         ct.tl.simulate, adata, flow, start=0.0, stop=2.0, n_cells=10, n_times=3, progress=False
     )
-    still, again = simulate(seed=0), simulate(seed=0, noise=0.0)
+    still, again = simulate(seed=0), simulate(seed=0, noise=flow.noise)
     np.testing.assert_array_equal(still.X, again.X)
+    again = simulate(seed=0, noise=0.0)
     assert again.uns["celltraj"]["simulate"]["params"]["noise"] == 0.0
     assert not np.allclose(simulate(noise=0.3).X, still.X)
     back = ct.tl.simulate(adata, flow, start=2.0, stop=0.0, n_cells=5, progress=False)
@@ -70,7 +71,7 @@ def test_epochs_and_trainer_stand_beside_the_training(adata):
 
 @pytest.mark.parametrize("coupling", [ct.ot.solve, ct.ot.Minibatch(size=10, rounds=3)])
 def test_couplings_that_keep_the_mass_of_cells_give_no_growth(adata, coupling):
-    flow = fit(adata, options=FlowOptions(coupling=coupling))
+    flow = fit(adata, growth=None, options=FlowOptions(coupling=coupling))
     assert not flow.has_growth
     path = ct.tl.simulate(adata, flow, start=0.0, stop=1.0, n_cells=5, progress=False)
     assert "mass" not in path.obs

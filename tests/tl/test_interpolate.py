@@ -73,7 +73,7 @@ def test_couplings_alone_interpolate_with_growth():
     noise = np.random.default_rng(0).normal(0, 0.1, (300, 2))
     adata = ad.AnnData((np.concatenate([x, y]) + noise).astype(np.float32))
     adata.obs["time"] = np.repeat([0.0, 4.0], [100, 200])
-    ct.tl.couplings(adata, epsilon=0.1, progress=False)
+    ct.tl.couplings(adata, epsilon=0.1, tau=(0.95, 0.99), progress=False)
     shares = []
     for time in (0.0, 2.0, 4.0):
         cells = ct.tl.interpolate(adata, time=time, n_cells=400, seed=1)

@@ -30,12 +30,12 @@ def test_couplings_that_lose_nearly_all_mass_are_refused():
     with pytest.raises(
         ct.ConvergenceError, match=r"keeps .* of the mass.* x the mean cost"
     ) as caught:
-        ct.tl.couplings(adata, epsilon=1e-3, progress=False)
+        ct.tl.couplings(adata, epsilon=1e-3, tau=(0.95, 0.99), progress=False)
     assert caught.value.result.row_mass.sum() < 0.01
     assert "celltraj" not in adata.uns
     assert not adata.obsm.keys()
     # as the message advises
-    ct.tl.couplings(adata, progress=False)
+    ct.tl.couplings(adata, tau=(0.95, 0.99), progress=False)
     ct.tl.fates(adata, groupby="arm", at=2, progress=False)
     assert np.isfinite(adata.obsm["ct_fates"]).all()
 
@@ -73,7 +73,7 @@ def test_a_cell_without_descendants_is_counted_before_it_is_written():
     adata = toy()
     adata.X[0] += 1000
     with pytest.warns(ct.DataWarning, match="1 of 60 earlier cells have no descendants"):
-        ct.tl.couplings(adata, epsilon=0.5, progress=False)
+        ct.tl.couplings(adata, epsilon=0.5, tau=(0.95, 0.99), progress=False)
     with pytest.warns(ct.DataWarning, match=r"without descendants \(1 at time 0\)"):
         ct.tl.growth(adata)
     assert np.flatnonzero(np.isneginf(adata.obs["ct_growth"])).tolist() == [0]

@@ -186,9 +186,10 @@ class _Gap:
 
     @classmethod
     def of(cls, snapshots: Snapshots, k: int, expected: np.ndarray, row: np.ndarray) -> _Gap:
-        x = snapshots.x[k].numpy()
-        # every gap counts by its number of cells
-        return cls(x, snapshots.gaps[k], len(x) * expected, len(x) * row / row.sum())
+        # cells without weight are none; every gap counts by its number of cells
+        there = expected > 0
+        x, n = snapshots.x[k].numpy()[there], int(there.sum())
+        return cls(x, snapshots.gaps[k], n * expected[there], n * row[there] / row.sum())
 
     def gain(self, rates: np.ndarray) -> float:
         """Return how much likelier ``rates`` make what was sent, in nats per cell."""
