@@ -29,7 +29,6 @@ def cells(n_cells=25, seed=0):
 
 
 ONCE = ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=1))
-LEARNED = ct.models.LearnedGrowth()
 
 
 def bridge_of(adata, **options):
@@ -56,9 +55,7 @@ MODELS = {
     "Ornstein-Uhlenbeck": lambda adata: bridge_of(
         adata, reference=OrnsteinUhlenbeck(), options=ONCE
     ),
-    "unbalanced": lambda adata: bridge_of(
-        adata, reference=ct.models.Brownian(), growth=LEARNED, counts="population"
-    ),
+    "unbalanced": lambda adata: bridge_of(adata, growth_key="rate", counts="population"),
     "weighted": lambda adata: bridge_of(adata, counts="weight"),
     "code of the user": lambda adata: bridge_of(adata, reference=Mine(0.5)),
     "flow": lambda adata: ct.tl.fit_flow(
@@ -72,6 +69,7 @@ MODELS = {
 def fitted():
     adata = cells()
     adata.obs["weight"] = np.random.default_rng(0).uniform(0.5, 2, adata.n_obs)
+    adata.obs["rate"] = 0.1 * adata.X[:, 0]
     return adata, {name: make(adata) for name, make in MODELS.items()}
 
 
@@ -158,7 +156,7 @@ def test_some_times_of_a_bridge_will_do(fitted):
     )
 
 
-def test_growth_at_the_last_time_is_what_the_bridge_learned(fitted):
+def test_growth_at_the_last_time_is_what_the_bridge_expects(fitted):
     adata, bridge = fitted[0].copy(), fitted[1]["unbalanced"]
     ct.tl.couplings(adata, bridge, time_key="day", seed=5, **SILENT)
     ct.tl.growth(adata)

@@ -18,7 +18,7 @@ def adata():
 
 
 def test_record_and_velocity_survive_a_file(adata, tmp_path):
-    flow = fit(adata, seed=3)
+    flow = fit(adata, interpolant=ct.models.ReferenceInterpolant(), seed=3)
     adata.write_h5ad(tmp_path / "cells.h5ad")
     again = ad.read_h5ad(tmp_path / "cells.h5ad")
     record = again.uns["celltraj"]["flow"]

@@ -25,13 +25,13 @@ from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models.networks import TwoHeads
 from celltraj.models.references.family import Reference, sigma_of
-from celltraj.models.references.gaussian_law import N_STEPS, gap_flow
+from celltraj.models.references.gaussian_law import gap_flow, runge_kutta
 from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.paths import apply
 from celltraj.snapshots import Snapshots
 
 _TOUCHING = 1e-9  # share of a gap within which a path is at the snapshot
-_SMOOTH = 2  # steps of a gap along a smooth law, where a bound is looked for and not a path
+_MOVES = 2  # Runge-Kutta steps along a smooth law
 
 
 @card()
@@ -79,10 +79,20 @@ class NeuralField:
         """Least and greatest value of each variable of each snapshot, which every step asks for."""
         return tuple((x.amin(dim=0), x.amax(dim=0)) for x in self.snapshots.x)
 
-    @property
-    def _n_nodes(self) -> int:
-        """Return the steps of a gap on which ends are looked for, few along a smooth law."""
-        return _SMOOTH if isinstance(self.reference, KernelReference) else N_STEPS
+    def _moved(self, x: Cells, start: float, stop: float) -> Cells:
+        """Return where a smooth law alone takes cells.
+
+        How far the noise can turn them is that of Brownian motion nearly: a bound is looked for, at
+        every step of a simulation, and the slope of the law would be most of its cost.
+        """
+
+        def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (self.reference.drift(t, state[0]),)
+
+        h, state = (stop - start) / _MOVES, (x.double(),)
+        for step in range(_MOVES):
+            state = (runge_kutta(rates, start + step * h, h, state)[0],)
+        return state[0]
 
     def _place(self, t: float) -> tuple[int, float]:
         """Return the gap of ``t`` and the share of it that is gone."""
@@ -110,7 +120,10 @@ class NeuralField:
         """
         end = self.snapshots.times[k + 1]
         share = (end - t) / self.snapshots.gaps[k]
-        flow = gap_flow(self.reference, x, t, end, share, n_nodes=self._n_nodes)
+        if isinstance(self.reference, KernelReference):
+            lever = (end - t) * torch.eye(x.shape[1], dtype=torch.float64)[None]
+            return _confined(tilt, self._moved(x, t, end), lever, self._boxes[k + 1])
+        flow = gap_flow(self.reference, x, t, end, share)
         turn = torch.linalg.solve(flow.to_end[0], flow.covariance[-1]).mT
         lever = turn / sigma_of(self.reference) ** 2
         return _confined(tilt, flow.mean[-1], lever, self._boxes[k + 1])
@@ -123,8 +136,11 @@ class NeuralField:
         """
         start = self.snapshots.times[k]
         share = (t - start) / self.snapshots.gaps[k]
-        cells, n_nodes = self.snapshots.x[k], self._n_nodes
-        flow = gap_flow(self.reference, cells, start, t, share, n_nodes=n_nodes)
+        if isinstance(self.reference, KernelReference):
+            lever = (start - t) * torch.eye(x.shape[1], dtype=torch.float64)[None]
+            moved = self._moved(self.snapshots.x[k], start, t)
+            return _confined(tilt, x.double(), lever, moved.aminmax(dim=0))
+        flow = gap_flow(self.reference, self.snapshots.x[k], start, t, share)
         lever = -flow.covariance[-1].mean(0, keepdim=True) / sigma_of(self.reference) ** 2
         return _confined(tilt, x.double(), lever, flow.mean[-1].aminmax(dim=0))
 
