@@ -84,7 +84,7 @@ CASES = {
 
 def in_other_units(path, shift, unit):
     """Return the interpolant with a law that was known beforehand in the other units."""
-    if not isinstance(path, ReferenceInterpolant) or path.reference is None:
+    if not isinstance(path, ReferenceInterpolant) or not path.law.is_fitted:
         return path
     matrix, offset = path.reference.affine(2)
     moved = offset - matrix @ torch.full((2,), float(shift)).double()
