@@ -291,7 +291,7 @@ def test_early_stopping_keeps_the_best_weights_on_unseen_cells():
     assert torch.equal(again.drift(0.4, gaussians(5).x[0]), flow.drift(0.4, gaussians(5).x[0]))
 
 
-@pytest.mark.parametrize("penalties", [None, Penalties(acceleration=0.1, fokker_planck=0.1)])
+@pytest.mark.parametrize("penalties", [None, Penalties(acceleration=0.1, fokker_planck=3.0)])
 def test_patience_without_cells_kept_aside_watches_points_drawn_aside(penalties):
     options = {"max_steps": 3000, "patience": 1, "width": 8, "batch_size": 32}
     flow = fitted(gaussians(60), penalties=penalties, learning_rate=5e-2, **options)
