@@ -129,9 +129,9 @@ class TestConvergence:
         adata.X[3] += 1
         pd.testing.assert_frame_equal(ct.get.convergence(adata), before)
 
-    def test_a_flow_has_none(self, adata):
-        with pytest.raises(KeyError, match=r"no couplings or bridge 'flow'.*\['bridge', 'coupl"):
-            ct.get.convergence(adata, key="flow")
+    def test_a_flow_tells_how_it_meets_its_snapshots(self, adata):
+        table = ct.get.convergence(adata, key="flow")
+        assert table.columns.tolist() == ["t0", "t1", "W1", "floor", "effective"]
 
 
 class TestLosses:
