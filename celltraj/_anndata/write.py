@@ -36,11 +36,11 @@ def options_record(options: Any) -> dict[str, Any]:
         return {"name": getattr(options, "__name__", type(options).__name__)}
     values = {one.name: getattr(options, one.name) for one in fields(options)}
     return {"name": type(options).__name__} | _given(
-        {name: _recorded(value) for name, value in values.items()}
+        {name: recorded(value) for name, value in values.items()}
     )
 
 
-def _recorded(value: Any) -> Any:
+def recorded(value: Any) -> Any:
     """Return a number or text as it is, options as their record, anything else as its kind."""
     # what a fit filled in belongs to the model, and where it ran says nothing of it
     if isinstance(value, Tensor | TrainerOptions):

@@ -13,8 +13,8 @@ from celltraj._anndata import (
     Coupled,
     annotated,
     couple_by_model,
-    options_record,
     read_snapshots,
+    recorded,
     write_couplings,
 )
 from celltraj._anndata.results import COUPLINGS
@@ -234,7 +234,7 @@ def _of_cells(
         "epsilon": epsilon,
         "tau_a": tau[0],
         "tau_b": tau[1],
-        "growth": growth if growth is None or growth == "auto" else options_record(growth),
+        "growth": recorded(growth),
         "growth_found": words,
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",

@@ -18,6 +18,7 @@ from celltraj._anndata import (
     options_record,
     read_snapshots,
     read_times,
+    recorded,
     variables_of,
     warn_of_limits,
     warn_of_view,
@@ -201,7 +202,7 @@ def fit_bridge(
         "sigma_source": origin,
         "options": options_record(problem.options),
         "training": None if training is None else options_record(training),
-        "growth": growth if growth is None or growth == "auto" else options_record(growth),
+        "growth": recorded(growth),
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     } | words
