@@ -31,8 +31,8 @@ class BridgeOptions:
     Examples
     --------
     >>> import celltraj as ct
-    >>> ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=3)).coupling
-    Balanced()
+    >>> ct.models.BridgeOptions(coupling=ct.ot.Balanced(tol=1e-9)).coupling.is_balanced
+    True
     """
 
     coupling: Solver = solve
