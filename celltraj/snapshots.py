@@ -16,6 +16,7 @@ from celltraj._card import card
 # logarithm of how many times the descendants of another cell one may have after a gap: a body has
 # e^31 cells, and rates of division and death differ by 3 a day at most
 _MOST_GROWTH = 50.0
+_SHORTEST = 1e-4  # of the longest gap, below which one noise and one law cannot serve both
 
 
 def course_facts(snapshots: Any) -> dict[str, object]:
@@ -149,6 +150,25 @@ class Snapshots:
 
         return replace(
             self, x=taken(self.x), weights=taken(self.weights), growth=taken(self.growth)
+        )
+
+    def check_gaps(self) -> None:
+        """Raise where one gap is so short beside another that no law of motion serves both.
+
+        Raises
+        ------
+        ValueError
+            A gap is shorter than a ten-thousandth of the longest.
+        """
+        shortest, longest = min(self.gaps), max(self.gaps)
+        if shortest >= _SHORTEST * longest:
+            return
+        k = self.gaps.index(shortest)
+        raise ValueError(
+            f"times {self.times[k]:g} and {self.times[k + 1]:g} are {shortest:g} apart, and other "
+            f"neighbours up to {longest:g}: over so short a gap all that cells scatter would count "
+            "as motion. Are all times of one unit? ct.pp.check_times reads units from labels; "
+            "snapshots of one time are merged by giving their cells the same time"
         )
 
     def expected(self, k: int) -> Tensor:

@@ -81,6 +81,12 @@ BAD = {
         ValueError,
         "all cells have time 3 in adata.obs['time']",
     ),
+    "times of mixed units": (
+        lambda: cells(times=(0.0, 1e-6, 1.0)),
+        {},
+        ValueError,
+        "times 0 and 1e-06 are 1e-06 apart, and other neighbours up to 0.999999",
+    ),
     "no cells": (lambda: cells()[:0].copy(), {}, ValueError, "adata has no cells"),
     "no variables": (lambda: cells()[:, :0].copy(), {}, ValueError, "X has no variables"),
     "no X": (lambda: ad.AnnData(obs=cells().obs), {}, ValueError, "adata.X is None; pass use_rep="),

@@ -10,6 +10,7 @@ import torch
 from celltraj.ot import exact_matching
 from celltraj.snapshots import Snapshots
 
+FRACTION = 0.01  # of the squared displacement that is noise
 _MOST = 10.0  # times the median rate, what a gap counts by
 
 
@@ -17,7 +18,7 @@ def default_sigma(
     snapshots: Snapshots,
     *,
     generator: torch.Generator,
-    fraction: float = 0.01,
+    fraction: float = FRACTION,
     max_cells: int = 2000,
 ) -> float:
     """Return the sigma whose variance is a hundredth of the mean squared displacement rate.

@@ -23,14 +23,13 @@ from celltraj._typing import Counts
 from celltraj.models import Lineage, Process
 from celltraj.models.coupling import couple_gap
 from celltraj.models.growth.convention import GrowthModel, with_growth
-from celltraj.models.noise_scale import squared_speed
+from celltraj.models.noise_scale import FRACTION, squared_speed
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
 _EPSILON = 0.05  # of the mean cost
 _BALANCED = (1.0, 1.0)
-_NOISE = 0.01  # of the squared speed, in the couplings that growth is learned from, as in a fit
 
 
 @checked
@@ -221,9 +220,11 @@ def _of_cells(
     words: str | None = None
     if is_told and growth == "auto":
         growth = None
+    if growth:
+        snapshots.check_gaps()
     speed = squared_speed(snapshots, generator=torch.Generator().manual_seed(0)) if growth else 0
     if speed > 0:
-        sigma = math.sqrt(_NOISE * speed)
+        sigma = math.sqrt(FRACTION * speed)
         snapshots, words = with_growth(
             snapshots, growth, sigma=sigma, coupling=solver, progress=progress
         )

@@ -174,6 +174,7 @@ def fit_bridge(
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    snapshots.check_gaps()
     BRIDGE.claim(adata, key)
     warn_of_limits(snapshots)
     names = variables_of(adata, use_rep)

@@ -163,6 +163,7 @@ def fit_flow(
     snapshots, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    snapshots.check_gaps()
     FLOW.claim(adata, key)
     warn_of_limits(snapshots)
     generator = torch.Generator().manual_seed(seed)

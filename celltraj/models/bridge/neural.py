@@ -24,9 +24,8 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 from celltraj.models.networks import TwoHeads
-from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.family import Reference, is_smooth, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow, runge_kutta
-from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.paths import apply
 from celltraj.snapshots import Snapshots
 
@@ -120,7 +119,7 @@ class NeuralField:
         """
         end = self.snapshots.times[k + 1]
         share = (end - t) / self.snapshots.gaps[k]
-        if isinstance(self.reference, KernelReference):
+        if is_smooth(self.reference):
             lever = (end - t) * torch.eye(x.shape[1], dtype=torch.float64)[None]
             return _confined(tilt, self._moved(x, t, end), lever, self._boxes[k + 1])
         flow = gap_flow(self.reference, x, t, end, share)
@@ -136,7 +135,7 @@ class NeuralField:
         """
         start = self.snapshots.times[k]
         share = (t - start) / self.snapshots.gaps[k]
-        if isinstance(self.reference, KernelReference):
+        if is_smooth(self.reference):
             lever = (start - t) * torch.eye(x.shape[1], dtype=torch.float64)[None]
             moved = self._moved(self.snapshots.x[k], start, t)
             return _confined(tilt, x.double(), lever, moved.aminmax(dim=0))

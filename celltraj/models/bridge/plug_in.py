@@ -23,14 +23,13 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models.growth.path_mass import EARLY, Masses
-from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.family import Reference, is_smooth, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, gap_flow, gaussian_problem
-from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.paths import apply
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
-_SMOOTH = 4  # steps of a gap along a kernel of lengths of a standard deviation
+_SMOOTH = 4  # steps of a gap along a smooth law
 _TOUCHING = 1e-9  # share of a gap within which a state is at the snapshot
 
 
@@ -111,8 +110,8 @@ class PlugInField:
 
     @property
     def _n_nodes(self) -> int:
-        """Return the steps of a gap: a law that is smooth by construction needs few."""
-        return _SMOOTH if isinstance(self.reference, KernelReference) else N_STEPS
+        """Return the steps of a gap: a smooth law needs few."""
+        return _SMOOTH if is_smooth(self.reference) else N_STEPS
 
     def _tilted(self, t: float, x: Cells, tilt: Cells) -> Cells:
         return self.reference.drift(t, x) + (sigma_of(self.reference) ** 2 * tilt).to(x.dtype)

@@ -10,10 +10,10 @@ import torch
 
 from celltraj.models.course import Course, plans_of
 from celltraj.models.flow.batches import PathBatches
+from celltraj.models.flow.course_check import CourseCheck
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties
-from celltraj.models.flow.own_snapshots import OwnSnapshots
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.own_snapshots import Meeting
@@ -93,7 +93,7 @@ def fit_flow(
     box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
     growth = course.plans.masses.growth()
     flow = FlowMatching(heads, snapshots.times, course.interpolant, box, mass=growth)
-    own = OwnSnapshots(flow, Meeting.of(snapshots))
+    check = CourseCheck(flow, Meeting.of(snapshots))
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
     validation = None
     # what is watched is how right the flow is, not what it should be besides
@@ -108,11 +108,11 @@ def fit_flow(
         batches,
         FlowLoss(course.interpolant, options.penalties),
         validation=validation,
-        stop=own.stop(schedule),
+        stop=check.stop(schedule),
         facts=_facts(snapshots, course, sigma, options),
     )
     trained, losses = train(job, training, schedule, progress=progress)
-    return own.judged(replace(flow, heads=trained, losses=losses))
+    return check.judged(replace(flow, heads=trained, losses=losses))
 
 
 def _facts(

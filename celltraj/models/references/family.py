@@ -97,6 +97,24 @@ class Parametric(Reference, Protocol):
         ...
 
 
+@runtime_checkable
+class Smooth(Reference, Protocol):
+    """A reference that knows how much its drift changes over a gap.
+
+    Others are followed in small steps, and their slope counts in how far noise takes a cell.
+    """
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether a few steps follow the drift over a gap, and noise spreads about as without."""
+        ...
+
+
+def is_smooth(reference: Reference) -> bool:
+    """Return whether the drift of ``reference`` is known to change little over a gap."""
+    return isinstance(reference, Smooth) and reference.is_smooth
+
+
 def with_sigma(reference: Reference, sigma: float) -> Reference:
     """Return ``reference`` with another diffusion.
 

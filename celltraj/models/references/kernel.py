@@ -98,6 +98,11 @@ class KernelReference:
         """Whether the weights are known."""
         return self.weights is not None
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether a few steps follow the drift over a gap: yes, by the lengths of the kernel."""
+        return True
+
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b(x)``, ``(n, d)``, in [x]/[t].
 

@@ -14,7 +14,7 @@ _NEARER = 0.95  # of the distance without noise, for noise to be the default
 
 
 @dataclass(frozen=True)
-class OwnSnapshots:
+class CourseCheck:
     """Simulate a flow from its first snapshot on while it is trained.
 
     Parameters
