@@ -25,7 +25,7 @@ from celltraj._typing import Counts
 from celltraj.models import Bridge, Lineage, Process, land
 from celltraj.models.growth.predicted_sizes import predicted_sizes
 from celltraj.models.references.packed_law import packed_law
-from celltraj.ot import Coupling, Transport
+from celltraj.ot import Coupling, StratifiedCoupling, Transport
 from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
@@ -259,4 +259,5 @@ def _reached(one: Transport) -> dict[str, float | bool | int]:
         "marginal_error": one.marginal_error,
         "converged": one.converged,
         "n_iters": one.n_iters,
+        "is_drawn": isinstance(one, StratifiedCoupling),
     } | mass

@@ -21,7 +21,14 @@ from celltraj._anndata.times import read_times, times_of
 from celltraj._typing import Time
 from celltraj.models import Lineage
 from celltraj.models.references.packed_law import law_cost, unpacked_law
-from celltraj.ot import Coupling, SolverStats, SparseCoupling, SquaredEuclidean, Transport
+from celltraj.ot import (
+    Coupling,
+    SolverStats,
+    SparseCoupling,
+    SquaredEuclidean,
+    StratifiedCoupling,
+    Transport,
+)
 from celltraj.snapshots import Snapshots
 
 COLUMNS = ("f", "g", "weight", "row_mass", "column_mass")
@@ -190,7 +197,8 @@ def _potentials(
             cost, f, g, row, column, float(gap.epsilon), *reached, row, column, SolverStats()
         )
         _check_masses(one, key)
-        couplings.append(one)
+        is_drawn = getattr(gap, "is_drawn", False)
+        couplings.append(StratifiedCoupling.of_coupling(one) if is_drawn else one)
     return tuple(couplings), tuple(part[2] for part in parts)
 
 
@@ -204,7 +212,9 @@ def _check_masses(one: Coupling, key: str) -> None:
     cost = one.cost.take(rows, torch.arange(m))
     few = replace(one, cost=cost, f=one.f[rows], a=one.a[rows], row_mass=one.row_mass[rows])
     sent = few.pull(torch.ones(m, dtype=torch.float64))
-    if not torch.allclose(sent, few.row_mass, rtol=_ROUNDED, atol=0):
+    missed = (sent - few.row_mass).abs().sum() / few.row_mass.sum()
+    # potentials that hold to a few per cent send a few per cent more or less
+    if not missed <= _ROUNDED + 2 * one.marginal_error:
         raise ValueError(
             f"the couplings {key!r} are stale: the states of the cells have changed since they "
             "were computed. Run ct.tl.couplings(adata) again"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from celltraj._typing import Earlier
 from celltraj.models.growth.path_mass import NEIGHBOURS, Masses, departing
-from celltraj.ot import SparseCoupling
+from celltraj.ot import SparseCoupling, Transport
 from celltraj.ot.sampling import draw_partners
 from celltraj.snapshots import Snapshots
 
@@ -69,6 +69,19 @@ class GapPlans:
         masses = Masses.of(snapshots, couplings, neighbours=neighbours)
         weights = tuple(w.numpy() for w in snapshots.weights)
         return cls(tuple(one.plan for one in couplings), weights, masses)
+
+    @classmethod
+    def along(
+        cls, snapshots: Snapshots, couplings: Sequence[Transport], *, drop: float
+    ) -> GapPlans:
+        """Return the plans of couplings, each without a share ``drop`` of the mass of its rows.
+
+        What cells send and meet is that of the couplings themselves.
+        """
+        plans = (csr_array(one.to_sparse(mass=drop)) for one in couplings)
+        scaled = tuple(csr_array(plan / plan.sum()) for plan in plans)
+        weights = tuple(w.numpy() for w in snapshots.weights)
+        return cls(scaled, weights, Masses.of(snapshots, couplings))
 
     @cached_property
     def _onwards(self) -> tuple[csr_array, ...]:

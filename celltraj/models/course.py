@@ -131,8 +131,8 @@ def plans_of(
 ) -> GapPlans:
     """Return the plan of every gap under Brownian motion of noise ``sigma``."""
     gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = (couple(snapshots, Brownian(sigma), k, coupling)[1] for k, _ in gaps)
-    return GapPlans.of(snapshots, [one.to_sparse(mass=_DROPPED) for one in found])
+    found = [couple(snapshots, Brownian(sigma), k, coupling)[1] for k, _ in gaps]
+    return GapPlans.along(snapshots, found, drop=_DROPPED)
 
 
 def default_paths(snapshots: Snapshots) -> Interpolant:

@@ -3,6 +3,8 @@ from ._balanced import solve as solve
 from ._batch import solve_batch as solve_batch
 from ._cost import Cost as Cost
 from ._cost import DenseCost as DenseCost
+from ._cost import Factors as Factors
+from ._cost import ProductCost as ProductCost
 from ._cost import SquaredEuclidean as SquaredEuclidean
 from ._coupling import Coupling as Coupling
 from ._exact import Exact as Exact
@@ -18,6 +20,8 @@ from ._sinkhorn import Sinkhorn as Sinkhorn
 from ._solver_stats import SolverStats as SolverStats
 from ._sparse_coupling import SparseCoupling as SparseCoupling
 from ._sparse_newton import SparseNewtonSinkhorn as SparseNewtonSinkhorn
+from ._stratified import Stratified as Stratified
+from ._stratified_coupling import StratifiedCoupling as StratifiedCoupling
 from ._transport import Transport as Transport
 from ._unbalanced import Unbalanced as Unbalanced
 from .solver import Solver as Solver
@@ -29,10 +33,12 @@ __all__ = [
     "DenseCost",
     "Exact",
     "ExactCoupling",
+    "Factors",
     "GaussianCost",
     "Minibatch",
     "Multiscale",
     "PlanCoupling",
+    "ProductCost",
     "ReferenceCost",
     "Sinkhorn",
     "Solver",
@@ -40,6 +46,8 @@ __all__ = [
     "SparseCoupling",
     "SparseNewtonSinkhorn",
     "SquaredEuclidean",
+    "Stratified",
+    "StratifiedCoupling",
     "Transport",
     "Unbalanced",
     "exact_matching",

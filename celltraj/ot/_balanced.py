@@ -7,13 +7,20 @@ from typing import ClassVar
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
-from celltraj.ot._cost import Cost
+from celltraj._errors import DataWarning, warn
+from celltraj.ot._cost import Cost, ProductCost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._multiscale import Multiscale
+from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
+from celltraj.ot._stratified import Stratified
+from celltraj.ot._stratified_coupling import StratifiedCoupling
 
 DENSE_LIMIT = 36_000_000  # entries of a cost that is held whole, once itself and once as a plan
 WHOLE_TOL, BLOCK_TOL = 1e-6, 1e-3  # of the mass: as SparseNewtonSinkhorn and Multiscale have it
+DRAWN_LIMIT, DRAWN_TOL = 100_000_000, 0.04  # pairs, from which a few of them are drawn
+_LEAST_DRAWN_TOL = 0.01  # which takes more draws than all pairs cost
+_QUADRATIC = 1_000_000_000  # pairs, above which to take all of them is told
 
 
 @checked_fields
@@ -23,14 +30,16 @@ class Balanced:
 
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``:
     :class:`SparseNewtonSinkhorn` up to 36 million pairs (6,000 x 6,000 cells), where two arrays of
-    that size are held, :class:`Multiscale` above, where none is. ``ct.ot.solve`` is this solver
-    with its defaults.
+    that size are held; :class:`Multiscale` above, where none is; from 100 million pairs on
+    :class:`Stratified`, in time linear in the cells, where the cost is a product of features and
+    ``tol`` allows. Where ``epsilon`` is too small to draw for, :class:`Multiscale` again, in
+    quadratic time. ``ct.ot.solve`` is this solver with its defaults.
 
     Parameters
     ----------
     tol
         L1 error of both marginals together, in units of mass; by default 1e-6 where the plan is
-        held whole, else 1e-3.
+        held whole, 1e-3 up to 100 million pairs and .04 above. Below .01 every pair counts.
     throw
         Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
     progress
@@ -78,9 +87,39 @@ class Balanced:
         if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
             tol = WHOLE_TOL if self.tol is None else self.tol
             return SparseNewtonSinkhorn(tol, throw=self.throw)(cost, a, b, epsilon=epsilon)
+        problem = Problem.of(cost, a, b, epsilon)
+        if (drawn := solved_by_draws(problem, self.tol, progress=self.progress)) is not None:
+            return drawn
         tol = BLOCK_TOL if self.tol is None else self.tol
         blocks = Multiscale(tol, throw=self.throw, progress=self.progress)
         return blocks(cost, a, b, epsilon=epsilon)
+
+
+def solved_by_draws(
+    problem: Problem, tol: float | None, *, progress: bool = False
+) -> StratifiedCoupling | None:
+    """Return the coupling of a large problem from a few of its pairs.
+
+    None where it is small, its cost no product of features, ``tol`` too small, or ``epsilon`` so
+    small that the cells that matter to one are too few to be drawn.
+    """
+    n_pairs = problem.cost.shape[0] * problem.cost.shape[1]
+    tol = DRAWN_TOL if tol is None else tol
+    is_product = isinstance(problem.cost, ProductCost)
+    if n_pairs < DRAWN_LIMIT or tol < _LEAST_DRAWN_TOL or not is_product:
+        return None
+    found = Stratified(tol, throw=False, progress=progress).coupling(problem)
+    if found.converged:
+        return found
+    if n_pairs > _QUADRATIC:
+        warn(
+            f"{found.epsilon:.3g} is too small an epsilon to draw for: marginals are missed by "
+            f"{found.marginal_error:.2g}, where {tol:.2g} is asked for. Now all {n_pairs:.1g} pairs "
+            "are passed several times, which takes long; raise epsilon (or sigma) to some per cent "
+            "of the mean cost, or take fewer cells",
+            DataWarning,
+        )
+    return None
 
 
 solve = Balanced()

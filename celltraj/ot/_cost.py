@@ -11,7 +11,7 @@ from torch import Tensor
 
 from celltraj._arrays import Converted, as_floats
 from celltraj._card import card
-from celltraj._typing import Plan
+from celltraj._typing import Earlier, Later, Plan
 
 _BLOCK = 1_000_000  # entries held at once: 8 MB in float64, so that a block stays in the cache
 
@@ -68,6 +68,49 @@ def whole(cost: Cost) -> Plan:
 
 @card()
 @dataclass(frozen=True)
+class Factors:
+    """Hold a cost as a product, ``C_ij = left_i . right_j + u_i + v_j``.
+
+    Parameters
+    ----------
+    left, right
+        ``(n, p)`` and ``(m, p)`` features of the cells, float64.
+    u, v
+        ``(n,)`` and ``(m,)`` what each cell adds, in units of the cost.
+    """
+
+    left: Tensor
+    right: Tensor
+    u: Earlier
+    v: Later
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
+        one_u, one_v = torch.ones_like(self.u)[:, None], torch.ones_like(self.v)[:, None]
+        left = torch.cat([self.left, self.u[:, None], one_u], 1)  # one product sums all terms
+        right = torch.cat([self.right, one_v, self.v[:, None]], 1).T.contiguous()
+        room: Tensor | None = None  # one for all blocks: fresh memory costs more than the product
+        for rows in row_slices(len(left), right.shape[1]):
+            part = left[rows]
+            if room is None:
+                room = part.new_empty((len(part), right.shape[1]))
+            yield rows, torch.mm(part, right, out=room[: len(part)])
+
+
+@runtime_checkable
+class ProductCost(Cost, Protocol):
+    """Ground cost that is a product of features of the earlier and of the later cells."""
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return ``(n, d)`` and ``(m, d)`` points of one space: near ones have like costs."""
+
+    def factors(self) -> Factors:
+        """Return the features."""
+
+
+@card()
+@dataclass(frozen=True)
 class SquaredEuclidean:
     """Ground cost of half the squared Euclidean distance, ``C_ij = |x_i - y_j|^2 / 2``.
 
@@ -106,20 +149,20 @@ class SquaredEuclidean:
         """Return ``(n, m)``."""
         return len(self.x), len(self.y)
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return both clouds."""
+        return self.x, self.y
+
+    def factors(self) -> Factors:
+        """Return the points as features: ``-x . y + |x|^2 / 2 + |y|^2 / 2``."""
         centre = self.y.mean(0).double()  # nearer to the origin, products lose fewer digits
         x, y = self.x.double() - centre, self.y.double() - centre
-        half_x, half_y = (v.square().sum(1, keepdim=True) / 2 for v in (x, y))
-        left = torch.cat([x, half_x, torch.ones_like(half_x)], 1)  # one product sums all terms
-        right = torch.cat([-y, torch.ones_like(half_y), half_y], 1).T.contiguous()
-        room: Tensor | None = None  # one for all blocks: fresh memory costs more than the product
-        for rows in row_slices(*self.shape):
-            part = left[rows]
-            if room is None:
-                room = part.new_empty((len(part), right.shape[1]))
-            block = torch.mm(part, right, out=room[: len(part)])
-            yield rows, block.clamp_(min=0)
+        return Factors(x, -y, *(points.square().sum(1) / 2 for points in (x, y)))
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
+        return ((rows, block.clamp_(min=0)) for rows, block in self.factors().blocks())
 
     def dense(self) -> Plan:
         """Return the full ``(n, m)`` cost."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from celltraj._arrays import Converted
 from celltraj._card import card
 from celltraj._typing import Plan
-from celltraj.ot._cost import check_same, convert_fields, row_slices, whole
+from celltraj.ot._cost import Factors, check_same, convert_fields, row_slices, whole
 
 
 @runtime_checkable
@@ -131,20 +131,25 @@ class GaussianCost:
         """Return ``(n, m)``."""
         return len(self.m), len(self.y)
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield ``(rows, C[rows])`` in blocks of bounded memory."""
-        # one product of quadratic features sums all terms; nearer to the origin it loses less
-        centre = self.y.mean(0)
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return where cells go and where later ones are."""
+        return self.m, self.y
+
+    def factors(self) -> Factors:
+        """Return quadratic features of both."""
+        centre = self.y.mean(0)  # nearer to the origin, products lose fewer digits
         y, mean = self.y - centre, self.m - centre
         i, j = torch.triu_indices(y.shape[1], y.shape[1])
-        pairs = y[:, i] * y[:, j]
-        right = torch.cat([pairs, y, torch.ones_like(y[:, :1])], 1).T
         twice = torch.where(i == j, 0.5, 1.0)
         pulled = (self.precision @ mean[..., None])[..., 0]
-        constant = (pulled * mean).sum(1, keepdim=True) / 2 + self.offset[:, None]
-        left = torch.cat([self.precision[:, i, j] * twice, -pulled, constant], 1)
-        for rows in row_slices(*self.shape):
-            yield rows, left[rows] @ right
+        left = torch.cat([self.precision[:, i, j] * twice, -pulled], 1)
+        right = torch.cat([y[:, i] * y[:, j], y], 1)
+        return Factors(left, right, (pulled * mean).sum(1) / 2 + self.offset, y.new_zeros(len(y)))
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
+        return self.factors().blocks()
 
     def dense(self) -> Plan:
         """Return the full ``(n, m)`` cost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from celltraj.ot._solver_stats import SolverStats
 LEAST_KEPT = 0.01
 # a few cells may be so far from all others that they send nothing, not a tenth of them
 _MOST_LOST = 0.1
+C = TypeVar("C", bound=Coupling)
 _SINGLE, _ROUNDED = (torch.float32, np.float32), 1e-5
 
 
@@ -165,6 +167,20 @@ class Problem:
         cost = self.cost.take(rows, columns)
         return replace(self, cost=cost, a=self.a[rows], b=self.b[columns], base=base)
 
+    def subsample(self, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Problem:
+        """Return the problem of some cells that stand for all, each side as cells and ``omega``.
+
+        A cell that stands for ``omega`` has ``omega`` times the weight and a potential higher by
+        ``epsilon log omega``: so it takes their part in every sum.
+        """
+        (i, stand_a), (j, stand_b) = rows, columns
+        cost, base, a, b = self.cost.take(i, j), self.base, self.a[i], self.b[j]
+        if base is not None:
+            base = base[0][i] * stand_a, base[1][j] * stand_b
+            return replace(self, cost=cost, a=a * stand_a, b=b * stand_b, base=base)
+        a, b = a * stand_a ** (1 / self.tau_a), b * stand_b ** (1 / self.tau_b)
+        return replace(self, cost=cost, a=a, b=b)
+
     def with_zeros(self, f: Tensor, g: Tensor) -> tuple[Earlier, Later]:
         """Return potentials of all cells from those of the cells that carry mass."""
         full_f, full_g = (torch.full_like(w, -torch.inf) for w in (self.a, self.b))
@@ -199,11 +215,22 @@ class Problem:
             column_mass=column,
             stats=stats,
         )
+        return self.checked(result, tol=tol, throw=throw)
+
+    def checked(self, result: C, *, tol: float, throw: bool) -> C:
+        """Return a coupling that reached its tolerance and keeps its mass.
+
+        Raises
+        ------
+        ConvergenceError
+            It did not, and ``throw`` is set; carries the coupling.
+        """
         if throw and not result.converged:
             raise ConvergenceError(
-                f"transport stopped at a marginal error of {error:.1e} (tol {tol:.1e}) after "
-                f"{stats.passes} passes with {self._scale()}; raise epsilon (or sigma), the "
-                "solver's limit or tol, or pass throw=False",
+                f"transport stopped at a marginal error of {result.marginal_error:.1e} (tol "
+                f"{tol:.1e}) after {result.stats.passes} passes and {result.stats.sweeps} sweeps "
+                f"with {self._scale()}; raise epsilon (or sigma), the solver's limit or tol, or "
+                "pass throw=False",
                 result,
             )
         if not self.is_balanced:

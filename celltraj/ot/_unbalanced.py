@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
-from celltraj.ot._balanced import BLOCK_TOL, DENSE_LIMIT, WHOLE_TOL
+from celltraj.ot._balanced import BLOCK_TOL, DENSE_LIMIT, WHOLE_TOL, solved_by_draws
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._multiscale import Multiscale
@@ -108,12 +108,9 @@ class Unbalanced:
             The tolerance was not reached, or less than a hundredth of the mass is kept; carries the
             coupling as ``result``.
         """
-        rho = tuple(
-            math.inf if tau == 1 else tau * float(epsilon) / (1 - tau)
-            for tau in (self.tau_a, self.tau_b)
-        )
-        relative_to = (a if base is None else base, b) if self.reg_type == "kl" else None
-        problem = Problem.of(cost, a, b, epsilon, (rho[0], rho[1]), relative_to)
+        problem = self.problem(cost, a, b, epsilon=epsilon, base=base)
+        if (drawn := solved_by_draws(problem, self.tol)) is not None:
+            return drawn
         stats = SolverStats()
         is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
         tol = (WHOLE_TOL if is_whole else BLOCK_TOL) if self.tol is None else self.tol
@@ -122,3 +119,20 @@ class Unbalanced:
         else:
             f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, stats)
         return problem.coupling(f, g, stats, tol=tol, throw=self.throw)
+
+    def problem(
+        self,
+        cost: Cost,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        epsilon: float,
+        base: ArrayLike | None = None,
+    ) -> Problem:
+        """Return the problem that a call solves: prices and entropy of these marginals."""
+        rho = tuple(
+            math.inf if tau == 1 else tau * float(epsilon) / (1 - tau)
+            for tau in (self.tau_a, self.tau_b)
+        )
+        relative_to = (a if base is None else base, b) if self.reg_type == "kl" else None
+        return Problem.of(cost, a, b, epsilon, (rho[0], rho[1]), relative_to)

@@ -53,8 +53,8 @@ COUPLINGS = Result(
         Field(
             "gaps",
             "one row per gap, of a plan from elsewhere its mass alone",
-            columns=(*GAP, "mass"),
-            rare=GAP[2:],
+            columns=(*GAP, "is_drawn", "mass"),
+            rare=(*GAP[2:], "is_drawn"),
         ),
         Field(
             "law",

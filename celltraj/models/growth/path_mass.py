@@ -43,6 +43,7 @@ N_NODES = 33  # of s at which Z is computed
 _MOST = 5.0  # of |log r| and |log q|: a cell that sends 1/150 of its share or less counts as that
 _DRAWN = 4  # pairs drawn for each that is kept by its mass
 _ROWS = 1000  # cells whose distances to all others are held at once
+_SAME = 1e-9  # relative, of masses that a solver holds exactly
 _STEADY = 1e-2  # logarithm of a ratio of masses below which a plan counts as balanced
 
 
@@ -121,7 +122,7 @@ class Masses:
     ) -> Masses:
         """Return the masses of plans, ratios averaged over ``neighbours`` cells."""
         weights = [w.numpy() for w in snapshots.weights]
-        near = [_nearest(x, neighbours) for x in snapshots.x]
+        near = [_Near(x, neighbours) for x in snapshots.x]
         sent, met, totals = [], [], []
         for k, one in enumerate(couplings):
             row, column = (v.numpy() / float(v.sum()) for v in (one.row_mass, one.column_mass))
@@ -222,7 +223,7 @@ def _log_totals(one: Transport, start: np.ndarray, sent: np.ndarray, met: np.nda
 
 
 def _log_sent(
-    row: np.ndarray, expected: np.ndarray, weights: np.ndarray, near: np.ndarray
+    row: np.ndarray, expected: np.ndarray, weights: np.ndarray, near: _Near
 ) -> np.ndarray:
     """Return ``log r``: what was expected of a cell as it is, what the plan adds as a mean.
 
@@ -236,19 +237,31 @@ def _log_sent(
     return sent
 
 
-def _log_ratio(mass: np.ndarray, weights: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Return the logarithm of mass over weight, each summed over the cells ``near (n, k)``."""
+def _log_ratio(mass: np.ndarray, weights: np.ndarray, near: _Near) -> np.ndarray:
+    """Return the logarithm of mass over weight, each summed over the nearest cells."""
+    if np.allclose(mass, weights, rtol=_SAME, atol=0):
+        return np.zeros_like(mass)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(mass[near].sum(1)) - np.log(weights[near].sum(1))
+        ratio = np.log(mass[near.cells].sum(1)) - np.log(weights[near.cells].sum(1))
     bounded = np.where(mass > 0, np.clip(ratio, -_MOST, _MOST), -np.inf)
     return np.where(weights > 0, bounded, 0.0)
 
 
-def _nearest(x: Tensor, k: int) -> np.ndarray:
-    """Return the ``(n, k)`` nearest cells of each, itself first; all where there are fewer."""
-    k = min(k, len(x))
-    parts = [torch.cdist(rows, x).topk(k, largest=False).indices for rows in x.split(_ROWS)]
-    return torch.cat(parts).numpy()
+@dataclass
+class _Near:
+    """Find the nearest cells of each, where a plan misses its marginals: it costs as a plan."""
+
+    x: Tensor
+    k: int
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Return the ``(n, k)`` nearest cells of each, itself first; all where there are fewer."""
+        k = min(self.k, len(self.x))
+        parts = [
+            torch.cdist(rows, self.x).topk(k, largest=False).indices for rows in self.x.split(_ROWS)
+        ]
+        return torch.cat(parts).numpy()
 
 
 def _range(log_ratios: np.ndarray) -> tuple[float, float]:

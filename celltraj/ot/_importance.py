@@ -1,0 +1,224 @@
+r"""Sums over a plan in linear time: each stratum of cells draws those that matter to it.
+
+A cell is reached by few others out of hundreds of thousands, and which ones it is nearly shares
+with its neighbours. So the cells ``t`` of one stratum look at the same ``S`` cells of the other
+side, of which a cell in stratum ``s`` is drawn with the probability
+
+    pi_s = min(1, c W_ts / n_s),    W_ts = .9 M_ts n_s / sum_r M_tr n_r + .1 n_s / n,
+
+``M_ts`` the mean entry of the plan between a dozen cells of either stratum, ``n_s`` the cells of
+the stratum, and count ``1 / pi_s`` times. The tenth that is spread evenly bounds these weights.
+
+Owen, *Monte Carlo theory, methods and examples* (2013), chapters 8 and 9, on strata and defensive
+importance sampling. Its use in Sinkhorn's iteration is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from celltraj.ot._strata import Strata, inclusions
+
+_PILOTS = 12  # cells of each stratum that tell what matters to another
+_EVEN = 0.1  # share of the draws that is spread evenly
+_AT_ONCE = 32  # cells whose sums are taken over all sources
+_TILE = 128  # cells at once, so that a tile of a plan stays near the cache
+
+
+@dataclass(frozen=True)
+class Side:
+    """Hold the cells of one side in the order of their strata.
+
+    Parameters
+    ----------
+    strata
+        Which cells belong together.
+    cells
+        ``(n,)`` their places in the cloud; those without weight are left out.
+    features
+        ``(n, p)`` factors of ``-C / epsilon``, float32.
+    offset
+        ``(n,)`` what each cell adds to ``-C / epsilon``.
+    log_weight
+        ``(n,)`` logarithm of the mass that is asked of each where its potential is zero.
+    relaxed
+        ``epsilon / rho``, by which a potential lowers what is asked; 0 for a fixed marginal.
+    """
+
+    strata: Strata
+    cells: Tensor
+    features: Tensor
+    offset: Tensor
+    log_weight: Tensor
+    relaxed: float
+
+    @classmethod
+    def of(
+        cls,
+        points: Tensor,
+        cells: Tensor,
+        terms: tuple[Tensor, Tensor, Tensor],
+        relaxed: float,
+        rng: np.random.Generator,
+    ) -> Side:
+        """Return the side of ``cells``, with features, offset and log weight of the cloud."""
+        strata = Strata.of(points[cells], rng)
+        order = cells[torch.from_numpy(strata.order)]
+        features, offset, log_weight = (part[order] for part in terms)
+        return cls(strata, order, features.float(), offset, log_weight, relaxed)
+
+    def spread(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return places of about ``n`` cells, evenly through the strata, and for how many each is.
+
+        The cells of a stratum together stand for its mass.
+        """
+        n_cells, weight = len(self.cells), self.log_weight.exp()
+        places = torch.linspace(0, n_cells - 1, min(n, n_cells), dtype=torch.float64).round().long()
+        starts = torch.from_numpy(self.strata.bounds[:-1])
+        # a stratum too small to be met by the grid gives its first cell
+        places = torch.cat([places, starts]).unique()
+        stratum = torch.searchsorted(starts, places, right=True) - 1
+        drawn = torch.zeros(len(starts), dtype=torch.float64).index_add_(0, stratum, weight[places])
+        ends = torch.cat([weight.new_zeros(1), weight.cumsum(0)])[
+            torch.from_numpy(self.strata.bounds)
+        ]
+        return places, (ends.diff() / drawn)[stratum]
+
+    def log_wanted(self, potential: Tensor) -> Tensor:
+        """Return ``(n,)`` logarithms of the mass that is asked of each cell."""
+        return self.log_weight - self.relaxed * potential
+
+    def factors(self, constant: Tensor, *, is_source: bool) -> Tensor:
+        """Return ``(n, p + 2)`` factors of the logarithm of a plan, with ``constant (n,)``."""
+        added = (self.offset + constant).float()[:, None]
+        ends = torch.ones_like(added), added
+        return torch.cat([self.features, *(ends if is_source else ends[::-1])], 1)
+
+
+@dataclass(frozen=True)
+class SampledPlan:
+    """Entries of a plan as its ``targets`` see them, each stratum of which draws ``sources``.
+
+    Entries are shares of the mass that is asked of their target.
+
+    Parameters
+    ----------
+    targets, sources
+        The two sides: targets are the later cells for sums over earlier ones, and the other way
+        round for sums over later ones.
+    potentials
+        ``(n,)`` of either, in units of epsilon.
+    shares
+        ``(T, R)`` shares ``W`` of the draws of each stratum of the targets.
+    """
+
+    targets: Side
+    sources: Side
+    potentials: tuple[Tensor, Tensor]
+    shares: np.ndarray
+
+    @classmethod
+    def of(
+        cls, targets: Side, sources: Side, potentials: tuple[Tensor, Tensor], seed: Sequence[int]
+    ) -> SampledPlan:
+        """Return the plan with proposals from a few pairs of cells of all pairs of strata."""
+        plan = cls(targets, sources, potentials, np.ones((0, 0)))
+        rng = np.random.default_rng(seed)
+        wanted, given = (
+            part[torch.from_numpy(side.strata.pilots(_PILOTS, rng).ravel())]
+            for part, side in zip(plan._factors(), (targets, sources), strict=True)
+        )
+        sizes = sources.strata.sizes
+        mass = np.stack(
+            [
+                (few @ given.T).exp().view(len(few), -1, _PILOTS).sum((0, 2)).double().numpy()
+                for few in wanted.split(_PILOTS)
+            ]
+        )
+        mass *= sizes
+        even = sizes / sizes.sum()
+        total = mass.sum(1, keepdims=True)
+        is_told = (total > 0) & np.isfinite(total)
+        told = np.where(is_told, mass / np.where(is_told, total, 1.0), even)
+        return replace(plan, shares=(1 - _EVEN) * told + _EVEN * even)
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        """Return the factors of the targets and of the sources."""
+        (wanted, given), side = self.potentials, self.targets
+        return (
+            side.factors(wanted - side.log_wanted(wanted), is_source=False),
+            self.sources.factors(given, is_source=True),
+        )
+
+    def blocks(self, n_draws: int, seed: Sequence[int]) -> Iterator[Block]:
+        """Yield what each stratum of the targets sees of the sources it draws.
+
+        Strata draw by themselves, from ``[*seed, stratum]``.
+        """
+        wanted, given = self._factors()
+        strata = self.sources.strata
+        for t, places in enumerate(self.targets.strata.slices()):
+            rng = np.random.default_rng([*seed, t])
+            inclusion = inclusions(self.shares[t], strata.sizes, n_draws)
+            drawn, stratum = strata.draw(inclusion, rng)
+            rows, log_inclusion = torch.from_numpy(drawn), torch.from_numpy(np.log(inclusion))
+            log_inclusion = log_inclusion[torch.from_numpy(stratum)]
+            seen = torch.index_select(given, 0, rows)
+            seen[:, -1] -= log_inclusion.float()
+            yield Block(places, rows, log_inclusion, wanted[places], seen)
+
+    def log_sums(self, n_draws: int, seed: Sequence[int]) -> Tensor:
+        """Return ``(n,)`` logarithms of what targets get, over what is asked of them."""
+        found = torch.empty(len(self.targets.cells), dtype=torch.float64)
+        for block in self.blocks(n_draws, seed):
+            for rows, entries in block.tiles():
+                found[rows] = entries.sum(1).double()
+        logs = found.log()
+        # beyond single precision: next to nothing of what was drawn is near
+        if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
+            logs[beyond] = self.whole_log_sums(beyond)
+        return logs
+
+    def whole_log_sums(self, places: Tensor) -> Tensor:
+        """Return ``log_sums`` of some targets, over all sources."""
+        wanted, given = self._factors()
+        parts = [
+            torch.logsumexp(wanted[few] @ given.T, 1).double() for few in places.split(_AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Hold what one stratum of the targets sees of the sources.
+
+    Parameters
+    ----------
+    places
+        Where the targets are, in the order of their strata.
+    drawn
+        ``(S,)`` places of the sources.
+    log_inclusion
+        ``(S,)`` logarithms of the probability that each was drawn with.
+    wanted, seen
+        ``(T, p + 2)`` and ``(S, p + 2)`` factors of the logarithms of the entries, over what is
+        asked of the targets and over the probability of the sources.
+    """
+
+    places: slice
+    drawn: Tensor
+    log_inclusion: Tensor
+    wanted: Tensor
+    seen: Tensor
+
+    def tiles(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ``(rows, entries (k, S))`` of some targets, float32."""
+        for start in range(0, len(self.wanted), _TILE):
+            entries = torch.exp(self.wanted[start : start + _TILE] @ self.seen.T)
+            first = self.places.start + start
+            yield slice(first, first + len(entries)), entries
