@@ -25,9 +25,11 @@ def gene_circuit_growth() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     References
     ----------
@@ -53,18 +55,21 @@ def larry_spring() -> ad.AnnData:
     Returns
     -------
     130,887 cells by 2 features, float32; ``obs["time"]``, unit: day (2, 4, 6); ``obs["arm"]``
-    (``"Monocyte"``, ``"Neutrophil"``, ``"undifferentiated"``); ``obs["growth_score"]``;
-    ``obs["neu_mono_trajectory"]`` (bool); of 20,157 cells of day 2 ``obs["truth_neutrophil"]``, the
-    predictions ``obs["pba"]``, ``obs["wot"]`` and ``obs["fateid"]``, and ``obs["heldout"]`` (1 for
-    those to judge by), else NaN; ``obsm["clonal_fate"]``, relatives of each cell of day 2 by the
-    10 fates named in ``uns["clonal_fate_names"]``, all 0 where none is known, NaN on later days.
+    (``"Monocyte"``, ``"Neutrophil"``, ``"undifferentiated"``); ``obs["growth_score"]``, which the
+    package cannot make of the original files (a warning says so); ``obs["neu_mono_trajectory"]``
+    (bool); of 20,157 cells of day 2 ``obs["truth_neutrophil"]``, the predictions ``obs["pba"]``,
+    ``obs["wot"]`` and ``obs["fateid"]``, and ``obs["heldout"]`` (1 for those to judge by), else
+    NaN; ``obsm["clonal_fate"]``, relatives of each cell of day 2 by the 10 fates named in
+    ``uns["clonal_fate_names"]``, all 0 where none is known, NaN on later days.
 
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     References
     ----------
@@ -98,9 +103,11 @@ def reprogramming() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     References
     ----------

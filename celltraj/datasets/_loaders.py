@@ -1,7 +1,9 @@
 """Loaders of benchmark data, one function per data set.
 
 Each file is sought in the folder ``CELLTRAJ_DATA_DIR``, then in the user's cache, then below the
-address ``CELLTRAJ_DATA_URL``; its checksum is verified. Origins and licences: ``datasets/``.
+address ``CELLTRAJ_DATA_URL``. Where it is in none of them, the original files are downloaded and
+converted, and kept in the user's cache. Checksums are verified.
+Origins and licences: ``datasets/``.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ def eb_pca5() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -77,9 +81,11 @@ def emt_a549() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -103,9 +109,11 @@ def growing_gaussians_10d() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -129,9 +137,11 @@ def gulf_vortex() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -155,9 +165,11 @@ def guo_embryo() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -181,9 +193,11 @@ def hematopoiesis_2d() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -207,9 +221,11 @@ def hesc_pca5() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -233,9 +249,11 @@ def hesc_tf() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -259,9 +277,11 @@ def ipsc_latent4() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -285,9 +305,11 @@ def lotka_volterra() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -311,9 +333,11 @@ def lotka_volterra_200() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -337,9 +361,11 @@ def pbmc_programs() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -363,9 +389,11 @@ def repressilator() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------
@@ -389,9 +417,11 @@ def shalek_lps() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     Examples
     --------

@@ -26,9 +26,11 @@ def glioblastoma() -> ad.AnnData:
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     References
     ----------
@@ -53,14 +55,17 @@ def kang_counts() -> ad.AnnData:
     Returns
     -------
     2,000 cells by 9,015 genes, raw counts (sparse float32); ``obs["donor"]``;
-    ``obs["condition"]`` (``"CTRL"``, ``"STIM"``); ``obs["cell_type"]``; ``obs["singlet"]`` (bool).
+    ``obs["condition"]`` (``"CTRL"``, ``"STIM"``); ``obs["singlet"]`` (bool);
+    ``obs["cell_type"]``, which the package cannot make of the original files (a warning says so).
 
     Raises
     ------
     FileNotFoundError
-        The file is nowhere to be found.
+        The file is not here, and its original cannot be downloaded.
     ValueError
-        Its checksum is not the recorded one.
+        The checksum of a file is not the recorded one, or a page of HTML came in its place.
+    OSError
+        The cache folder is full or may not be written.
 
     References
     ----------

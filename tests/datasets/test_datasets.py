@@ -2,9 +2,6 @@
 
 import hashlib
 import os
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import anndata as ad
 import numpy as np
@@ -131,53 +128,23 @@ def test_all_exported():
     assert all(callable(getattr(ds, name)) for name in ds.__all__)
 
 
-def test_missing_file(monkeypatch, tmp_path):
-    monkeypatch.setenv("CELLTRAJ_DATA_DIR", str(tmp_path / "here"))
-    monkeypatch.delenv("CELLTRAJ_DATA_URL", raising=False)
-    monkeypatch.setattr(_load, "_cache_dir", lambda: tmp_path / "cache")
-    with pytest.raises(FileNotFoundError) as error:
-        ds.eb_pca5()
-    for part in ("here", "cache", "CELLTRAJ_DATA_DIR", FILES["eb_pca5"][1]):
-        assert part in str(error.value)
-
-
 @pytest.mark.parametrize("place", ["env", "cache"])
-def test_wrong_checksum(monkeypatch, tmp_path, place):
+def test_wrong_checksum(monkeypatch, cache, tmp_path, place):
     (tmp_path / place).mkdir()
     (tmp_path / place / "eb_pca5.h5ad").write_bytes(b"broken")
     monkeypatch.setenv("CELLTRAJ_DATA_DIR", str(tmp_path / "env"))
-    monkeypatch.setattr(_load, "_cache_dir", lambda: tmp_path / "cache")
     with pytest.raises(ValueError, match=f"expected {FILES['eb_pca5'][0]}, found [0-9a-f]{{64}}"):
         ds.eb_pca5()
 
 
-@pytest.fixture
-def server(tmp_path):
-    """Serve a folder on the loopback and return (folder, address)."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = partial(QuietHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{http.server_port}/"
-        http.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        """Keep the test's output clean."""
-
-
-def test_download_is_verified_and_cached(monkeypatch, tmp_path, server):
+def test_download_is_verified_and_cached(monkeypatch, cache, server):
     folder, address = server
-    monkeypatch.delenv("CELLTRAJ_DATA_DIR", raising=False)
     monkeypatch.setenv("CELLTRAJ_DATA_URL", address)
-    monkeypatch.setattr(_load, "_cache_dir", lambda: tmp_path / "cache")
     expected = ds.branching(n_cells=5)
     expected.write_h5ad(folder / "eb_pca5.h5ad")
-    with pytest.raises(ValueError, match="hash"):
+    with pytest.raises(ValueError, match="sha256 mismatch"):
         ds.eb_pca5()
-    assert not list((tmp_path / "cache").glob("eb*"))
+    assert not list(cache.glob("eb*"))
     checksum = hashlib.sha256((folder / "eb_pca5.h5ad").read_bytes()).hexdigest()
     monkeypatch.setitem(_load.FILES, "eb_pca5", (checksum, "here"))
     np.testing.assert_array_equal(ds.eb_pca5().X, expected.X)

@@ -2,7 +2,6 @@
 
 import os
 from itertools import combinations
-from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -13,7 +12,6 @@ import celltraj.datasets as ds
 from celltraj.datasets import _load
 from celltraj.datasets._files import FILES
 
-CARDS = Path(__file__).parents[2] / "datasets"
 SIMULATIONS = {
     "letters": lambda **options: ds.letters(letters="AXY", n_rotations=2, **options),
     "interacting_populations": lambda **options: ds.interacting_populations(
@@ -354,22 +352,6 @@ class TestDrugScreen:
         for seed in range(10):
             truth = ds.drug_screen(n_lines=1, n_cells=1, seed=seed).uns["truth"]
             assert truth["killing_drug"] not in truth["interacting_drugs"]
-
-
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_cards_give_the_recorded_checksum(name):
-    card = (CARDS / f"{name}.md").read_text()
-    assert f"**sha256 of `{name}.h5ad`:** `{FILES[name][0]}`" in card
-    assert f"ct.datasets.{name}()" in card
-
-
-@pytest.mark.parametrize("name", MEASURED)
-def test_a_missing_file_is_named(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("CELLTRAJ_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("CELLTRAJ_DATA_URL", raising=False)
-    monkeypatch.setattr(_load, "_cache_dir", lambda: tmp_path / "cache")
-    with pytest.raises(FileNotFoundError, match=f"data set '{name}' not found"):
-        getattr(ds, name)()
 
 
 @pytest.mark.skipif(not os.environ.get("CELLTRAJ_DATA_DIR"), reason="CELLTRAJ_DATA_DIR unset")
