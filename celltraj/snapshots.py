@@ -152,6 +152,11 @@ class Snapshots:
             self, x=taken(self.x), weights=taken(self.weights), growth=taken(self.growth)
         )
 
+    def grown_by(self, rates: Sequence[Tensor]) -> Snapshots:
+        """Return the snapshots with rates of growth on top of those that are expected already."""
+        first = self.growth or tuple(torch.zeros(len(x), dtype=torch.float64) for x in self.x)
+        return replace(self, growth=tuple(g + new for g, new in zip(first, rates, strict=True)))
+
     def check_gaps(self) -> None:
         """Raise where one gap is so short beside another that no law of motion serves both.
 

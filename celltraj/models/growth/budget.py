@@ -13,7 +13,6 @@ trained: a chain is Markov, so that both moments follow from one pass backwards 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -70,9 +69,9 @@ def within_budget(
 
 def blended(start: Snapshots, grown: Snapshots, share: float) -> Snapshots:
     """Return the snapshots with a share of the growth that was learned on top of the first."""
-    first = start.growth or tuple(torch.zeros(len(x), dtype=x.dtype) for x in start.x)
+    first = start.growth or tuple(torch.zeros(len(x)) for x in start.x)
     pairs = zip(first, grown.growth, strict=True)
-    return replace(grown, growth=tuple(one + share * (all_ - one) for one, all_ in pairs))
+    return start.grown_by([share * (all_ - one) for one, all_ in pairs])
 
 
 def effective_share(snapshots: Snapshots, plans: Sequence[Transport]) -> float:

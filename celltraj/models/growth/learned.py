@@ -171,8 +171,7 @@ def _words(n_gaps: int, share: float, least: float) -> str:
 def _grown(start: Snapshots, gaps: Sequence[_Gap], n_near: int, counted: float) -> Snapshots:
     """Return the snapshots with a share of the rates that the gaps tell, on top of their own."""
     learned = [torch.from_numpy(counted * _rates(gaps, x.numpy(), n_near)) for x in start.x]
-    first = start.growth or tuple(torch.zeros(len(x)) for x in start.x)
-    return replace(start, growth=tuple(g + new for g, new in zip(first, learned, strict=True)))
+    return start.grown_by(learned)
 
 
 @dataclass(frozen=True)
