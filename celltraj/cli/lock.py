@@ -98,6 +98,30 @@ def locked(place: Path, *, is_file: bool = False) -> Iterator[Lock]:
                 one.rmdir()
 
 
+def check_idle(folder: Path) -> None:
+    """Raise where a process writes to a folder, or was killed before its results were there.
+
+    Raises
+    ------
+    BlockingIOError
+        One writes; the message names it.
+    ValueError
+        One was killed.
+    """
+    path = folder / f".{_LOCK}"
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        _lock(file, folder, path)
+        if Lock(folder, path, file).noted():
+            raise ValueError(
+                f"the run in {folder} was interrupted; give the same command again, which "
+                "finishes it"
+            )
+
+
 def _take(place: Path, path: Path) -> Lock:
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
