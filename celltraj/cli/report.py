@@ -18,11 +18,15 @@ def report(arguments: argparse.Namespace) -> None:
     """Write one HTML page about a run that has ended."""
     run: Path = arguments.folder
     out: Path = arguments.out or run / REPORT
+    cells: Path = arguments.cells or run / FITTED
+    moving: Path | None = arguments.trajectories
     finish_swaps(run)
     check_complete(run)
-    with writing_file(out, data=[run / FITTED, run / SCORES]) as lock:
-        adata = read_h5ad(run / FITTED)
+    reads = [cells, run / SCORES, *([] if moving is None else [moving])]
+    with writing_file(out, data=reads) as lock:
+        adata = read_h5ad(cells)
         scores = _read_scores(run / SCORES)
+        motion = {} if moving is None else {"trajectories": read_h5ad(moving)}
         with staged(lock, ()) as folder:
             page = ct.pl.report(  # type: ignore[attr-defined,unused-ignore]
                 adata,
@@ -32,6 +36,7 @@ def report(arguments: argparse.Namespace) -> None:
                 basis=arguments.basis,
                 title=arguments.title,
                 progress=not arguments.quiet,
+                **motion,
             )
             n_bytes = page.stat().st_size
     facts = {

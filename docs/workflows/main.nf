@@ -29,7 +29,6 @@ process FIT {
 
 process COUPLINGS {
     input:
-    path data
     path run
 
     output:
@@ -37,7 +36,7 @@ process COUPLINGS {
 
     script:
     """
-    celltraj couplings ${data} --model ${run}/model --time-key '${params.time_key}' --out coupled.h5ad --quiet
+    celltraj couplings ${run}/fitted.h5ad --model ${run}/model --out coupled.h5ad --quiet
     """
 }
 
@@ -90,7 +89,6 @@ process SIMULATE {
     publishDir params.outdir, mode: 'copy'
 
     input:
-    path data
     path run
 
     output:
@@ -98,7 +96,8 @@ process SIMULATE {
 
     script:
     """
-    celltraj simulate ${run}/model ${data} --time-key '${params.time_key}' --start '${params.start}' --stop '${params.stop}' --out simulated.h5ad --quiet
+    celltraj simulate ${run}/model ${run}/fitted.h5ad --time-key '${params.time_key}' \\
+        --start '${params.start}' --stop '${params.stop}' --out simulated.h5ad --quiet
     """
 }
 
@@ -107,6 +106,8 @@ process REPORT {
 
     input:
     path run
+    path cells
+    path trajectories
 
     output:
     path 'report.html'
@@ -114,17 +115,15 @@ process REPORT {
     script:
     // the run is an input, into which nothing may be written
     """
-    celltraj report ${run} --out report.html --quiet
+    celltraj report ${run} --cells ${cells} --trajectories ${trajectories} --out report.html --quiet
     """
 }
 
 workflow {
-    data = channel.fromPath(params.data, checkIfExists: true).first()
-    run = FIT(data)
-    coupled = COUPLINGS(data, run)
+    run = FIT(channel.fromPath(params.data, checkIfExists: true))
+    coupled = COUPLINGS(run)
     fates = FATES(coupled)
     TRANSITIONS(coupled)
     DRIVERS(fates)
-    SIMULATE(data, run)
-    REPORT(run)
+    REPORT(run, fates, SIMULATE(run))
 }

@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 
+import anndata as ad
 import pytest
 
 import celltraj as ct
@@ -29,9 +30,11 @@ def calls(monkeypatch):
     """Put a page of one word in the place of the real one, and return what it was asked for."""
     calls = []
 
-    def report(adata, path, *, key=None, scores=None, basis=None, title=None, progress=True):
-        calls.append({"n_obs": adata.n_obs, "key": key, "scores": scores, "basis": basis})
-        calls[-1] |= {"title": title, "progress": progress}
+    def report(
+        adata, path, *, key=None, scores=None, basis=None, title=None, progress=True, **more
+    ):
+        calls.append({"adata": adata, "key": key, "scores": scores, "basis": basis})
+        calls[-1] |= {"title": title, "progress": progress, **more}
         path.write_text("page")
         return path
 
@@ -60,6 +63,8 @@ def test_a_page_stands_beside_the_results(run, calls, capsys):
     assert names(run) == before | {"report.html"}
     (call,) = calls
     assert call["scores"]["value"].tolist() == [1.5]
+    assert call["adata"].n_obs == ad.read_h5ad(run / "fitted.h5ad").n_obs
+    assert "trajectories" not in call
     assert (call["key"], call["basis"], call["title"]) == (None, None, None)
     assert call["progress"] is True
     # a training that replaces the results leaves no page about those of before
@@ -78,6 +83,21 @@ def test_options_and_a_summary(run, calls, tmp_path, capsys):
     (call,) = calls
     assert (call["key"], call["basis"], call["title"]) == ("bridge", "X", "A run")
     assert (call["scores"], call["progress"]) == (None, False)
+
+
+def test_other_cells_and_trajectories(run, calls, tmp_path, capsys):
+    fitted = ad.read_h5ad(run / "fitted.h5ad")
+    fitted[:7].copy().write_h5ad(tmp_path / "fates.h5ad")
+    fitted[:5].copy().write_h5ad(tmp_path / "paths.h5ad")
+    options = ["--cells", tmp_path / "fates.h5ad", "--trajectories", tmp_path / "paths.h5ad"]
+    assert main(list(map(str, ["report", run, *options]))) == 0
+    (call,) = calls
+    assert (call["adata"].n_obs, call["trajectories"].n_obs) == (7, 5)
+    assert call["scores"] is not None
+    capsys.readouterr()
+    message = failed(["report", run, *options, "--out", tmp_path / "paths.h5ad"], capsys)
+    assert "would be replaced" in message
+    assert "no file" in failed(["report", run, "--cells", tmp_path / "none.h5ad"], capsys)
 
 
 def nothing_yet(run):

@@ -21,7 +21,7 @@ def commands_in(text):
     """Return the calls of celltraj, with a name or a number in the place of each parameter."""
     text = re.sub(r"\$\{params\.fit_options\}|\{FIT\}", "", text)
     text = re.sub(r"\$\{[a-z.]*(start|stop)\}|\{(START|STOP):q\}", "0", text)
-    text = text.replace("{output}", "out.h5ad").replace('"\n        "', "")
+    text = text.replace("{output}", "out.h5ad").replace('"\n        "', "").replace("\\\\\n", "")
     text = re.sub(r"\$?\{[A-Za-z_.:]+\}", "name", text)
     lines = re.findall(r"^[ \"]*(celltraj .*?)(?: > .*)?\"?$", text, re.MULTILINE)
     return [shlex.split(line)[1:] for line in lines]

@@ -119,6 +119,18 @@ def add_report(commands: Commands) -> None:
     text = "write one HTML page about a run"
     report = add_command(commands, "report", lambda found: cli.report.report(found), text)
     report.add_argument("folder", type=Path, help="--out of the fit, such as run")
+    report.add_argument(
+        "--cells",
+        type=Path,
+        metavar="FILE",
+        help="h5ad file with more results, such as fates (fitted.h5ad in the folder)",
+    )
+    report.add_argument(
+        "--trajectories",
+        type=Path,
+        metavar="FILE",
+        help="h5ad file of celltraj simulate, whose cells move (the snapshots in turn)",
+    )
     report.add_argument("--key", help="name of the fit in the file (the one that there is)")
     report.add_argument("--basis", help="obsm to draw cells in")
     report.add_argument("--title", help="title of the page")
