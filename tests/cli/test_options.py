@@ -2,8 +2,8 @@
 
 import argparse
 import json
-import warnings
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
 
@@ -18,6 +18,15 @@ from celltraj.cli.main import main
     if isinstance(action, argparse._SubParsersAction)
 )
 COMMANDS = sorted(_CHOICES)
+
+
+@pytest.fixture(autouse=True)
+def _without_a_screen():
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    yield
+    plt.close("all")
 
 
 def refused(call, capsys):
@@ -36,10 +45,6 @@ def data(tmp_path):
     adata = ct.datasets.branching(n_cells=10, seed=0)
     adata[adata.obs["time"] < 3].copy().write_h5ad(tmp_path / "data.h5ad")
     return tmp_path / "data.h5ad"
-
-
-def test_the_commands():
-    assert len(COMMANDS) == 12
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -74,6 +79,7 @@ def test_every_command_says_its_version(command, capsys):
         (["simulate", "m", "a", "--start", "0", "--stop", "1", "--noise", "-1"], "at least 0"),
         (["cross-validate-response", "a", "--hold-out", "cell"], "--hold-out: invalid choice"),
         (["report"], "the following arguments are required: folder"),
+        (["report", "a", "--out", "a.pdf"], "--out: the name must end in .html; found 'a.pdf'"),
     ],
 )
 def test_what_is_mistyped_is_refused_by_the_parser(call, message, capsys):
@@ -137,14 +143,3 @@ def test_rows_for_json_keep_small_numbers_and_have_no_nan():
     table = pd.DataFrame({"gene": ["a", "b"], "p": [1e-30, float("nan")], "n": [3, 4]})
     rows = json.loads(summary.as_json({"rows": summary.rows(table)}))["rows"]
     assert rows == [{"gene": "a", "p": 1e-30, "n": 3}, {"gene": "b", "p": None, "n": 4}]
-
-
-@pytest.fixture(autouse=True)
-def _without_a_screen():
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    mpl.use("Agg")
-    with warnings.catch_warnings():
-        yield
-    plt.close("all")

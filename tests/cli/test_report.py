@@ -95,7 +95,8 @@ def test_other_cells_and_trajectories(run, calls, tmp_path, capsys):
     assert (call["adata"].n_obs, call["trajectories"].n_obs) == (7, 5)
     assert call["scores"] is not None
     capsys.readouterr()
-    message = failed(["report", run, *options, "--out", tmp_path / "paths.h5ad"], capsys)
+    os.link(tmp_path / "paths.h5ad", tmp_path / "a.html")
+    message = failed(["report", run, *options, "--out", tmp_path / "a.html"], capsys)
     assert "would be replaced" in message
     assert "no file" in failed(["report", run, "--cells", tmp_path / "none.h5ad"], capsys)
 
@@ -171,8 +172,9 @@ def test_a_swap_cut_short_is_finished_before_the_page(run, calls, capsys):
 
 
 @pytest.mark.parametrize("name", ["fitted.h5ad", "scores.csv"])
-def test_nothing_is_written_over_what_is_read(run, calls, capsys, name):
-    error = failed(["report", run, "--out", run / name], capsys)
+def test_nothing_is_written_over_what_is_read(run, calls, tmp_path, capsys, name):
+    os.link(run / name, tmp_path / "a.html")
+    error = failed(["report", run, "--out", tmp_path / "a.html"], capsys)
     assert "would be replaced; pass another --out" in error
     assert calls == []
 

@@ -17,11 +17,18 @@ WORKFLOWS = Path(__file__).parents[2] / "docs" / "workflows"
 COMMANDS = ["couplings", "drivers", "fates", "fit", "report", "simulate", "transitions"]
 
 
+def named(rule):
+    """Return a rule of Snakemake with its file in the place of ``{output}``."""
+    found = re.search(r'output:\s+"([^"]+)"', rule)
+    return rule.replace("{output}", found[1]) if found else rule
+
+
 def commands_in(text):
     """Return the calls of celltraj, with a name or a number in the place of each parameter."""
     text = re.sub(r"\$\{params\.fit_options\}|\{FIT\}", "", text)
     text = re.sub(r"\$\{[a-z.]*(start|stop)\}|\{(START|STOP):q\}", "0", text)
-    text = text.replace("{output}", "out.h5ad").replace('"\n        "', "").replace("\\\\\n", "")
+    text = "".join(map(named, re.split(r"(?=^rule )", text, flags=re.MULTILINE)))
+    text = text.replace('"\n        "', "").replace("\\\\\n", "")
     text = re.sub(r"\$?\{[A-Za-z_.:]+\}", "name", text)
     lines = re.findall(r"^[ \"]*(celltraj .*?)(?: > .*)?\"?$", text, re.MULTILINE)
     return [shlex.split(line)[1:] for line in lines]

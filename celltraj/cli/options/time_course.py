@@ -21,7 +21,7 @@ from celltraj.cli.options.shared import (
     add_time_key,
     add_use_rep,
 )
-from celltraj.cli.types import moment, number, times, whole
+from celltraj.cli.types import moment, number, result_file, times, whole
 
 _STEPS = "training steps of each fit"
 
@@ -131,9 +131,11 @@ def add_report(commands: Commands) -> None:
         metavar="FILE",
         help="h5ad file of celltraj simulate, whose cells move (the snapshots in turn)",
     )
-    report.add_argument("--key", help="name of the fit in the file (the one that there is)")
-    report.add_argument("--basis", help="obsm to draw cells in")
+    report.add_argument("--key", help="name of a fit or couplings (all that there are)")
+    report.add_argument("--basis", help="X or a key of obsm to draw cells in")
     report.add_argument("--title", help="title of the page")
     report.add_argument(
-        "--out", type=Path, help="file to write (report.html in the folder of the run)"
+        "--out",
+        type=result_file(".html"),
+        help="file to write (report.html in the folder of the run)",
     )
