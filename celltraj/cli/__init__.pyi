@@ -1,4 +1,8 @@
+from . import cross_validation as cross_validation
+from . import lineage as lineage
+from . import report as report
 from . import response as response
+from . import simulation as simulation
 from . import time_course as time_course
 
-__all__ = ["response", "time_course"]
+__all__ = ["cross_validation", "lineage", "report", "response", "simulation", "time_course"]

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import anndata as ad
 
+from celltraj.cli.lock import check_idle
+
 CHECKPOINT = "checkpoint"
-EVALUATED = ("scores.csv", "scores.png")
+FITTED, SCORES, REPORT = "fitted.h5ad", "scores.csv", "report.html"
+EVALUATED = (SCORES, "scores.png")
 # what a training writes; those in model/ also by the formats that ct.load migrates
 _MODELS = tuple(
     f"model/{name}"
@@ -25,7 +28,8 @@ _MODELS = tuple(
 TRAINED = (
     *_MODELS,
     *EVALUATED,
-    "fitted.h5ad",
+    FITTED,
+    REPORT,  # by another command, of results that are there no more after a training
     "summary.json",
     "snapshots.png",
     "trajectories.png",
@@ -131,6 +135,33 @@ def earlier_results(folder: Path) -> tuple[str, ...]:
     A picture or a table of the same name without a model beside it is the user's.
     """
     return TRAINED if any((folder / name).is_file() for name in _MODELS) else ()
+
+
+def check_complete(run: Path) -> None:
+    """Raise unless a folder holds the results of a fit that has ended.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or no fit in it.
+    BlockingIOError
+        Another process writes to it.
+    ValueError
+        The run was interrupted.
+    """
+    if not run.is_dir():
+        raise FileNotFoundError(f"no folder {run}; give the --out of celltraj fit")
+    check_idle(run)
+    if any((run / CHECKPOINT).glob("*.safetensors")):
+        raise ValueError(
+            f"the run in {run} was interrupted; finish it by the same command with --resume, "
+            f"or remove {run / CHECKPOINT}"
+        )
+    if not (run / FITTED).is_file():
+        raise FileNotFoundError(
+            f"{run} holds no {FITTED}, which a fit writes once it is complete; give the --out of "
+            "celltraj fit"
+        )
 
 
 def files_of_model(path: Path) -> list[Path]:

@@ -98,6 +98,30 @@ def locked(place: Path, *, is_file: bool = False) -> Iterator[Lock]:
                 one.rmdir()
 
 
+def check_idle(folder: Path) -> None:
+    """Raise where a process writes to a folder, or was killed before its results were there.
+
+    Raises
+    ------
+    BlockingIOError
+        One writes; the message names it.
+    ValueError
+        One was killed.
+    """
+    path = folder / f".{_LOCK}"
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        _lock(file, folder, path, is_shared=True)
+        if Lock(folder, path, file).noted():
+            raise ValueError(
+                f"the run in {folder} was interrupted; give the same command again, which "
+                "finishes it"
+            )
+
+
 def _take(place: Path, path: Path) -> Lock:
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
@@ -111,11 +135,13 @@ def _take(place: Path, path: Path) -> Lock:
         file.close()  # its last holder removed it meanwhile
 
 
-def _lock(file: BinaryIO, place: Path, path: Path) -> None:
+def _lock(file: BinaryIO, place: Path, path: Path, *, is_shared: bool = False) -> None:
+    """Take a lock; a shared one asks for no right to write, and is refused by a holder as well."""
     try:
         if fcntl is None:
             raise OSError(errno.ENOSYS, "no locks")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(_busy(place, _record(file.readline()))) from None
     except OSError as error:

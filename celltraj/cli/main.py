@@ -1,8 +1,9 @@
-"""The shell: ``celltraj demo | fit | evaluate | fit-response | predict``."""
+"""The shell: ``celltraj``, whose commands are listed in ``celltraj.cli.arguments``."""
 
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from functools import partial
 
@@ -13,13 +14,14 @@ from celltraj.cli.arguments import parser_of_commands
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
-    Results go to ``--out``, the table of scores or the summary to stdout, everything else to
-    stderr. A failure ends with status 2, one line that says what mends it, and what stood in
-    ``--out`` as it was; once a training was under way, its checkpoint stays for ``--resume``.
+    Results go to ``--out``, a table of the main numbers to stdout, or with ``--json`` one object
+    that also names the files; everything else goes to stderr. A failure ends with status 2, one
+    line that says what mends it, and what stood in ``--out`` as it was; once a training was under
+    way, its checkpoint stays for ``--resume``.
     """
     parser = parser_of_commands()
     arguments = parser.parse_args(argv)
-    arguments.warnings = []
+    arguments.warnings, arguments.began = [], time.perf_counter()
     logging.basicConfig(format="%(name)s: %(message)s")
     logging.getLogger("celltraj").setLevel(logging.INFO)
     try:
@@ -32,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         ValueError,
         OSError,
         ct.ConvergenceError,
+        ct.RefinementError,
         ct.TrainingError,
     ) as error:
         # a KeyError shows its message in quotes

@@ -11,6 +11,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 
 import celltraj as ct
 from celltraj._anndata import read_representation
@@ -24,6 +25,8 @@ from celltraj.cli.files import (
     read_h5ad,
 )
 from celltraj.cli.lock import Lock
+from celltraj.cli.options.shared import growth_of
+from celltraj.cli.summary import rows, say, staged_files
 from celltraj.cli.swap import finish_swaps, staged, writing
 from celltraj.models import Bridge, FlowMatching, TrainerOptions, Training, remove_checkpoint
 
@@ -52,7 +55,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         adata = _read(arguments)
         with staged(lock, EVALUATED) as folder:
             means = _score(adata, arguments.hold_out, arguments, folder)
-    print(means)
+            files = staged_files(folder, arguments.out)
+    facts = {"files": files, "n_cells": adata.n_obs, "scores": _rows_of(means)}
+    say(arguments, facts, means.to_string())
 
 
 def _read(arguments: argparse.Namespace) -> ad.AnnData:
@@ -65,7 +70,8 @@ def _fitter(arguments: argparse.Namespace, trainer: TrainerOptions) -> partial[A
     progress = not arguments.quiet
     training = Training(max_steps=arguments.max_steps, trainer=trainer)
     fit = ct.tl.fit_flow if arguments.model == "flow" else ct.tl.fit_bridge
-    return partial(fit, training=training, progress=progress)
+    growth = growth_of(arguments)
+    return partial(fit, training=training, growth=growth, progress=progress)
 
 
 def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions:
@@ -83,7 +89,7 @@ def _trainer(adata: ad.AnnData, arguments: argparse.Namespace) -> TrainerOptions
 def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock) -> None:
     time_key, seed = arguments.time_key, arguments.seed
     fit = _fitter(arguments, _trainer(adata, arguments))
-    means = ""
+    means: pd.DataFrame | None = None
     with staged(lock, earlier_results(arguments.out)) as folder:
         model = fit(adata, time_key=time_key, use_rep=arguments.use_rep, seed=seed)
         model.save(folder / "model")
@@ -91,9 +97,35 @@ def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock) 
         _draw(adata, model, arguments, folder)
         if interior := model.breakpoints[1:-1]:
             means = _score(adata, [(time,) for time in interior], arguments, folder)
+        facts = _facts(adata, model, arguments, means)
+        facts = {"files": staged_files(folder, arguments.out)} | facts
     remove_checkpoint(arguments.out / CHECKPOINT)
-    if means:
-        print(means)
+    if arguments.json or means is not None:
+        say(arguments, facts, "" if means is None else means.to_string())
+
+
+def _facts(
+    adata: ad.AnnData,
+    model: Bridge | FlowMatching,
+    arguments: argparse.Namespace,
+    means: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """Return the main numbers of a fit."""
+    key = arguments.model
+    params = adata.uns["celltraj"][key]["params"]
+    return {
+        "n_cells": adata.n_obs,
+        "times": list(model.breakpoints),
+        "use_rep": params["use_rep"],
+        "steps": len(model.losses),
+        "growth_found": params.get("growth_found"),
+        "convergence": rows(ct.get.convergence(adata, key=key)),
+        "scores": [] if means is None else _rows_of(means),
+    }
+
+
+def _rows_of(means: pd.DataFrame) -> list[dict[str, Any]]:
+    return rows(means.rename_axis(index="method").reset_index())
 
 
 def _draw(
@@ -125,8 +157,8 @@ def _score(
     hold_out: Sequence[tuple[Any, ...]],
     arguments: argparse.Namespace,
     folder: Path,
-) -> str:
-    """Write scores and their picture, and return the mean of each method as text."""
+) -> pd.DataFrame:
+    """Write scores and their picture, and return the mean of each method, the best first."""
     scores = ct.tl.cross_validate(
         adata,
         time_key=arguments.time_key,
@@ -140,5 +172,5 @@ def _score(
     scores.to_csv(folder / "scores.csv", index=False)
     ct.pl.scores(scores, show=False, save=folder / "scores.png")
     means = scores.pivot_table(index="method", columns="metric", values="value", sort=False)
-    table: str = means.sort_values("W1").rename_axis(index=None, columns=None).to_string()
+    table: pd.DataFrame = means.sort_values("W1").rename_axis(index=None, columns=None)
     return table

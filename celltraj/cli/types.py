@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 _MOST = 2**63 - 1  # what torch and NumPy both take as a seed
@@ -61,6 +62,24 @@ def assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def result_file(*endings: str) -> Callable[[str], Path]:
+    """Return the type of a path with one of the ``endings``, which say what is written."""
+
+    def convert(text: str) -> Path:
+        if (path := Path(text)).suffix not in endings:
+            raise argparse.ArgumentTypeError(
+                f"the name must end in {' or '.join(endings)}; found {text!r}"
+            )
+        return path
+
+    return convert
+
+
+def moment(text: str) -> float | str:
+    """Return a time: a number, or a label as the column of times holds it."""
+    return _time(text.strip(), text)
+
+
 def times(text: str) -> tuple[float | str, ...]:
     """Return the times between commas: numbers, or labels as the column of times holds them."""
     return tuple(_time(one.strip(), text) for one in text.split(","))
@@ -68,7 +87,8 @@ def times(text: str) -> tuple[float | str, ...]:
 
 def _time(one: str, text: str) -> float | str:
     if not one:
-        raise argparse.ArgumentTypeError(f"{text!r} names no time on one side of a comma")
+        where = " on one side of a comma" if "," in text else ""
+        raise argparse.ArgumentTypeError(f"{text!r} names no time{where}")
     try:
         value = float(one)
     except ValueError:

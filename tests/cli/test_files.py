@@ -18,6 +18,9 @@ from celltraj.cli.main import main
 from celltraj.cli.swap import disk_errors, staged, writing
 
 COLUMNS = ["--population", "arm", "--condition", "arm", "--control", "trunk"]
+SPAN = ["--start", "0", "--stop", "1"]
+_WORK = ("fit_bridge", "fit_flow", "fit_response", "cross_validate", "cross_validate_response")
+_WORK += ("predict_response", "couplings", "fates", "transitions", "drivers", "simulate")
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def data(tmp_path, monkeypatch):
     def work(*args, **kwargs):
         raise AssertionError("the work has begun")
 
-    for name in ("fit_bridge", "fit_flow", "fit_response", "cross_validate", "predict_response"):
+    for name in _WORK:
         monkeypatch.setattr(ct.tl, name, work)
     path = tmp_path / "data.h5ad"
     ct.datasets.branching(n_cells=10, seed=0).write_h5ad(path)
@@ -87,6 +90,16 @@ def hard_link(data, place):
         ("p.h5ad", ["predict", "OUT/model", "DATA", "--condition", "a", "--out", "OUT/p.h5ad"]),
         ("model/x", ["predict", "OUT/model", "DATA", "--condition", "a", "--out", "OUT/model/x"]),
         ("model/x", ["predict", "OUT/model", "OTHER", "--condition", "a", "--out", "OUT/model/x"]),
+        ("c.h5ad", ["couplings", "DATA", "--out", "OUT/c.h5ad"]),
+        (
+            "model/x.h5ad",
+            ["couplings", "OTHER", "--model", "OUT/model", "--out", "OUT/model/x.h5ad"],
+        ),
+        ("f.h5ad", ["fates", "DATA", "--groupby", "arm", "--out", "OUT/f.h5ad"]),
+        ("t.csv", ["transitions", "DATA", "--groupby", "arm", "--out", "OUT/t.csv"]),
+        ("d.h5ad", ["drivers", "DATA", "--out", "OUT/d.h5ad"]),
+        ("s.h5ad", ["simulate", "OUT/model", "DATA", *SPAN, "--out", "OUT/s.h5ad"]),
+        ("scores.csv", ["cross-validate-response", "DATA", *COLUMNS, "--out", "OUT"]),
     ],
 )
 def test_nothing_is_written_over_what_is_read(data, tmp_path, capsys, arrange, name, call):
@@ -146,7 +159,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(data, tmp_path, capsys, monkey
 class TestLock:
     @pytest.mark.parametrize(
         "call",
-        [["fit"], ["fit", "--resume"], ["fit-response", *COLUMNS], ["evaluate", "--hold-out", "1"]],
+        [
+            ["fit"],
+            ["fit", "--resume"],
+            ["fit-response", *COLUMNS],
+            ["evaluate", "--hold-out", "1"],
+            ["cross-validate-response", *COLUMNS],
+        ],
     )
     def test_the_second_run_into_a_folder_names_the_first(self, data, tmp_path, capsys, call):
         out = tmp_path / "run"
@@ -159,6 +178,17 @@ class TestLock:
             )
             assert scratch.is_dir()
         assert texts(out) == {"a.txt": "of the first"}
+
+    @pytest.mark.parametrize(
+        "call", [["couplings"], ["fates", "--groupby", "arm"], ["drivers"], ["simulate", *SPAN]]
+    )
+    def test_the_second_run_into_a_file_names_the_first(self, data, tmp_path, capsys, call):
+        out = tmp_path / "out.h5ad"
+        model = [tmp_path / "model"] if call[0] == "simulate" else []
+        with writing(out, is_file=True):
+            message = refused([call[0], *model, data, *call[1:], "--out", out], capsys)
+        assert message.startswith(f"celltraj: process {os.getpid()} is writing to {out}; wait")
+        assert not out.exists()
 
     def test_predictions_into_one_folder_at_the_same_time(self, tmp_path):
         with writing(tmp_path / "a.h5ad", is_file=True) as a, staged(a, ()) as one:

@@ -126,12 +126,20 @@ def prediction(data, out, seed):
     return [*call, "--noise", "0.1", "--seed", seed, "--out", out / "predicted.h5ad"]
 
 
+def annotation(data, out, seed):
+    call = ["fates", data.parent / "coupled.h5ad", "--groupby", "arm", "--quiet"]
+    return [*call, "--key-added", f"fates_{seed}", "--out", out / "fates.h5ad"]
+
+
+OF_FILES = (prediction, annotation)
+
+
 class Case:
     """A command, its results of one seed in ``old``, and what another seed makes of them."""
 
     def __init__(self, shells, command, folder):
         self.shells, self.folder, self.out = shells, folder, folder / "out"
-        self.old, self.can_resume = folder / "old", command not in (evaluation, prediction)
+        self.old, self.can_resume = folder / "old", command in (bridge, flow, response)
         data = folder / "data.h5ad"
         if command in (response, prediction):
             ct.datasets.interacting_populations(n_populations=3, n_cells=20).write_h5ad(data)
@@ -140,9 +148,13 @@ class Case:
             adata[adata.obs["time"].isin([0, 1, 4])].copy().write_h5ad(data)
         if command is prediction:
             self.run(response(data, folder / "response", 0))
+        if command is annotation:
+            call = ["couplings", data, "--growth", "none", "--quiet"]
+            self.run([*call, "--out", folder / "coupled.h5ad"])
         self.run(command(data, self.out, 1))
         shutil.copytree(self.out, self.old)
         self.call = command(data, self.out, 0)
+        self.place = self.call[-1] if command in OF_FILES else self.out
         self.n = self.run(self.call)["n"]
         self.before, self.after = contents(self.old), contents(self.out)
         assert self.before != self.after
@@ -158,9 +170,8 @@ class Case:
         run = self.run(self.call, limit=limit)
         assert run["status"] == 2, run["err"]
         *_, message = run["err"].splitlines()
-        place = self.call[-1] if "predict" in self.call else self.out
         assert message == (
-            f"celltraj: cannot write to {place} (File too large); raise the limit, or pass "
+            f"celltraj: cannot write to {self.place} (File too large); raise the limit, or pass "
             "another --out"
         )
         assert "Traceback" not in run["err"]
@@ -174,14 +185,13 @@ class Case:
         found = contents(self.out)
         for name in self.before.keys() & self.after.keys():
             assert found[name] in (self.before[name], self.after[name]), (kill, name)
-        place = self.out if "predict" not in self.call else self.call[-1]
-        self.run(["recover", place])
+        self.run(["recover", self.place])
         assert results(self.out) in (self.before, self.after), kill
         again = self.run([*self.call, "--resume"] if self.can_resume else self.call)
         assert contents(self.out) == self.after, (kill, again["err"])
 
 
-@pytest.fixture(scope="module", params=[bridge, flow, response, evaluation, prediction])
+@pytest.fixture(scope="module", params=[bridge, flow, response, evaluation, *OF_FILES])
 def case(request, shells, tmp_path_factory):
     return Case(shells, request.param, tmp_path_factory.mktemp(request.param.__name__))
 

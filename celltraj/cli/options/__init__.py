@@ -1,0 +1,1 @@
+"""What the commands take, a module for each family of them; ``shared`` is what many take."""

@@ -1,0 +1,104 @@
+"""Options of the commands for treatment responses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from celltraj import cli
+from celltraj.cli.options.shared import (
+    COLUMN,
+    COLUMNS,
+    Commands,
+    add_checkpoints,
+    add_command,
+    add_data,
+    add_folder,
+    add_model,
+    add_resume,
+    add_seed,
+    add_steps,
+    add_use_rep,
+)
+from celltraj.cli.types import Parser, assignment, number, whole
+
+_CELLS = " with untreated and treated cells"
+
+
+def add_fit(commands: Commands) -> None:
+    """Add ``fit-response``."""
+    text = "fit the response to treatments"
+    fit = add_command(commands, "fit-response", lambda found: cli.response.fit(found), text)
+    _add_cohort(fit)
+    add_steps(fit)
+    add_checkpoints(fit)
+    add_resume(fit)
+    add_seed(fit)
+    add_folder(fit)
+
+
+def add_cross_validate(commands: Commands) -> None:
+    """Add ``cross-validate-response``."""
+    text = "leave out what a response predicts, and judge it by trivial answers"
+    scores = add_command(
+        commands,
+        "cross-validate-response",
+        lambda found: cli.cross_validation.cross_validate_response(found),
+        text,
+    )
+    _add_cohort(scores)
+    scores.add_argument(
+        "--hold-out",
+        choices=("population", "cell_type", "condition", "dose"),
+        default="population",
+        help="what is left out in turn",
+    )
+    scores.add_argument(
+        "--n-comps",
+        type=whole(1),
+        help="principal components of X, learned in each fold from its training cells alone",
+    )
+    add_steps(scores, "training steps of each fit")
+    add_seed(scores)
+    add_folder(scores)
+
+
+def _add_cohort(command: Parser) -> None:
+    """Add the cells of several populations, and the columns that say what they are."""
+    add_data(command, _CELLS)
+    command.add_argument("--population", required=True, help="obs column: patient, donor", **COLUMN)
+    command.add_argument("--condition", required=True, help="obs columns with the drugs", **COLUMNS)
+    command.add_argument(
+        "--control", nargs="+", required=True, metavar="LABEL", help="labels of untreated cells"
+    )
+    add_use_rep(command)
+    command.add_argument("--cell-type", help="obs column within which cells are coupled", **COLUMN)
+    command.add_argument("--dose", help="obs columns with the dose of each drug", **COLUMNS)
+    command.add_argument("--covariate", default=[], help="obs columns of treated cells", **COLUMNS)
+
+
+def add_predict(commands: Commands) -> None:
+    """Add ``predict``."""
+    text = "predict treated cells from untreated ones"
+    predict = add_command(commands, "predict", lambda found: cli.response.predict(found), text)
+    add_model(predict)
+    add_data(predict, " with untreated cells")
+    predict.add_argument(
+        "--condition", nargs="+", required=True, metavar="DRUG", help="drugs given together"
+    )
+    predict.add_argument(
+        "--dose", type=number(), nargs="+", help="dose of each drug, in the unit of the training"
+    )
+    predict.add_argument(
+        "--covariate",
+        type=assignment,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="covariates, in place of those in obs",
+    )
+    predict.add_argument(
+        "--guidance", type=number(), default=1.0, help="weight of the condition, 1 as trained"
+    )
+    predict.add_argument("--noise", type=number(0.0), default=0.0, help="diffusion, 0 for an ODE")
+    predict.add_argument("--out", type=Path, default=Path("predicted.h5ad"), help="file to write")
+    add_seed(predict)
