@@ -114,9 +114,9 @@ def solved_by_draws(
     if n_pairs > _QUADRATIC:
         warn(
             f"{found.epsilon:.3g} is too small an epsilon to draw for: marginals are missed by "
-            f"{found.marginal_error:.2g}, where {tol:.2g} is asked for. All {n_pairs:.1g} pairs are "
-            "now passed several times, which takes long; raise epsilon (or sigma) to some per cent "
-            "of the mean cost, or take fewer cells",
+            f"{found.marginal_error:.2g}, where {tol:.2g} is asked for. All of the "
+            f"{n_pairs:.1g} pairs are now passed several times, which takes long; raise epsilon "
+            "(or sigma) to some per cent of the mean cost, or take fewer cells",
             DataWarning,
         )
     return None

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
@@ -120,9 +119,5 @@ def inclusions(share: np.ndarray, sizes: np.ndarray, n: float) -> np.ndarray:
     scale = (n - whole) / rest
     fits = density[order] * scale <= 1
     first = int(np.argmax(fits))
-    return np.minimum(1.0, density * scale[first])
-
-
-def torch_index(places: np.ndarray) -> Tensor:
-    """Return places as an index for torch."""
-    return torch.from_numpy(places)
+    found: np.ndarray = np.minimum(1.0, density * scale[first])
+    return found
