@@ -1,6 +1,7 @@
 """One page of HTML about a run."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import anndata as ad
@@ -10,6 +11,7 @@ import pytest
 from report.pages import Page, unpacked, unpacked_positions
 
 import celltraj as ct
+from celltraj.models import Moments, ResponseOptions, Training
 
 SILENT = {"progress": False}
 HOSTILE = "</script><b>"
@@ -64,7 +66,7 @@ class TestThePage:
         assert "The floor is 0.101: random halves" in text
         assert "The best answer without a model is displacement (straight lines" in text
         mine = re.search(r"mine has 0.303 .*?\.(?= )[^.]*", text)[0]
-        assert "is better than displacement, by -0.202" in mine
+        assert "is better than displacement, with a difference of -0.202" in mine
         assert "3 of 3 held-out times" in text
         assert "bad has 2.02 [2, 2.04]: it is worse than displacement" in text
         assert "previous: the cells of the time before, unchanged" in text
@@ -266,6 +268,49 @@ class TestWhatCannotBeReported:
             ct.pl.report(run[0], file, key="couplings", **SILENT)
         assert file.read_text() == "old"
         assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.usefixtures("undrawn")
+class TestOtherRuns:
+    def test_plans_of_another_package(self, run, tmp_path):
+        adata = run[0].copy()
+        counts = adata.obs["time"].value_counts().sort_index()
+        gaps = pairwise(counts.items())
+        maps = {(t0, t1): np.ones((n, m)) for (t0, n), (t1, m) in gaps}
+        ct.io.from_wot(adata, maps, key_added="wot")
+        page = Page(ct.pl.report(adata, tmp_path / "a.html", key="wot", **SILENT))
+        assert "“wot”: how it was computed is not known here" in page.text("convergence")
+
+    def test_a_response_has_no_times(self, tmp_path):
+        adata = ct.datasets.letters(n_cells=12, letters="ABC", n_rotations=1, seed=0)
+        ct.tl.fit_response(
+            adata,
+            population_key="population",
+            condition_key="condition",
+            control="blurred",
+            training=Training(max_steps=2, width=8),
+            options=ResponseOptions(encoder=Moments(n_features=2), n_populations=2, n_context=4),
+            **SILENT,
+        )
+        held = [f"letter {k}" for k in range(3)]
+        rows = [
+            (method, name, metric, value, 0, name, "sharp")
+            for method, value in {"floor": 0.1, "no_change": 1.0, "mine": 0.3, "truth": 1.0}.items()
+            for name in held
+            for metric in (("size",) if method == "truth" else ("W1", "size", "shift_cosine"))
+        ]
+        columns = ["method", "held_out", "metric", "value", "seed", "population", "condition"]
+        scores = pd.DataFrame(rows, columns=columns)
+        page = Page(ct.pl.report(adata, tmp_path / "a.html", scores=scores, **SILENT))
+        assert "Response “response”" in page.text("fitted")
+        assert "3 populations with treated cells" in page.text("fitted")
+        assert "so that nothing moves" in page.text("moving")
+        assert "“response”: the training loss went from" in page.text("convergence")
+        text = page.text("scores")
+        assert "size is the length of the mean shift: better the nearer to that of truth" in text
+        assert "shift_cosine: more is better." in text
+        # of a cosine, less is worse
+        assert "mine has 0.3 [0.3, 0.3]: it is worse than no_change, with a difference" in text
 
 
 class TestWhatDeservesALook:

@@ -24,6 +24,8 @@ def convergence_in_words(key: str, table: pd.DataFrame) -> Iterator[str]:
         n = int(table["converged"].astype(bool).sum())
         worst = f"; largest marginal error {table['marginal_error'].max():.1e}"
         yield f"“{key}”: the solver converged in {n} of {len(table)} gaps{worst}."
+    elif "n_iters" not in table and "W1" not in table:
+        yield f"“{key}”: how it was computed is not known here, as of plans of other packages."
     if passages := _passages(table):
         n = sum(one.is_met for one in passages)
         yield (

@@ -7,7 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from celltraj.models.evaluation import BASELINES, DISTANCES, FLOOR, RISING, TRUTH, ScoreTable
+from celltraj.models.evaluation import (
+    BASELINES,
+    DISTANCES,
+    FLOOR,
+    RISING,
+    SIZE,
+    TRUTH,
+    ScoreTable,
+)
 from celltraj.pl._report.markup import number
 
 _TOLD = {  # what predicts without a model, in words
@@ -63,6 +71,8 @@ def trivial_methods(scores: ScoreTable) -> list[str]:
 def _scale_in_words(metric: str) -> str:
     if metric in DISTANCES:
         return f"{metric} is a distance from the held-out cells: less is better."
+    if metric == SIZE:
+        return f"{metric} is the length of the mean shift: better the nearer to that of {TRUTH}."
     return f"{metric}: {'more' if metric in RISING else 'less'} is better."
 
 
@@ -70,7 +80,8 @@ def _floor_in_words(found: pd.DataFrame) -> Iterator[str]:
     if FLOOR in found.index:
         yield (
             f"The floor is {number(found.loc[FLOOR, 'mean'])}: random halves of the held-out cells "
-            "are as far from each other, and no prediction is expected to come nearer."
+            "are as far from each other, and no prediction is expected to come nearer, or only by "
+            "as little as halves are fewer cells."
         )
 
 
@@ -94,7 +105,7 @@ def _model_in_words(name: str, row: pd.Series[Any], unit: str, *, is_rising: boo
         verdict = "is better than"
     elif low > 0:
         verdict = "is worse than"
-    words += f": it {verdict} {row['trivial']}, by {number(row['excess'])}"
+    words += f": it {verdict} {row['trivial']}, with a difference of {number(row['excess'])}"
     words += f" [{number(row['excess_low'])}, {number(row['excess_high'])}]"
     if not pd.isna(row["won"]):
         words += (
