@@ -286,7 +286,9 @@ def test_no_function_is_left_out():
         # bridges are saved by themselves: tests/models/test_save.py
         "pl": {"landscape", "refinement", "vector_field"}
         # tests/pl/test_response_plots.py
-        | {"populations", "response"},
+        | {"populations", "response"}
+        # tests/report/test_report.py
+        | {"report"},
         # tests/get/test_score_summary.py
         "get": {"score_summary"},
         # return models or tables and write nothing else: tests of each

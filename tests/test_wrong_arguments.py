@@ -182,11 +182,13 @@ OWN = {
     "tl.log_density": lambda: {"model": course()["flow"]},
     "pl.landscape": lambda: {"model": course()["landscape"]},
     "pl.refinement": lambda: {"model": course()["landscape"]},
+    "pl.report": lambda: {"path": "report.html"},
     "pl.stream": lambda: {"basis": "umap"},
 }
 # only what a signature forbids is tried on these: they are dear, read files, or draw for long
 DEAR = {
     "pl.animate",
+    "pl.report",
     "tl.bootstrap",
     "tl.cross_validate",
     "tl.cross_validate_response",

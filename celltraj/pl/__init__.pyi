@@ -13,6 +13,7 @@ from ._populations import populations as populations
 from ._pull import pull as pull
 from ._push import push as push
 from ._refinement import refinement as refinement
+from ._report import report as report
 from ._response import response as response
 from ._sankey import sankey as sankey
 from ._scores import scores as scores
@@ -38,6 +39,7 @@ __all__ = [
     "pull",
     "push",
     "refinement",
+    "report",
     "response",
     "sankey",
     "scores",
