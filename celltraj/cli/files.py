@@ -13,6 +13,7 @@ from celltraj.cli.lock import check_idle
 
 CHECKPOINT = "checkpoint"
 FITTED, SCORES, REPORT = "fitted.h5ad", "scores.csv", "report.html"
+TRAJECTORIES = "trajectories.h5ad"
 EVALUATED = (SCORES, "scores.png")
 # what a training writes; those in model/ also by the formats that ct.load migrates
 _MODELS = tuple(
@@ -29,6 +30,7 @@ TRAINED = (
     *_MODELS,
     *EVALUATED,
     FITTED,
+    TRAJECTORIES,
     REPORT,  # by another command, of results that are there no more after a training
     "summary.json",
     "snapshots.png",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 import celltraj as ct
-from celltraj.cli.files import FITTED, REPORT, SCORES, check_complete, read_h5ad
+from celltraj.cli.files import FITTED, REPORT, SCORES, TRAJECTORIES, check_complete, read_h5ad
 from celltraj.cli.result_file import writing_file
 from celltraj.cli.summary import say
 from celltraj.cli.swap import finish_swaps, staged
@@ -19,16 +19,16 @@ def report(arguments: argparse.Namespace) -> None:
     run: Path = arguments.folder
     out: Path = arguments.out or run / REPORT
     cells: Path = arguments.cells or run / FITTED
-    moving: Path | None = arguments.trajectories
     finish_swaps(run)
     check_complete(run)
+    moving: Path | None = arguments.trajectories or _found(run / TRAJECTORIES)
     reads = [cells, run / SCORES, *([] if moving is None else [moving])]
     with writing_file(out, data=reads) as lock:
         adata = read_h5ad(cells)
         scores = _read_scores(run / SCORES)
         motion = {} if moving is None else {"trajectories": read_h5ad(moving)}
         with staged(lock, ()) as folder:
-            page = ct.pl.report(  # type: ignore[attr-defined,unused-ignore]
+            page = ct.pl.report(
                 adata,
                 folder / out.name,
                 key=arguments.key,
@@ -47,6 +47,11 @@ def report(arguments: argparse.Namespace) -> None:
         "has_scores": scores is not None,
     }
     say(arguments, facts, str(out))
+
+
+def _found(path: Path) -> Path | None:
+    """Return the file, if it is there: runs of before have none."""
+    return path if path.is_file() else None
 
 
 def _read_scores(path: Path) -> pd.DataFrame | None:

@@ -18,6 +18,7 @@ from celltraj._anndata import read_representation
 from celltraj.cli.files import (
     CHECKPOINT,
     EVALUATED,
+    TRAJECTORIES,
     check_column,
     check_training,
     check_writable,
@@ -145,6 +146,7 @@ def _draw(
         seed=arguments.seed,
         progress=not arguments.quiet,
     )
+    path.write_h5ad(folder / TRAJECTORIES)
     view = {"time_key": time_key, "show": False}
     ct.pl.snapshots(adata, basis=use_rep, save=folder / "snapshots.png", **view)
     ct.pl.trajectories(adata, path, basis=use_rep, save=folder / "trajectories.png", **view)

@@ -54,6 +54,7 @@ def test_fit_writes_model_data_scores_and_pictures(data, tmp_path, capsys):
     assert main(["fit", str(data), "--time-key", "day", "--out", str(out), *QUICK]) == 0
     assert files(out) == PICTURES | {
         "fitted.h5ad",
+        "trajectories.h5ad",
         "scores.csv",
         *model_files(out),
     }
@@ -216,6 +217,7 @@ def test_a_flow_is_fitted_drawn_and_scored(data, tmp_path, capsys):
     assert main(call) == 0
     assert files(out) == PICTURES | {
         "fitted.h5ad",
+        "trajectories.h5ad",
         "scores.csv",
         *model_files(out),
     }

@@ -129,7 +129,7 @@ def add_report(commands: Commands) -> None:
         "--trajectories",
         type=Path,
         metavar="FILE",
-        help="h5ad file of celltraj simulate, whose cells move (the snapshots in turn)",
+        help="h5ad file of celltraj simulate, whose cells move (trajectories.h5ad in the folder)",
     )
     report.add_argument("--key", help="name of a fit or couplings (all that there are)")
     report.add_argument("--basis", help="X or a key of obsm to draw cells in")
