@@ -26,7 +26,6 @@ from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
 from celltraj.ot._stratified_coupling import StratifiedCoupling, marginal_error, sides_of
 
-_MORE = 2.5  # times the draws of the pair of half-steps before
 _PAIRS = 6  # of half-steps at most
 _FAR = 0.2  # mean error of a half-step above which epsilon is too small to draw for
 _TILE = 256  # cells at once
@@ -49,8 +48,8 @@ class Stratified:
     n_start
         Cells a side of the subsample to start from.
     n_draws
-        Cells ``S`` that a stratum draws in the first pair of half-steps; 2.5 times as many in the
-        next, and then as many as the error asks for.
+        Cells ``S`` that a stratum draws in the first two pairs of half-steps; then as many as the
+        error asks for.
     max_draws
         The most of them.
     throw
@@ -131,8 +130,7 @@ class Stratified:
                 stats.sweeps += 2
                 bar.update(2)
                 bar.set_postfix(error=f"{far:.1e}", draws=draws)
-                if pair == 0:
-                    draws = min(self.max_draws, int(_MORE * draws))
+                if pair == 0:  # slow modes of the start are not seen in the marginals of one pair
                     continue
                 error = marginal_error(sides, potentials, [self.seed, pair, 2])[0]
                 if error <= self.tol or draws == self.max_draws or far > _FAR:
