@@ -24,9 +24,9 @@ from celltraj.pl._styled import DotStyle, styled
 
 _AREA = 420.0  # square points, of a dot that holds all mass of its time
 _SMALLEST = 14.0
-_WIDEST, _THINNEST = 7.0, 0.8  # points, of lines
+_WIDEST, _THINNEST = 7.0, 1.2  # points, of lines
 _HALF = 0.5  # of the ancestors
-_ROW, _COLUMN = 0.36, 1.15  # inches, between two leaves and between two times
+_ROW, _COLUMN = 0.3, 1.15  # inches, between two leaves and between two times
 
 
 @tidy
@@ -194,7 +194,7 @@ def _draw(ax: Axes, node: _Node, shades: dict[str, str], look: Style) -> None:
         width = max(_THINNEST, _WIDEST * node.share)
         line: dict[str, Any] = {"color": shades[node.name], "lw": width, "zorder": 2}
         line["ls"] = "-" if node.of_ancestors >= _HALF else (0, (2.5, 1.2))
-        ax.plot(across, up, alpha=look.opacity(0.6), solid_capstyle="butt", **line)
+        ax.plot(across, up, alpha=look.opacity(0.85), solid_capstyle="butt", **line)
     area = max(_SMALLEST, (look.size or _AREA) * node.share)
     is_branching = len(node.children) > 1
     edge = {"edgecolors": "black" if is_branching else "white", "lw": 1.6 if is_branching else 0.6}

@@ -85,6 +85,8 @@ def label_plane(
     for panel in panels:
         if name != "X":
             panel.tick_params(length=0, labelbottom=False, labelleft=False)
+        else:
+            panel.locator_params(nbins=4)
         if look.frameon is False:
             panel.set_axis_off()
 

@@ -28,9 +28,10 @@ from celltraj.pl._style import Style
 from celltraj.pl._styled import GroupStyle, styled
 
 _N_BINS = 256
-_HEIGHT = 1.6  # rows, of the highest density
+_HEIGHT = 1.35  # rows, of the highest density
 _ROW, _WIDTH = 0.5, 4.2  # inches
 _NARROWEST = 0.01  # of the range, of the kernel
+_MARGIN = 2.5  # widths of the kernel beyond the numbers
 
 
 @tidy
@@ -55,9 +56,10 @@ def density(
     stroke below it is the median. With ``groupby`` a ridge is the stack of the densities of groups,
     each as large as its share of the cells. Times at which no cell has a number are left out.
 
-    All are smoothed by the same Gaussian, reflected at the ends: Silverman's for as many cells as a
-    time has in the mean, ``0.9 min(std, IQR / 1.34) n^(-1/5)``, and at least a hundredth of the
-    range, so that a peak of zeros leaves room for the rest.
+    All are smoothed by the same Gaussian, reflected at the ends: the median over times of half of
+    Silverman's ``0.9 min(std, IQR / 1.34) n^(-1/5)``, which is meant for one peak, and at least a
+    hundredth of the range, so that a peak of zeros leaves room for the rest. Ends are where the
+    numbers end if these are nowhere below 0, or lie in [0, 1], else a little farther.
 
     Parameters
     ----------
@@ -115,10 +117,10 @@ def density(
     width, height = legend_size([name for name in legend if name], look)
     size = (_WIDTH + width, max(_ROW * len(observed) + 1.0, height))
     ax = axes_of(ax, look, size)
-    edges = np.histogram_bin_edges(values[is_known], _N_BINS)
-    width = _width(values[is_known], len(observed), edges)
+    kernel = _width([values[is_known & (times == t)] for t in observed])
+    edges = _edges(values[is_known], kernel)
     ridges = [
-        _ridge(values, labels, list(legend), is_known & (times == t), edges, width)
+        _ridge(values, labels, list(legend), is_known & (times == t), edges, kernel)
         for t in observed
     ]
     highest = max(ridge.sum(0).max() for ridge in ridges)
@@ -126,7 +128,8 @@ def density(
     for row, ridge in enumerate(ridges):
         here = values[is_known & (times == observed[row])]
         _draw(ax, row, middle, _HEIGHT * ridge / highest, legend, look)
-        ax.plot(np.full(2, np.median(here)), [row + 0.02, row + 0.17], color="0.2", lw=1.4)
+        stroke = {"color": "black", "lw": 1.4, "zorder": len(observed)}
+        ax.plot(np.full(2, np.median(here)), [row + 0.02, row + 0.17], **stroke)
     ax.set(xlabel=label, ylabel=time_label(adata, time_key), xlim=(edges[0], edges[-1]))
     ax.set_yticks(range(len(observed)), [f"{t:g}" for t in observed])
     ax.set_ylim(len(observed) - 0.7, -_HEIGHT - 0.05)
@@ -173,12 +176,25 @@ def _groups(adata: AnnData, groupby: str | None, look: Style) -> tuple[dict[str,
     return {"": MISSING} | {name: palette[name] for name in shown}, kept
 
 
-def _width(values: np.ndarray, n_times: int, edges: np.ndarray) -> float:
-    """Return the width of the kernel."""
-    low, high = np.percentile(values, [25, 75])
-    spread = [one for one in (values.std(), (high - low) / 1.34) if one > 0]
-    silverman = 0.9 * min(spread, default=0.0) * (len(values) / n_times) ** -0.2
-    return float(max(silverman, _NARROWEST * (edges[-1] - edges[0])))
+def _width(parts: list[np.ndarray]) -> float:
+    """Return the width of the kernel for the numbers of all times."""
+    found = []
+    for values in parts:
+        low, high = np.percentile(values, [25, 75])
+        spread = [one for one in (values.std(), (high - low) / 1.34) if one > 0]
+        found += [0.45 * min(spread) * len(values) ** -0.2] if spread else []
+    least = _NARROWEST * float(np.ptp(np.concatenate(parts)))
+    return max(float(np.median(found or [0.0])), least) or 1.0
+
+
+def _edges(values: np.ndarray, kernel: float) -> np.ndarray:
+    """Return where bins begin and end: with room for the kernel, but where numbers are bounded."""
+    low, high = float(values.min()), float(values.max())
+    is_share = low >= 0 and high <= 1
+    below = low if low >= 0 and high > low else low - _MARGIN * kernel
+    return np.linspace(
+        below, high if is_share and high > low else high + _MARGIN * kernel, _N_BINS + 1
+    )
 
 
 def _ridge(

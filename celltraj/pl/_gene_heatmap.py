@@ -45,7 +45,8 @@ def gene_heatmap(
 
     A row is a gene, those that are high early on top: sorted by ``sum_k t_k z_k / sum_k z_k`` over
     the times, ``z`` the mean over groups between its least, 0, and its most, 1. The same rows stand
-    in all panels. Names are left out where rows are too low for them.
+    in all panels, those of genes that never change last and grey. Names are left out where rows are
+    too low for them.
 
     Parameters
     ----------
@@ -111,9 +112,10 @@ def gene_heatmap(
         edges = _edges(times), np.arange(len(order) + 1) - 0.5
         panel.pcolormesh(*edges, cube.to_numpy(), cmap=colors, norm=scale, rasterized=True)
         panel.set_title(wrapped(group), fontsize="medium")
-        panel.locator_params(axis="x", nbins=5)
-    _name_rows(panels[0], order)
+        panel.locator_params(axis="x", nbins=3)
+        panel.tick_params(axis="y", length=0)
     label_outer(panels, time_label(adata, str(params.get("time_key", "time"))), "")
+    _name_rows(panels[0], order)
     label = "mean, from its least to its most" if standard_scale else "mean"
     add_bar(panels[0], scale, colors, label, axes=panels)
     shown = panels if ax is None else ax
@@ -146,10 +148,10 @@ def _cubes(
     ends = table.groupby("gene")["mean"].agg(["min", "max"]).reindex(table["gene"])
     spread = (ends["max"] - ends["min"]).to_numpy()
     height = table["mean"].to_numpy() - ends["min"].to_numpy()
-    table["height"] = np.divide(height, spread, out=np.zeros(len(table)), where=spread > 0)
+    table["height"] = np.divide(height, spread, out=np.full(len(table), np.nan), where=spread > 0)
     course = table.groupby(["gene", "time"])["height"].mean().unstack()
     times = course.columns.to_numpy(float)
-    total = course.sum(axis=1).replace(0.0, 1.0)  # of a gene that never changes
+    total = course.sum(axis=1).replace(0.0, np.nan)  # of a gene that never changes, which is last
     order = ((course * times).sum(axis=1) / total).reindex(names).sort_values(kind="stable").index
     value = "height" if standard_scale else "mean"
     return {
@@ -185,4 +187,3 @@ def _name_rows(ax: Axes, names: list[str]) -> None:
         ax.set_ylabel(f"{len(names):,} genes")
         return
     ax.set_yticks(range(len(names)), [name.replace("$", r"\$") for name in names], fontsize=size)
-    ax.tick_params(axis="y", length=0)

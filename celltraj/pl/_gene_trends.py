@@ -147,7 +147,7 @@ def _draw(ax: Axes, table: pd.DataFrame, shades: dict[str, str], look: Style, le
         marker = "o" if len(its) == 1 else None
         ax.plot(its["time"], middle, color=shade, lw=1.8, marker=marker, alpha=look.alpha)
     ax.margins(x=0.02)
-    ax.locator_params(nbins=5)
+    ax.locator_params(axis="y", nbins=5)
     if np.isfinite(least):
         ax.set_ylim(bottom=least)
     ax.spines[["top", "right"]].set_visible(False)

@@ -60,7 +60,7 @@ def held_out(
         Cells of the held-out time, as :func:`celltraj.tl.interpolate` or
         :func:`celltraj.tl.simulate` returns them, in the representation ``basis``.
     time_key
-        Column of ``obs`` of ``adata`` with the sampling times.
+        Column of ``obs`` with the sampling times, of ``adata``.
     basis
         Representation that ``predicted`` was drawn in, by default the one that it names.
     components

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 
 from celltraj.pl._style import PLAIN, Style
 
@@ -20,6 +21,9 @@ _MOST_TICKS = 10
 _WIDEST = 26  # letters of a name in one line
 _LETTER, _LINE = 0.085, 0.17  # inches, of letters and lines of usual size
 _BESIDE = (None, "right margin")
+_FEW = 8  # names on cells, that may be larger
+_ROUNDS = 100
+_PAD = 1.0  # pixels around a name
 
 
 def wrapped(name: str, width: int = _WIDEST) -> str:
@@ -118,16 +122,45 @@ def add_bar(
 
 
 def name_on_data(ax: Axes, places: dict[str, np.ndarray]) -> None:
-    """Write each name in the middle of its cells, ``(n, 2)``."""
-    halo = [withStroke(linewidth=2.5, foreground="white")]
-    for name, cells in places.items():
-        drawn = cells[np.isfinite(cells).all(1)]
-        if len(drawn):
-            middle = np.median(drawn, axis=0)
-            style: dict[str, Any] = {
-                "ha": "center",
-                "va": "center",
-                "fontsize": "small",
-                "fontweight": "bold",
-            }
-            ax.text(middle[0], middle[1], wrapped(name), path_effects=halo, zorder=5, **style)
+    """Write each name in the middle of its cells, ``(n, 2)``; names that meet step apart."""
+    drawn = {name: cells[np.isfinite(cells).all(1)] for name, cells in places.items()}
+    halo = [withStroke(linewidth=2.0, foreground="white")]
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold"}
+    style["fontsize"] = "small" if len(drawn) <= _FEW else "x-small"
+    texts = []
+    for name, cells in drawn.items():
+        if len(cells):
+            middle = np.median(cells, axis=0)
+            texts.append(ax.text(middle[0], middle[1], wrapped(name), zorder=5, **style))
+            texts[-1].set_path_effects(halo)
+    if texts:
+        _step_apart(ax, texts)
+
+
+def _step_apart(ax: Axes, texts: Sequence[Text]) -> None:
+    """Move texts that cover each other up and down, half of the overlap each."""
+    figure: Any = ax.figure
+    figure.draw_without_rendering()  # until then it is open how large axes and texts are
+    boxes = np.array([text.get_window_extent().padded(_PAD).extents for text in texts])
+    moved = np.zeros(len(texts))
+    number = np.arange(len(texts))
+    beside = _common(boxes[:, 0], boxes[:, 2]) > 0
+    for _ in range(_ROUNDS):
+        over = _common(boxes[:, 1] + moved, boxes[:, 3] + moved)
+        is_met = beside & (over > 0) & (number[:, None] != number)
+        if not is_met.any():
+            break
+        middle = boxes[:, 1] + boxes[:, 3] + 2 * moved
+        above = np.sign(np.subtract.outer(middle, middle))
+        above = np.where(above == 0, np.sign(np.subtract.outer(number, number)), above)
+        moved += 0.5 * (np.where(is_met, over, 0.0) * above).sum(1)
+    back = ax.transData.inverted()
+    for text, shift in zip(texts, moved, strict=True):
+        across, up = ax.transData.transform(text.get_position())
+        text.set_position(back.transform((across, up + shift)))
+
+
+def _common(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the length ``(n, n)`` that each two of ``n`` ranges have in common."""
+    common: np.ndarray = np.minimum.outer(high, high) - np.maximum.outer(low, low)
+    return common

@@ -2,12 +2,14 @@
 
 import inspect
 import re
+from itertools import pairwise
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from cycler import cycler
 
 import celltraj as ct
@@ -19,6 +21,7 @@ from celltraj.models import (
     Refinement,
     Training,
 )
+from celltraj.pl._legend import name_on_data
 from celltraj.pl._palette import colors_by_name
 from celltraj.pl._style import Style
 from celltraj.pl._styled import TEXTS
@@ -435,3 +438,19 @@ def test_axes_read_as_in_scanpy():
         plt.close()
     swapped = ct.pl.snapshots(adata, basis="pca", components=(1, 0), show=False)[0]
     assert (swapped.get_xlabel(), swapped.get_ylabel()) == ("PC2", "PC1")
+
+
+def test_names_of_groups_in_one_place_step_apart():
+    _, ax = plt.subplots()
+    ax.set(xlim=(-1, 1), ylim=(-1, 1))
+    name_on_data(ax, {name: np.zeros((3, 2)) for name in ("one", "two", "three")})
+    boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
+    assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
+    assert np.mean([text.get_position()[1] for text in ax.texts]) == pytest.approx(0, abs=0.05)
+
+
+def test_autosave_saves_without_a_warning_as_in_scanpy(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(sc.settings, "figdir", tmp_path)
+    monkeypatch.setattr(sc.settings, "autosave", True)
+    ct.pl.growth(world[0], show=False)
+    assert [file.stem for file in tmp_path.iterdir()] == ["growth"]
