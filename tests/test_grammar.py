@@ -6,6 +6,7 @@ import re
 import pytest
 
 import celltraj as ct
+from celltraj.pl._styled import TEXTS as STYLES
 
 FUNCTIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
@@ -45,8 +46,10 @@ class TestEveryFunction:
         assert inspect.Parameter.VAR_KEYWORD not in kinds.values()
 
     def test_at_most_twelve_parameters(self, name):
-        # what grows is told in two words: by whom it is found, and what is expected of each cell
-        assert len(set(parameters(name)) - {"growth"}) <= 12
+        # what grows is told in two words: by whom it is found, and what is expected of each cell;
+        # how a plot looks is told in scanpy's words, which are the same for all plots
+        style = set(STYLES) if name.startswith("pl.") else set()
+        assert len(set(parameters(name)) - {"growth"} - style) <= 12
 
     def test_every_parameter_is_described(self, name):
         described = re.findall(r"^(\w[\w, ]*)$", sections(name)["Parameters"], re.MULTILINE)
@@ -169,3 +172,12 @@ def test_a_model_stands_after_the_data(name):
     assert not {"process", "bridge", "flow", "level_of_interval", "solver"} & set(names)
     if "model" in names:
         assert names.index("model") == ("adata" in names)
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("pl.")])
+def test_plots_are_styled_in_the_words_of_scanpy(name):
+    styles = {key: p for key, p in parameters(name).items() if key in STYLES}
+    assert {"title", "frameon", "figsize"} <= set(styles)
+    assert {p.default for p in styles.values()} == {None}
+    assert {p.kind for p in styles.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    assert list(styles) == [key for key in STYLES if key in styles]  # one order everywhere

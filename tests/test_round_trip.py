@@ -136,14 +136,17 @@ READERS = {
 }
 PICTURES = {
     "animate": lambda adata, path: ct.pl.animate(adata, path, return_fig=True),
+    "branches": lambda adata, path: ct.pl.branches(adata, return_fig=True),
     "cell_numbers": lambda adata, path: ct.pl.cell_numbers(adata, return_fig=True),
     "conditions": lambda adata, path: ct.pl.conditions(adata, return_fig=True),
+    "density": lambda adata, path: ct.pl.density(adata, of="ct_entropy", return_fig=True),
     "drivers": lambda adata, path: ct.pl.drivers(adata, return_fig=True),
     "fates": lambda adata, path: ct.pl.fates(adata, basis="umap", return_fig=True),
     "fates as bars": lambda adata, path: ct.pl.fates(
         adata, kind="bars", groupby="arm", return_fig=True
     ),
     "fates as simplex": lambda adata, path: ct.pl.fates(adata, kind="simplex", return_fig=True),
+    "gene_heatmap": lambda adata, path: ct.pl.gene_heatmap(adata, return_fig=True),
     "gene_trends": lambda adata, path: ct.pl.gene_trends(adata, return_fig=True),
     "growth": lambda adata, path: ct.pl.growth(adata, basis="umap", return_fig=True),
     "knockout": lambda adata, path: ct.pl.knockout(adata, return_fig=True),
@@ -285,8 +288,8 @@ def test_no_function_is_left_out():
     elsewhere = {
         # bridges are saved by themselves: tests/models/test_save.py
         "pl": {"landscape", "refinement", "vector_field"}
-        # tests/pl/test_response_plots.py
-        | {"populations", "response"}
+        # tests/pl/test_response_plots.py, tests/pl/test_new_plots.py
+        | {"populations", "response", "held_out"}
         # tests/report/test_report.py
         | {"report"},
         # tests/get/test_score_summary.py

@@ -1,10 +1,14 @@
 from ._animate import animate as animate
+from ._branches import branches as branches
 from ._cell_numbers import cell_numbers as cell_numbers
 from ._conditions import conditions as conditions
+from ._density import density as density
 from ._drivers import drivers as drivers
 from ._fates import fates as fates
+from ._gene_heatmap import gene_heatmap as gene_heatmap
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
+from ._held_out import held_out as held_out
 from ._history import history as history
 from ._knockout import knockout as knockout
 from ._landscape import landscape as landscape
@@ -25,12 +29,16 @@ from ._vector_field import vector_field as vector_field
 
 __all__ = [
     "animate",
+    "branches",
     "cell_numbers",
     "conditions",
+    "density",
     "drivers",
     "fates",
+    "gene_heatmap",
     "gene_trends",
     "growth",
+    "held_out",
     "history",
     "knockout",
     "landscape",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Unpack, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,21 +15,22 @@ from anndata import AnnData
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from celltraj._anndata import dimension_of, unique_names
 from celltraj._checks import checked
 from celltraj.pl._cells import (
     check_path,
-    colors_of,
     default_basis,
-    explain,
+    label_plane,
     plane,
     size_of,
     time_label,
 )
-from celltraj.pl._finish import Save, axes_of, tidy
+from celltraj.pl._colors import Colors, colors_of, explain, one_color
+from celltraj.pl._finish import Save, axes_of, tidy, warn_of_text
+from celltraj.pl._style import Style
+from celltraj.pl._styled import MovingCellStyle, styled
 
 _WRITERS: dict[str, type[PillowWriter | FFMpegWriter]] = {
     ".gif": PillowWriter,
@@ -39,6 +41,7 @@ _DPI = 120
 
 @tidy
 @checked
+@styled
 def animate(
     adata: AnnData,
     path: AnnData,
@@ -52,6 +55,7 @@ def animate(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[MovingCellStyle],
 ) -> object:
     """Draw simulated cells moving over the observed ones, one frame per time of the simulation.
 
@@ -80,7 +84,8 @@ def animate(
     save
         A :class:`~pathlib.Path` that ends in ``.gif`` or ``.mp4`` (which takes ffmpeg) is written;
         ``True``, or a text to end the name with such as ``"_days.gif"``, writes to
-        ``sc.settings.figdir``. An older file stays until the new one is complete.
+        ``sc.settings.figdir`` and warns, as in scanpy 1.12. An older file stays until the new one
+        is complete.
 
     Returns
     -------
@@ -112,19 +117,23 @@ def animate(
     """
     if not fps > 0:
         raise ValueError(f"fps must be above 0; found {fps:g}")
+    look = Style(**style)
     file = _file_of(sc.settings.autosave if save is None else save)
     name, cells = plane(adata, default_basis(adata, basis, lives_in=path), components)
     check_path(path, "trajectory", dimension_of(adata, name), name, "basis")
     moving = np.asarray(path.X)[:, list(components)]
-    shades, legend, scale = _shades(adata, path, color)
+    found = _colors(adata, path, color, look)
     is_new = ax is None
-    ax = axes_of(ax)
+    ax = axes_of(ax, look)
     ax.scatter(*cells.T, color="0.85", s=size_of(len(cells)), lw=0, rasterized=True)
     if color is not None:
-        explain(ax, legend, scale, color)
-    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+        explain(ax, found, color, look)
+    label_plane([ax], adata, name, components, look)
+    look.finish([ax])
     _hold_limits(ax, np.concatenate([cells, moving]))
-    frames = _Frames(ax, path, moving, shades, time_label(adata, time_key))
+    frames = _Frames(
+        ax, path, moving, found.shades, _title(look, time_label(adata, time_key)), look
+    )
     frames.draw(0)  # so that the layout has room for a title
     figure = cast("Figure", ax.figure)
     animation = FuncAnimation(
@@ -135,6 +144,7 @@ def animate(
         figure.set_layout_engine("none")  # nothing shall jump from frame to frame
     if file is not None:
         _write(animation, file, fps)
+        warn_of_text("animate", save)
     if return_fig:
         return figure
     if sc.settings.autoshow if show is None else show:
@@ -169,15 +179,20 @@ def _write(animation: FuncAnimation, file: Path, fps: float) -> None:
         complete.replace(file)
 
 
-def _shades(
-    adata: AnnData, path: AnnData, color: str | None
-) -> tuple[np.ndarray, dict[str, str], Normalize | None]:
-    """Return the colour ``(n_rows, 4)`` of each row of ``path``, and what explains them."""
+def _title(look: Style, label: str) -> str:
+    """Return what stands before the time of each frame."""
+    return f"{look.title}\n{label}" if isinstance(look.title, str) else label
+
+
+def _colors(adata: AnnData, path: AnnData, color: str | None, look: Style) -> Colors:
+    """Return the colour of each row of ``path``, and what explains them."""
     if color is None:
-        return np.tile([0.0, 0.0, 0.0, 1.0], (path.n_obs, 1)), {}, None
-    is_own = color in path.obs
-    shades, legend, scale = colors_of(path if is_own else adata, np.empty(0), color)
-    return shades if is_own else shades[_sources(adata, path, color)], legend, scale
+        return one_color("black", path.n_obs)
+    if color in path.obs:
+        return colors_of(path, np.empty(0), color, look)
+    found = colors_of(adata, np.empty(0), color, look)
+    row = _sources(adata, path, color)
+    return replace(found, shades=found.shades[row], labels=found.labels[row])
 
 
 def _sources(adata: AnnData, path: AnnData, color: str) -> np.ndarray:
@@ -210,14 +225,21 @@ class _Frames:
     """Draw the cells of one time after the other."""
 
     def __init__(
-        self, ax: Axes, path: AnnData, xy: np.ndarray, shades: np.ndarray, label: str
+        self,
+        ax: Axes,
+        path: AnnData,
+        xy: np.ndarray,
+        shades: np.ndarray,
+        label: str,
+        look: Style,
     ) -> None:
         self.ax, self.xy, self.shades, self.label = ax, xy, shades, label
-        self.dots = ax.scatter([], [], lw=0.3, edgecolors="white", alpha=0.8, zorder=3)
+        edge = {"lw": 0.3, "edgecolors": "white", "zorder": 3}
+        self.dots = ax.scatter([], [], alpha=look.opacity(0.8), **edge)
         self.row, self.times = pd.factorize(path.obs["time"])
         self.is_outside = np.asarray(path.obs.get("extrapolated", np.zeros(len(xy), dtype=bool)))
         n_cells = len(xy) / len(self.times)
-        self.area = size_of(n_cells) * self._shares(path)
+        self.area = (look.size or size_of(n_cells)) * self._shares(path)
         self.n_decimals = _decimals(np.asarray(self.times, dtype=float))
 
     def _shares(self, path: AnnData) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from anndata import AnnData
 from matplotlib.axes import Axes
 
@@ -9,12 +11,18 @@ from celltraj._anndata.results import GROWTH
 from celltraj._checks import checked
 from celltraj.pl._cells import time_label
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
+from celltraj.pl._style import Style
+from celltraj.pl._styled import DotStyle, styled
 
 _MOST_TICKS = 12
+_SHADES = {"predicted": "C0", "observed": "black"}
 
 
 @tidy
 @checked
+@styled
 def cell_numbers(
     adata: AnnData,
     *,
@@ -23,6 +31,7 @@ def cell_numbers(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[DotStyle],
 ) -> object:
     """Draw the size of the population at each time, as observed and as growth predicts it.
 
@@ -40,7 +49,7 @@ def cell_numbers(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -66,14 +75,16 @@ def cell_numbers(
     'size of the population (cells)'
     >>> plt.close()
     """
+    look = Style(**style)
     table = GROWTH.table(adata, key, "numbers")
     params = GROWTH.peek(adata, key)["params"]
     table = table.sort_values("time")
-    ax = axes_of(ax)
+    ax, shades = axes_of(ax, look), named_colors(look, _SHADES)
     line = table.dropna(subset=["predicted"])
-    ax.plot(line["time"], line["predicted"], color="C0", lw=1.8, label="predicted", zorder=2)
-    style = {"s": 28, "color": "black", "lw": 0, "label": "observed", "zorder": 3}
-    ax.scatter(table["time"], table["observed"], **style)
+    drawn = {"color": shades["predicted"], "alpha": look.alpha, "label": "predicted"}
+    ax.plot(line["time"], line["predicted"], lw=1.8, zorder=2, **drawn)
+    dots = look.dots(28) | {"color": shades["observed"], "label": "observed", "zorder": 3}
+    ax.scatter(table["time"], table["observed"], **dots)
     if len(table) <= _MOST_TICKS:
         ax.set_xticks(table["time"], [f"{t:g}" for t in table["time"]])
     ax.set_ylim(0, 1.08 * float(table[["observed", "predicted"]].max(axis=None)) or 1.0)
@@ -83,5 +94,6 @@ def cell_numbers(
         ylabel="size of the population (cells)",
     )
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False)
-    return finish("cell_numbers", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    handles = ax.get_legend_handles_labels()[0]
+    add_legend(ax, handles, look, usual={"loc": "best", "ncols": 1})
+    return finish("cell_numbers", ax, show=show, save=save, return_fig=return_fig, look=look)

@@ -1,30 +1,23 @@
-"""Cells in two components of a representation, and their colours."""
+"""Cells in two components of a representation, and what the axes read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.lines import Line2D
+from scipy.sparse import issparse
 
-from celltraj._anndata import column_of, find_representation, find_space, read_representation
-from celltraj._anndata.results import SIMULATE
+from celltraj._anndata import find_representation, find_space, read_representation
+from celltraj._anndata.results import INTERPOLATE, SIMULATE
 from celltraj.models import Process
-from celltraj.pl._palette import category_colors
+from celltraj.pl._style import Style
 
-TIME_MAP = "viridis"
 _PICTURES, _GRAPH = ("X_umap", "X_tsne", "X_phate"), "X_draw_graph"
 _NO_UNIT = (None, "", "1", "dimensionless")
-MISSING = "lightgrey"
-_MOST_TICKS = 10
-_WIDEST = 26  # letters of a name in one line
-_LETTER, _LINE = 0.085, 0.17  # inches, of letters and lines of usual size
+# what axes read: as scanpy writes them
+_AXES = {"umap": "UMAP", "tsne": "tSNE", "pca": "PC", "diffmap": "DC", "phate": "PHATE"}
 
 
 def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str, np.ndarray]:
@@ -35,12 +28,79 @@ def plane(adata: AnnData, basis: str, components: tuple[int, int]) -> tuple[str,
     ValueError
         ``components`` are not two variables of the representation.
     """
+    name, x = named_representation(adata, basis)
+    check_components(components, x.shape[1], name, n=2)
+    return name, x[:, list(components)]
+
+
+def named_representation(adata: AnnData, basis: str) -> tuple[str, np.ndarray]:
+    """Return the name of ``basis`` and its ``(n, d)`` cells; ``"umap"`` means ``obsm["X_umap"]``.
+
+    Raises
+    ------
+    KeyError
+        There is none of that name.
+    """
     key = basis if basis == "X" or basis in adata.obsm else f"X_{basis}"
     if key not in adata.obsm and key != "X":
         key = basis  # so that the error names what the user typed
     name, x = read_representation(adata, key)
-    check_components(components, x.shape[1], name, n=2)
-    return name, x[:, list(components)]
+    return name, np.asarray(x)
+
+
+def axis_name(adata: AnnData, name: str, component: int) -> str:
+    """Return what an axis reads: ``UMAP1``, ``PC2``, or the name of a gene.
+
+    Parameters
+    ----------
+    adata
+        Cells whose variables are meant.
+    name
+        ``"X"`` or a key of ``obsm``.
+    component
+        Number of the variable, counted from 0.
+    """
+    if name == "X":
+        return str(adata.var_names[component]).replace("$", r"\$")
+    short = name.removeprefix("X_")
+    if short.startswith("draw_graph_"):
+        return f"{short.removeprefix('draw_graph_').upper()}{component + 1}"
+    short = _AXES.get(short, short)
+    return f"{short}{' ' * short[-1:].isdigit()}{component + 1}".replace("$", r"\$")
+
+
+def label_plane(
+    panels: Sequence[Axes] | np.ndarray,
+    adata: AnnData,
+    name: str,
+    components: Sequence[int],
+    look: Style,
+) -> None:
+    """Say below and left of panels of cells what their axes are.
+
+    Axes of an embedding have no ticks, as in scanpy; without a frame there are no axes at all.
+    """
+    across, up = (axis_name(adata, name, one) for one in components)
+    label_outer(panels, across, up)
+    for panel in panels:
+        if name != "X":
+            panel.tick_params(length=0, labelbottom=False, labelleft=False)
+        else:
+            panel.locator_params(nbins=4)
+        if look.frameon is False:
+            panel.set_axis_off()
+
+
+def label_outer(panels: Sequence[Axes] | np.ndarray, across: str, up: str) -> None:
+    """Label the lowest panel of each column and the first one of each row."""
+    spec = panels[0].get_subplotspec()
+    n_columns = len(panels) if spec is None else spec.get_gridspec().ncols
+    n_columns = min(n_columns, len(panels))
+    for k, panel in enumerate(panels):
+        if k + n_columns >= len(panels):
+            panel.set_xlabel(across)
+        if k % n_columns == 0:
+            panel.set_ylabel(up)
 
 
 def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None) -> str:
@@ -58,7 +118,8 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     if basis is not None:
         return basis
     if isinstance(lives_in, AnnData):
-        params = (SIMULATE.find(lives_in) or {}).get("params", {})
+        record = SIMULATE.find(lives_in) or INTERPOLATE.find(lives_in) or {}
+        params = record.get("params", {})
         return str(params.get("use_rep", None) or find_representation(adata, None))
     if isinstance(lives_in, Process):
         return find_space(adata, lives_in, None)
@@ -111,119 +172,6 @@ def check_path(path: AnnData, needed: str, n_vars: int, name: str, argument: str
         )
 
 
-def colors_of(
-    adata: AnnData, times: np.ndarray, color: str | None
-) -> tuple[np.ndarray, dict[str, str], Normalize | None]:
-    """Return the colours ``(n, 4)`` of the cells, a legend, and the scale where it is continuous.
-
-    By time without ``color``. Cells without a value are grey.
-
-    Raises
-    ------
-    KeyError
-        ``color`` is not a column of ``obs``.
-    ValueError
-        The column holds no value, or too many categories.
-    """
-    if color is None:
-        return _by_value(times)
-    column = column_of(adata, color, way="Name one of them to colour by")
-    if column.isna().all():
-        raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return _by_value(column.to_numpy(dtype=float, na_value=np.nan))
-    palette = palette_of(adata, color)
-    shades = np.array([mpl.colors.to_rgba(c) for c in [*palette.values(), MISSING]])
-    # code -1, a missing label, is the last shade
-    return shades[column.astype("category").cat.codes], palette, None
-
-
-def palette_of(adata: AnnData, groupby: str) -> dict[str, str]:
-    """Return the colour of every category of ``obs[groupby]``, in their order.
-
-    Those in ``uns[f"{groupby}_colors"]``, or those that scanpy would choose.
-
-    Raises
-    ------
-    ValueError
-        There are more categories than colours, or ``uns`` holds something else than colours.
-    """
-    column = column_of(adata, groupby, what="groups")
-    names = [str(label) for label in column.astype("category").cat.categories]
-    return category_colors(adata, groupby, names)
-
-
-def shades_of(adata: AnnData, groupby: str | None, names: Sequence[str]) -> dict[str, str]:
-    """Return the colours of the groups of a result, of which ``obs`` may no longer know.
-
-    Those that ``obs[groupby]`` does not have are grey; without such a column the colours are those
-    that it would get if these were its categories.
-    """
-    if groupby is None or groupby not in adata.obs:
-        return category_colors(adata, str(groupby), names)
-    palette = palette_of(adata, groupby)
-    return {name: palette.get(name, MISSING) for name in names}
-
-
-def wrapped(name: str, width: int = _WIDEST) -> str:
-    """Return a name in lines short enough to stand beside axes; a dollar is no formula."""
-    return fill(name, width).replace("$", r"\$")
-
-
-def inches_of(names: Sequence[str]) -> float:
-    """Return about how wide the longest line of names is."""
-    return _LETTER * max(len(line) for name in names for line in wrapped(name).split("\n"))
-
-
-def legend_size(names: Sequence[str]) -> tuple[float, float]:
-    """Return about how wide and how high the legend of :func:`explain` is, in inches."""
-    columns = legend_columns(len(names))
-    n_rows = -(-len(names) // columns)
-    n_lines = [1 + wrapped(name).count("\n") for name in names]
-    most = max(sum(n_lines[k : k + n_rows]) for k in range(0, len(names), n_rows))
-    return columns * (inches_of(names) + 0.5), _LINE * most + 0.07 * n_rows + 0.5
-
-
-def legend_columns(n: int) -> int:
-    """Return in how many columns a legend of ``n`` names stands."""
-    return 1 + (n > 14) + (n > 30)  # as in scanpy
-
-
-def _by_value(values: np.ndarray) -> tuple[np.ndarray, dict[str, str], Normalize]:
-    scale = Normalize(np.nanmin(values), np.nanmax(values))
-    shades = mpl.colormaps[TIME_MAP].with_extremes(bad=MISSING)
-    return shades(scale(values)), {}, scale
-
-
-def explain(
-    ax: Axes,
-    legend: dict[str, str],
-    scale: Normalize | None,
-    label: str,
-    *,
-    ticks: np.ndarray | None = None,
-    axes: object = None,
-) -> None:
-    """Add the legend, or the colour bar with few enough ``ticks``, that explains the colours."""
-    if scale is not None:
-        shades = mpl.cm.ScalarMappable(scale, TIME_MAP)
-        few = ticks if ticks is not None and len(ticks) <= _MOST_TICKS else None
-        ax.figure.colorbar(shades, ax=ax if axes is None else axes, label=label, ticks=few)
-        return
-    handles = [
-        Line2D([], [], ls="", marker="o", color=shade, label=wrapped(name))
-        for name, shade in legend.items()
-    ]
-    ax.legend(
-        handles=handles,
-        title=label,
-        frameon=False,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-        ncols=legend_columns(len(handles)),
-    )
-
-
 def time_label(adata: AnnData, time_key: str) -> str:
     """Return the name of time with the user's unit, where one is recorded."""
     unit = adata.uns.get("time_unit", "1")
@@ -241,3 +189,11 @@ def color_label(
 ) -> tuple[str, np.ndarray | None]:
     """Return what the colours mean, and where a colour bar is marked: at the sampling times."""
     return (time_label(adata, time_key), np.unique(times)) if color is None else (color, None)
+
+
+def never_below_zero(adata: AnnData, gene: str) -> bool:
+    """Return whether no observed cell has a gene below zero, as counts and log expression do."""
+    if gene not in adata.var_names:
+        return False
+    values = adata[:, gene].X
+    return bool(np.min(values.toarray() if issparse(values) else np.asarray(values)) >= 0)

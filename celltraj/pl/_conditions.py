@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,13 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import CONDITIONS
 from celltraj._checks import checked
-from celltraj.pl._cells import rate_label
+from celltraj.pl._cells import label_outer, rate_label
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
 from celltraj.pl._panels import panels_of
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelDotStyle, styled
 
 _MOST_PANELS = 12
 _MOST_COLUMNS = 3
@@ -24,6 +28,7 @@ _REFERENCE, _SHADE = "0.35", "C0"
 
 @tidy
 @checked
+@styled
 def conditions(
     adata: AnnData,
     *,
@@ -33,6 +38,7 @@ def conditions(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelDotStyle],
 ) -> object:
     """Draw the samples of each condition and their mean, each quantity in a panel of its own.
 
@@ -55,7 +61,7 @@ def conditions(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -79,6 +85,7 @@ def conditions(
     >>> len(ct.pl.conditions(adata, show=False))
     1
     """
+    look = Style(**style)
     table = CONDITIONS.table(adata, key)
     samples = CONDITIONS.table(adata, key, "samples")
     params = CONDITIONS.peek(adata, key)["params"]
@@ -87,31 +94,22 @@ def conditions(
         raise ValueError(f"ax= holds one quantity; pass quantity= with one of {names}")
     baseline = str(params["baseline"])
     order = [baseline, *dict.fromkeys(table["condition"])]
-    n_columns = 2 if len(names) == 4 else _MOST_COLUMNS
-    panels = (
-        panels_of(
-            len(names),
-            n_columns,
-            size=(2.7, 0.42 * len(order) + 0.75),
-            beside=(0.6, 0.4),
-            sharex=False,
-        )
-        if ax is None
-        else np.array([ax])
-    )
+    usual = {one: _SHADE if row else _REFERENCE for row, one in enumerate(order)}
+    shades, n_columns = named_colors(look, usual), 2 if len(names) == 4 else _MOST_COLUMNS
+    size = {"size": (2.7, 0.42 * len(order) + 0.75), "beside": (0.6, 0.4)}
+    panels = panels_of(len(names), n_columns, look=look, ax=ax, sharex=False, **size)
     for panel, name in zip(panels, names, strict=True):
         its = samples[samples["quantity"] == name]
-        _draw_dots(panel, its, order, is_paired=bool(params["paired"]))
-        _draw_effects(panel, its, table[table["quantity"] == name], order)
+        _draw_dots(panel, its, shades, look, is_paired=bool(params["paired"]))
+        _draw_effects(panel, its, table[table["quantity"] == name], shades)
         panel.set_title(name, fontsize="medium")
-    for panel in panels[-n_columns:]:
-        panel.set_xlabel(_label(adata, str(params["of"]), names))
-    figure = panels[0].figure
+    label_outer(panels, _label(adata, str(params["of"]), names), "")
     if len(names) < of_all:
-        figure.suptitle(f"the {len(names)} quantities with the least p, of {of_all}")
-    _explain(panels, ax, params)
+        suptitle = f"the {len(names)} quantities with the least p, of {of_all}"
+        panels[0].figure.suptitle(suptitle)
+    _explain(panels, ax, params, look)
     shown = panels if ax is None else ax
-    return finish("conditions", figure, shown, show=show, save=save, return_fig=return_fig)
+    return finish("conditions", shown, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _chosen(table: pd.DataFrame, quantity: str | Sequence[str] | None) -> tuple[list[str], int]:
@@ -133,32 +131,40 @@ def _heights(row: int, n: int) -> np.ndarray:
     return row + 0.4 * ((np.arange(n) * 0.618) % 1 - 0.5)  # multiples of the golden ratio, modulo 1
 
 
-def _draw_dots(ax: Axes, samples: pd.DataFrame, order: list[str], *, is_paired: bool) -> None:
+def _draw_dots(
+    ax: Axes, samples: pd.DataFrame, shades: dict[str, str], look: Style, *, is_paired: bool
+) -> None:
+    order = list(shades)
     if is_paired:
         wide = samples.pivot(index="sample", columns="condition", values="value")[order]
         ax.plot(wide.to_numpy().T, np.arange(len(order)), color="0.75", lw=0.7, zorder=1)
     for row, condition in enumerate(order):
         values = np.sort(samples.loc[samples["condition"] == condition, "value"].to_numpy())
-        n, shade = len(values), _SHADE if row else _REFERENCE
+        n = len(values)
         heights = np.full(n, float(row)) if is_paired else _heights(row, n)
-        ax.scatter(values, heights, s=16, color=shade, alpha=0.5, lw=0, zorder=2)
+        dots = look.dots(16, 0.5) | {"rasterized": False, "zorder": 2}
+        ax.scatter(values, heights, color=shades[condition], **dots)
     ax.set_yticks(range(len(order)), order)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=3)
     ax.set_ylim(len(order) - 0.5, -0.5)  # downwards, so that the baseline is on top
 
 
-def _draw_effects(ax: Axes, samples: pd.DataFrame, effects: pd.DataFrame, order: list[str]) -> None:
+def _draw_effects(
+    ax: Axes, samples: pd.DataFrame, effects: pd.DataFrame, shades: dict[str, str]
+) -> None:
     """Draw means, and the intervals of differences from that of the baseline."""
+    order = list(shades)
     base = float(samples.loc[samples["condition"] == order[0], "value"].mean())
-    ax.vlines(base, -0.3, 0.3, color=_REFERENCE, lw=2.0, zorder=3)
-    ax.vlines(base, 0.3, len(order) - 0.5, color=_REFERENCE, lw=0.8, ls=":", zorder=1)
+    ax.vlines(base, -0.3, 0.3, color=shades[order[0]], lw=2.0, zorder=3)
+    ax.vlines(base, 0.3, len(order) - 0.5, color=shades[order[0]], lw=0.8, ls=":", zorder=1)
     for effect in effects.itertuples():
         row = order.index(effect.condition)
         mean = base + effect.effect
-        ax.vlines(mean, row - 0.3, row + 0.3, color=_SHADE, lw=2.0, zorder=3)
+        shade = shades[effect.condition]
+        ax.vlines(mean, row - 0.3, row + 0.3, color=shade, lw=2.0, zorder=3)
         ends = base + effect.lower, base + effect.upper
-        ax.hlines(row, *ends, color=_SHADE, lw=2.0, zorder=3)
+        ax.hlines(row, *ends, color=shade, lw=2.0, zorder=3)
         place = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "small"}
         ax.annotate(f"p = {effect.p:.2g}", (1.02, row), **place)
     low, high = samples["value"].min(), samples["value"].max()
@@ -175,20 +181,18 @@ def _label(adata: AnnData, of: str, names: list[str]) -> str:
     return "mean over cells" if names == [of] else "share of cells"
 
 
-def _explain(panels: np.ndarray, ax: Axes | None, params: dict[str, Any]) -> None:
+def _explain(panels: np.ndarray, ax: Axes | None, params: dict[str, Any], look: Style) -> None:
     """Say what dots and bars are."""
     is_paired, level = bool(params["paired"]), 100 * float(params["confidence"])
     dot = "sample, joined to itself" if is_paired else "sample"
     bar = f"mean, {level:g} % interval of the difference from {params['baseline']}"
+    line = {"ls": "-" if is_paired else "", "lw": 0.7, "marker": "o", "ms": 4, "color": "0.6"}
     handles = [
-        Line2D(
-            [], [], ls="-" if is_paired else "", lw=0.7, marker="o", ms=4, label=dot, color="0.6"
-        ),
-        Line2D([], [], lw=2.0, marker="|", ms=9, mew=2.0, label=bar, color=_SHADE),
+        Line2D([], [], label=dot, **line),
+        Line2D([], [], lw=2.0, marker="|", ms=9, mew=2.0, label=bar, color="0.3"),
     ]
-    if ax is None:
-        figure = panels[0].figure
-        n_columns = 2 if len(panels) > 1 else 1  # no wider than what it explains
-        figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=n_columns)
-    else:
-        ax.legend(handles=handles, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.15))
+    n_columns = 2 if len(panels) > 1 else 1  # no wider than what it explains
+    usual = {"loc": "outside lower center", "ncols": n_columns}
+    if ax is not None:
+        usual = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.15), "ncols": 1}
+    add_legend(panels[-1], handles, look, whole=ax is None, usual=usual)

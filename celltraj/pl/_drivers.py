@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,17 +13,23 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import DRIVERS
 from celltraj._checks import checked
+from celltraj.pl._cells import label_outer
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
 from celltraj.pl._panels import panels_of
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelDotStyle, styled
 
 _MOST_PANELS = 6
 _MOST_COLUMNS = 3
-_UP, _DOWN = "C3", "C0"
+_SHADES = {"positive": "C3", "negative": "C0"}  # correlations
 _ROW = 0.17  # inches
 
 
 @tidy
 @checked
+@styled
 def drivers(
     adata: AnnData,
     *,
@@ -33,6 +40,7 @@ def drivers(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelDotStyle],
 ) -> object:
     """Draw the genes most correlated with each fate, both ways, with their intervals.
 
@@ -55,7 +63,7 @@ def drivers(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -79,6 +87,7 @@ def drivers(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
+    look = Style(**style)
     table = DRIVERS.table(adata, key)
     params = DRIVERS.peek(adata, key)["params"]
     names, of_all = _chosen(table, fate)
@@ -87,29 +96,18 @@ def drivers(
     parts = [_extremes(table[table["fate"] == name], n) for name in names]
     n_columns = 2 if len(names) == 4 else _MOST_COLUMNS
     most = max(len(up) + len(down) for up, down in parts)
-    panels = (
-        panels_of(
-            len(names),
-            n_columns,
-            size=(2.9, _ROW * (most + 1) + 0.6),
-            beside=(0.2, 0.5),
-            sharey=False,
-        )
-        if ax is None
-        else np.array([ax])
-    )
-    level = 1 - float(params["confidence"])
+    size = {"size": (2.9, _ROW * (most + 1) + 0.6), "beside": (0.2, 0.5)}
+    panels = panels_of(len(names), n_columns, look=look, ax=ax, sharey=False, **size)
+    level, shades = 1 - float(params["confidence"]), named_colors(look, _SHADES)
     for panel, name, (up, down) in zip(panels, names, parts, strict=True):
-        _draw(panel, up, down, level)
+        _draw(panel, {"positive": up, "negative": down}, level, shades, look)
         panel.set_title(name, fontsize="medium")
-    for panel in panels[-n_columns:]:
-        panel.set_xlabel(_units(table))
-    figure = panels[0].figure
+    label_outer(panels, _units(table), "")
     if len(names) < of_all:
-        figure.suptitle(f"the first {len(names)} of {of_all} fates")
-    _explain(panels, ax, [part for both in parts for part in both], level)
+        panels[0].figure.suptitle(f"the first {len(names)} of {of_all} fates")
+    _explain(panels, ax, [part for both in parts for part in both], level, look)
     shown = panels if ax is None else ax
-    return finish("drivers", figure, shown, show=show, save=save, return_fig=return_fig)
+    return finish("drivers", shown, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _chosen(table: pd.DataFrame, fate: str | Sequence[str] | None) -> tuple[list[str], int]:
@@ -143,21 +141,32 @@ def _extremes(table: pd.DataFrame, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return known[is_up].head(n), known[~is_up].tail(n)
 
 
-def _draw(ax: Axes, up: pd.DataFrame, down: pd.DataFrame, level: float) -> None:
+def _draw(
+    ax: Axes,
+    parts: dict[str, pd.DataFrame],
+    level: float,
+    shades: dict[str, str],
+    look: Style,
+) -> None:
+    up, down = parts.values()
     ax.axvline(0, color="0.6", lw=0.8, zorder=1)
     gap = 1 if len(up) and len(down) else 0
     heights = [np.arange(len(up)), len(up) + gap + np.arange(len(down))]
-    for part, rows, shade in zip((up, down), heights, (_UP, _DOWN), strict=True):
+    for (sign, part), rows in zip(parts.items(), heights, strict=True):
+        shade = shades[sign]
         ax.hlines(rows, part["lower"], part["upper"], color=shade, lw=1.5, zorder=2)
         face = np.where(part["q"] <= level, shade, "white")
-        ax.scatter(part["correlation"], rows, s=18, c=face, edgecolors=shade, lw=1.0, zorder=3)
+        edge = {"edgecolors": shade, "lw": 1.0, "rasterized": False, "zorder": 3}
+        ax.scatter(part["correlation"], rows, c=face, **look.dots(18) | edge)
     labels = [*up["gene"], *down["gene"]]
     ax.set_yticks(np.concatenate(heights), labels, fontsize="small")
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(labels) + gap - 0.4, -0.6)  # downwards, so that the highest is on top
 
 
-def _explain(panels: np.ndarray, ax: Axes | None, parts: list[pd.DataFrame], level: float) -> None:
+def _explain(
+    panels: np.ndarray, ax: Axes | None, parts: list[pd.DataFrame], level: float, look: Style
+) -> None:
     """Say what a hollow dot is, where there is one."""
     if not any((part["q"] > level).any() for part in parts):
         return
@@ -166,7 +175,5 @@ def _explain(panels: np.ndarray, ax: Axes | None, parts: list[pd.DataFrame], lev
         Line2D([], [], mfc="0.3", label=f"q ≤ {level:.2g}", **dot),
         Line2D([], [], mfc="white", label=f"q > {level:.2g}", **dot),
     ]
-    if ax is None:
-        panels[0].figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=2)
-    else:
-        ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    usual = {"loc": "outside lower center", "ncols": 2} if ax is None else None
+    add_legend(panels[-1], handles, look, whole=ax is None, usual=usual)

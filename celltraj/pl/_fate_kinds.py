@@ -10,27 +10,24 @@ import numpy as np
 from anndata import AnnData
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap
 from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 
 from celltraj._anndata import read_groups, read_times
 from celltraj.pl._cells import (
-    MISSING,
     color_label,
-    colors_of,
     default_basis,
-    explain,
-    inches_of,
-    legend_size,
+    label_plane,
     plane,
-    shades_of,
     size_of,
     time_label,
-    wrapped,
 )
+from celltraj.pl._colors import MISSING, TIME_MAP, colors_of, explain, shades_of
+from celltraj.pl._legend import add_bar, add_legend, dots_of, inches_of, legend_size, wrapped
+from celltraj.pl._palette import colors_by_name
 from celltraj.pl._panels import panels_of
+from celltraj.pl._style import PLAIN, Style
 
 _FAINTEST = 0.15  # of the map, where it begins: what is lighter cannot be seen on white
 _MOST_PANELS = 12
@@ -58,6 +55,7 @@ class Chosen:
     groupby: str | None
     basis: str | None
     components: tuple[int, int]
+    look: Style
 
     @property
     def is_known(self) -> np.ndarray:
@@ -88,9 +86,9 @@ class Chosen:
         groupby = str(self.params.get("groupby", "fate"))
         return f"{groupby} at {self.params['at']:g}" if "at" in self.params else groupby
 
-    def shades(self, adata: AnnData) -> list[str]:
+    def shades(self, adata: AnnData, look: Style = PLAIN) -> list[str]:
         """Return the colours of the fates."""
-        return list(shades_of(adata, self.params.get("groupby"), self.names).values())
+        return list(shades_of(adata, self.params.get("groupby"), self.names, look).values())
 
 
 def draw_embedding(adata: AnnData, chosen: Chosen, ax: Axes | None) -> np.ndarray | Axes:
@@ -100,29 +98,22 @@ def draw_embedding(adata: AnnData, chosen: Chosen, ax: Axes | None) -> np.ndarra
         raise ValueError(f"ax= holds one fate; pass fate= with one of {names}")
     basis, cells = plane(adata, default_basis(adata, chosen.basis), chosen.components)
     n_columns = 2 if len(names) == 4 else min(_MOST_COLUMNS, 3 if len(names) <= 6 else 4)
-    panels = (
-        panels_of(len(names), n_columns, size=(2.7, 2.5), beside=(1.2, 0.5))
-        if ax is None
-        else np.array([ax])
-    )
-    scale = Normalize(0, 1)
-    colors = ListedColormap(colormaps["YlGnBu"](np.linspace(_FAINTEST, 1, 256)))
-    dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
+    look, size = chosen.look, {"size": (2.7, 2.5), "beside": (1.2, 0.5)}
+    panels = panels_of(len(names), n_columns, look=look, ax=ax, **size)
     known = np.flatnonzero(chosen.is_known)
-    for panel, name in zip(panels, names, strict=True):
-        share = chosen.shares[known, chosen.names.index(name)]
+    drawn = chosen.shares[np.ix_(known, [chosen.names.index(name) for name in names])]
+    scale = look.scale(drawn, (0.0, 1.0))
+    colors = look.map(ListedColormap(colormaps["YlGnBu"](np.linspace(_FAINTEST, 1, 256))))
+    dots = look.dots(size_of(len(cells)))
+    for panel, name, share in zip(panels, names, drawn.T, strict=True):
         order = np.argsort(share, kind="stable")
         panel.scatter(*cells[~chosen.is_known].T, color=MISSING, **dots)
         panel.scatter(*cells[known[order]].T, color=colors(scale(share[order])), **dots)
         panel.set_title(wrapped(name), fontsize="medium")
-    for panel in panels[-n_columns:]:
-        panel.set_xlabel(f"{basis} {chosen.components[0]}")
-    for panel in panels[::n_columns]:
-        panel.set_ylabel(f"{basis} {chosen.components[1]}")
-    figure = panels[0].figure
-    figure.colorbar(ScalarMappable(scale, colors), ax=panels, label="share of descendants")
+    label_plane(panels, adata, basis, chosen.components, look)
+    add_bar(panels[0], scale, colors, "share of descendants", axes=panels)
     if chosen.fate is None and len(names) < len(chosen.names):
-        figure.suptitle(f"the first {len(names)} of {len(chosen.names)} fates")
+        panels[0].figure.suptitle(f"the first {len(names)} of {len(chosen.names)} fates")
     return panels if ax is None else ax
 
 
@@ -130,12 +121,13 @@ def draw_bars(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     """Draw the mean shares of groups as bars that are stacked along a row."""
     labels, groups, title = _grouped(adata, chosen)
     means = np.array([chosen.shares[here].mean(0) for here in groups])
-    shades = chosen.shades(adata)
-    ax = _axes_of_bars(labels, chosen) if ax is None else ax
+    shades, look = chosen.shades(adata, chosen.look), chosen.look
+    ax = _axes_of_bars(labels, chosen, ax)
     left = np.zeros(len(means))
     rows = np.arange(len(means))
     for share, shade in zip(means.T, shades, strict=True):
-        ax.barh(rows, share, left=left, color=shade, height=0.82, edgecolor="white", lw=0.4)
+        bar = {"height": 0.82, "edgecolor": "white", "lw": 0.4, "alpha": look.alpha}
+        ax.barh(rows, share, left=left, color=shade, **bar)
         left += share
     names = [f"{wrapped(one)} ({here.sum():,})" for one, here in zip(labels, groups, strict=True)]
     ax.set_yticks(rows, names)
@@ -145,15 +137,16 @@ def draw_bars(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     ax.tick_params(axis="y", length=0)
     ax.spines[:].set_visible(False)
     legend = dict(zip(chosen.names, shades, strict=True))
-    explain(ax, legend, None, chosen.title)
+    add_legend(ax, dots_of(legend), look, title=chosen.title)
     return ax
 
 
-def _axes_of_bars(labels: Sequence[str], chosen: Chosen) -> Axes:
+def _axes_of_bars(labels: Sequence[str], chosen: Chosen, ax: Axes | None) -> Axes:
     """Return axes with room for the names of groups on the left and of fates on the right."""
-    width, height = legend_size([*chosen.names, chosen.title])
+    width, height = legend_size([*chosen.names, chosen.title], chosen.look)
     size = 3.5, max(_BAR * len(labels) + 0.2, height)
-    panel: Axes = panels_of(1, 1, size=size, beside=(inches_of(labels) + 1.3 + width, 0.8))[0]
+    beside = (inches_of(labels) + 1.3 + width, 0.8)
+    panel: Axes = panels_of(1, 1, look=chosen.look, ax=ax, size=size, beside=beside)[0]
     return panel
 
 
@@ -171,7 +164,9 @@ def _grouped(adata: AnnData, chosen: Chosen) -> tuple[list[str], list[np.ndarray
     found = [(name, here) for name, here in found if here.any()]
     if not found:
         raise ValueError(f"no cell with fates has a group in adata.obs[{chosen.groupby!r}]")
-    return [name for name, _ in found], [here for _, here in found], title
+    what = f"adata.obs[{chosen.groupby or chosen.time_key!r}] of cells with fates"
+    shown = chosen.look.group_names([name for name, _ in found], what)
+    return shown, [here for name, here in found if name in shown], title
 
 
 def draw_simplex(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
@@ -188,31 +183,32 @@ def draw_simplex(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
 def _line(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     """Draw how many cells have which share in the second of two fates, by group."""
     labels, groups, title = _grouped(adata, chosen)
-    shades = _shades_of_groups(adata, chosen, labels)
-    if ax is None:
-        width, height = legend_size([*labels, title])
-        size = 4.6, max(3.2, height)
-        ax = panels_of(1, 1, size=size, beside=(width + 0.6, 0.6))[0]
+    shades, look = _shades_of_groups(adata, chosen, labels), chosen.look
+    width, height = legend_size([*labels, title], look)
+    size = {"size": (4.6, max(3.2, height)), "beside": (width + 0.6, 0.6)}
+    ax = panels_of(1, 1, look=look, ax=ax, **size)[0]
     edges = np.linspace(0, 1, _BINS + 1)
     for here, shade in zip(groups, shades, strict=True):
         height = np.histogram(chosen.shares[here, 1], edges)[0] / here.sum()
         ax.stairs(height, edges, color=shade, lw=1.6)
         if len(labels) <= _MOST_FILLED:
-            ax.stairs(height, edges, color=shade, alpha=0.15, fill=True)
+            ax.stairs(height, edges, color=shade, alpha=look.opacity(0.15), fill=True)
     left, right = chosen.names
     ax.set(xlim=(0, 1), ylabel="share of cells")
     ax.set_xticks([0, 0.5, 1], [f"{wrapped(left)}\n100 %", "50 %", f"{wrapped(right)}\n100 %"])
     ax.set_xlabel(chosen.whose)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     ax.spines[["top", "right"]].set_visible(False)
-    explain(ax, dict(zip(labels, shades, strict=True)), None, title)
+    add_legend(ax, dots_of(dict(zip(labels, shades, strict=True))), look, title=title)
     return ax
 
 
 def _shades_of_groups(adata: AnnData, chosen: Chosen, labels: Sequence[str]) -> list[Any]:
     if chosen.groupby is not None:
-        return list(shades_of(adata, chosen.groupby, labels).values())
-    return list(colormaps["viridis"](np.linspace(0, 0.9, len(labels))))
+        return list(shades_of(adata, chosen.groupby, labels, chosen.look).values())
+    if chosen.look.palette is not None:
+        return list(colors_by_name(chosen.look.palette, labels, "times").values())
+    return list(chosen.look.map(TIME_MAP)(np.linspace(0, 0.9, len(labels))))
 
 
 def _circle(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
@@ -222,28 +218,30 @@ def _circle(adata: AnnData, chosen: Chosen, ax: Axes | None) -> Axes:
     known = np.flatnonzero(chosen.is_earlier)
     by_time = chosen.groupby is None
     times = read_times(adata, chosen.time_key) if by_time else np.zeros(adata.n_obs)
-    shades, legend, scale = colors_of(adata, times, chosen.groupby)
-    fates = chosen.shades(adata)
-    ax = _axes_of_circle(chosen.names, list(legend)) if ax is None else ax
+    look = chosen.look
+    found, fates = colors_of(adata, times, chosen.groupby, look), chosen.shades(adata)
+    ax = _axes_of_circle(chosen, list(found.legend), ax)
     ax.fill(*corners.T, facecolor="none", edgecolor="0.8", lw=1.0, zorder=1)
     label, ticks = color_label(adata, times, chosen.time_key, chosen.groupby)
-    explain(ax, legend, scale, label, ticks=ticks)
+    places = chosen.shares @ corners
+    placed = np.where(chosen.is_earlier[:, None], places, np.nan)
+    explain(ax, found, label, look, ticks=ticks, cells=placed)
     _name_corners(ax, chosen.names, corners)
     # in an order of no meaning, so that no group hides the others
-    order = known[np.argsort(known * 0.618 % 1)]
-    dots = {"s": size_of(len(known)), "lw": 0, "zorder": 2, "rasterized": True}
-    ax.scatter(*(chosen.shares[order] @ corners).T, color=shades[order], **dots)
+    order = found.order(known[np.argsort(known * 0.618 % 1)])
+    dots = look.dots(size_of(len(known))) | {"zorder": 2}
+    ax.scatter(*places[order].T, color=found.shades[order], **dots)
     ax.scatter(*corners.T, s=45, color=fates, lw=0.8, edgecolors="black", zorder=3)
     return ax
 
 
-def _axes_of_circle(names: Sequence[str], legend: Sequence[str]) -> Axes:
+def _axes_of_circle(chosen: Chosen, legend: Sequence[str], ax: Axes | None) -> Axes:
     """Return axes with room for the names around the circle, and for what explains colours."""
-    width, height = legend_size(legend) if legend else (1.0, 0.0)
-    around = 2 * inches_of(names)
-    up = around if len(names) > _MOST_LEVEL else 0.6
+    width, height = legend_size(legend, chosen.look) if legend else (1.0, 0.0)
+    around = 2 * inches_of(chosen.names)
+    up = around if len(chosen.names) > _MOST_LEVEL else 0.6
     size = _DIAMETER + around, max(_DIAMETER + up, height)
-    panel: Axes = panels_of(1, 1, size=size, beside=(width, 0.2))[0]
+    panel: Axes = panels_of(1, 1, look=chosen.look, ax=ax, size=size, beside=(width, 0.2))[0]
     return panel
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -15,12 +15,20 @@ from celltraj._anndata.tables import fates_table
 from celltraj._checks import checked
 from celltraj.pl._fate_kinds import Chosen, draw_bars, draw_embedding, draw_simplex
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelCellStyle, styled
 
 _KINDS = {"embedding": draw_embedding, "simplex": draw_simplex, "bars": draw_bars}
+_UNUSED = {  # styles that a kind of picture has no use for
+    "embedding": ("palette", "groups", "legend_loc"),
+    "simplex": ("ncols",),
+    "bars": ("cmap", "vmin", "vmax", "size", "ncols"),
+}
 
 
 @tidy
 @checked
+@styled
 def fates(
     adata: AnnData,
     *,
@@ -34,6 +42,7 @@ def fates(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelCellStyle],
 ) -> object:
     """Draw the share of each cell's descendants in each fate.
 
@@ -65,9 +74,13 @@ def fates(
         Axes for a simplex, for bars, or for a single fate in an embedding.
     show, return_fig
         As in scanpy.
+    palette
+        Colours of the fates in bars, of the groups in a simplex.
+    groups
+        The group or groups of ``groupby`` in bars and simplex.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -98,6 +111,8 @@ def fates(
         raise ValueError(f"kind must be one of {tuple(_KINDS)}; found {kind!r}")
     if fate is not None and kind != "embedding":
         raise ValueError(f"kind={kind!r} draws all fates together; leave out fate=")
+    look = Style(**style)
+    _check_style(kind, look)
     names, shares = _read(adata, key)
     params = FATES.peek(adata, key)["params"]
     chosen = Chosen(
@@ -109,10 +124,17 @@ def fates(
         groupby=groupby,
         basis=basis,
         components=components,
+        look=look,
     )
     drawn = _KINDS[kind](adata, chosen, ax)
-    figure = np.ravel(np.asarray(drawn, dtype=object))[0].figure
-    return finish("fates", figure, drawn, show=show, save=save, return_fig=return_fig)
+    return finish("fates", drawn, show=show, save=save, return_fig=return_fig, look=look)
+
+
+def _check_style(kind: str, look: Style) -> None:
+    """Raise where a style is asked for that a kind of picture does not have."""
+    if unused := [name for name in _UNUSED[kind] if getattr(look, name) is not None]:
+        has = [name for name in vars(look) if name not in _UNUSED[kind]]
+        raise ValueError(f"kind={kind!r} has no {', '.join(unused)}; it takes {', '.join(has)}")
 
 
 def _read(adata: AnnData, key: str) -> tuple[list[str], np.ndarray]:

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
+import numpy as np
 import scanpy as sc
+from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from celltraj._errors import warn
+from celltraj.pl._style import PLAIN, Style
 
 Save = bool | str | Path | None
 P = ParamSpec("P")
@@ -19,6 +24,8 @@ Drawn = TypeVar("Drawn")
 
 def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
     """Decorate a plot: what cannot be saved is refused before, and no half of a figure stays.
+
+    What was saved is closed, as in scanpy, so that a notebook does not show it once more.
 
     Raises
     ------
@@ -31,13 +38,25 @@ def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
         check_save(kwargs.get("save"))
         known = set(plt.get_fignums())
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         except BaseException:
-            for number in set(plt.get_fignums()) - known:
-                plt.close(number)
+            _close(set(plt.get_fignums()) - known)
             raise
+        if is_saved(kwargs.get("save")) and not isinstance(result, Animation):
+            _close(set(plt.get_fignums()) - known)
+        return result
 
     return drawn
+
+
+def is_saved(save: object) -> bool:
+    """Return whether a figure is written, by itself or since all are."""
+    return bool(sc.settings.autosave if save is None else save)
+
+
+def _close(numbers: set[int]) -> None:
+    for number in numbers:
+        plt.close(number)
 
 
 def check_save(save: object) -> None:
@@ -55,30 +74,62 @@ def check_save(save: object) -> None:
         )
 
 
-def axes_of(ax: Axes | None) -> Axes:
-    """Return ``ax``, or the axes of a new figure."""
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
+def axes_of(ax: Axes | None, look: Style = PLAIN, size: tuple[float, float] | None = None) -> Axes:
+    """Return ``ax``, or the axes of a new figure, of ``size`` unless the style says another.
+
+    Raises
+    ------
+    ValueError
+        The style is for a new figure, and ``ax`` is given.
+    """
+    look.check_new(ax)
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=look.figsize or size, layout="constrained")[1]
 
 
 def finish(
-    name: str, figure: Figure, drawn: object, *, show: bool | None, save: Save, return_fig: bool
+    name: str,
+    drawn: object,
+    *,
+    show: bool | None,
+    save: Save,
+    return_fig: bool,
+    look: Style = PLAIN,
 ) -> object:
-    """Save, show and return as scanpy's plots do.
+    """Style, save, show and return as scanpy's plots do.
 
-    Returns the figure, nothing once it was shown, or what was ``drawn``.
+    Returns the figure, nothing once it was shown, or what was ``drawn``: axes or an array of them.
     """
-    save = sc.settings.autosave if save is None else save
-    if save:
-        path = _path_of(name, save)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        chosen = plt.rcParams["savefig.dpi"]  # a number once sc.set_figure_params was called
-        figure.savefig(path, bbox_inches="tight", dpi=150 if chosen == "figure" else chosen)
+    axes = list(np.ravel(np.asarray(drawn, dtype=object)))
+    look.finish(axes)
+    figure: Figure = axes[0].figure
+    if is_saved(save):
+        write_figure(figure, _path_of(name, True if save is None else save))
+        warn_of_text(name, save)
     if return_fig:
         return figure
     if sc.settings.autoshow if show is None else show:
         plt.show()
         return None
     return drawn
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure, its folder too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = plt.rcParams["savefig.dpi"]  # a number once sc.set_figure_params was called
+    figure.savefig(path, bbox_inches="tight", dpi=150 if chosen == "figure" else chosen)
+
+
+def warn_of_text(name: str, save: object) -> None:
+    """Say that names of files in scanpy's folder come to an end, as scanpy 1.12 does."""
+    if save is not None and not isinstance(save, Path):
+        warn(
+            f"save={save!r} writes to sc.settings.figdir, which scanpy 1.12 deprecates; pass "
+            f"save=Path('{name}.png'), or save the figure that return_fig=True returns",
+            FutureWarning,
+        )
 
 
 def _path_of(name: str, save: Save) -> Path:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from celltraj._anndata.results import GENE_TRENDS
 from celltraj._checks import checked
-from celltraj.pl._cells import explain, legend_columns, legend_size, shades_of, time_label, wrapped
+from celltraj.pl._cells import label_outer, never_below_zero, time_label
+from celltraj.pl._colors import shades_of
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend, legend_size, wrapped
+from celltraj.pl._palette import named_colors
 from celltraj.pl._panels import panels_of
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelGroupStyle, styled
 
 _MOST_PANELS = 12
 _MOST_COLUMNS = 3
@@ -24,6 +29,7 @@ _ALL = "all"
 
 @tidy
 @checked
+@styled
 def gene_trends(
     adata: AnnData,
     *,
@@ -33,8 +39,13 @@ def gene_trends(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelGroupStyle],
 ) -> object:
     """Draw the mean of genes over time, a line with its interval for each group.
+
+    A gene that no observed cell has below zero, such as log expression, is drawn from zero up: what
+    the projection leads to below zero stands at zero. Groups of fewer than five trajectories have a
+    line and no interval.
 
     Parameters
     ----------
@@ -50,7 +61,7 @@ def gene_trends(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -76,6 +87,7 @@ def gene_trends(
     2
     >>> plt.close()
     """
+    look = Style(**style)
     table = GENE_TRENDS.table(adata, key)
     params = GENE_TRENDS.peek(adata, key)["params"]
     names, of_all = _chosen(table, genes)
@@ -84,26 +96,19 @@ def gene_trends(
     groupby = params.get("groupby")
     groups = list(dict.fromkeys(table["group"]))
     is_alone = groupby is None and groups == [_ALL]
-    shades = {_ALL: "C0"} if is_alone else shades_of(adata, groupby, groups)
-    n_columns = 2 if len(names) == 4 else _MOST_COLUMNS
-    panels = _panels(len(names), n_columns, groups, is_alone=is_alone) if ax is None else [ax]
-    when = time_label(adata, str(params.get("time_key", "time")))
+    shades = _shades(adata, groupby, groups, look, is_alone=is_alone)
+    panels = _panels(len(names), [] if is_alone else list(shades), look, ax)
     for panel, name in zip(panels, names, strict=True):
-        _draw(panel, table[table["gene"] == name], shades)
+        least = 0.0 if never_below_zero(adata, name) else -np.inf
+        _draw(panel, table[table["gene"] == name], shades, look, least)
         panel.set_title(name, fontsize="medium")
-    for panel in panels[-n_columns:]:
-        panel.set_xlabel(when)
-    for panel in panels[::n_columns]:
-        panel.set_ylabel("mean")
-    figure = panels[0].figure
+    label_outer(panels, time_label(adata, str(params.get("time_key", "time"))), "mean")
     if len(names) < of_all:
-        figure.suptitle(f"the first {len(names)} of {of_all} genes")
-    if not is_alone and ax is None:
-        _explain(figure, shades, str(groupby))
-    elif not is_alone:
-        explain(ax, shades, None, str(groupby))
+        panels[0].figure.suptitle(f"the first {len(names)} of {of_all} genes")
+    if not is_alone:
+        _explain(panels[-1], shades, str(groupby), look, whole=ax is None)
     shown = panels if ax is None else ax
-    return finish("gene_trends", figure, shown, show=show, save=save, return_fig=return_fig)
+    return finish("gene_trends", shown, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _chosen(table: pd.DataFrame, genes: str | Sequence[str] | None) -> tuple[list[str], int]:
@@ -121,32 +126,44 @@ def _chosen(table: pd.DataFrame, genes: str | Sequence[str] | None) -> tuple[lis
     return names, len(names)
 
 
-def _draw(ax: Axes, table: pd.DataFrame, shades: dict[str, str]) -> None:
+def _shades(
+    adata: AnnData, groupby: str | None, groups: list[str], look: Style, *, is_alone: bool
+) -> dict[str, str]:
+    """Return the colour of each group that is drawn."""
+    shown = look.group_names(groups, "the trends")
+    if is_alone:
+        return named_colors(look, {_ALL: "C0"})
+    return {
+        one: shade for one, shade in shades_of(adata, groupby, groups, look).items() if one in shown
+    }
+
+
+def _draw(ax: Axes, table: pd.DataFrame, shades: dict[str, str], look: Style, least: float) -> None:
     for group, shade in shades.items():
         its = table[table["group"] == group].sort_values("time")
-        ax.fill_between(its["time"], its["lower"], its["upper"], color=shade, alpha=0.2, lw=0)
+        middle, lower, upper = (its[name].clip(lower=least) for name in ("mean", "lower", "upper"))
+        faint = {"color": shade, "alpha": 0.2 * look.opacity(1.0), "lw": 0}
+        ax.fill_between(its["time"], lower, upper, **faint)
         marker = "o" if len(its) == 1 else None
-        ax.plot(its["time"], its["mean"], color=shade, lw=1.8, marker=marker)
+        ax.plot(its["time"], middle, color=shade, lw=1.8, marker=marker, alpha=look.alpha)
     ax.margins(x=0.02)
-    ax.locator_params(nbins=5)
+    ax.locator_params(axis="y", nbins=5)
+    if np.isfinite(least):
+        ax.set_ylim(bottom=least)
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _panels(n: int, n_columns: int, groups: Sequence[str], *, is_alone: bool) -> np.ndarray:
+def _panels(n: int, groups: Sequence[str], look: Style, ax: Axes | None) -> np.ndarray:
     """Return a panel for each gene, with room for the legend on the right."""
-    width, height = (0.2, 0.0) if is_alone else legend_size(groups)
+    n_columns = 2 if n == 4 else _MOST_COLUMNS
+    width, height = legend_size(groups, look)
     n_rows = -(-n // n_columns)
     size = (2.7, max(2.2, (height - 0.3) / n_rows))
-    return panels_of(n, n_columns, size=size, beside=(width + 0.2, 0.3), sharey=False)
+    beside = {"beside": (width + 0.2, 0.3), "sharey": False}
+    return panels_of(n, n_columns, look=look, ax=ax, size=size, **beside)
 
 
-def _explain(figure: Figure, shades: dict[str, str], label: str) -> None:
-    """Say which group a line is, right of all panels."""
+def _explain(ax: Axes, shades: dict[str, str], label: str, look: Style, *, whole: bool) -> None:
+    """Say which group a line is."""
     lines = [Line2D([], [], color=shade, lw=1.8, label=wrapped(g)) for g, shade in shades.items()]
-    figure.legend(
-        handles=lines,
-        title=wrapped(label),
-        frameon=False,
-        loc="outside right center",
-        ncols=legend_columns(len(lines)),
-    )
+    add_legend(ax, lines, look, title=wrapped(label), whole=whole)

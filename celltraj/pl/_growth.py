@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Unpack, cast
+
 import numpy as np
 from anndata import AnnData
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
 from celltraj._anndata import column_of
 from celltraj._anndata.results import check_place_fresh
 from celltraj._checks import checked
-from celltraj.pl._cells import default_basis, plane, rate_label, size_of
+from celltraj.pl._cells import default_basis, label_plane, plane, rate_label, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._legend import add_bar
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellValueStyle, styled
 
 _MAP = "coolwarm"
 _GREY = "0.93"  # lighter than what the map has for zero
@@ -22,6 +24,7 @@ _RANGE = 0.995  # of the cells, that the colours tell apart; a few rates would m
 
 @tidy
 @checked
+@styled
 def growth(
     adata: AnnData,
     *,
@@ -32,6 +35,7 @@ def growth(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellValueStyle],
 ) -> object:
     """Draw the growth rate of every cell: red where cells grow in number, blue where they vanish.
 
@@ -55,7 +59,7 @@ def growth(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -79,22 +83,24 @@ def growth(
     'growth (1/day)'
     >>> plt.close()
     """
+    look = Style(**style)
     rates = _rates(adata, key)
     name, cells = plane(adata, default_basis(adata, basis), components)
     is_known = ~np.isnan(rates)
     size = np.abs(rates[is_known])
     reach = _reach(size[np.isfinite(size)])
-    scale, colors = Normalize(-reach, reach), colormaps[_MAP]
-    ax = axes_of(ax)
-    dots = {"s": size_of(len(cells)), "lw": 0, "rasterized": True}
+    scale, colors = look.scale(rates, (-reach, reach)), look.map(_MAP)
+    ax = axes_of(ax, look)
+    dots = look.dots(size_of(len(cells)))
     ax.scatter(*cells[~is_known].T, color=_GREY, **dots)
     order = np.flatnonzero(is_known)[np.argsort(size, kind="stable")]
-    ax.scatter(*cells[order].T, color=colors(scale(np.clip(rates[order], -reach, reach))), **dots)
-    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
-    beyond = "both" if size.max() > reach else "neither"
-    shades = ScalarMappable(scale, colors)
-    ax.figure.colorbar(shades, ax=ax, label=rate_label(adata), extend=beyond)
-    return finish("growth", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    low, high = cast("tuple[float, float]", (scale.vmin, scale.vmax))
+    shown = np.clip(rates[order], low, high)
+    ax.scatter(*cells[order].T, color=colors(scale(shown)), **dots)
+    label_plane([ax], adata, name, components, look)
+    beyond = "both" if size.max() > max(-low, high) else "neither"
+    add_bar(ax, scale, colors, rate_label(adata), extend=beyond)
+    return finish("growth", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _reach(size: np.ndarray) -> float:

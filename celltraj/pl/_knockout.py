@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -10,12 +12,15 @@ from matplotlib.axes import Axes
 from celltraj._anndata.results import KNOCKOUT
 from celltraj._checks import checked
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._style import Style
+from celltraj.pl._styled import DotOnlyStyle, styled
 
 _MIDDLE = (2.5, 97.5)
 
 
 @tidy
 @checked
+@styled
 def knockout(
     adata: AnnData,
     *,
@@ -26,6 +31,7 @@ def knockout(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[DotOnlyStyle],
 ) -> object:
     """Draw the largest shifts of fates, and how far random genes shift them.
 
@@ -48,7 +54,7 @@ def knockout(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -76,6 +82,7 @@ def knockout(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; found {n}")
+    look = Style(**style)
     table = KNOCKOUT.table(adata, key)
     if fate is not None:
         if fate not in set(table["fate"]):
@@ -84,13 +91,13 @@ def knockout(
     table = table[table["shift"].notna()]  # of genes that are constant nothing is known
     order = table["shift"].abs().sort_values(kind="stable").index[-n:]
     table = table.loc[order]
-    ax = axes_of(ax)
+    ax = axes_of(ax, look)
     _null_bars(ax, adata, key, table)
     places = np.arange(len(table))
     is_sure = (table["q"] <= 0.05).to_numpy()
     for chosen, face in ((is_sure, "black"), (~is_sure, "white")):
-        style = {"s": 28, "facecolor": face, "edgecolor": "black", "lw": 1.0, "zorder": 3}
-        ax.scatter(table["shift"].to_numpy()[chosen], places[chosen], **style)
+        edge = {"facecolor": face, "edgecolor": "black", "lw": 1.0, "zorder": 3}
+        ax.scatter(table["shift"].to_numpy()[chosen], places[chosen], **look.dots(28) | edge)
     ax.axvline(0, color="0.4", lw=0.8, zorder=1)
     names = table["genes"] if fate is not None else table["genes"] + " → " + table["fate"]
     ax.set_yticks(places, [name.replace("$", r"\$") for name in names], fontsize="small")
@@ -99,7 +106,7 @@ def knockout(
         title="" if fate is None else fate.replace("$", r"\$"),
         ylim=(-0.7, len(table) - 0.3),
     )
-    return finish("knockout", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    return finish("knockout", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _null_bars(ax: Axes, adata: AnnData, key: str, table: pd.DataFrame) -> None:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 
 from celltraj._anndata import read_space
 from celltraj._checks import checked
 from celltraj.models import Bridge, PotentialLandscape
 from celltraj.models.process import reference_of
-from celltraj.pl._cells import default_basis, plane, size_of
+from celltraj.pl._cells import default_basis, label_plane, plane, size_of
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._grid import grid_of_states
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellValueStyle, styled
 
 _N_GRID = 80
+_N_LEVELS = 21
 
 
 @tidy
 @checked
+@styled
 def landscape(
     adata: AnnData,
     model: Bridge,
@@ -30,6 +37,7 @@ def landscape(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellValueStyle],
 ) -> object:
     """Draw the potential of a refined landscape over the cells of two components.
 
@@ -48,7 +56,7 @@ def landscape(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -73,7 +81,7 @@ def landscape(
     ...     training=None, progress=False,
     ... )
     >>> ct.pl.landscape(adata, bridge, show=False).get_xlabel()
-    'X 0'
+    'x'
     """
     reference = reference_of(model)
     if not isinstance(reference, PotentialLandscape):
@@ -81,15 +89,24 @@ def landscape(
             f"{type(reference).__name__} has no potential; fit the bridge with "
             "reference=ct.models.PotentialLandscape()"
         )
+    look = Style(**style)
     name, cells = plane(adata, default_basis(adata, basis, lives_in=model), components)
     whole = read_space(adata, model, name)[1]
     across, up, states, is_near = grid_of_states(whole, components, _N_GRID)
     heights = reference.potential(torch.from_numpy(states)).numpy()
     heights = np.where(is_near, heights - heights[is_near].min(), np.nan)
-    ax = axes_of(ax)
-    shades = ax.contourf(across, up, heights.reshape(_N_GRID, _N_GRID), levels=20, cmap="terrain")
-    ax.scatter(*cells.T, color="black", s=size_of(len(cells)) / 2, lw=0, alpha=0.5, rasterized=True)
+    ax, scale = axes_of(ax, look), look.scale(heights)
+    levels, grid = np.linspace(scale.vmin, scale.vmax, _N_LEVELS), (_N_GRID, _N_GRID)
+    shown = {"levels": levels, "cmap": look.map("terrain"), "extend": _beyond(heights, scale)}
+    shades = ax.contourf(across, up, heights.reshape(grid), **shown)
+    ax.scatter(*cells.T, color="black", **look.dots(size_of(len(cells)) / 2, 0.5))
     unit = adata.uns.get("time_unit", "t")
     ax.figure.colorbar(shades, ax=ax, label=f"potential ([x]$^2$/{unit})")
-    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
-    return finish("landscape", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    label_plane([ax], adata, name, components, look)
+    return finish("landscape", ax, show=show, save=save, return_fig=return_fig, look=look)
+
+
+def _beyond(heights: np.ndarray, scale: Normalize) -> str:
+    """Return at which ends of the map there are heights beyond it."""
+    below, above = np.nanmin(heights) < scale.vmin, np.nanmax(heights) > scale.vmax
+    return ("neither", "min", "max", "both")[below + 2 * above]

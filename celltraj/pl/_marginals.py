@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
@@ -9,14 +11,20 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata import read_representation, read_times
 from celltraj._checks import checked
-from celltraj.pl._cells import check_components, check_path, default_basis
+from celltraj.pl._cells import axis_name, check_components, check_path, default_basis
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
+from celltraj.pl._style import Style
+from celltraj.pl._styled import LineStyle, styled
 
 _N_BINS = 30
+_SHADES = {"observed": "0.8", "predicted": "C3"}
 
 
 @tidy
 @checked
+@styled
 def marginals(
     adata: AnnData,
     path: AnnData,
@@ -28,6 +36,7 @@ def marginals(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[LineStyle],
 ) -> object:
     """Draw predicted (line) over observed (filled) distributions at every time both hold.
 
@@ -51,7 +60,7 @@ def marginals(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -76,6 +85,7 @@ def marginals(
     >>> ct.pl.marginals(adata, path, show=False).shape
     (2, 5)
     """
+    look = Style(**style)
     observed = read_times(adata, time_key)
     name, x = read_representation(adata, default_basis(adata, use_rep, lives_in=path))
     check_path(path, "time", x.shape[1], name, "use_rep")
@@ -85,19 +95,20 @@ def marginals(
     shape = (len(components), len(common))
     if ax is not None and shape != (1, 1):
         raise ValueError(f"ax= holds one panel; components and common times ask for {shape}")
-    panels = np.array([[ax]]) if ax is not None else _grid(shape)
+    panels, shades = _grid(shape, ax, look), named_colors(look, _SHADES)
     states = np.asarray(path.X)
     mass = path.obs["mass"].to_numpy(float) if "mass" in path.obs else np.ones(len(states))
     for k, t in enumerate(common):
         at_t = _meets(predicted, t, observed)
         for row, component in enumerate(components):
             pair = x[observed == t, component], states[at_t, component]
-            _draw_pair(panels[row, k], *pair, mass[at_t])
-            panels[row, 0].set_ylabel(f"{name} {component}\ndensity")
+            _draw_pair(panels[row, k], *pair, mass[at_t], shades, look)
+            panels[row, 0].set_ylabel(f"{axis_name(adata, name, component)}\ndensity")
         panels[0, k].set_title(f"{time_key} {t:g}", fontsize="medium")
-    panels[0, -1].legend(frameon=False, fontsize="small")
-    figure = panels[0, 0].figure
-    return finish("marginals", figure, panels, show=show, save=save, return_fig=return_fig)
+    handles = panels[0, -1].get_legend_handles_labels()[0]
+    usual = {"loc": "best", "fontsize": "small", "ncols": 1}
+    add_legend(panels[0, -1], handles, look, usual=usual)
+    return finish("marginals", panels, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _meets(predicted: np.ndarray, t: float, observed: np.ndarray) -> np.ndarray:
@@ -119,14 +130,25 @@ def _common_times(observed: np.ndarray, predicted: np.ndarray) -> list[float]:
     return common
 
 
-def _grid(shape: tuple[int, int]) -> np.ndarray:
-    size = (min(2.6 * shape[1], 16.0) + 0.8, 2.0 * shape[0] + 0.5)
+def _grid(shape: tuple[int, int], ax: Axes | None, look: Style) -> np.ndarray:
+    look.check_new(ax)
+    if ax is not None:
+        return np.array([[ax]])
+    size = look.figsize or (min(2.6 * shape[1], 16.0) + 0.8, 2.0 * shape[0] + 0.5)
     return plt.subplots(*shape, figsize=size, sharex="row", squeeze=False, layout="constrained")[1]
 
 
-def _draw_pair(ax: Axes, observed: np.ndarray, predicted: np.ndarray, mass: np.ndarray) -> None:
+def _draw_pair(
+    ax: Axes,
+    observed: np.ndarray,
+    predicted: np.ndarray,
+    mass: np.ndarray,
+    shades: dict[str, str],
+    look: Style,
+) -> None:
     bins = np.histogram_bin_edges(np.concatenate([observed, predicted]), _N_BINS)
-    ax.hist(observed, bins, density=True, color="0.8", label="observed")
-    line = {"histtype": "step", "color": "C3", "lw": 1.3, "label": "predicted"}
+    filled = {"color": shades["observed"], "alpha": look.alpha, "label": "observed"}
+    ax.hist(observed, bins, density=True, **filled)
+    line = {"histtype": "step", "color": shades["predicted"], "lw": 1.3, "label": "predicted"}
     ax.hist(predicted, bins, density=True, weights=mass, **line)
     ax.set_yticks([])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+
+from celltraj.pl._style import PLAIN, Style
 
 
 def panels_of(
     n: int,
     most_columns: int,
     *,
+    look: Style = PLAIN,
+    ax: Axes | None = None,
     size: tuple[float, float],
     beside: tuple[float, float],
     sharex: bool = True,
@@ -17,14 +22,24 @@ def panels_of(
 ) -> np.ndarray:
     """Return ``n`` axes of a new figure that share their limits, unless they are not to.
 
-    ``size`` is that of a panel, ``beside`` what the figure has besides, both in inches.
+    Or the user's ``ax`` alone. ``size`` is that of a panel, ``beside`` what the figure has besides,
+    both in inches, where the style does not say how large the figure is.
+
+    Raises
+    ------
+    ValueError
+        The style is for a new figure, and ``ax`` is given.
     """
-    n_columns = min(n, most_columns)
+    look.check_new(ax)
+    if ax is not None:
+        return np.array([ax])
+    n_columns = min(n, look.ncols or most_columns)
     n_rows = -(-n // n_columns)
+    usual = (size[0] * n_columns + beside[0], size[1] * n_rows + beside[1])
     _, panels = plt.subplots(
         n_rows,
         n_columns,
-        figsize=(size[0] * n_columns + beside[0], size[1] * n_rows + beside[1]),
+        figsize=look.figsize or usual,
         sharex=sharex,
         sharey=sharey,
         squeeze=False,

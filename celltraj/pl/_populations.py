@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from celltraj._anndata.results import EMBEDDING
 from celltraj._checks import checked
-from celltraj.pl._cells import colors_of, explain
+from celltraj.pl._colors import Colors, colors_of, explain, one_color
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellStyle, styled
 
 _MOST_NAMES = 30
 _COLOR = "C0"
@@ -24,6 +27,7 @@ _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 @tidy
 @checked
+@styled
 def populations(
     embedded: AnnData,
     *,
@@ -32,6 +36,7 @@ def populations(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellStyle],
 ) -> object:
     """Draw populations in the first two principal components of their embeddings.
 
@@ -50,7 +55,7 @@ def populations(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -75,18 +80,20 @@ def populations(
     >>> ct.pl.populations(embedded, color="n_cells", show=False).get_xlabel()[:12]
     'embedding PC'
     """
+    look = Style(**style)
     _check(embedded)
-    shades, legend, scale = _shades(embedded, color)
+    found = _colors(embedded, color, look)
     places, labels = _places(np.asarray(embedded.X, dtype=float))
-    ax = axes_of(ax)
+    ax = axes_of(ax, look)
     is_known = embedded.obs["in_training"].to_numpy(bool)
     for marker, these in (("o", is_known), ("D", ~is_known)):
-        dots = {"s": _AREA, "marker": marker, "lw": 0.6, "edgecolors": "black", "zorder": 3}
-        ax.scatter(*places[these].T, color=shades[these], **dots)
+        edge = {"marker": marker, "lw": 0.6, "edgecolors": "black", "zorder": 3}
+        dots = look.dots(_AREA) | edge
+        ax.scatter(*places[these].T, color=found.shades[these], **dots)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     ax.margins(0.12)
     if color is not None:
-        explain(ax, legend, scale, color)
+        explain(ax, found, color, look, cells=places)
     if not is_known.all():
         _explain_markers(ax)
     names = [str(name) for name in embedded.obs_names]
@@ -94,7 +101,9 @@ def populations(
         _name_rows(ax, names, places[:, 1])
     elif len(names) <= _MOST_NAMES:
         _name_points(ax, names, places)
-    return finish("populations", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    if look.frameon is False:
+        ax.set_axis_off()
+    return finish("populations", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _check(embedded: AnnData) -> None:
@@ -104,12 +113,10 @@ def _check(embedded: AnnData) -> None:
         )
 
 
-def _shades(
-    embedded: AnnData, color: str | None
-) -> tuple[np.ndarray, dict[str, str], Normalize | None]:
+def _colors(embedded: AnnData, color: str | None, look: Style) -> Colors:
     if color is None:
-        return np.tile(to_rgba(_COLOR), (embedded.n_obs, 1)), {}, None
-    return colors_of(embedded, np.zeros(embedded.n_obs), color)
+        return one_color(_COLOR, embedded.n_obs)
+    return colors_of(embedded, np.zeros(embedded.n_obs), color, look)
 
 
 def _places(phi: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -11,10 +12,13 @@ from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._shares import draw_shares
+from celltraj.pl._style import Style
+from celltraj.pl._styled import ShareStyle, styled
 
 
 @tidy
 @checked
+@styled
 def push(
     adata: AnnData,
     *,
@@ -26,6 +30,7 @@ def push(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[ShareStyle],
 ) -> object:
     """Draw the cells that were followed and their descendants.
 
@@ -51,7 +56,7 @@ def push(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -76,5 +81,6 @@ def push(
     'descendants of up'
     >>> plt.close()
     """
-    ax = draw_shares(adata, "push", key=key, basis=basis, components=components, times=times, ax=ax)
-    return finish("push", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    look, view = Style(**style), {"key": key, "basis": basis, "components": components}
+    ax = draw_shares(adata, "push", times=times, ax=ax, look=look, **view)
+    return finish("push", ax, show=show, save=save, return_fig=return_fig, look=look)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import Unpack
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -11,6 +12,11 @@ from celltraj._anndata import check_bridge
 from celltraj._checks import checked
 from celltraj.models import Bridge
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
+from celltraj.pl._panels import panels_of
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelLineStyle, styled
 
 _MOST_LINES = 8
 _COLUMNS = 8  # of the table before the estimates of the family
@@ -18,6 +24,7 @@ _COLUMNS = 8  # of the table before the estimates of the family
 
 @tidy
 @checked
+@styled
 def refinement(
     model: Bridge,
     *,
@@ -25,6 +32,7 @@ def refinement(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelLineStyle],
 ) -> object:
     """Draw log-likelihood, change and parameters against the round; a line marks the kept one.
 
@@ -38,7 +46,7 @@ def refinement(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -68,23 +76,26 @@ def refinement(
         raise ValueError(
             "this bridge was not refined; fit one with ct.tl.fit_bridge(adata, reference=...)"
         )
+    look = Style(**style)
     table = model.history.set_index("round")
     panels = _panels(table)
     if ax is not None:
         panels = dict(list(panels.items())[:1])
-        axes = [ax]
-    else:
-        size = (2.6 * len(panels), 2.6)
-        axes = list(plt.subplots(1, len(panels), figsize=size, layout="constrained")[1])
+    shared = {"sharex": False, "sharey": False}
+    size = {"size": (2.6, 2.6), "beside": (0.0, 0.0)}
+    axes = list(panels_of(len(panels), len(panels), look=look, ax=ax, **size, **shared))
+    shades = _shades(panels, look)
     kept = int(table.index[table["kept"]][0])
     for panel, (label, columns) in zip(axes, panels.items(), strict=True):
-        for k, column in enumerate(columns):
-            panel.plot(table.index, table[column], marker="o", ms=3, color=f"C{k}", label=column)
+        for column in columns:
+            line = {"marker": "o", "ms": 3, "alpha": look.alpha, "label": column}
+            panel.plot(table.index, table[column], color=shades[column], **line)
         panel.axvline(kept, color="grey", ls="--", lw=0.8)
         panel.set(xlabel="round", ylabel=label)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(columns) > 1:
-            panel.legend(frameon=False, loc="center right")
+            usual = {"loc": "center right", "ncols": 1}
+            add_legend(panel, panel.get_lines()[: len(columns)], look, usual=usual)
     if len(panels) > 1:
         axes[1].set_yscale("log")
     # Brownian motion, where a family begins, is so far off that nothing else would be seen
@@ -92,7 +103,15 @@ def refinement(
     margin = 0.1 * (likely.max() - likely.min()) + 1e-9
     axes[0].set_ylim(likely.min() - margin, likely.max() + margin)
     drawn = axes[0] if ax is not None else axes
-    return finish("refinement", axes[0].figure, drawn, show=show, save=save, return_fig=return_fig)
+    return finish("refinement", drawn, show=show, save=save, return_fig=return_fig, look=look)
+
+
+def _shades(panels: dict[str, list[str]], look: Style) -> dict[str, str]:
+    """Return the colour of each line: the first one of a panel has the first colour."""
+    most = max(panels.values(), key=len)
+    of_most = named_colors(look, {column: f"C{k}" for k, column in enumerate(most)})
+    colors = list(of_most.values())
+    return {one: colors[k] for columns in panels.values() for k, one in enumerate(columns)}
 
 
 def _panels(table: pd.DataFrame) -> dict[str, list[str]]:

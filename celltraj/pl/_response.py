@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from anndata import AnnData
@@ -11,10 +12,15 @@ from matplotlib.lines import Line2D
 
 from celltraj._anndata import ResponseKeys
 from celltraj._checks import checked
-from celltraj.pl._cells import colors_of, size_of
+from celltraj.pl._cells import label_plane, size_of
+from celltraj.pl._colors import palette_of
 from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
 from celltraj.pl._panels import panels_of
 from celltraj.pl._response_cells import ResponseCells, params_of, response_cells
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelDotStyle, styled
 
 _MOST_PANELS = 6
 _MOST_COLUMNS = 3
@@ -24,6 +30,7 @@ _LARGEST = 4.0  # times the usual area, so that one cell that stands for much co
 
 @tidy
 @checked
+@styled
 def response(
     adata: AnnData,
     predicted: AnnData,
@@ -35,6 +42,7 @@ def response(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelDotStyle],
 ) -> object:
     """Draw untreated, observed and predicted cells, each population in a panel of its own.
 
@@ -63,7 +71,7 @@ def response(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -90,6 +98,7 @@ def response(
     >>> len(ct.pl.response(adata, predicted, show=False))
     5
     """
+    look = Style(**style)
     params = params_of(predicted)
     names, of_all = _chosen(predicted, population)
     if ax is not None and len(names) > 1:
@@ -103,21 +112,22 @@ def response(
     basis = basis or str(params["use_rep"])
     rep, cells = response_cells(adata, predicted, names, keys, basis, components)
     shade = _shade(adata, keys.conditions, [str(drug) for drug in params["condition"]])
-    panels = (
-        panels_of(len(names), _MOST_COLUMNS, size=(2.8, 2.8), beside=(2.0, 0.5))
-        if ax is None
-        else np.array([ax])
-    )
+    usual = {"untreated": _UNTREATED, "observed": shade, "predicted": _PREDICTED}
+    shades = named_colors(look, usual)
+    size = {"size": (2.8, 2.8), "beside": (2.0, 0.5)}
+    panels = panels_of(len(names), _MOST_COLUMNS, look=look, ax=ax, **size)
     for panel, one, its in zip(panels, names, cells, strict=True):
-        _draw(panel, its, shade)
+        _draw(panel, its, shades, look)
         panel.set_title(f"{one}  ({len(its.untreated):,} cells)", fontsize="medium")
-    _label(panels, rep, components)
-    figure = panels[0].figure
+    label_plane(panels, predicted, rep, components, look)
     if len(names) < of_all:
-        figure.suptitle(f"the {len(names)} populations with most cells, of {of_all}")
-    _explain(panels, ax, cells, shade, title=str(predicted.obs["condition"].iloc[0]))
+        suptitle = f"the {len(names)} populations with most cells, of {of_all}"
+        panels[0].figure.suptitle(suptitle)
+    handles = _handles(cells, shades)
+    title = str(predicted.obs["condition"].iloc[0])
+    add_legend(panels[-1], handles, look, title=title, whole=ax is None)
     shown = panels if ax is None else ax
-    return finish("response", figure, shown, show=show, save=save, return_fig=return_fig)
+    return finish("response", shown, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _chosen(predicted: AnnData, population: str | Sequence[str] | None) -> tuple[list[str], int]:
@@ -141,47 +151,32 @@ def _shade(adata: AnnData, columns: tuple[str, ...], drugs: list[str]) -> str:
         return _OBSERVED
     if column not in adata.obs:
         return _OBSERVED
-    legend = colors_of(adata, np.zeros(adata.n_obs), column)[1]
-    return legend.get(drugs[0], _OBSERVED)
+    return palette_of(adata, column).get(drugs[0], _OBSERVED)
 
 
-def _draw(ax: Axes, cells: ResponseCells, shade: str) -> None:
-    n_dots = max(len(cells.untreated), len(cells.observed))
-    dots = {"s": 2 * size_of(n_dots), "lw": 0, "rasterized": True}
-    ax.scatter(*cells.untreated.T, color=_UNTREATED, **dots)
-    ax.scatter(*cells.observed.T, color=shade, alpha=0.5, **dots)
+def _draw(ax: Axes, cells: ResponseCells, shades: dict[str, str], look: Style) -> None:
+    dots = look.dots(2 * size_of(max(len(cells.untreated), len(cells.observed))))
+    ax.scatter(*cells.untreated.T, color=shades["untreated"], **dots)
+    ax.scatter(*cells.observed.T, color=shades["observed"], **dots | {"alpha": look.opacity(0.5)})
     # small dots on large ones: where both are dense, both are seen
     area = dots["s"] / 5 * np.clip(cells.mass, 0.0, _LARGEST)
     known, outside = ~cells.outside, cells.outside
-    style = {"color": _PREDICTED, "rasterized": True}
-    ax.scatter(*cells.predicted[known].T, s=area[known], lw=0, **style)
-    ax.scatter(*cells.predicted[outside].T, s=4 * area[outside], marker="x", lw=0.8, **style)
+    drawn = {"color": shades["predicted"], "rasterized": True}
+    ax.scatter(*cells.predicted[known].T, s=area[known], lw=0, **drawn)
+    ax.scatter(*cells.predicted[outside].T, s=4 * area[outside], marker="x", lw=0.8, **drawn)
 
 
-def _label(panels: np.ndarray, rep: str, components: tuple[int, int]) -> None:
-    for k, panel in enumerate(panels):
-        if k + _MOST_COLUMNS >= len(panels):
-            panel.set_xlabel(f"{rep} {components[0]}")
-        if k % _MOST_COLUMNS == 0:
-            panel.set_ylabel(f"{rep} {components[1]}")
-
-
-def _explain(
-    panels: np.ndarray, ax: Axes | None, cells: list[ResponseCells], shade: str, *, title: str
-) -> None:
-    """Add the legend, beside all panels or beside the user's axes."""
-    handles = [_dot(_UNTREATED, "untreated", 6)]
+def _handles(cells: list[ResponseCells], shades: dict[str, str]) -> list[Line2D]:
+    """Return what the legend explains: the kinds of cells that there are."""
+    handles = [_dot(shades["untreated"], "untreated", 6)]
     if any(len(one.observed) for one in cells):
-        handles.append(_dot(shade, "observed", 6))
-    handles.append(_dot(_PREDICTED, "predicted", 3))
+        handles.append(_dot(shades["observed"], "observed", 6))
+    handles.append(_dot(shades["predicted"], "predicted", 3))
     if any(one.outside.any() for one in cells):
         label = "predicted, source\noutside the training"
-        handles.append(Line2D([], [], ls="", marker="x", ms=5, color=_PREDICTED, label=label))
-    style = {"handles": handles, "title": title, "frameon": False, "alignment": "left"}
-    if ax is None:
-        panels[0].figure.legend(loc="outside right center", **style)
-    else:
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), **style)
+        cross = {"ls": "", "marker": "x", "ms": 5, "color": shades["predicted"]}
+        handles.append(Line2D([], [], label=label, **cross))
+    return handles
 
 
 def _dot(color: str, label: str, size: float) -> Line2D:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import Unpack
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Outline
 
-from celltraj._anndata import column_of
 from celltraj._anndata.results import TRANSITIONS
 from celltraj._checks import checked
-from celltraj.pl._cells import shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._cells import time_label
+from celltraj.pl._colors import shades_of
+from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._flows import Flows, groups_in_order, read_flows
+from celltraj.pl._legend import add_legend, wrapped
+from celltraj.pl._style import Style
+from celltraj.pl._styled import LineStyle, styled
 
 _HALF = 0.035  # of a bar's width, in distances between columns
-_GAPS = 0.25  # of all mass, between the bars of a column together
-_GAP = 0.04  # the most between two bars
 _LEAST = 1e-4  # of all mass, below which a ribbon cannot be seen
 _FONT = 9.0  # points
 _LINE = 1.35 * _FONT  # height of a line of text
@@ -32,6 +31,7 @@ _LEGEND_COLUMNS = 3
 
 @tidy
 @checked
+@styled
 def sankey(
     adata: AnnData,
     *,
@@ -40,6 +40,7 @@ def sankey(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[LineStyle],
 ) -> object:
     """Draw the groups of each time as bars, and ribbons for the mass that moves between them.
 
@@ -58,7 +59,7 @@ def sankey(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -83,101 +84,29 @@ def sankey(
     ['0', '1', '2', '3', '4']
     >>> plt.close()
     """
+    look = Style(**style)
     table, params = TRANSITIONS.table(adata, key), TRANSITIONS.peek(adata, key)["params"]
     groupby = params.get("groupby")
-    names = _in_order(adata, groupby, table)
-    flows = _flows(table, names)
-    shades = list(shades_of(adata, groupby, names).values())
-    is_new = ax is None
-    ax = _axes(len(flows.times), len(names)) if ax is None else ax
+    names = groups_in_order(adata, groupby, table)
+    flows = read_flows(table, names)
+    shades = list(shades_of(adata, groupby, names, look).values())
+    is_new, size = ax is None, (min(1.7 * len(flows.times) + 2.6, 14.0), 3.6 + 0.12 * len(names))
+    ax = axes_of(ax, look, size)
     for k in range(len(flows.times)):
         _draw_bars(ax, flows, k, shades)
     for k in range(len(flows.masses)):
-        _draw_ribbons(ax, flows, k, shades)
+        _draw_ribbons(ax, flows, k, shades, look.opacity(0.45))
     ax.set_xlabel(time_label(adata, str(params.get("time_key", "time"))))
     ax.set_xticks(range(len(flows.times)), [f"{t:g}" for t in flows.times])
     ax.set(xlim=(-_HALF, len(flows.times) - 1 + _HALF), ylim=flows.limits(), yticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    if not _name_bars(ax, flows, names):
-        _add_legend(ax, names, shades, is_new=is_new)
-    return finish("sankey", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    if not _name_bars(ax, flows, names) or look.legend_loc is not None:
+        _add_legend(ax, dict(zip(names, shades, strict=True)), look, is_new=is_new)
+    return finish("sankey", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
-@dataclass(frozen=True, eq=False)
-class _Flows:
-    """Times ``(T,)`` and the ``(K, K)`` masses of the gaps between them, of sum 1 each."""
-
-    times: list[float]
-    masses: list[np.ndarray]
-
-    def heights(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what of each group ``(K,)`` arrives at a time, and what leaves."""
-        arrives = self.masses[k - 1].sum(0) if k > 0 else self.masses[0].sum(1)
-        leaves = self.masses[k].sum(1) if k < len(self.masses) else self.masses[-1].sum(0)
-        return arrives, leaves
-
-    def tops(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the upper ends ``(K,)`` of the bars of a time, left and right, about zero."""
-        arrives, leaves = self.heights(k)
-        is_there = (arrives > 0) | (leaves > 0)
-        gap = self._gap()
-        gaps = gap * (np.cumsum(is_there) - 1)
-        start = (1 + gap * (is_there.sum() - 1)) / 2
-        left, right = (start - gaps - np.cumsum(part) + part for part in (arrives, leaves))
-        return left, right
-
-    def limits(self) -> tuple[float, float]:
-        """Return how far the highest column reaches, down and up."""
-        most = max(
-            int(((arrives > 0) | (leaves > 0)).sum())
-            for arrives, leaves in map(self.heights, range(len(self.times)))
-        )
-        half = (1 + self._gap() * (most - 1)) / 2 + 0.005
-        return -half, half
-
-    def _gap(self) -> float:
-        return min(_GAP, _GAPS / max(1, len(self.masses[0]) - 1))
-
-
-def _in_order(adata: AnnData, groupby: str | None, table: pd.DataFrame) -> list[str]:
-    """Return the groups in the order of the categories, or of the table."""
-    found = list(dict.fromkeys([*table["source"], *table["target"]]))
-    if groupby is None or groupby not in adata.obs:
-        return found
-    column = column_of(adata, groupby, what="groups")
-    labels = [str(one) for one in column.astype("category").cat.categories]
-    return [one for one in labels if one in found] + [one for one in found if one not in labels]
-
-
-def _flows(table: pd.DataFrame, names: Sequence[str]) -> _Flows:
-    """Return the masses of all gaps, once they are known to lead from each time to the next."""
-    spans = table[["t0", "t1"]].drop_duplicates().sort_values("t0").to_numpy(dtype=float)
-    if any(before[1] != after[0] for before, after in pairwise(spans)):
-        raise ValueError(
-            f"transitions {spans.tolist()} do not lead from each time to the next; run "
-            "ct.tl.transitions(adata, groupby=...) without source= and target="
-        )
-    masses = []
-    for first, last in spans:
-        rows = table[(table["t0"] == first) & (table["t1"] == last)]
-        wide = rows.pivot(index="source", columns="target", values="mass")
-        mass = wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=float)
-        if not mass.sum() > 0:
-            raise ValueError(
-                f"no mass moves from time {first:g} to {last:g}; run "
-                "ct.tl.transitions(adata, groupby=...) again"
-            )
-        masses.append(mass / mass.sum())
-    return _Flows([*spans[:, 0].tolist(), float(spans[-1, 1])], masses)
-
-
-def _axes(n_times: int, n_groups: int) -> Axes:
-    size = (min(1.7 * n_times + 2.6, 14.0), 3.6 + 0.12 * n_groups)
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def _draw_bars(ax: Axes, flows: _Flows, k: int, shades: Sequence[str]) -> None:
+def _draw_bars(ax: Axes, flows: Flows, k: int, shades: Sequence[str]) -> None:
     ends = zip(*flows.heights(k), *flows.tops(k), shades, strict=True)
     for arrives, leaves, left, right, shade in ends:
         if arrives > 0 or leaves > 0:
@@ -186,7 +115,7 @@ def _draw_bars(ax: Axes, flows: _Flows, k: int, shades: Sequence[str]) -> None:
             ax.add_patch(Polygon(corners, facecolor=shade, edgecolor="none", zorder=3))
 
 
-def _draw_ribbons(ax: Axes, flows: _Flows, k: int, shades: Sequence[str]) -> None:
+def _draw_ribbons(ax: Axes, flows: Flows, k: int, shades: Sequence[str], alpha: float) -> None:
     """Draw what moves from time ``k`` to the next one, in the order of the groups at both ends."""
     mass = flows.masses[k]
     starts = flows.tops(k)[1][:, None] - np.cumsum(mass, 1) + mass
@@ -195,7 +124,7 @@ def _draw_ribbons(ax: Axes, flows: _Flows, k: int, shades: Sequence[str]) -> Non
         if width >= _LEAST:
             ends = k + _HALF, starts[row, column], k + 1 - _HALF, stops[row, column]
             outline = _ribbon(*ends, float(width))
-            style = {"facecolor": shades[row], "alpha": 0.45, "lw": 0, "zorder": 2}
+            style = {"facecolor": shades[row], "alpha": alpha, "lw": 0, "zorder": 2}
             ax.add_patch(PathPatch(outline, **style))
 
 
@@ -209,7 +138,7 @@ def _ribbon(x0: float, y0: float, x1: float, y1: float, width: float) -> Outline
     return Outline([*above, *below, above[0]], codes)
 
 
-def _name_bars(ax: Axes, flows: _Flows, names: Sequence[str]) -> bool:
+def _name_bars(ax: Axes, flows: Flows, names: Sequence[str]) -> bool:
     """Name the bars at both ends that are high enough; return whether every group got its name."""
     ax.figure.canvas.draw()  # until then it is open how high a bar becomes
     low, high = flows.limits()
@@ -233,13 +162,12 @@ def _name_bars(ax: Axes, flows: _Flows, names: Sequence[str]) -> bool:
     return named == set(names)
 
 
-def _add_legend(ax: Axes, names: Sequence[str], shades: Sequence[str], *, is_new: bool) -> None:
-    handles = [
+def _add_legend(ax: Axes, legend: dict[str, str], look: Style, *, is_new: bool) -> None:
+    usual = {"loc": "outside lower center", "ncols": _LEGEND_COLUMNS, "fontsize": _FONT}
+    if not is_new:
+        usual |= {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+    squares = [
         Line2D([], [], ls="", marker="s", color=shade, label=wrapped(name))
-        for name, shade in zip(names, shades, strict=True)
+        for name, shade in legend.items()
     ]
-    style = {"handles": handles, "frameon": False, "ncols": _LEGEND_COLUMNS, "fontsize": _FONT}
-    if is_new:
-        ax.figure.legend(loc="outside lower center", **style)
-    else:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), **style)
+    add_legend(ax, squares, look, whole=is_new, usual=usual)

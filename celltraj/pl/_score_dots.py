@@ -16,7 +16,9 @@ from celltraj.models.evaluation import (
     TRUTH,
     mean_interval,
 )
-from celltraj.pl._finish import axes_of
+from celltraj.pl._legend import add_legend
+from celltraj.pl._palette import named_colors
+from celltraj.pl._style import Style
 
 _LINES = {FLOOR: "--", NO_CHANGE: "-.", TRUTH: ":"}
 _LABELS = {
@@ -28,7 +30,7 @@ _LABELS = {
 _FEWEST = 3  # populations, for an interval
 
 
-def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Axes:
+def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes, look: Style) -> None:
     """Draw what each method scores on what was held out, the best one on top.
 
     Parameters
@@ -38,7 +40,9 @@ def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Ax
     metric
         Its name.
     ax
-        Where; new axes by default.
+        Where.
+    look
+        The style.
 
     Raises
     ------
@@ -52,21 +56,19 @@ def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes | None) -> Ax
     rows = [method for method in order.index if method not in _LINES]
     if not rows:
         raise ValueError(f"only {list(order.index)} have the metric {metric!r}; nothing to compare")
-    ax = axes_of(ax)
     for method in order.index.intersection(list(_LINES)):
         ax.axvline(order[method], color="0.35", ls=_LINES[method], lw=1.2, zorder=1)
-    shades = _shades(rows)
+    shades = _shades(rows, look)
     for row, method in enumerate(rows):
         values = means[method].to_numpy()
-        _draw_dots(ax, row, np.sort(dots[method].to_numpy()), shades[method])
+        _draw_dots(ax, row, np.sort(dots[method].to_numpy()), shades[method], look)
         _draw_mean(ax, row, values, shades[method], is_hollow=method.endswith(SHUFFLED))
     ax.set_yticks(range(len(rows)), _names(rows, dots))
     ax.set_ylim(len(rows) - 0.5, -0.5)  # downwards, so that the best one is on top
     ax.set_xlabel(_LABELS.get(metric, f"{metric} to the held-out cells"))
     if dots.min() >= 0:
         ax.set_xlim(left=0)
-    _explain(ax, [line for line in _LINES if line in order.index])
-    return ax
+    _explain(ax, [line for line in _LINES if line in order.index], look)
 
 
 def _best_first(means: pd.Series, metric: str) -> pd.Series:
@@ -83,17 +85,18 @@ def _names(rows: list[str], dots: pd.Series) -> list[str]:
     return [f"{row} ({n} of {max(counts)})" if n < max(counts) else row for row, n in pairs]
 
 
-def _shades(methods: list[str]) -> dict[str, str]:
+def _shades(methods: list[str], look: Style) -> dict[str, str]:
     """Return the colour of each method: that of its model, grey for a prediction without one."""
     models = sorted({name.removesuffix(SHUFFLED) for name in methods} - set(BASELINES))
-    colors = {name: f"C{k}" for k, name in enumerate(models)}
+    colors = named_colors(look, {name: f"C{k}" for k, name in enumerate(models)})
     return {name: colors.get(name.removesuffix(SHUFFLED), "0.45") for name in methods}
 
 
-def _draw_dots(ax: Axes, row: int, values: np.ndarray, shade: str) -> None:
+def _draw_dots(ax: Axes, row: int, values: np.ndarray, shade: str, look: Style) -> None:
     # neighbours in value at different heights: multiples of the golden ratio, modulo 1
     heights = row + 0.5 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)
-    ax.scatter(values, heights, s=10, color=shade, alpha=0.45, lw=0, zorder=2)
+    dots = look.dots(10, 0.45) | {"rasterized": False, "zorder": 2}
+    ax.scatter(values, heights, color=shade, **dots)
 
 
 def _draw_mean(ax: Axes, row: int, values: np.ndarray, shade: str, *, is_hollow: bool) -> None:
@@ -106,7 +109,7 @@ def _draw_mean(ax: Axes, row: int, values: np.ndarray, shade: str, *, is_hollow:
     ax.plot(mean, row, marker="o", ms=6, mfc=face, mec=shade, mew=1.5, zorder=4)
 
 
-def _explain(ax: Axes, lines: list[str]) -> None:
+def _explain(ax: Axes, lines: list[str], look: Style) -> None:
     """Say above the axes what lines and dots are."""
     dot = {"marker": "o", "color": "0.45"}
     handles = [Line2D([], [], color="0.35", ls=_LINES[name], lw=1.2, label=name) for name in lines]
@@ -114,4 +117,5 @@ def _explain(ax: Axes, lines: list[str]) -> None:
         Line2D([], [], ls="", ms=3, alpha=0.5, label="population and condition", **dot),
         Line2D([], [], lw=2.0, ms=6, label="mean, 95 % interval over populations", **dot),
     ]
-    ax.legend(handles=handles, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    usual = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2}
+    add_legend(ax, handles, look, usual=usual)

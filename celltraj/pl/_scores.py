@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,12 +14,15 @@ from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._panels import panels_of
 from celltraj.pl._score_dots import draw_by_population
 from celltraj.pl._score_lines import draw_by_time
+from celltraj.pl._style import Style
+from celltraj.pl._styled import PanelDotStyle, styled
 
 _BESIDE = ("W1", "energy")
 
 
 @tidy
 @checked
+@styled
 def scores(
     scores: pd.DataFrame,
     *,
@@ -27,6 +31,7 @@ def scores(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[PanelDotStyle],
 ) -> object:
     """Draw held-out scores: by time, or of responses each method with the best one on top.
 
@@ -54,7 +59,7 @@ def scores(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -79,21 +84,21 @@ def scores(
     >>> ct.pl.scores(responses, show=False).get_xlabel()
     'W1 to the held-out cells'
     """
+    look = Style(**style)
     table = ScoreTable(scores)
     names = _chosen(table, metric, has_ax=ax is not None)
     chosen = [table.of_metric(name) for name in names]
     draw = draw_by_population if table.is_response else draw_by_time
     if len(names) == 1:
-        drawn = axes_of(ax)
+        drawn = axes_of(ax, look)
         panels = [drawn]
     else:
-        size, beside = (5.0, 4.2), (1.6, 0.4)
-        panels = drawn = panels_of(
-            len(names), len(names), size=size, beside=beside, sharex=False, sharey=False
-        )
+        shared = {"sharex": False, "sharey": False}
+        size = {"size": (5.0, 4.2), "beside": (1.6, 0.4)}
+        panels = drawn = panels_of(len(names), len(names), look=look, **size, **shared)
     for panel, name, part in zip(panels, names, chosen, strict=True):
-        draw(part.frame, name, panel)
-    return finish("scores", panels[0].figure, drawn, show=show, save=save, return_fig=return_fig)
+        draw(part.frame, name, panel, look)
+    return finish("scores", drawn, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _chosen(

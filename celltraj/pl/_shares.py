@@ -9,14 +9,17 @@ import numpy as np
 from anndata import AnnData
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.ticker import MaxNLocator
 
 from celltraj._anndata import column_of, read_times, times_of
 from celltraj._anndata.results import PULL, PUSH
 from celltraj._typing import Time
-from celltraj.pl._cells import default_basis, plane, size_of, time_label, wrapped
+from celltraj.pl._cells import default_basis, label_plane, plane, size_of, time_label
 from celltraj.pl._finish import axes_of
+from celltraj.pl._legend import add_bar, wrapped
+from celltraj.pl._palette import colors_by_name
+from celltraj.pl._style import Style
 
 _GREY = "0.87"
 _MOST_VALUES = 3
@@ -33,6 +36,7 @@ def draw_shares(
     components: tuple[int, int],
     times: Time | Sequence[Time] | None,
     ax: Axes | None,
+    look: Style,
 ) -> Axes:
     """Draw all cells in grey, and those of some times by their share in what was followed.
 
@@ -51,19 +55,23 @@ def draw_shares(
         times = times_of(adata, str(params.get("time_key", "time")), times)
     chosen = _times(time, share, params, times)
     basis, cells = plane(adata, default_basis(adata, basis), components)
-    ax = axes_of(ax)
+    label = time_label(adata, str(params.get("time_key", "time")))
+    maps = _maps([f"{label} {one:g}" for one in chosen], look)
+    ax = axes_of(ax, look)
     size = size_of(len(cells))
-    ax.scatter(*cells.T, color=_GREY, s=size, lw=0, rasterized=True)
-    maps = _maps(len(chosen))
-    rows, heights, shades = _dots(time, share, chosen, maps)
+    ax.scatter(*cells.T, color=_GREY, **look.dots(size))
+    rows, heights, number = _dots(time, share, chosen)
+    scale = look.scale(heights, (0.0, 1.0))
+    shades = np.empty((len(rows), 4))
+    for k, colors in enumerate(maps.values()):
+        shades[number == k] = colors(scale(heights[number == k]))
     order = np.argsort(heights, kind="stable")  # so that nothing hides what is high
     rows, shades = rows[order], shades[order]
-    ax.scatter(*cells[rows].T, color=shades, s=max(1.5 * size, _SMALLEST), lw=0, rasterized=True)
-    ax.set(xlabel=f"{basis} {components[0]}", ylabel=f"{basis} {components[1]}")
-    label = time_label(adata, str(params.get("time_key", "time")))
+    ax.scatter(*cells[rows].T, color=shades, **look.dots(max(1.5 * size, _SMALLEST)))
+    label_plane([ax], adata, basis, components, look)
     noun = "descendants" if name == "push" else "ancestors"
     ax.set_title(_title(noun, params), fontsize="medium")
-    _explain(ax, [f"{label} {one:g}" for one in chosen], maps)
+    _explain(ax, maps, scale)
     return ax
 
 
@@ -87,24 +95,29 @@ def _times(
     return sorted(set(map(float, times)))
 
 
-def _maps(n: int) -> list[Colormap]:
+def _maps(labels: Sequence[str], look: Style) -> dict[str, Colormap]:
     """Return for each time a map from the grey of all cells to a colour of its own."""
-    ends = colormaps["plasma"](np.linspace(0.0, 0.65, n) if n > 1 else [0.0])
-    return [LinearSegmentedColormap.from_list("share", [_GREY, end]) for end in ends]
+    n = len(labels)
+    if look.palette is not None:
+        ends = list(colors_by_name(look.palette, labels, "times").values())
+    else:
+        ends = list(colormaps["plasma"](np.linspace(0.0, 0.65, n) if n > 1 else [0.0]))
+    maps = (LinearSegmentedColormap.from_list("share", [_GREY, end]) for end in ends)
+    return dict(zip(labels, maps, strict=True))
 
 
 def _dots(
-    time: np.ndarray, share: np.ndarray, chosen: Sequence[float], maps: Sequence[Colormap]
+    time: np.ndarray, share: np.ndarray, chosen: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows, shares of the maximum of their time, and colours of the cells of all times."""
+    """Return rows, shares of the maximum of their time, and which of the times it is."""
     found = []
-    for one, colors in zip(chosen, maps, strict=True):
+    for k, one in enumerate(chosen):
         rows = np.flatnonzero((time == one) & np.isfinite(share))
         most = share[rows].max()
         height = share[rows] / most if most > 0 else np.zeros(len(rows))
-        found.append((rows, height, colors(height)))
-    rows, heights, shades = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, heights, shades
+        found.append((rows, height, np.full(len(rows), k)))
+    rows, heights, number = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, heights, number
 
 
 def _title(noun: str, params: dict[str, Any]) -> str:
@@ -114,10 +127,9 @@ def _title(noun: str, params: dict[str, Any]) -> str:
     return wrapped(f"{noun} of {said}", _TITLE) if said else noun
 
 
-def _explain(ax: Axes, labels: Sequence[str], maps: Sequence[Colormap]) -> None:
+def _explain(ax: Axes, maps: dict[str, Colormap], scale: Normalize) -> None:
     """Add a colour bar for each time, the earliest next to the axes."""
-    scale = Normalize(0, 1)
-    for label, colors in reversed(list(zip(labels, maps, strict=True))):
-        bar = ax.figure.colorbar(ScalarMappable(scale, colors), ax=ax, aspect=40, pad=0.015)
-        bar.set_ticks([0, 0.5, 1])
-        bar.set_label(f"share over its maximum, {label}")
+    for label, colors in reversed(maps.items()):
+        bar = add_bar(ax, scale, colors, f"share over its maximum, {label}", aspect=40, pad=0.015)
+        bar.locator = MaxNLocator(2)
+        bar.update_ticks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -10,8 +12,11 @@ from scipy.spatial import cKDTree
 from celltraj._anndata import read_times
 from celltraj._anndata.results import check_place_fresh
 from celltraj._checks import checked
-from celltraj.pl._cells import color_label, colors_of, default_basis, explain, plane, size_of
+from celltraj.pl._cells import color_label, default_basis, label_plane, plane, size_of
+from celltraj.pl._colors import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellStyle, styled
 
 _WIDTH = 0.8  # spacings of the grid, of the kernel
 _REACH = 3.0  # widths of the kernel beyond which it is zero
@@ -23,6 +28,7 @@ _SHORTEST = 0.07  # of the axes, so that small islands of cells get lines
 
 @tidy
 @checked
+@styled
 def stream(
     adata: AnnData,
     *,
@@ -36,6 +42,7 @@ def stream(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellStyle],
 ) -> object:
     """Draw the mean velocity of an embedding as streams over the cells.
 
@@ -65,7 +72,7 @@ def stream(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -86,32 +93,34 @@ def stream(
     >>> bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
     >>> ct.tl.velocity(adata, bridge, basis="X", progress=False)
     >>> ct.pl.stream(adata, basis="X", color="arm", show=False).get_xlabel()
-    'X 0'
+    'x'
     """
     if n_grid < 2 or not density > 0:
         raise ValueError(
             f"n_grid must be at least 2 and density above 0; found {n_grid} and {density:g}"
         )
+    look = Style(**style)
     name, cells = plane(adata, default_basis(adata, basis), (0, 1))
     velocity = _velocity_of(adata, name, key)
     times = read_times(adata, time_key) if color is None else np.empty(0)
-    shades, legend, scale = colors_of(adata, times, color)
+    found = colors_of(adata, times, color, look)
     x, y, mean = mean_on_grid(cells, velocity, n_grid)
     speed = np.linalg.norm(mean.filled(0), axis=-1)
     if not speed.any():
         raise ValueError(f"velocities in {name} are zero wherever cells are: nothing to draw")
-    ax = axes_of(ax)
-    ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.5, rasterized=True)
+    ax = axes_of(ax, look)
+    order = found.order(np.arange(len(cells)))
+    ax.scatter(*cells[order].T, color=found.shades[order], **look.dots(size_of(len(cells)), 0.5))
     fast = np.quantile(speed[speed > 0], 0.95)  # a few much faster ones would make all others thin
     width = _THIN + (_THICK - _THIN) * np.minimum(speed / fast, 1)
     shape = {"density": density, "minlength": _SHORTEST, "linewidth": width}
     ax.streamplot(x, y, *np.moveaxis(mean, -1, 0), color="black", zorder=3, **shape)
     ax.use_sticky_edges = False
     ax.margins(0.03)  # lines end inside the frame
-    ax.set(xlabel=f"{name} 0", ylabel=f"{name} 1")
+    label_plane([ax], adata, name, (0, 1), look)
     label, ticks = color_label(adata, times, time_key, color)
-    explain(ax, legend, scale, label, ticks=ticks)
-    return finish("stream", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    explain(ax, found, label, look, ticks=ticks, cells=cells)
+    return finish("stream", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def _velocity_of(adata: AnnData, name: str, key: str | None) -> np.ndarray:

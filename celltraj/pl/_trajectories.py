@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -12,17 +14,20 @@ from celltraj._checks import checked
 from celltraj.pl._cells import (
     check_path,
     color_label,
-    colors_of,
     default_basis,
-    explain,
+    label_plane,
     plane,
     size_of,
 )
+from celltraj.pl._colors import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellStyle, styled
 
 
 @tidy
 @checked
+@styled
 def trajectories(
     adata: AnnData,
     path: AnnData,
@@ -36,6 +41,7 @@ def trajectories(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellStyle],
 ) -> object:
     """Draw trajectories over the cells of two components.
 
@@ -62,7 +68,7 @@ def trajectories(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -84,22 +90,24 @@ def trajectories(
     >>> len(ct.pl.trajectories(adata, path, show=False).collections[1].get_segments())
     9
     """
+    look = Style(**style)
     name, cells = plane(adata, default_basis(adata, basis, lives_in=path), components)
     check_path(path, "trajectory", dimension_of(adata, name), name, "basis")
     times = read_times(adata, time_key)
-    shades, legend, scale = colors_of(adata, times, color)
-    ax = axes_of(ax)
-    ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.6, rasterized=True)
+    found = colors_of(adata, times, color, look)
+    ax = axes_of(ax, look)
+    order = found.order(np.arange(len(cells)))
+    ax.scatter(*cells[order].T, color=found.shades[order], **look.dots(size_of(len(cells)), 0.6))
     lines = [line[:, list(components)] for line in lines_of(path, n_trajectories)]
     share = _final_mass(path, n_trajectories)
     widths = 0.6 * np.sqrt(share)
     ax.add_collection(LineCollection(lines, colors="black", linewidths=widths, alpha=0.45))
     ends = np.array([line[-1] for line in lines])
     ax.scatter(*ends.T, color="black", s=5 * share, lw=0, zorder=3)
-    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+    label_plane([ax], adata, name, components, look)
     label, ticks = color_label(adata, times, time_key, color)
-    explain(ax, legend, scale, label, ticks=ticks)
-    return finish("trajectories", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    explain(ax, found, label, look, ticks=ticks, cells=cells)
+    return finish("trajectories", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
 def lines_of(path: AnnData, n: int) -> list[np.ndarray]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
-import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -15,8 +15,12 @@ from celltraj._anndata.results import TRANSITIONS
 from celltraj._anndata.tables import read_transitions, transition_matrix_of
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.pl._cells import MISSING, shades_of, time_label, wrapped
-from celltraj.pl._finish import Save, finish, tidy
+from celltraj.pl._cells import time_label
+from celltraj.pl._colors import MISSING, shades_of
+from celltraj.pl._finish import Save, axes_of, finish, tidy
+from celltraj.pl._legend import wrapped
+from celltraj.pl._style import Style
+from celltraj.pl._styled import MatrixStyle, styled
 
 _MAP = "Blues"  # lightness falls all the way, so that it can be read in grey
 _MEANINGS = {
@@ -24,13 +28,15 @@ _MEANINGS = {
     "backward": "ancestors of a column (%)",
 }
 _LEAST = 0.005  # a share below is 0 %, and left out
-_DARK = 0.55  # of the map, beyond which numbers are white
+_LIGHT = (0.299, 0.587, 0.114)  # how light red, green and blue are to the eye
+_DARK = 0.55  # lightness, below which numbers are white
 _FEW = 8  # groups, for which cells are large
 _SMALLEST, _LARGEST = 4.5, 10.0  # points, of the numbers
 
 
 @tidy
 @checked
+@styled
 def transitions(
     adata: AnnData,
     *,
@@ -42,6 +48,7 @@ def transitions(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[MatrixStyle],
 ) -> object:
     """Draw where the descendants of each group are, or where its ancestors were, as a matrix.
 
@@ -64,7 +71,7 @@ def transitions(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -91,32 +98,32 @@ def transitions(
     """
     if direction not in _MEANINGS:
         raise ValueError(f"direction must be one of {tuple(_MEANINGS)}; found {direction!r}")
+    look = Style(**style)
     rows = read_transitions(adata, key, source, target)
     params, span = TRANSITIONS.peek(adata, key)["params"], (rows["t0"].iloc[0], rows["t1"].iloc[0])
     matrix = transition_matrix_of(rows, direction)
     names, shares = (list(matrix.index), list(matrix.columns)), matrix.to_numpy(dtype=float)
     groupby = str(params.get("groupby", "group"))
-    colors_of_names = shades_of(adata, groupby, list(dict.fromkeys([*names[0], *names[1]])))
-    ax = _axes(*names) if ax is None else ax
-    colors = plt.get_cmap(_MAP).with_extremes(bad=MISSING)
-    image = ax.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+    colors_of_names = shades_of(adata, groupby, list(dict.fromkeys([*names[0], *names[1]])), look)
+    ax = axes_of(ax, look, _size(*names))
+    colors, scale = look.map(_MAP).with_extremes(bad=MISSING), look.scale(shares, (0.0, 1.0))
+    image = ax.imshow(shares, cmap=colors, norm=scale, aspect="auto")
     _label(ax, colors_of_names, *names)
     ax.set(ylabel=f"{groupby} at {span[0]:g}", xlabel=f"{groupby} at {span[1]:g}")
     when = time_label(adata, str(params.get("time_key", "time")))
     ax.set_title(f"{when} {span[0]:g} to {span[1]:g}", fontsize="medium")
     percent = PercentFormatter(xmax=1, symbol="")
     ax.figure.colorbar(image, ax=ax, label=_MEANINGS[direction], format=percent)
-    _write_numbers(ax, shares)
-    return finish("transitions", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    _write_numbers(ax, shares, colors(scale(shares)))
+    return finish("transitions", ax, show=show, save=save, return_fig=return_fig, look=look)
 
 
-def _axes(rows: Sequence[str], columns: Sequence[str]) -> Axes:
-    """Return axes with room for a number in each cell, and for the names."""
+def _size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
+    """Return inches with room for a number in each cell, and for the names."""
     cell = 0.5 if max(len(rows), len(columns)) <= _FEW else 0.34
     beside = 0.08 * max(len(line) for name in rows for line in wrapped(name).split("\n")) + 1.4
     below = 0.08 * max(len(line) for name in columns for line in wrapped(name).split("\n")) + 1.0
-    size = (max(cell * len(columns), 1.2) + beside, max(cell * len(rows), 2.0) + below)
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    return max(cell * len(columns), 1.2) + beside, max(cell * len(rows), 2.0) + below
 
 
 def _label(ax: Axes, shades: dict[str, str], rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -146,8 +153,11 @@ def _turned(names: Sequence[str]) -> dict[str, str | float]:
     return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
 
 
-def _write_numbers(ax: Axes, shares: np.ndarray) -> None:
-    """Write shares in percent as large as cells allow, or not at all in tiny ones."""
+def _write_numbers(ax: Axes, shares: np.ndarray, shades: np.ndarray) -> None:
+    """Write shares in percent as large as cells allow, or not at all in tiny ones.
+
+    White where the ``(n, m, 4)`` shades are dark.
+    """
     ax.figure.canvas.draw()  # until then it is open how large a cell becomes
     height, width = np.array([ax.bbox.height, ax.bbox.width]) * 72 / ax.figure.dpi / shares.shape
     size = min(_LARGEST, width / 2.1, height / 1.5)
@@ -156,5 +166,5 @@ def _write_numbers(ax: Axes, shares: np.ndarray) -> None:
     style = {"ha": "center", "va": "center", "fontsize": size}
     for (row, column), share in np.ndenumerate(shares):
         if share >= _LEAST:  # which NaN is not
-            shade = "white" if share > _DARK else "0.1"
+            shade = "white" if shades[row, column, :3] @ _LIGHT < _DARK else "0.1"
             ax.text(column, row, f"{100 * share:.0f}", color=shade, **style)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -12,19 +14,22 @@ from celltraj._typing import Time
 from celltraj.models import Process
 from celltraj.pl._cells import (
     color_label,
-    colors_of,
     default_basis,
-    explain,
+    label_plane,
     plane,
     size_of,
     time_label,
 )
+from celltraj.pl._colors import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._grid import grid_of_states
+from celltraj.pl._style import Style
+from celltraj.pl._styled import CellValueStyle, styled
 
 
 @tidy
 @checked
+@styled
 def vector_field(
     adata: AnnData,
     model: Process,
@@ -38,6 +43,7 @@ def vector_field(
     show: bool | None = None,
     save: Save = None,
     return_fig: bool = False,
+    **style: Unpack[CellValueStyle],
 ) -> object:
     """Draw the drift at a time as arrows over the cells of two components.
 
@@ -63,7 +69,7 @@ def vector_field(
         As in scanpy.
     save
         A :class:`~pathlib.Path` is written as it is; ``True``, or a text to end the name with such
-        as ``"_days.png"``, writes to ``sc.settings.figdir``, as in scanpy.
+        as ``"_days.png"``, writes to ``sc.settings.figdir`` and warns, as in scanpy 1.12.
 
     Returns
     -------
@@ -86,19 +92,20 @@ def vector_field(
     """
     if n_grid < 2:
         raise ValueError(f"n_grid must be at least 2; found {n_grid}")
+    look = Style(**style)
     name, cells = plane(adata, default_basis(adata, basis, lives_in=model), components)
     whole = read_space(adata, model, name)[1]
     times, moment = read_times(adata, time_key), time_of(adata, time_key, time)
     _, _, states, is_near = grid_of_states(whole, components, n_grid)
     states = states[is_near]
     drift = model.drift(moment, torch.from_numpy(states)).numpy()
-    shades, legend, scale = colors_of(adata, times, None)
-    ax = axes_of(ax)
-    ax.scatter(*cells.T, color=shades, s=size_of(len(cells)), lw=0, alpha=0.4, rasterized=True)
+    found = colors_of(adata, times, None, look)
+    ax = axes_of(ax, look)
+    ax.scatter(*cells.T, color=found.shades, **look.dots(size_of(len(cells)), 0.4))
     chosen = list(components)
     ax.quiver(*states[:, chosen].T, *drift[:, chosen].T, angles="xy", width=0.003, zorder=3)
     label, ticks = color_label(adata, times, time_key, None)
-    explain(ax, legend, scale, label, ticks=ticks)
-    ax.set(xlabel=f"{name} {components[0]}", ylabel=f"{name} {components[1]}")
+    explain(ax, found, label, look, ticks=ticks)
+    label_plane([ax], adata, name, components, look)
     ax.set_title(f"{time_label(adata, time_key)} {moment:g}")
-    return finish("vector_field", ax.figure, ax, show=show, save=save, return_fig=return_fig)
+    return finish("vector_field", ax, show=show, save=save, return_fig=return_fig, look=look)

@@ -140,7 +140,8 @@ def test_an_mp4_is_written_where_there_is_ffmpeg(adata, path, tmp_path):
     ("save", "name"), [(True, "animate.gif"), ("_a", "animate_a.gif"), ("_b.gif", "animate_b.gif")]
 )
 def test_names_of_files_follow_scanpy(adata, path, figdir, save, name):
-    ct.pl.animate(adata, path, show=False, save=save)
+    with pytest.warns(FutureWarning, match=r"scanpy 1\.12 deprecates"):
+        ct.pl.animate(adata, path, show=False, save=save)
     assert [f.name for f in figdir.iterdir()] == [name]
 
 

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import PathPatch, Polygon
 
 import celltraj as ct
-from celltraj.pl._cells import MISSING, palette_of, shades_of
+from celltraj.pl._colors import MISSING, palette_of, shades_of
 
 NAMES = ["CD4/CD8", "B", "Megakaryocyte-erythroid progenitor, cycling"]
 COLORS = ["#ff0000", "#00ff00", "#0000ff", "#123456"]

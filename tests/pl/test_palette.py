@@ -11,7 +11,8 @@ import pytest
 from heard import ours
 
 import celltraj as ct
-from celltraj.pl._cells import check_components, default_basis, palette_of, shades_of
+from celltraj.pl._cells import check_components, default_basis
+from celltraj.pl._colors import palette_of, shades_of
 
 NAMES = ["a", "b", "c"]
 THREE = ["red", "#00ff00", "blue"]
@@ -105,7 +106,7 @@ def test_a_picture_of_the_cells_comes_before_two_genes(adata):
         adata.obsm[key] = np.asarray(adata.X) + 1
         assert default_basis(adata, None) == key
     assert default_basis(adata, "X") == "X"
-    assert ct.pl.snapshots(adata, show=False)[0].get_xlabel() == "X_umap 0"
+    assert ct.pl.snapshots(adata, show=False)[0].get_xlabel() == "UMAP1"
     # a law of motion has no picture but its own representation
     assert default_basis(adata, None, lives_in=object()) == "X_pca"
 
@@ -118,8 +119,8 @@ def test_simulated_cells_are_drawn_where_they_were_simulated():
     path = ct.tl.simulate(
         adata, bridge, start=0.0, stop=1.0, n_cells=5, use_rep="X_mine", progress=False
     )
-    assert ct.pl.trajectories(adata, path, show=False).get_xlabel() == "X_mine 0"
-    assert ct.pl.marginals(adata, path, show=False)[0, 0].get_ylabel().startswith("X_mine")
+    assert ct.pl.trajectories(adata, path, show=False).get_xlabel() == "mine1"
+    assert ct.pl.marginals(adata, path, show=False)[0, 0].get_ylabel().startswith("mine1\n")
 
 
 @pytest.mark.parametrize("components", [(0,), (), "01", 0, (0, 1, 1), (0.0, 1.0), None])

@@ -117,7 +117,7 @@ def test_many_times_are_drawn_in_rows():
 def test_a_basis_is_named_as_in_scanpy(adata):
     adata.obsm["X_umap"] = adata.X + 10
     panels = ct.pl.snapshots(adata, basis="umap", show=False)
-    assert panels[0].get_xlabel() == "X_umap 0"
+    assert panels[0].get_xlabel() == "UMAP1"
     assert panels[0].collections[1].get_offsets().min() > 5
     with pytest.raises(KeyError, match="tsne"):
         ct.pl.snapshots(adata, basis="tsne", show=False)
@@ -264,8 +264,10 @@ def figdir(tmp_path):
     [(True, "snapshots.pdf"), ("_a", "snapshots_a.pdf"), ("_v1.5.png", "snapshots_v1.5.png")],
 )
 def test_names_of_files_follow_scanpy(adata, figdir, save, name):
-    ct.pl.snapshots(adata, show=False, save=save)
+    with pytest.warns(FutureWarning, match=r"scanpy 1\.12 deprecates; pass save=Path\('snap"):
+        ct.pl.snapshots(adata, show=False, save=save)
     assert [f.name for f in figdir.iterdir()] == [name]
+    assert not plt.get_fignums()  # what was saved is closed, as in scanpy
 
 
 def test_a_path_is_taken_as_it_is(adata, tmp_path, figdir):

@@ -71,7 +71,7 @@ class TestResponse:
         np.testing.assert_allclose(
             offsets(panel)[1], cells_of(adata, "population 0", "after") + 9, rtol=1e-6
         )
-        assert panel.get_ylabel() == "X_umap 1"
+        assert panel.get_ylabel() == "UMAP2"
         with pytest.raises(ValueError, match="must lie between 0 and 1"):
             ct.pl.response(adata, predicted, components=(0, 2), show=False)
         with pytest.raises(KeyError, match="tsne"):

@@ -28,7 +28,7 @@ def test_lines_follow_a_wind_over_the_cells(adata):
     steps = steps[np.linalg.norm(steps, axis=1) > 1e-9]
     assert len(steps) > 50
     np.testing.assert_allclose(steps[:, 1] / steps[:, 0], 0.5, rtol=1e-3)
-    assert ax.get_xlabel() == "X_umap 0"
+    assert ax.get_xlabel() == "UMAP1"
 
 
 def test_none_is_drawn_far_from_all_cells(adata):
