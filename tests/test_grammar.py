@@ -174,7 +174,7 @@ def test_a_model_stands_after_the_data(name):
         assert names.index("model") == ("adata" in names)
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("pl.")])
+@pytest.mark.parametrize("name", PLOTS)
 def test_plots_are_styled_in_the_words_of_scanpy(name):
     styles = {key: p for key, p in parameters(name).items() if key in STYLES}
     assert {"title", "frameon", "figsize"} <= set(styles)
