@@ -193,9 +193,8 @@ class TestDensity:
         ax = ct.pl.density(adata, of="value", show=False)
         areas = [self.area(one) for one in self.layers(ax)]
         assert areas[0] == pytest.approx(areas[1], rel=0.02)
-        # of a Gaussian of standard deviation 1, which the kernel hardly widens
-        peak = ax.lines[1].get_ydata().min()
-        assert peak == pytest.approx(-1.35, abs=0.15)
+        heights = [row - ax.lines[4 * row + 1].get_ydata().min() for row in (0, 1)]
+        assert max(heights) == pytest.approx(1.35)  # rows, of the highest
         medians = [
             line.get_xdata()[0]
             for line in ax.lines
