@@ -59,7 +59,7 @@ wheel-check: $(VENV)/tested
 	$(BIN)/python -m build
 	$(BIN)/python -m tarfile -l dist/*.tar.gz > dist/sdist.txt
 	$(BIN)/python -m zipfile -l dist/*.whl | tail -n +2 > dist/wheel.txt
-	! grep -vE '^celltraj(/|-)' dist/wheel.txt
+	! grep -vE '^celltraj(/|[a-z_]*-)' dist/wheel.txt
 	grep -q '^celltraj/py.typed ' dist/wheel.txt
 	! grep -vE '^[^/]+/(celltraj/|README.md|LICENSE|CHANGELOG.md|pyproject.toml|PKG-INFO|.gitignore)' dist/sdist.txt
 	$(PYTHON) -m venv .venv-wheel
