@@ -1,6 +1,7 @@
 """How the site is built: ``make docs``, with every warning an error."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -25,8 +26,9 @@ extensions = [
     "attributes",
     "public_names",
     "see_also",
+    "tutorial_cards",
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_generated", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 
 # tutorials are executed by make tutorials, and shown as they were executed
@@ -55,9 +57,6 @@ if os.environ.get("READTHEDOCS"):
         "scanpy": ("https://scanpy.readthedocs.io/en/stable", None),
         "torch": ("https://pytorch.org/docs/stable", None),
     }
-# pages of the shell and of workflows take their place once they are there
-suppress_warnings = ["toc.empty_glob"]
-
 html_theme = "scanpydoc"
 html_title = "celltraj"
 html_theme_options = {"use_repository_button": False, "show_toc_level": 2}
@@ -70,6 +69,11 @@ def _link_within_the_site(app, name, source):
     """Let links that are right in the repository be right in the site, where docs/ is the root."""
     if name.startswith("tutorials/"):
         source[0] = source[0].replace("](../docs/", "](/")
+    notebook = r"\[([^]]*)\]\(\.\./\.\./tutorials/(\w+)\.ipynb\)"
+    source[0] = re.sub(notebook, r"{doc}`\1 </tutorials/\2>`", source[0])
+    if name == "howto/index":  # pages of the shell and of workflows, once they are there
+        lines = source[0].splitlines()
+        source[0] = "\n".join(x for x in lines if "*" not in x or any(HERE.glob(x[3:] + ".md")))
 
 
 def setup(app):

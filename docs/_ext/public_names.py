@@ -1,4 +1,4 @@
-"""Let names resolve by which classes and functions are defined as those by which users know them."""
+"""Resolve the names by which things are defined as those by which users know them."""
 
 import importlib
 import inspect
