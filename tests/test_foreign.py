@@ -50,5 +50,6 @@ def test_name_and_version_stand_in_one_place():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] != FOREIGN_DISTRIBUTION
     assert project["dynamic"] == ["version"]
+    assert f"\nversion: {ct.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     lines = (ROOT / "celltraj/__init__.py").read_text().splitlines()
     assert f'__version__ = "{ct.__version__}"' in lines

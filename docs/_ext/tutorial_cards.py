@@ -1,4 +1,4 @@
-"""Make the cards of the tutorials from the notebooks: title, first sentence, first picture."""
+"""Make the cards of the tutorials from the notebooks: title, first sentence, a picture."""
 
 import base64
 import io
@@ -11,22 +11,31 @@ from PIL import Image
 _WIDTH = 480
 
 
-def _picture(cells, file):
-    """Write the first picture of a notebook, made small; return whether there is one."""
+def _pictures(cells):
+    """Yield the pictures of a notebook with their sizes in bytes: cells weigh more than curves."""
     for cell in cells:
         for output in cell.get("outputs", ()):
             if png := output.get("data", {}).get("image/png"):
-                image = Image.open(io.BytesIO(base64.b64decode("".join(png)))).convert("RGB")
-                image.thumbnail((_WIDTH, _WIDTH))
-                image.save(file, optimize=True)
-                return True
-    return False
+                content = base64.b64decode("".join(png))
+                yield len(content), Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def _picture(cells, file):
+    """Write the richest picture of a notebook that is no strip; return whether there is one."""
+    found = list(_pictures(cells))
+    found = [one for one in found if one[1].width <= 2 * one[1].height] or found
+    if not found:
+        return False
+    _, image = max(found, key=lambda one: one[0])
+    image.thumbnail((_WIDTH, _WIDTH))
+    image.save(file, optimize=True)
+    return True
 
 
 def _card(notebook, folder):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     title, _, text = "".join(cells[0]["source"]).partition("\n")
-    sentence = re.split(r"(?<=[.:])\s", " ".join(text.split()))[0]
+    sentence = re.split(r"(?<=[a-z)]\.)\s", " ".join(text.split()))[0]
     file = folder / f"{notebook.stem}.png"
     picture = [f":img-top: /{folder.name}/{file.name}"] if _picture(cells, file) else []
     link = [f":link: /tutorials/{notebook.stem}", ":link-type: doc"]
