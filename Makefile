@@ -7,7 +7,7 @@ CODE := celltraj tests benchmarks
 # tests of a file together, so that what a file shares is made once
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: check demo lint test test-fast test-slow tutorials wheel-check
+.PHONY: check demo docs lint test test-fast test-slow tutorials wheel-check
 
 # the linter alone, so that a missing comma is told before a gigabyte is installed
 $(VENV)/linter: pyproject.toml
@@ -22,6 +22,10 @@ $(VENV)/installed: pyproject.toml .constraints.txt
 
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install -q -c .constraints.txt -e ".[test,tutorials,dev]"
+	touch $@
+
+$(VENV)/documented: $(VENV)/installed
+	$(BIN)/pip install -q -c .constraints.txt -e ".[docs]"
 	touch $@
 
 demo: $(VENV)/installed
@@ -54,12 +58,16 @@ tutorials: $(VENV)/tested
 	printf '%s\n' tutorials/*.ipynb | OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 xargs -P 2 -I {} sh -c \
 		'$(BIN)/jupyter-execute --output ../build/$$(basename {}) {} || exit 255'
 
+# every warning is an error, and so is a reference to nothing; notebooks are shown as they were executed
+docs: $(VENV)/documented
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 wheel-check: $(VENV)/tested
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build
 	$(BIN)/python -m tarfile -l dist/*.tar.gz > dist/sdist.txt
 	$(BIN)/python -m zipfile -l dist/*.whl | tail -n +2 > dist/wheel.txt
-	! grep -vE '^celltraj(/|-)' dist/wheel.txt
+	! grep -vE '^celltraj(/|[a-z_]*-)' dist/wheel.txt
 	grep -q '^celltraj/py.typed ' dist/wheel.txt
 	! grep -vE '^[^/]+/(celltraj/|README.md|LICENSE|CHANGELOG.md|pyproject.toml|PKG-INFO|.gitignore)' dist/sdist.txt
 	$(PYTHON) -m venv .venv-wheel

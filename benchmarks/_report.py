@@ -11,6 +11,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+import celltraj as ct
+
+LIBRARIES = ("torch", "numpy", "scipy", "pot")
+
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that knows where results go."""
@@ -35,7 +39,7 @@ def report(name: str, records: pd.DataFrame, table: pd.DataFrame, out: Path) -> 
     """Print ``table`` and write it with every single record to ``out/name.json``."""
     print(f"\n{name}\n{table.to_string(float_format='{:.3f}'.format)}", flush=True)
     content = {
-        "versions": {p: version(p) for p in ("celltraj", "torch", "numpy", "scipy", "pot")},
+        "versions": {"celltraj": ct.__version__, **{p: version(p) for p in LIBRARIES}},
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads()},
         "table": json.loads(table.reset_index().to_json(orient="records")),
         "records": json.loads(records.to_json(orient="records")),

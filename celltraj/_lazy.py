@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lazy_loader
 
+from celltraj._foreign import refuse_foreign
 from celltraj._renamed import OLD_NAMES
+
+_FOLDER = str(Path(__file__).parent)
 
 
 def attach(
@@ -25,7 +29,13 @@ def attach(
         Its ``__name__``.
     file
         Its ``__file__``.
+
+    Raises
+    ------
+    ImportError
+        Another distribution has been installed into the folder of this one.
     """
+    refuse_foreign(_FOLDER)
     load, names, public = lazy_loader.attach_stub(package, file)
     old = OLD_NAMES.get(package.removeprefix("celltraj").lstrip("."), {})
 

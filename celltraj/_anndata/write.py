@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
+from celltraj import __version__
 from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
@@ -57,7 +57,7 @@ def sample_record(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
     A param that is None is left out: anndata 0.11 loses it on the way to a file.
     """
-    return {"params": _given(params), "version": version("celltraj"), "seed": int(seed)}
+    return {"params": _given(params), "version": __version__, "seed": int(seed)}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

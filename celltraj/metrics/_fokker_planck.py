@@ -132,7 +132,7 @@ def score_residual(
     *,
     probes: Tensor,
 ) -> tuple[Cells, Cells]:
-    """Return ``ds/dt`` and ``grad(div v + v . s - g)``, both ``(n, d)``, which sum to zero.
+    """Return ``ds/dt`` and ``grad(div v + v.s - g)``, both ``(n, d)``, which sum to zero.
 
     ``probes (k, n, d)`` are directions ``e`` with ``sum e' (dv/dx) e = div v``, in the mean.
     """

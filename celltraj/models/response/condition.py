@@ -59,7 +59,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """The drugs in alphabetical order, each with its dose, joined by `` + ``."""
+        """The drugs in alphabetical order, each with its dose, joined by a plus sign."""
         doses = self.doses or (None,) * len(self.drugs)
         parts = sorted(zip(self.drugs, doses, strict=True))
         return " + ".join(d if dose is None else f"{d} {dose:g}" for d, dose in parts)

@@ -12,13 +12,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from celltraj import __version__
 from celltraj.models._facts import facts_as
 from celltraj.models._files import Content, header_of, mapped, parsed, read_file, write_file
 from celltraj.snapshots import Snapshots
@@ -200,7 +200,7 @@ def training_facts(
         Names of the state variables, where they are known.
     """
     return {
-        "celltraj": version("celltraj"),
+        "celltraj": __version__,
         "variables": list(variables),
         "data": dict(data),
         "training": dict(training),

@@ -175,7 +175,7 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path, change, message
 def test_the_checkpoint_of_another_version_or_format_is_refused(tmp_path, monkeypatch):
     trained(checkpoint=tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_module, "version", lambda name: "9.9")
+        patch.setattr(checkpoint_module, "__version__", "9.9")
         with pytest.raises(ValueError, match=r"celltraj was .*, is 9\.9"):
             trained(checkpoint=tmp_path, resume=True)
         patch.setattr(checkpoint_module, "_FORMAT", 99)

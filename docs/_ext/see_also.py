@@ -1,0 +1,47 @@
+"""Point from what computes a result to what reads and what draws it, and back."""
+
+# what belongs together: one line for each result
+FAMILIES = (
+    ("pp.check_times", "tl.which_model", "pl.snapshots"),
+    ("pp.pca_model", "pp.project", "tl.decode"),
+    ("pp.score_growth", "tl.couplings", "tl.growth"),
+    ("tl.which_model", "tl.cross_validate", "get.score_summary", "pl.scores"),
+    ("tl.fit_bridge", "get.convergence", "get.losses", "pl.history", "pl.refinement"),
+    ("tl.fit_bridge", "tl.regulation", "tl.bootstrap", "pl.landscape", "pl.vector_field"),
+    ("tl.fit_flow", "get.convergence", "get.losses", "pl.history", "tl.log_density"),
+    ("tl.fit_response", "tl.predict_response", "pl.response", "get.losses", "pl.history"),
+    ("tl.cross_validate_response", "get.score_summary", "pl.scores"),
+    ("tl.embed_populations", "tl.predict_response", "pl.populations"),
+    ("tl.simulate", "pl.trajectories", "pl.animate", "pl.marginals"),
+    ("tl.interpolate", "tl.simulate", "pl.marginals"),
+    ("tl.velocity", "pl.stream", "pl.vector_field"),
+    ("tl.couplings", "get.convergence", "io.from_moscot", "io.from_wot", "ex.to_cellrank"),
+    ("tl.couplings", "tl.push", "tl.pull", "tl.transitions", "tl.fates", "tl.entropy"),
+    ("tl.push", "pl.push", "tl.pull"),
+    ("tl.pull", "pl.pull", "tl.push"),
+    ("tl.transitions", "get.transitions", "pl.transitions", "pl.sankey"),
+    ("tl.fates", "get.fates", "pl.fates", "tl.drivers", "tl.entropy"),
+    ("tl.growth", "get.growth", "pl.growth", "pl.cell_numbers"),
+    ("tl.drivers", "get.drivers", "pl.drivers"),
+    ("tl.gene_trends", "get.gene_trends", "pl.gene_trends"),
+    ("tl.compare_conditions", "get.conditions", "pl.conditions"),
+    ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
+)
+
+
+def related(name):
+    """Return what stands in a line with a function, in the order of the lines."""
+    found = dict.fromkeys(one for family in FAMILIES if name in family for one in family)
+    return [one for one in found if one != name]
+
+
+def _add(app, what, name, obj, options, lines):
+    if what == "function" and (names := related(name.removeprefix("celltraj."))):
+        links = ", ".join(f":func:`~celltraj.{one}`" for one in names)
+        lines += ["", f".. seealso:: {links}", ""]
+
+
+def setup(app):
+    """Write the lines below the docstrings."""
+    app.connect("autodoc-process-docstring", _add)
+    return {"parallel_read_safe": True}
