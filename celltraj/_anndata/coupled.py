@@ -19,6 +19,7 @@ from celltraj._anndata.known_times import time_key_of_model
 from celltraj._anndata.lineage import COLUMNS, growth_column, rows_of, weight_column
 from celltraj._anndata.read import read_snapshots, read_space
 from celltraj._anndata.results import COUPLINGS
+from celltraj._anndata.results.fits import DRAWN
 from celltraj._anndata.source import Source
 from celltraj._anndata.write import sample_record
 from celltraj._typing import Counts
@@ -259,5 +260,5 @@ def _reached(one: Transport) -> dict[str, float | bool | int]:
         "marginal_error": one.marginal_error,
         "converged": one.converged,
         "n_iters": one.n_iters,
-        "is_drawn": isinstance(one, StratifiedCoupling),
+        DRAWN: isinstance(one, StratifiedCoupling),
     } | mass

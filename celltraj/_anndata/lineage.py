@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from celltraj._anndata.read import read_representation
 from celltraj._anndata.results import COUPLINGS
+from celltraj._anndata.results.fits import DRAWN
 from celltraj._anndata.source import Source
 from celltraj._anndata.times import read_times, times_of
 from celltraj._typing import Time
@@ -197,7 +198,7 @@ def _potentials(
             cost, f, g, row, column, float(gap.epsilon), *reached, row, column, SolverStats()
         )
         _check_masses(one, key)
-        is_drawn = getattr(gap, "is_drawn", False)
+        is_drawn = getattr(gap, DRAWN, False)
         couplings.append(StratifiedCoupling.of_coupling(one) if is_drawn else one)
     return tuple(couplings), tuple(part[2] for part in parts)
 

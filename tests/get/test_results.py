@@ -109,7 +109,7 @@ class TestConvergence:
         assert (gaps["t1"] > gaps["t0"]).all()
         np.testing.assert_allclose(gaps["mass"], 1, atol=0.2)
         bridge = ct.get.convergence(adata, key="bridge")
-        assert list(bridge) == [name for name in gaps if name != "mass"]
+        assert list(bridge) == [name for name in gaps if name not in ("is_drawn", "mass")]
         table = adata.uns["celltraj"]["bridge"]["convergence"]
         np.testing.assert_array_equal(bridge["epsilon"], table["epsilon"])
         bridge["epsilon"] = 0

@@ -11,7 +11,7 @@ from anndata import AnnData
 from celltraj._anndata.results._record import ROOT, kind_of, named, params_of, places_of, records_of
 from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import CONDITIONS, DRIVERS, GENE_TRENDS, KNOCKOUT, VELOCITY
-from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import BRIDGE, DRAWN, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     COUPLINGS,
@@ -85,7 +85,9 @@ def convergence_of(adata: AnnData, key: str) -> pd.DataFrame:
     field = "gaps" if result is COUPLINGS else "convergence"
     table = result.plain(record[field], field)
     first = [name for name in GAP if name in table or result is not FLOW]
-    return table.reindex(columns=[*first, *table.columns.difference(GAP, sort=False)])
+    if result is COUPLINGS:
+        first.append(DRAWN)
+    return table.reindex(columns=[*first, *table.columns.difference(first, sort=False)])
 
 
 def held_results(adata: AnnData) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from celltraj._anndata.results._result import Result
 
 _MET = ("W1", "floor", "effective")  # of trajectories from the first snapshot
 GAP = ("t0", "t1", "epsilon", "marginal_error", "converged", "n_iters")
+DRAWN = "is_drawn"  # whether marginals are those of a few pairs, drawn for each stratum
 _TIMES = Field("time_points", "the sampling times, `(T,)`, in [t]")
 _HISTORY = Field(
     "history",

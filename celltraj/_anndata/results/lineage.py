@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celltraj._anndata.results._declared import Field, Place
 from celltraj._anndata.results._result import Result
-from celltraj._anndata.results.fits import GAP
+from celltraj._anndata.results.fits import DRAWN, GAP
 
 COUPLINGS = Result(
     kind="couplings",
@@ -53,8 +53,8 @@ COUPLINGS = Result(
         Field(
             "gaps",
             "one row per gap, of a plan from elsewhere its mass alone",
-            columns=(*GAP, "is_drawn", "mass"),
-            rare=(*GAP[2:], "is_drawn"),
+            columns=(*GAP, DRAWN, "mass"),
+            rare=(*GAP[2:], DRAWN),
         ),
         Field(
             "law",
