@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from celltraj._anndata.results import FATES
 from celltraj._anndata.tables import fates_table
-from celltraj.pl._cells import palette_of, shades_of
+from celltraj.pl._colors import palette_of, shades_of
 from celltraj.pl._report.packing import packed
 
 MISSING = 255  # a cell without a value

@@ -12,7 +12,7 @@ from anndata import AnnData
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from celltraj.pl._cells import TIME_MAP
+from celltraj.pl._colors import TIME_MAP
 from celltraj.pl._report.annotations import annotations_of, fates_of
 from celltraj.pl._report.course import Course
 from celltraj.pl._report.markup import filled
