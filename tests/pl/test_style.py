@@ -160,6 +160,7 @@ def takes(style):
     return [
         name
         for name in ct.pl.__all__
+        if name != "report"  # a page of plots
         if style in inspect.signature(getattr(ct.pl, name)).parameters
     ]
 
