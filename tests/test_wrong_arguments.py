@@ -120,6 +120,7 @@ def course():
         "flow": flow,
         "landscape": landscape,
         "path": path,
+        "predicted": ct.tl.interpolate(adata, time=1.0, n_cells=6),
         "scores": scores,
         "fit": fit,
         "loadings": adata,

@@ -69,7 +69,9 @@ def whole(cost: Cost) -> Plan:
 @card()
 @dataclass(frozen=True)
 class Factors:
-    """Hold a cost as a product, ``C_ij = left_i . right_j + u_i + v_j``.
+    """Hold a cost as a product of features of the earlier and of the later cells.
+
+    ``C_ij = sum_p left_ip right_jp + u_i + v_j``.
 
     Parameters
     ----------
