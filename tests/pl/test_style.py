@@ -26,6 +26,7 @@ from celltraj.pl._palette import colors_by_name
 from celltraj.pl._style import Style
 from celltraj.pl._styled import TEXTS
 
+PLOTS = [name for name in ct.pl.__all__ if name != "report"]  # a page of plots
 RED, GREEN = "#ff0000", "#00ff00"
 MANY = [RED, GREEN, "#0000ff", "#ffff00", "#00ffff", "#ff00ff"] + ["#123456"] * 20
 
@@ -134,7 +135,7 @@ def draw(world, refined, answered):
         "transitions": lambda **k: ct.pl.transitions(adata, source=2.0, **k),
         "vector_field": lambda **k: ct.pl.vector_field(adata, bridge, time=1.5, **k),
     }
-    assert set(calls) == set(ct.pl.__all__)
+    assert set(calls) == set(PLOTS)
 
     def figure_of(name, **style):
         is_number = bool({"cmap", "vmin", "vmax"} & set(style))
@@ -157,12 +158,7 @@ def draw(world, refined, answered):
 
 def takes(style):
     """Return the plots whose signature has a style."""
-    return [
-        name
-        for name in ct.pl.__all__
-        if name != "report"  # a page of plots
-        if style in inspect.signature(getattr(ct.pl, name)).parameters
-    ]
+    return [name for name in PLOTS if style in inspect.signature(getattr(ct.pl, name)).parameters]
 
 
 def bars(figure):
@@ -193,7 +189,7 @@ def legends(figure):
     return [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
 
 
-@pytest.mark.parametrize("name", ct.pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_size_title_and_frame_of_every_figure(draw, name):
     figure = draw(name, figsize=(5.0, 4.0), title="My title", frameon=False)
     assert tuple(figure.get_size_inches()) == (5.0, 4.0)
@@ -307,7 +303,7 @@ def test_groups(draw, name):
         draw(name, groups="nobody", **kind)
 
 
-@pytest.mark.parametrize("name", ct.pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_what_is_for_a_new_figure_is_refused_with_axes(draw, name):
     _, ax = plt.subplots()
     one = {
@@ -452,6 +448,9 @@ def test_names_of_groups_in_one_place_step_apart():
 
 def test_autosave_saves_without_a_warning_as_in_scanpy(world, tmp_path, monkeypatch):
     monkeypatch.setattr(sc.settings, "figdir", tmp_path)
-    monkeypatch.setattr(sc.settings, "autosave", True)
-    ct.pl.growth(world[0], show=False)
+    before, sc.settings.autosave = sc.settings.autosave, True  # a property, of no deleter
+    try:
+        ct.pl.growth(world[0], show=False)
+    finally:
+        sc.settings.autosave = before
     assert [file.stem for file in tmp_path.iterdir()] == ["growth"]
