@@ -446,11 +446,11 @@ def test_names_of_groups_in_one_place_step_apart():
     assert np.mean([text.get_position()[1] for text in ax.texts]) == pytest.approx(0, abs=0.05)
 
 
-def test_autosave_saves_without_a_warning_as_in_scanpy(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(sc.settings, "figdir", tmp_path)
-    before, sc.settings.autosave = sc.settings.autosave, True  # a property, of no deleter
+def test_autosave_saves_without_a_warning_as_in_scanpy(world, tmp_path):
+    before = sc.settings.figdir, sc.settings.autosave  # properties without a deleter
+    sc.settings.figdir, sc.settings.autosave = tmp_path, True
     try:
         ct.pl.growth(world[0], show=False)
     finally:
-        sc.settings.autosave = before
+        sc.settings.figdir, sc.settings.autosave = before
     assert [file.stem for file in tmp_path.iterdir()] == ["growth"]
