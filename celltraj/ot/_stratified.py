@@ -177,17 +177,11 @@ def _pair(
     Of ``L = log sum exp(phi + gamma) k - log wanted`` a step of the marginal's own price is
     ``gamma - L / (1 + epsilon / rho)``.
     """
-    earlier, later = sides
-    phi, gamma = potentials
-    furthest = 0.0
-    for turn in range(2):
-        if turn == 0:
-            gamma, mass, far = _half_step(later, earlier, (gamma, phi), draws, [*seed, 0])
-        else:
-            phi, mass, far = _half_step(earlier, later, (phi, gamma), draws, [*seed, 1])
-        furthest = max(furthest, far)
-        phi, gamma = _shifted(sides, (phi, gamma), mass)
-    return (phi, gamma), furthest
+    (earlier, later), (phi, gamma) = sides, potentials
+    gamma, mass, far_later = _half_step(later, earlier, (gamma, phi), draws, [*seed, 0])
+    phi, gamma = _shifted(sides, (phi, gamma), mass)
+    phi, mass, far_earlier = _half_step(earlier, later, (phi, gamma), draws, [*seed, 1])
+    return _shifted(sides, (phi, gamma), mass), max(far_later, far_earlier)
 
 
 def _half_step(
