@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj import __version__
 from celltraj._anndata import dimension_of, read_times
 from celltraj._anndata.results import BRIDGE, COUPLINGS, FLOW, RESPONSE, params_of
 from celltraj.pl._cells import time_label
 from celltraj.pl._report.markup import number
 
 TOLD = (BRIDGE, FLOW, RESPONSE, COUPLINGS)  # what a report is on, in this order
-_PACKAGES = ("celltraj", "anndata", "scanpy", "numpy", "scipy", "pandas", "torch", "matplotlib")
+_PACKAGES = ("anndata", "scanpy", "numpy", "scipy", "pandas", "torch", "matplotlib")
 
 
 def source_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -103,6 +104,6 @@ def _flat(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
 
 def versions_table() -> pd.DataFrame:
     """Return what drew the report."""
-    rows = [("Python", platform.python_version())]
+    rows = [("Python", platform.python_version()), ("celltraj", __version__)]
     rows += [(name, version(name)) for name in _PACKAGES]
     return pd.DataFrame(rows, columns=["package", "version"])

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj import __version__
 from celltraj._anndata import read_snapshots, read_times, warn_of_limits
 from celltraj._anndata.results import FATES, ROOT, SIMULATE, held_results, records_of
 from celltraj._errors import DataWarning
@@ -115,9 +115,8 @@ class Run:
             table = convergence_table(self.adata, key, record)
             if table is not None:
                 yield from missed_in_words(key, table)
-            if (made := record["version"]) != version("celltraj"):
-                now = version("celltraj")
-                yield f"“{key}” was computed by celltraj {made}, and this page made by {now}"
+            if (made := record["version"]) != __version__:
+                yield f"“{key}” was computed by celltraj {made}, and this page made by {__version__}"
         yield from _doubts_of_cells(self.adata, self.fresh)
         if self.trajectories is not None and _is_beyond(self.trajectories):
             yield "Some simulated times lie beyond those of the fit: they are a forecast"

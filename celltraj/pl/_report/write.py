@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 from anndata import AnnData
 
+from celltraj import __version__
 from celltraj._checks import checked
 from celltraj.pl._report import sections
 from celltraj.pl._report.facts import cells_in_words
@@ -113,11 +113,11 @@ def _page(run: Run, title: str | None, *, progress: bool) -> str:
     first = next(iter(run.fits))
     shown = f"{first}, a report of celltraj" if title is None else title
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    words = f"{cells_in_words(run.adata, run.fits[first])}. celltraj {version('celltraj')}, {now}."
+    words = f"{cells_in_words(run.adata, run.fits[first])}. celltraj {__version__}, {now}."
     links = (f'<a href="#{identity}">{escape(name)}</a>' for identity, name, _ in parts)
     return filled(
         "page.html",
-        version=escape(version("celltraj")),
+        version=escape(__version__),
         title=escape(shown),
         subtitle=escape(words),
         contents="".join(links),
