@@ -116,7 +116,7 @@ class Run:
             if table is not None:
                 yield from missed_in_words(key, table)
             if (made := record["version"]) != __version__:
-                yield f"“{key}” was computed by celltraj {made}, and this page made by {__version__}"
+                yield f"“{key}” was computed by celltraj {made}, this page by {__version__}"
         yield from _doubts_of_cells(self.adata, self.fresh)
         if self.trajectories is not None and _is_beyond(self.trajectories):
             yield "Some simulated times lie beyond those of the fit: they are a forecast"
