@@ -18,7 +18,7 @@ from celltraj.ot._cost import Cost
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparsify import sparse_block
 from celltraj.ot.checks import check_mass
-from celltraj.ot.sampling import systematic
+from celltraj.ot.sampling import draw_columns, systematic
 
 # A cell that dies still sends e^-20 of its share. Less than this is left only where costs are
 # hundreds of epsilons.
@@ -257,12 +257,4 @@ def marginals_of(
 def _columns(block: Tensor, rows: slice, i: Tensor, uniform: Tensor) -> Tensor:
     """Draw the column of every sample whose (sorted) row ``i`` lies in ``block``."""
     start, stop = torch.searchsorted(i, torch.tensor([rows.start, rows.stop])).tolist()
-    local, m = i[start:stop] - rows.start, block.shape[1]
-    cumulative = block.cumsum(1)
-    total = cumulative[:, -1:]
-    cumulative /= torch.where(total > 0, total, 1.0)  # a row without mass is never drawn
-    # adding the row number makes one increasing sequence of all rows: one search for all samples
-    cumulative += torch.arange(len(block), dtype=block.dtype)[:, None]
-    # right=True skips columns of zero mass, also when the draw is exactly zero
-    found = torch.searchsorted(cumulative.flatten(), local + uniform[start:stop], right=True)
-    return torch.minimum(found - local * m, torch.tensor(m - 1))
+    return draw_columns(block, i[start:stop] - rows.start, uniform[start:stop])

@@ -16,7 +16,7 @@ importance sampling. Its use in Sinkhorn's iteration is our own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -127,11 +127,11 @@ class SampledPlan:
         cls, targets: Side, sources: Side, potentials: tuple[Tensor, Tensor], seed: Sequence[int]
     ) -> SampledPlan:
         """Return the plan with proposals from a few pairs of cells of all pairs of strata."""
-        plan = cls(targets, sources, potentials, np.ones((0, 0)))
         rng = np.random.default_rng(seed)
+        parts = plan_factors(targets, sources, potentials)
         wanted, given = (
             part[torch.from_numpy(side.strata.pilots(_PILOTS, rng).ravel())]
-            for part, side in zip(plan._factors(), (targets, sources), strict=True)
+            for part, side in zip(parts, (targets, sources), strict=True)
         )
         sizes = sources.strata.sizes
         mass = np.stack(
@@ -145,22 +145,14 @@ class SampledPlan:
         total = mass.sum(1, keepdims=True)
         is_told = (total > 0) & np.isfinite(total)
         told = np.where(is_told, mass / np.where(is_told, total, 1.0), even)
-        return replace(plan, shares=(1 - _EVEN) * told + _EVEN * even)
-
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        """Return the factors of the targets and of the sources."""
-        (wanted, given), side = self.potentials, self.targets
-        return (
-            side.factors(wanted - side.log_wanted(wanted), is_source=False),
-            self.sources.factors(given, is_source=True),
-        )
+        return cls(targets, sources, potentials, (1 - _EVEN) * told + _EVEN * even)
 
     def blocks(self, n_draws: int, seed: Sequence[int]) -> Iterator[Block]:
         """Yield what each stratum of the targets sees of the sources it draws.
 
         Strata draw by themselves, from ``[*seed, stratum]``.
         """
-        wanted, given = self._factors()
+        wanted, given = plan_factors(self.targets, self.sources, self.potentials)
         strata = self.sources.strata
         for t, places in enumerate(self.targets.strata.slices()):
             rng = np.random.default_rng([*seed, t])
@@ -181,16 +173,27 @@ class SampledPlan:
         logs = found.log()
         # beyond single precision: next to nothing of what was drawn is near
         if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
-            logs[beyond] = self.whole_log_sums(beyond)
+            parts = plan_factors(self.targets, self.sources, self.potentials)
+            logs[beyond] = whole_log_sums(parts, beyond)
         return logs
 
-    def whole_log_sums(self, places: Tensor) -> Tensor:
-        """Return ``log_sums`` of some targets, over all sources."""
-        wanted, given = self._factors()
-        parts = [
-            torch.logsumexp(wanted[few] @ given.T, 1).double() for few in places.split(_AT_ONCE)
-        ]
-        return torch.cat(parts)
+
+def plan_factors(
+    targets: Side, sources: Side, potentials: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return factors of targets and sources, whose products are logarithms of entries."""
+    wanted, given = potentials
+    return (
+        targets.factors(wanted - targets.log_wanted(wanted), is_source=False),
+        sources.factors(given, is_source=True),
+    )
+
+
+def whole_log_sums(factors: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
+    """Return logarithms of what targets at ``places`` get of all sources, over what is asked."""
+    wanted, given = factors
+    parts = [torch.logsumexp(wanted[few] @ given.T, 1).double() for few in places.split(_AT_ONCE)]
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)

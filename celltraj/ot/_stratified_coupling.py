@@ -17,11 +17,11 @@ from celltraj._typing import Earlier
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import ProductCost
 from celltraj.ot._coupling import Coupling
-from celltraj.ot._importance import SampledPlan, Side
+from celltraj.ot._importance import SampledPlan, Side, plan_factors, whole_log_sums
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot.checks import check_mass
-from celltraj.ot.sampling import systematic
+from celltraj.ot.sampling import draw_columns, systematic
 
 _CHECKED = 1500  # rows, and columns, whose sums are taken over all cells
 _ROWS = 10_000  # of a sparse plan at once
@@ -243,8 +243,8 @@ def marginal_error(
     for targets, sources, wanted, given in pairs:
         asked = targets.log_wanted(wanted).exp()
         places = systematic(asked, _CHECKED, generator)
-        plan = SampledPlan(targets, sources, (wanted, given), np.ones((0, 0)))
-        missed = (plan.whole_log_sums(places).exp() - 1).abs()
+        parts = plan_factors(targets, sources, (wanted, given))
+        missed = (whole_log_sums(parts, places).exp() - 1).abs()
         mass = float(asked.sum())
         error += mass * float(missed.mean())
         variance += mass**2 * float(missed.var()) / len(places)
@@ -263,13 +263,7 @@ def _partners(plan: SampledPlan, n: int, i: Tensor, seed: Sequence[int]) -> Tens
             start, stop = torch.searchsorted(at, torch.tensor([rows.start, rows.stop])).tolist()
             if start == stop:
                 continue
-            passed = entries.double().cumsum(1)
-            passed /= passed[:, -1:].clone()
-            local = at[start:stop] - rows.start
-            # adding the row number makes one increasing sequence of all rows
-            passed += torch.arange(len(passed), dtype=torch.float64)[:, None]
-            hit = torch.searchsorted(passed.flatten(), local + uniform[start:stop], right=True)
-            hit = (hit - local * passed.shape[1]).clamp(max=passed.shape[1] - 1)
+            hit = draw_columns(entries, at[start:stop] - rows.start, uniform[start:stop])
             found[start:stop] = plan.sources.cells[block.drawn[hit]]
     drawn = torch.empty_like(found)
     drawn[order] = found

@@ -20,6 +20,22 @@ def systematic(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return hits.clamp_(max=len(weights) - 1)
 
 
+def draw_columns(entries: Tensor, rows: Tensor, uniform: Tensor) -> Tensor:
+    """Return the column of each of ``rows`` at which its share ``uniform`` of the sum is passed.
+
+    ``entries (b, m)`` are not negative, and each row may be drawn from any number of times. What a
+    row without mass returns means nothing.
+    """
+    passed, m = entries.double().cumsum(1), entries.shape[1]
+    total = passed[:, -1:].clone()
+    passed /= torch.where(total > 0, total, 1.0)
+    # adding the row number makes one increasing sequence of all rows: one search for all draws
+    passed += torch.arange(len(passed), dtype=torch.float64)[:, None]
+    # right=True skips columns of zero mass, also when the draw is exactly zero
+    found = torch.searchsorted(passed.flatten(), rows + uniform, right=True)
+    return (found - rows * m).clamp_(max=m - 1)
+
+
 def draw_partners(plan: csr_array, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Return the column of each row at which its share ``uniform`` of the row's mass is passed.
 
