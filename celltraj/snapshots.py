@@ -152,6 +152,15 @@ class Snapshots:
             self, x=taken(self.x), weights=taken(self.weights), growth=taken(self.growth)
         )
 
+    def at_most(self, n_cells: int | None, *, seed: int) -> Snapshots:
+        """Return the snapshots with at most ``n_cells`` cells of each; themselves if none has more.
+
+        Those that are taken depend on ``seed`` alone. None takes all.
+        """
+        if n_cells is None or max(map(len, self.x)) <= n_cells:
+            return self
+        return self.thinned(n_cells, generator=torch.Generator().manual_seed(seed))
+
     def grown_by(self, rates: Sequence[Tensor]) -> Snapshots:
         """Return the snapshots with rates of growth on top of those that are expected already."""
         first = self.growth or tuple(torch.zeros(len(x), dtype=torch.float64) for x in self.x)

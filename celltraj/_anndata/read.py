@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from anndata import AnnData
+from pandas.util import hash_array
 from scipy.sparse import issparse
 
 from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
@@ -20,7 +22,11 @@ from celltraj.models.process import dim_of
 from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 
+logger = logging.getLogger("celltraj")
+
 _FEW_VARIABLES = 50
+_ROWS = 100_000  # looked at at once
+_ODD = np.uint64(6364136223846793005)  # of the period 2^64, Knuth, The art of computer programming
 _FEW_CELLS = 10
 _FEW_TO_LEARN = 50
 
@@ -71,6 +77,12 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     ValueError
         Nothing suitable without ``use_rep``, no variables, or values that are not finite numbers.
     """
+    use_rep, values = _read_values(adata, use_rep)
+    return use_rep, values.astype(np.float64)
+
+
+def _read_values(adata: AnnData, use_rep: str | None) -> tuple[str, np.ndarray]:
+    """Return the name and the values of a representation in their own dtype, no copy if dense."""
     use_rep = find_representation(adata, use_rep)
     # slicing reads a backed matrix into memory
     values = in_memory(adata.X[:] if use_rep == "X" else adata.obsm[use_rep])
@@ -80,10 +92,10 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
             f"{use_rep} has dtype {dense.dtype}, and numbers are needed; "
             "convert it with .astype(float) once every entry is a number"
         )
-    dense = dense.astype(np.float64)
     if dense.shape[1] == 0:
         raise ValueError(f"{use_rep} has no variables; pass use_rep= with a representation")
-    bad = ~np.isfinite(dense).all(1)
+    starts = range(0, max(len(dense), 1), _ROWS)
+    bad = ~np.concatenate([np.isfinite(dense[i : i + _ROWS]).all(1) for i in starts])
     if bad.any():
         raise ValueError(
             f"{int(bad.sum())} cells have NaN or infinite values in {use_rep} "
@@ -242,14 +254,15 @@ def read_snapshots(
     What ``counts`` may be: see :func:`celltraj._anndata.counts.read_counts`.
     """
     times = read_times(adata, time_key)
-    name, x = read_representation(adata, use_rep)
+    name, x = _read_values(adata, use_rep)
     unique = np.unique(times)
     if len(unique) == 1:
         raise ValueError(
             f"all cells have time {unique[0]:g} in adata.obs[{time_key!r}]; dynamics need two "
             "times or more"
         )
-    clouds = tuple(torch.from_numpy(x[times == t]) for t in unique)
+    # one time after the other: the whole table is never held in double precision beside them
+    clouds = tuple(torch.from_numpy(x[times == t].astype(np.float64)) for t in unique)
     w, given = read_counts(adata, counts, times, time_key=time_key, weights_key=weights_key)
     weights: tuple[torch.Tensor, ...] = ()
     if w is not None:
@@ -264,6 +277,20 @@ def read_snapshots(
     for message in _doubts(snapshots, name):
         warn(message, DataWarning)
     return snapshots, name
+
+
+def fitted_cells(snapshots: Snapshots, most: int | None, seed: int) -> Snapshots:
+    """Return at most so many cells of each snapshot, and say where that is not all of them."""
+    few = snapshots.at_most(most, seed=seed)
+    if few is not snapshots:
+        logger.info(
+            "fitted to %s cells of each snapshot at most, drawn at random, %s of %s; max_cells of "
+            "options= takes more",
+            f"{most:,}",
+            f"{few.n_cells:,}",
+            f"{snapshots.n_cells:,}",
+        )
+    return few
 
 
 def warn_of_limits(snapshots: Snapshots) -> None:
@@ -298,17 +325,31 @@ def _doubts(snapshots: Snapshots, name: str) -> list[str]:
             f"fewer than {_FEW_CELLS} cells at times {few}: bridges through them are mostly "
             "noise; merge or drop these times"
         )
-    together = torch.cat(snapshots.x)
-    constant = (together == together[0]).all(0).nonzero().flatten().tolist()
+    first = snapshots.x[0][0]
+    is_constant = torch.stack([(x == first).all(0) for x in snapshots.x]).all(0)
+    constant = is_constant.nonzero().flatten().tolist()
     if constant:
         found.append(
             f"variables {constant} of {name} are constant over all cells; the bridge only adds "
             "noise to them, drop them"
         )
-    n_copies = len(together) - len(torch.unique(together, dim=0))
+    marks = np.concatenate([_hashes(x.numpy()) for x in snapshots.x])
+    n_copies = len(marks) - len(np.unique(marks))
     if n_copies:
         found.append(
             f"{n_copies} cells are exact copies of others in {name}; if that is not meant, "
             "drop duplicates"
         )
+    return found
+
+
+def _hashes(x: np.ndarray) -> np.ndarray:
+    """Return a number ``(n,)`` for each cell that is the same for equal cells alone, but by chance.
+
+    Two of a million unlike cells share one with a probability of 1e-7.
+    """
+    found = np.zeros(len(x), dtype=np.uint64)
+    for column in x.T:
+        # adding zero makes one of the two zeros; products overflow, which mixes the bits
+        found = found * _ODD + hash_array(column + 0.0)
     return found

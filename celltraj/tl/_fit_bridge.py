@@ -14,6 +14,7 @@ from celltraj import models
 from celltraj._anndata import (
     bridge_record,
     cell_velocity,
+    fitted_cells,
     inner_time_of,
     options_record,
     read_snapshots,
@@ -171,15 +172,15 @@ def fit_bridge(
     options = BridgeOptions() if options is None else options
     check_entropic(options.coupling)
     check_training(training)
-    snapshots, use_rep = read_snapshots(
+    whole, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    snapshots.check_gaps()
+    whole.check_gaps()
     BRIDGE.claim(adata, key)
-    warn_of_limits(snapshots)
+    warn_of_limits(whole)
     names = variables_of(adata, use_rep)
     problem = _Problem(
-        snapshots,
+        fitted_cells(whole, options.max_cells, seed),
         _with_held_out(options, adata, time_key),
         growth,
         None if training is None else training.for_variables(names),
@@ -194,7 +195,7 @@ def fit_bridge(
         raise ConvergenceError(
             f"no bridge found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
-    bridge = replace(bridge, representation=Representation.of(use_rep, names, snapshots))
+    bridge = replace(bridge, representation=Representation.of(use_rep, names, whole))
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
@@ -207,14 +208,16 @@ def fit_bridge(
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     } | words
-    _write(adata, key, bridge, bridge_record(bridge, params, seed))
+    _write(adata, key, bridge, whole, bridge_record(bridge, params, seed))
     _log(bridge, origin, training, time.perf_counter() - start)
     return bridge
 
 
-def _write(adata: AnnData, key: str, bridge: Bridge, record: dict[str, Any]) -> None:
+def _write(
+    adata: AnnData, key: str, bridge: Bridge, snapshots: Snapshots, record: dict[str, Any]
+) -> None:
     time_key, use_rep = record["params"]["time_key"], record["params"]["use_rep"]
-    velocity = cell_velocity(bridge, bridge.snapshots, read_times(adata, time_key))
+    velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
     source = Source.of(adata, time_key, use_rep)
     warn_of_view(adata)
     BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)

@@ -13,6 +13,7 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     cell_velocity,
+    fitted_cells,
     flow_record,
     options_record,
     read_snapshots,
@@ -160,12 +161,13 @@ def fit_flow(
     """
     start, key = time.perf_counter(), key_added
     options = FlowOptions() if options is None else options
-    snapshots, use_rep = read_snapshots(
+    whole, use_rep = read_snapshots(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    snapshots.check_gaps()
+    whole.check_gaps()
     FLOW.claim(adata, key)
-    warn_of_limits(snapshots)
+    warn_of_limits(whole)
+    snapshots = fitted_cells(whole, options.max_cells, seed)
     generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
@@ -188,7 +190,7 @@ def fit_flow(
         raise ConvergenceError(
             f"no flow found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
-    flow = replace(flow, representation=Representation.of(use_rep, names, snapshots))
+    flow = replace(flow, representation=Representation.of(use_rep, names, whole))
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
@@ -203,7 +205,7 @@ def fit_flow(
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }
-    _write(adata, key, flow, snapshots, flow_record(flow, params, seed))
+    _write(adata, key, flow, whole, flow_record(flow, params, seed))
     _log(flow, value, time.perf_counter() - start)
     return flow
 

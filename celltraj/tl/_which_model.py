@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
@@ -124,7 +123,7 @@ def which_model(
             f"n_cells must be at least 2 and n_draws at least 1; found {n_cells} and {n_draws}"
         )
     whole, _ = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
-    few = whole.thinned(n_cells, generator=torch.Generator().manual_seed(seed))
+    few = whole.at_most(n_cells, seed=seed)
     fits = {name: partial(fit_flow, **options) for name, (options, _) in _CANDIDATES.items()}
     survey = Survey(few, {name: flow_preview(fit) for name, fit in fits.items()}, n_draws, seed)
     bar = tqdm(survey.times, desc="held out", disable=not progress)

@@ -42,6 +42,7 @@ def test_the_record_holds_every_option(adata):
                 "tol": 1e-3,
                 "estimate_sigma": False,
             },
+            "max_cells": 5000,
         },
         # what is None is left to the model and the size of the data, and left out
         "training": {

@@ -79,6 +79,7 @@ def fit_flow(
     >>> bool((flow.drift(0.5, x + 1) - 2).abs().mean() < 0.2)
     True
     """
+    snapshots = snapshots.at_most(options.max_cells, seed=generator.initial_seed())
     kept, watched = _split(snapshots, training.validation, generator)
     course = Course.of(
         kept,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from celltraj._checks import checked_fields
+from celltraj._checks import check_at_least, checked_fields
 from celltraj.ot import Solver, solve
 from celltraj.ot.solver import check_solver
 
@@ -74,11 +74,17 @@ class FlowOptions:
         shift, further from the end of a long course, whose mass then lies on few trajectories.
     penalties
         What the flow should be besides right.
+    max_cells
+        Cells of each snapshot, drawn at random, that are coupled at most; None for all. Velocities
+        are given at every cell all the same. Couplings of a noise as low as that of a flow cost
+        about the square of the cells, and from some thousands on more of them tell little.
 
     Raises
     ------
     TypeError
         A class or a text in place of a solver.
+    ValueError
+        ``max_cells`` is less than 1.
 
     Examples
     --------
@@ -89,6 +95,9 @@ class FlowOptions:
 
     coupling: Solver = solve
     penalties: Penalties = field(default_factory=Penalties)
+    max_cells: int | None = 5000
 
     def __post_init__(self) -> None:
         check_solver(self.coupling, "coupling")
+        if self.max_cells is not None:
+            check_at_least(1, max_cells=self.max_cells)

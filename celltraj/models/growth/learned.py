@@ -138,7 +138,7 @@ def learned(
     snapshots: Snapshots, reference: Reference, options: LearnedGrowth, *, progress: bool = False
 ) -> tuple[Snapshots, str]:
     """Return the snapshots as :func:`learn_growth` does, and in words what was found."""
-    few = snapshots.thinned(options.max_cells, generator=torch.Generator().manual_seed(0))
+    few = snapshots.at_most(options.max_cells, seed=0)
     # what is expected without learning: rates of zero say the same as none
     start = replace(few, growth=few.growth or tuple(torch.zeros(len(x)) for x in few.x))
     found, solver = start, Unbalanced(options.tau_a, options.tau_b)
