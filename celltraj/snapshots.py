@@ -122,6 +122,12 @@ class Snapshots:
         """Iterate over neighbouring snapshot indices ``(k, k + 1)``."""
         return zip(range(len(self.times) - 1), range(1, len(self.times)), strict=True)
 
+    def pair(self, k: int) -> Snapshots:
+        """Return the two snapshots of gap ``k`` alone: all that its coupling depends on."""
+        two = slice(k, k + 2)
+        parts = (self.x[two], self.weights[two], self.growth[two], self.sizes[two])
+        return Snapshots(self.times[two], *parts)
+
     def gap_of(self, time: float) -> int:
         """Return the index of the gap that holds ``time`` (right-continuous, clamped at the ends).
 

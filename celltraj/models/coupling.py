@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import overload
+from collections.abc import Callable, Iterator
+from typing import TypeVar, overload
 
+from celltraj._parallel import mapped
 from celltraj.models.references.family import Reference
 from celltraj.models.references.gaussian_law import Flow, gap_flow
 from celltraj.ot import Cost, Coupling, Solver, Transport
@@ -15,6 +17,17 @@ from celltraj.ot.solver import (
     with_potentials,
 )
 from celltraj.snapshots import Snapshots
+
+T = TypeVar("T")
+
+
+def coupled_gaps(
+    couple: Callable[[Snapshots], T], snapshots: Snapshots, *, progress: bool
+) -> Iterator[T]:
+    """Yield what ``couple`` makes of the two snapshots of a gap; none waits for another."""
+    n_gaps = len(snapshots.gaps)
+    pairs = ((snapshots.pair(k),) for k in range(n_gaps))
+    return mapped(couple, pairs, n_tasks=n_gaps, what=("coupling", "gap"), progress=progress)
 
 
 def couple(

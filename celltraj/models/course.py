@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from celltraj._typing import Cells, Earlier
 from celltraj.models.chains import GapPlans
-from celltraj.models.coupling import couple
+from celltraj.models.coupling import couple, coupled_gaps
 from celltraj.models.interpolants import (
     BrownianBridgeInterpolant,
     Interpolant,
@@ -20,7 +20,7 @@ from celltraj.models.interpolants import (
     share_of,
 )
 from celltraj.models.references import Brownian
-from celltraj.ot import Solver
+from celltraj.ot import Solver, Transport
 from celltraj.snapshots import Snapshots
 
 _DROPPED = 1e-3  # share of the mass of a row of a plan that chains do without
@@ -130,9 +130,13 @@ def plans_of(
     snapshots: Snapshots, sigma: float, coupling: Solver, *, progress: bool = False
 ) -> GapPlans:
     """Return the plan of every gap under Brownian motion of noise ``sigma``."""
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = [couple(snapshots, Brownian(sigma), k, coupling)[1] for k, _ in gaps]
+    task = partial(_couple, sigma=sigma, coupling=coupling)
+    found = list(coupled_gaps(task, snapshots, progress=progress))
     return GapPlans.along(snapshots, found, drop=_DROPPED)
+
+
+def _couple(pair: Snapshots, *, sigma: float, coupling: Solver) -> Transport:
+    return couple(pair, Brownian(sigma), 0, coupling)[1]
 
 
 def default_paths(snapshots: Snapshots) -> Interpolant:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from celltraj._anndata import column_of, find_representation, read_snapshots, read_times
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError, DataWarning, RefinementError, warn
+from celltraj._parallel import mapped, one_thread
 from celltraj.models import Bridge, simulate
 from celltraj.tl._silent import silent
 
@@ -128,16 +127,12 @@ def bootstrap(
     estimate = quantities(slim.copy(), 0)
     if estimate is None:
         raise ValueError("the fit to all cells failed; run fit(adata) by itself to see why")
-    draws = (
-        joblib.delayed(quantities)(_resampled(slim, groups, seed, draw), draw)
-        for draw in range(1, n_bootstrap + 1)
+    draws = ((_resampled(slim, groups, seed, draw), draw) for draw in range(1, n_bootstrap + 1))
+    what = ("bootstrap", "draw")
+    work = mapped(
+        quantities, draws, n_tasks=n_bootstrap, what=what, n_jobs=n_jobs, progress=progress
     )
-    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(draws)
-    found = [
-        one
-        for one in tqdm(work, total=n_bootstrap, desc="bootstrap", disable=not progress)
-        if one is not None
-    ]
+    found = [one for one in work if one is not None]
     return _table(estimate, found, n_bootstrap, confidence, seed)
 
 
@@ -213,8 +208,8 @@ def _quantities(
     seed: int,
 ) -> pd.Series | None:
     """Return the estimates of one fit, None where it failed in a way that a draw may."""
-    torch.set_num_threads(1)  # processes share the cores
-    with warnings.catch_warnings():
+    # one thread here as in a process of its own, so that both find the same
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # a resampled cell is a copy by intent
         try:
             bridge = silent(fit)(adata, time_key=time_key, use_rep=use_rep, seed=seed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from celltraj._anndata import (
     Coupled,
@@ -21,7 +21,7 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Counts
 from celltraj.models import Lineage, Process
-from celltraj.models.coupling import couple_gap
+from celltraj.models.coupling import couple_gap, coupled_gaps
 from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.models.noise_scale import FRACTION, squared_speed
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
@@ -228,8 +228,8 @@ def _of_cells(
         snapshots, words = with_growth(
             snapshots, growth, sigma=sigma, coupling=solver, progress=progress
         )
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    found = tuple(_couple(snapshots, k, epsilon, solver) for k, _ in gaps)
+    task = partial(_couple, epsilon=epsilon, solver=solver)
+    found = tuple(coupled_gaps(task, snapshots, progress=progress))
     lineage = Lineage(snapshots.times, found, snapshots.weights, snapshots.sizes)
     params = {
         "epsilon": epsilon,
@@ -249,9 +249,7 @@ def _pair(tau: tuple[float, float]) -> tuple[float, float]:
     return float(tau[0]), float(tau[1])
 
 
-def _couple(
-    snapshots: Snapshots, k: int, epsilon: float | None, solver: EntropicSolver
-) -> Coupling:
-    cost = SquaredEuclidean(snapshots.x[k], snapshots.x[k + 1])
+def _couple(pair: Snapshots, *, epsilon: float | None, solver: EntropicSolver) -> Coupling:
+    cost = SquaredEuclidean(*pair.x)
     epsilon = _EPSILON * cost.mean() if epsilon is None else float(epsilon)
-    return couple_gap(snapshots, k, solver, cost, epsilon=epsilon)
+    return couple_gap(pair, 0, solver, cost, epsilon=epsilon)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from celltraj._checks import checked
+from celltraj._parallel import mapped, one_thread
 from celltraj.models import Bridge, GeneRegulation, Refinement, refine
 from celltraj.models.process import reference_of
 from celltraj.models.references import allowed_edges
@@ -96,9 +95,11 @@ def regulation(
     names = _gene_names(adata, model)
     weights = _weights(reference)
     family = replace(reference, production=None, degradation=None, bias=None, weights=None)
-    draws = (joblib.delayed(_redrawn)(model, family, coupling, seed, k) for k in range(n_bootstrap))
-    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(draws)
-    signs = list(tqdm(work, total=n_bootstrap, desc="bootstrap", disable=not progress))
+    draws = ((model, family, coupling, seed, k) for k in range(n_bootstrap))
+    what = ("bootstrap", "draw")
+    signs = list(
+        mapped(_redrawn, draws, n_tasks=n_bootstrap, what=what, n_jobs=n_jobs, progress=progress)
+    )
     agree = np.mean([s == np.sign(weights) for s in signs], 0) if signs else weights * np.nan
     target, regulator = np.nonzero(weights)
     table = pd.DataFrame(
@@ -134,11 +135,11 @@ def _weights(reference: GeneRegulation) -> np.ndarray:
     return kept
 
 
+@one_thread()  # here as in a process of its own, so that both find the same
 def _redrawn(
     bridge: Bridge, family: GeneRegulation, solver: Solver, seed: int, draw: int
 ) -> np.ndarray:
     """Return the signs of the weights that as many rounds find in reweighted cells."""
-    torch.set_num_threads(1)  # processes share the cores
     generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
     cells = bridge.snapshots
     weights = tuple(

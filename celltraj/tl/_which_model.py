@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from celltraj._anndata import read_snapshots
 from celltraj._checks import checked
+from celltraj._parallel import mapped
 from celltraj.models import BrownianBridgeInterpolant, FlowOptions, SplineInterpolant
-from celltraj.models.evaluation import DISPLACEMENT, STRAIGHT, Advice, Survey
+from celltraj.models.evaluation import DISPLACEMENT, STRAIGHT, Advice, Finding, Survey
 from celltraj.ot import Unbalanced
 from celltraj.tl._fit_flow import fit_flow
 from celltraj.tl._previews import flow_preview
@@ -126,13 +126,19 @@ def which_model(
     few = whole.at_most(n_cells, seed=seed)
     fits = {name: partial(fit_flow, **options) for name, (options, _) in _CANDIDATES.items()}
     survey = Survey(few, {name: flow_preview(fit) for name, fit in fits.items()}, n_draws, seed)
-    bar = tqdm(survey.times, desc="held out", disable=not progress)
-    findings = [one for time in bar for one in survey.judge(time)]
+    tasks = ((survey, time) for time in survey.times)
+    what = ("held out", "time")
+    judged = mapped(_judged, tasks, n_tasks=len(survey.times), what=what, progress=progress)
+    findings = [one for part in judged for one in part]
     advice = Advice(findings, whole, _calls(time_key, use_rep))
     table, sentence = advice.table(), advice.sentence()
     table.attrs["advice"] = sentence
     logger.info(sentence)
     return table
+
+
+def _judged(survey: Survey, time: float) -> list[Finding]:
+    return list(survey.judge(time))
 
 
 def _calls(time_key: str, use_rep: str | None) -> dict[str, str]:

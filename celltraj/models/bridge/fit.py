@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
 from celltraj.models._simulate import simulate
@@ -15,7 +15,7 @@ from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
-from celltraj.models.coupling import couple_with_potentials
+from celltraj.models.coupling import couple_with_potentials, coupled_gaps
 from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.own_snapshots import Meeting, stop_at, warn_of
@@ -24,7 +24,7 @@ from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
-from celltraj.ot import Solver
+from celltraj.ot import Coupling, Solver
 from celltraj.ot.sampling import systematic
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
@@ -91,8 +91,8 @@ def fit_bridge(
     check_entropic(coupling)
     check_training(training)
     check_family(reference, snapshots)
-    gaps = tqdm(list(snapshots.pairs()), desc="coupling", unit="gap", disable=not progress)
-    couplings = tuple(couple_with_potentials(snapshots, reference, k, coupling)[1] for k, _ in gaps)
+    task = partial(_couple, reference=reference, coupling=coupling)
+    couplings = tuple(coupled_gaps(task, snapshots, progress=progress))
     masses = masses_of(snapshots, couplings)
     field: PlugInField | NeuralField = PlugInField(snapshots, reference, couplings, masses)
     if training is not None:
@@ -107,6 +107,10 @@ def fit_bridge(
     passages = Meeting.of(snapshots).passages(bridge)
     warn_of(passages, "the bridge", _ADVICE)
     return replace(bridge, passages=passages)
+
+
+def _couple(pair: Snapshots, *, reference: Reference, coupling: Solver) -> Coupling:
+    return couple_with_potentials(pair, reference, 0, coupling)[1]
 
 
 def check_training(training: Training | None) -> None:

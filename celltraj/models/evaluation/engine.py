@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from celltraj._errors import DataWarning
+from celltraj._parallel import mapped
 from celltraj.models.evaluation.table import Score, ScoreTable
 
 Fit = Callable[[np.ndarray], object]  # of the (n_obs,) cells that may be learned from
@@ -71,9 +71,16 @@ def evaluate(
     {'method': ['mine', 'mine'], 'held_out': ['a', 'b'], 'metric': ['W1', 'W1'], \
 'value': [0.5, 0.5], 'seed': [7, 7]}
     """
-    bar = tqdm(folds, desc="held out", disable=not progress)
-    scores = [score for fold in bar for score in judge(fold)]
+    tasks = ((judge, fold) for fold in folds)
+    what = ("held out", "fold")
+    judged = mapped(_judged, tasks, n_tasks=len(folds), what=what, progress=progress)
+    scores = [score for part in judged for score in part]
     return ScoreTable.of(scores, seed=seed, extra=extra)
+
+
+def _judged(judge: Callable[[F], Iterable[Score]], fold: F) -> list[Score]:
+    # a list can be sent between processes
+    return list(judge(fold))
 
 
 def fitted(name: str, fit: Fit, fold: Fold, kind: type[Any], expected: str) -> Any:

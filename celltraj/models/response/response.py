@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj._parallel import one_thread
 from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._card_facts import response_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models._simulate import simulate
-from celltraj.models._threads import one_thread
 from celltraj.models.encoders import PopulationEncoder, pack_encoder
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import Interpolant, pack_interpolant

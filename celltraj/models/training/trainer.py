@@ -12,7 +12,7 @@ import pytorch_lightning as lightning
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
-from celltraj.models._threads import one_thread
+from celltraj._parallel import one_thread
 from celltraj.models.training.options import TrainerOptions
 
 
