@@ -1,0 +1,107 @@
+"""Where a task runs changes nothing: in this process, in others, on a cluster."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import anndata as ad
+import joblib
+import numpy as np
+import pytest
+import torch
+
+import celltraj as ct
+from celltraj._parallel import mapped
+
+HALVES = {"what": ("halving", "number"), "progress": False}
+LINES = partial(ct.tl.fit_bridge, reference=ct.models.Brownian(), training=None, growth=None)
+
+# a script as users write it: processes of a cluster import its main module anew
+ON_A_CLUSTER = """
+import sys
+
+import joblib
+
+import celltraj as ct
+
+
+def coupled():
+    adata = ct.datasets.branching(n_cells=40, seed=0)
+    ct.tl.couplings(adata, growth=None, progress=False)
+    return adata
+
+
+if __name__ == "__main__":
+    from dask.distributed import Client, LocalCluster
+
+    options = dict(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+    with LocalCluster(**options) as cluster, Client(cluster):
+        with joblib.parallel_config(backend="dask"):
+            coupled().write_h5ad(sys.argv[1])
+"""
+
+
+def half(x, calls):
+    return x / 2, torch.get_num_threads()
+
+
+@pytest.fixture
+def couplings():
+    def found():
+        adata = ct.datasets.branching(n_cells=40, seed=0)
+        ct.tl.couplings(adata, growth=None, progress=False)
+        return adata
+
+    return found
+
+
+def same(one, other):
+    """Return whether two AnnData hold the same numbers to the last bit."""
+    assert set(one.obsm) == set(other.obsm)
+    return all(np.array_equal(one.obsm[k], other.obsm[k], equal_nan=True) for k in one.obsm)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2])
+def test_results_come_in_the_order_of_the_tasks(n_jobs):
+    tasks = ((x, 1) for x in range(5))
+    done = list(mapped(half, tasks, n_tasks=5, n_jobs=n_jobs, **HALVES))
+    assert [value for value, _ in done] == [0, 0.5, 1, 1.5, 2]
+
+
+def test_processes_run_on_one_thread_and_this_one_keeps_its_own():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        done = list(mapped(half, [(1.0, 1), (2.0, 1)], n_tasks=2, n_jobs=2, **HALVES))
+        assert [n_threads for _, n_threads in done] == [1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_of_a_task_is_its_own():
+    with pytest.raises(ZeroDivisionError):
+        list(mapped(divmod, [(1, 0), (1, 1)], n_tasks=2, n_jobs=2, **HALVES))
+
+
+def test_couplings_in_two_processes_are_those_in_one(couplings):
+    alone = couplings()
+    with joblib.parallel_config(n_jobs=2):
+        assert same(alone, couplings())
+
+
+def test_scores_in_two_processes_are_those_in_one():
+    adata = ct.datasets.branching(n_cells=40, seed=0)
+    score = partial(ct.tl.cross_validate, adata, fit=LINES, hold_out=[1.0, 2.0], progress=False)
+    alone = score()
+    with joblib.parallel_config(n_jobs=2):
+        assert alone.equals(score())
+
+
+def test_couplings_on_a_cluster_are_those_in_one_process(couplings, tmp_path):
+    (tmp_path / "run.py").write_text(ON_A_CLUSTER)
+    command = [sys.executable, "-W", "ignore", "run.py", "cells.h5ad"]
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert same(couplings(), ad.read_h5ad(tmp_path / "cells.h5ad"))
