@@ -110,6 +110,20 @@ class Smooth(Reference, Protocol):
         ...
 
 
+@runtime_checkable
+class CommonSlope(Reference, Protocol):
+    """A reference under which noise may spread alike around all cells.
+
+    Each cell moves along its own flow all the same. A slope of each would take ``n d^2`` numbers at
+    every node of a gap, and entropic costs as many products for each pair of cells.
+    """
+
+    @property
+    def common_slope(self) -> Tensor | None:
+        """Return the ``(d, d)`` slope, in 1/[t]; None where each cell has its own."""
+        ...
+
+
 def is_smooth(reference: Reference) -> bool:
     """Return whether the drift of ``reference`` is known to change little over a gap."""
     return isinstance(reference, Smooth) and reference.is_smooth

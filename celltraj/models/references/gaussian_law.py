@@ -26,7 +26,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
 from celltraj.models.process import Affine, KnownSlope
-from celltraj.models.references.family import Reference, sigma_of
+from celltraj.models.references.family import CommonSlope, Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
 _STIFF = 4.0  # pull times step up to which one matrix exponential keeps its digits
@@ -160,8 +160,12 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     n, d = x.shape
     identity = torch.eye(d, dtype=torch.float64)
     probe = _PROBE * (1 + x.abs().amax(0))
+    common = reference.common_slope if isinstance(reference, CommonSlope) else None
+    n_slopes = n if common is None else 1
 
     def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if common is not None:
+            return reference.drift(t, state[0]), common @ state[1]
         if isinstance(reference, KnownSlope):
             velocity, jacobian = reference.drift_and_jacobian(t, state[0])
         else:
@@ -171,7 +175,7 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     mean, steps, noises = [x], [], []
     for start, stop in pairwise(times):
         h = stop - start
-        fresh = identity.expand(n, d, d)
+        fresh = identity.expand(n_slopes, d, d)
         centre, first = runge_kutta(rates, start, h / 2, (mean[-1], fresh))
         end, second = runge_kutta(rates, start + h / 2, h / 2, (centre, fresh))
         whole = second @ first

@@ -17,6 +17,7 @@ from celltraj.models.references.family import Paths, sigma_of
 
 _JITTER = 1e-8  # eigenvalues of the kernel matrix below that carry no direction of their own
 _AFFINE = 10.0  # ridge of the affine part in units of that of the kernel
+_OWN_SLOPES = 10  # variables up to which each cell has its own: they cost their cube
 _REACH = 0.3  # of the width of the data, beyond which a state moves as at the edge
 
 
@@ -102,6 +103,14 @@ class KernelReference:
     def is_smooth(self) -> bool:
         """Whether a few steps follow the drift over a gap: yes, by the lengths of the kernel."""
         return True
+
+    @property
+    def common_slope(self) -> Tensor | None:
+        """Return the mean slope at the centres, ``(d, d)``, above ten variables; else None."""
+        if self.centres is None or self.frame is None or self.centres.shape[1] <= _OWN_SLOPES:
+            return None
+        centre, unit, *_ = self.frame
+        return self.drift_and_jacobian(0.0, centre + unit * self.centres)[1].mean(0)
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b(x)``, ``(n, d)``, in [x]/[t].
