@@ -31,7 +31,8 @@ class KernelReference:
     the lengths ``l``, with ``z`` the standardised state and ``z_m`` points of the paths; ``fit`` is
     ridge regression in closed form, in the norm of the kernel. The same law at all times, so that
     what cells do in one gap says what others do where they come by later. Beyond the data the drift
-    is that at their edge.
+    is that at their edge. In more than ten variables noise spreads around every cell as the mean
+    slope of the law has it (``common_slope``); each cell still moves along its own flow.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ import torch
 from analytic import normal
 
 from celltraj.models import KernelReference, OrnsteinUhlenbeck, ReferenceInterpolant
-from celltraj.models.references.gaussian_law import value_and_jacobian
+from celltraj.models.references.gaussian_law import flow_of, uniform_grid, value_and_jacobian
 
 
 def law(n_scales=1, d=3):
@@ -84,3 +84,46 @@ def test_a_law_that_was_not_fitted_is_refused():
         _ = ReferenceInterpolant().law
     with pytest.raises(ValueError, match="rounds must be at least 1"):
         ReferenceInterpolant(rounds=0)
+
+
+def affine_law(d):
+    """Return a kernel law without kernels, and the same law as an Ornstein-Uhlenbeck process."""
+    kernel = law(d=d)
+    weights = 0.2 * kernel.weights.clone()
+    weights[1 + d :] = 0
+    plain = KernelReference(
+        sigma=0.1,
+        frame=torch.stack([kernel.frame[0], kernel.frame[1], *50 * kernel.frame[2:]]),
+        centres=kernel.centres,
+        weights=weights,
+    )
+    unit = kernel.frame[1]
+    return plain, OrnsteinUhlenbeck(matrix=weights[1 : 1 + d].T / unit, shift=weights[0], sigma=0.1)
+
+
+@pytest.mark.parametrize("d", [3, 12])
+def test_a_law_without_kernels_spreads_as_the_affine_one(d):
+    kernel, affine = affine_law(d)
+    assert (kernel.common_slope is None) == (d == 3)
+    x, grid = normal(5, d, seed=3).double(), uniform_grid(0.0, 0.5, 12)
+    found, exact = flow_of(kernel, x, grid), flow_of(affine, x, grid)
+    # two Runge-Kutta steps of order 4 in each of twelve
+    torch.testing.assert_close(found.mean, exact.mean, atol=1e-7, rtol=1e-6)
+    whole = exact.covariance.expand(-1, found.covariance.shape[1], -1, -1)
+    torch.testing.assert_close(found.covariance, whole, atol=1e-8, rtol=1e-4)
+
+
+@pytest.mark.parametrize("d", [3, 12])
+def test_where_a_cell_goes_does_not_depend_on_the_others(d):
+    kernel, x = law(d=d), normal(6, d, seed=3).double()
+    grid = uniform_grid(0.0, 0.3, 6)
+    together, alone = flow_of(kernel, x, grid), flow_of(kernel, x[:1], grid)
+    torch.testing.assert_close(together.mean[:, :1], alone.mean)
+    torch.testing.assert_close(together.covariance[:, :1], alone.covariance)
+
+
+def test_many_variables_share_one_slope():
+    kernel, x = law(d=12), normal(50, 12, seed=3).double()
+    assert flow_of(kernel, x, (0.0, 0.1)).covariance.shape == (2, 1, 12, 12)
+    own = flow_of(law(d=3), x[:, :3], (0.0, 0.1)).covariance
+    assert own.shape == (2, 50, 3, 3)
