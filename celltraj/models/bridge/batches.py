@@ -19,7 +19,6 @@ from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
 _NODES = 32  # times in a gap that these points share
-_Grid = list[tuple[float, Pinning]]
 _DRAWS_OF_GRID = 8  # draws that share them: the law between nodes costs more than the points
 
 
@@ -72,7 +71,7 @@ class BridgeBatches(Draws[Points]):
         self.gaps = torch.tensor(snapshots.gaps, dtype=torch.float64)
         # grids have seeds of their own, so that one can be drawn again when a training is resumed
         self.seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-        self.grids: tuple[int, list[_Grid]] = (-1, [])
+        self.held: tuple[int, tuple[Tensor, ...]] = (-1, ())
         n = n_steps * batch_size
         self.gap_of = torch.multinomial(self.gaps, n, replacement=True, generator=generator)
         # all pairs of the training at once: one pass over each plan, which is never held
@@ -87,50 +86,57 @@ class BridgeBatches(Draws[Points]):
 
     def draw(self, number: int, n_steps: int) -> list[Points]:
         """Return the points of ``n_steps`` steps."""
-        size = self.batch_size
-        first = number * DRAWN_AT_ONCE * size
-        rows = torch.arange(first, first + n_steps * size)
-        if self.grids[0] != number // _DRAWS_OF_GRID:
-            self.grids = (number // _DRAWS_OF_GRID, self._drawn(number // _DRAWS_OF_GRID))
-        parts = (v.split(size) for v in self._bridge_points(rows))
+        grid, place = divmod(number, _DRAWS_OF_GRID)
+        if self.held[0] != grid:
+            self.held = grid, self._points(grid)
+        first = place * DRAWN_AT_ONCE * self.batch_size
+        rows = slice(first, first + n_steps * self.batch_size)
+        parts = (v[rows].split(self.batch_size) for v in self.held[1])
         return [Points(*step) for step in zip(*parts, strict=True)]
 
-    def _bridge_points(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the parts of :class:`Points` of the points ``rows``."""
-        k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
-        columns = torch.empty(len(rows), 3 * self.snapshots.dim + 5, dtype=torch.float64)
+    def _points(self, grid: int) -> tuple[Tensor, ...]:
+        """Return the parts of :class:`Points` of all draws that share the times of one grid.
+
+        One gap after the other, since the law of the paths of a gap takes ``n d^2`` numbers at each
+        of its nodes.
+        """
+        generator = torch.Generator().manual_seed(self.seed + grid)
+        n_drawn = _DRAWS_OF_GRID * DRAWN_AT_ONCE * self.batch_size
+        part = slice(grid * n_drawn, (grid + 1) * n_drawn)
+        k, i, j = self.gap_of[part], self.i[part], self.j[part]
+        d = self.snapshots.dim
+        places, rest = (
+            torch.empty(len(k), 1 + d, dtype=torch.float64),
+            torch.empty(len(k), 2 * d + 4),
+        )
         for gap in range(len(self.gaps)):
             here = (k == gap).nonzero().flatten()
-            for part, values in self._at_random_times(gap, i[here], j[here]):
-                columns[here[part]] = values
-        d = self.snapshots.dim
-        t, x, *parts = columns.split([1, d, d, d, 1, 1, 1, 1], 1)
-        return tuple(part.contiguous() for part in (t, x, *(part.float() for part in parts)))
+            for some, values in self._at_random_times(gap, i[here], j[here], generator):
+                places[here[some]], rest[here[some]] = (
+                    values[:, : 1 + d],
+                    values[:, 1 + d :].float(),
+                )
+        parts = (*places.split([1, d], 1), *rest.split([d, d, 1, 1, 1, 1], 1))
+        return tuple(one.contiguous() for one in parts)
 
-    def _drawn(self, number: int) -> list[_Grid]:
-        """Return the law of the paths of each gap at random times, stratified over it."""
-        generator, grids = torch.Generator().manual_seed(self.seed + number), []
-        for gap, length in enumerate(self.snapshots.gaps):
-            start, stop = self.snapshots.times[gap : gap + 2]
-            jitter = torch.rand(_NODES, dtype=torch.float64, generator=generator)
-            s = (torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES
-            grid = [start, *(start + length * s).tolist(), stop]
-            flow = flow_of(self.reference, self.snapshots.x[gap], grid)
-            inner = range(1, len(grid) - 1)
-            grids.append([(flow.times[k], Pinning.of(flow, k, self.sigma)) for k in inner])
-        return grids
-
-    def _at_random_times(self, gap: int, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield groups of points that share a time."""
+    def _at_random_times(
+        self, gap: int, i: Tensor, j: Tensor, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield groups of points of a gap that share a time, stratified over it."""
         start, length = self.snapshots.times[gap], self.snapshots.gaps[gap]
-        node = torch.randint(_NODES, (len(i),), generator=self.generator)
-        for k, (t, pinning) in enumerate(self.grids[1][gap]):
-            share = (t - start) / length
-            part = (node == k).nonzero().flatten()
+        jitter = torch.rand(_NODES, dtype=torch.float64, generator=generator)
+        shares = ((torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES).tolist()
+        nodes = [start, *(start + length * share for share in shares), start + length]
+        flow = flow_of(self.reference, self.snapshots.x[gap], nodes)
+        chosen = torch.randint(_NODES, (len(i),), generator=generator)
+        for k, share in enumerate(shares):
+            part = (chosen == k).nonzero().flatten()
+            pinning = Pinning.of(flow, k + 1, self.sigma)
             y = self.snapshots.x[gap + 1][j[part]]
-            drawn = pinning.points(i[part], y, generator=self.generator)
+            drawn = pinning.points(i[part], y, generator=generator)
             width = self.sigma * math.sqrt(length * share * (1 - share))
             one = torch.ones(len(part), 1, dtype=torch.float64)
             carried = self.plans.carried(gap, i[part], j[part], share * one[:, 0])
-            values = (t * one, drawn.x, drawn.rate, -width * drawn.score, width * one, carried)
+            t = nodes[k + 1] * one
+            values = (t, drawn.x, drawn.rate, -width * drawn.score, width * one, carried)
             yield part, torch.cat(values, 1)
