@@ -72,3 +72,11 @@ def test_rounds_are_those_of_the_history(adata, pulled):
     plain = ct.tl.fit_bridge(adata, training=None, progress=False)
     with pytest.raises(ValueError, match="was not refined"):
         ct.pl.refinement(plain)
+
+
+def test_the_legend_of_the_estimates_covers_none_of_their_lines(pulled):
+    axes = ct.pl.refinement(pulled, show=False)
+    axes[0].figure.canvas.draw()
+    assert axes[3].get_legend().get_window_extent().x0 >= axes[3].get_window_extent().x1
+    narrowest, widest = sorted(ax.get_window_extent().width for ax in axes)[:: len(axes) - 1]
+    assert narrowest > 0.8 * widest
