@@ -56,6 +56,10 @@ def test_heights_are_the_potential(adata, pulled):
     low, high = ax.figure.axes[1].get_ylim()
     # cells stand on the drawn range, which begins at the lowest drawn point
     assert heights.max() - heights.min() < 1.1 * (high - low)
+    ax.figure.canvas.draw()
+    names = [label.get_text() for label in ax.figure.axes[1].get_yticklabels()]
+    assert len(names) > 2
+    assert max(map(len, names)) < 6  # round numbers, not those of the levels
     with pytest.raises(TypeError, match="OrnsteinUhlenbeck has no potential"):
         ct.pl.landscape(adata, pulled)
 
