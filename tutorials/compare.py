@@ -123,13 +123,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 def main(shown: Path, executed: Path) -> int:
     """Print what comparing each notebook of a folder found; return 1 where one differs."""
-    failed = False
     notebooks = sorted(shown.glob("*.ipynb"))
+    n_failed = 0
     for path in notebooks:
-        found = compare(_read(path), _read(executed / path.name), path.name)
+        now = executed / path.name
+        if not now.is_file():
+            print(f"{path.name}: was not executed")
+            n_failed += 1
+            continue
+        found = compare(_read(path), _read(now), path.name)
         print(found)
-        failed |= bool(found.faults)
-    return int(failed or not notebooks)
+        n_failed += bool(found.faults)
+    return int(n_failed > 0 or not notebooks)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,12 @@ def test_an_empty_folder_is_no_success(tmp_path):
     assert main(tmp_path, tmp_path) == 1
 
 
+def test_a_notebook_that_was_not_executed_is_no_success(tmp_path, capsys):
+    (tmp_path / "it.ipynb").write_text(json.dumps(notebook(printed("x 1"))), encoding="utf-8")
+    assert main(tmp_path, tmp_path / "build") == 1
+    assert capsys.readouterr().out == "it.ipynb: was not executed\n"
+
+
 def test_tutorials_agree_with_themselves(capsys):
     assert main(TUTORIALS, TUTORIALS) == 0
     told = capsys.readouterr().out
