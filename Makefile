@@ -51,12 +51,13 @@ test:
 test-slow: $(VENV)/tested
 	$(PYTEST) -m slow
 
-# needs CELLTRAJ_DATA_DIR=folder with the data sets; where numba starts more threads than there are
-# cores to spare, as scanpy has it do, small operations wait for each other
+# downloads the data sets that CELLTRAJ_DATA_DIR=folder does not hold; where numba starts more threads
+# than there are cores to spare, as scanpy has it do, small operations wait for each other
 tutorials: $(VENV)/tested
 	mkdir -p build
 	printf '%s\n' tutorials/*.ipynb | OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 xargs -P 2 -I {} sh -c \
 		'$(BIN)/jupyter-execute --output ../build/$$(basename {}) {} || exit 255'
+	$(BIN)/python tutorials/compare.py tutorials build
 
 # every warning is an error, and so is a reference to nothing; notebooks are shown as they were executed
 docs: $(VENV)/documented

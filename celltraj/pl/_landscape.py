@@ -9,6 +9,7 @@ import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator
 
 from celltraj._anndata import read_space
 from celltraj._checks import checked
@@ -101,7 +102,8 @@ def landscape(
     shades = ax.contourf(across, up, heights.reshape(grid), **shown)
     ax.scatter(*cells.T, color="black", **look.dots(size_of(len(cells)) / 2, 0.5))
     unit = adata.uns.get("time_unit", "t")
-    ax.figure.colorbar(shades, ax=ax, label=f"potential ([x]$^2$/{unit})")
+    label = f"potential ([x]$^2$/{unit})"
+    ax.figure.colorbar(shades, ax=ax, label=label, ticks=MaxNLocator(6))  # not at the levels
     label_plane([ax], adata, name, components, look)
     return finish("landscape", ax, show=show, save=save, return_fig=return_fig, look=look)
 

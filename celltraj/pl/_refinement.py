@@ -12,7 +12,7 @@ from celltraj._anndata import check_bridge
 from celltraj._checks import checked
 from celltraj.models import Bridge
 from celltraj.pl._finish import Save, finish, tidy
-from celltraj.pl._legend import add_legend
+from celltraj.pl._legend import add_legend, legend_size
 from celltraj.pl._palette import named_colors
 from celltraj.pl._panels import panels_of
 from celltraj.pl._style import Style
@@ -82,7 +82,7 @@ def refinement(
     if ax is not None:
         panels = dict(list(panels.items())[:1])
     shared = {"sharex": False, "sharey": False}
-    size = {"size": (2.6, 2.6), "beside": (0.0, 0.0)}
+    size = {"size": (2.6, 2.6), "beside": (_beside(panels, look), 0.0)}
     axes = list(panels_of(len(panels), len(panels), look=look, ax=ax, **size, **shared))
     shades = _shades(panels, look)
     kept = int(table.index[table["kept"]][0])
@@ -94,8 +94,7 @@ def refinement(
         panel.set(xlabel="round", ylabel=label)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(columns) > 1:
-            usual = {"loc": "center right", "ncols": 1}
-            add_legend(panel, panel.get_lines()[: len(columns)], look, usual=usual)
+            add_legend(panel, panel.get_lines()[: len(columns)], look)
     if len(panels) > 1:
         axes[1].set_yscale("log")
     # Brownian motion, where a family begins, is so far off that nothing else would be seen
@@ -104,6 +103,12 @@ def refinement(
     axes[0].set_ylim(likely.min() - margin, likely.max() + margin)
     drawn = axes[0] if ax is not None else axes
     return finish("refinement", drawn, show=show, save=save, return_fig=return_fig, look=look)
+
+
+def _beside(panels: dict[str, list[str]], look: Style) -> float:
+    """Return how wide a legend beside the last panel is, in inches."""
+    names = list(panels.values())[-1]
+    return legend_size(names, look)[0] if len(names) > 1 else 0.0
 
 
 def _shades(panels: dict[str, list[str]], look: Style) -> dict[str, str]:

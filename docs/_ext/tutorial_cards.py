@@ -1,4 +1,7 @@
-"""Make the cards of the tutorials from the notebooks: title, first sentence, a picture."""
+"""Make the cards of the tutorials from the notebooks: title, first sentence, a picture.
+
+The picture is that of a cell with the tag ``thumbnail``, else the richest one.
+"""
 
 import base64
 import io
@@ -22,7 +25,8 @@ def _pictures(cells):
 
 def _picture(cells, file):
     """Write the richest picture of a notebook that is no strip; return whether there is one."""
-    found = list(_pictures(cells))
+    chosen = [cell for cell in cells if "thumbnail" in cell["metadata"].get("tags", ())]
+    found = list(_pictures(chosen or cells))
     found = [one for one in found if one[1].width <= 2 * one[1].height] or found
     if not found:
         return False
@@ -35,7 +39,7 @@ def _picture(cells, file):
 def _card(notebook, folder):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     title, _, text = "".join(cells[0]["source"]).partition("\n")
-    sentence = re.split(r"(?<=[a-z)]\.)\s", " ".join(text.split()))[0]
+    sentence = re.split(r"(?<=[a-z)]\.)(?<! al\.)\s", " ".join(text.split()))[0]
     file = folder / f"{notebook.stem}.png"
     picture = [f":img-top: /{folder.name}/{file.name}"] if _picture(cells, file) else []
     link = [f":link: /tutorials/{notebook.stem}", ":link-type: doc"]

@@ -56,6 +56,10 @@ def test_heights_are_the_potential(adata, pulled):
     low, high = ax.figure.axes[1].get_ylim()
     # cells stand on the drawn range, which begins at the lowest drawn point
     assert heights.max() - heights.min() < 1.1 * (high - low)
+    ax.figure.canvas.draw()
+    names = [label.get_text() for label in ax.figure.axes[1].get_yticklabels()]
+    assert len(names) > 2
+    assert max(map(len, names)) < 6  # round numbers, not those of the levels
     with pytest.raises(TypeError, match="OrnsteinUhlenbeck has no potential"):
         ct.pl.landscape(adata, pulled)
 
@@ -72,3 +76,11 @@ def test_rounds_are_those_of_the_history(adata, pulled):
     plain = ct.tl.fit_bridge(adata, training=None, progress=False)
     with pytest.raises(ValueError, match="was not refined"):
         ct.pl.refinement(plain)
+
+
+def test_the_legend_of_the_estimates_covers_none_of_their_lines(pulled):
+    axes = ct.pl.refinement(pulled, show=False)
+    axes[0].figure.canvas.draw()
+    assert axes[3].get_legend().get_window_extent().x0 >= axes[3].get_window_extent().x1
+    narrowest, widest = sorted(ax.get_window_extent().width for ax in axes)[:: len(axes) - 1]
+    assert narrowest > 0.8 * widest
