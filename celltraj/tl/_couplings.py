@@ -143,6 +143,12 @@ def couplings(
         ``epsilon`` is too small for the solver, or so small beside the cost that nearly all mass
         vanishes.
 
+    Notes
+    -----
+    Gaps of 100 million pairs of cells and more are coupled in time linear in the cells, with marginals
+    within .04 of the mass (:class:`celltraj.ot.Stratified`; ``ct.get.convergence`` tells how near).
+    Gaps run in the processes, or on the cluster, of ``joblib.parallel_config``.
+
     References
     ----------
     Schiebinger et al., *Optimal-transport analysis of single-cell gene expression identifies

@@ -103,6 +103,8 @@ def cross_validate(
     every method at every held-out time; thin larger snapshots first. The energy distance forms all
     distances between predicted and true cells, n x n numbers.
 
+    Held-out times run in the processes, or on the cluster, of ``joblib.parallel_config``.
+
     Examples
     --------
     >>> import celltraj as ct
