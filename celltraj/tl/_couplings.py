@@ -145,9 +145,9 @@ def couplings(
 
     Notes
     -----
-    Gaps of 100 million pairs of cells and more are coupled in time linear in the cells, with marginals
-    within .04 of the mass (:class:`celltraj.ot.Stratified`; ``ct.get.convergence`` tells how near).
-    Gaps run in the processes, or on the cluster, of ``joblib.parallel_config``.
+    Gaps of 100 million pairs of cells and more are coupled in time linear in the cells, with
+    marginals within .04 of the mass (:class:`celltraj.ot.Stratified`; ``ct.get.convergence`` tells
+    how near). Gaps run in the processes, or on the cluster, of ``joblib.parallel_config``.
 
     References
     ----------
