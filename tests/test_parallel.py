@@ -13,6 +13,8 @@ import torch
 
 import celltraj as ct
 from celltraj._parallel import mapped
+from celltraj.cli import processes
+from celltraj.cli.main import main
 
 HALVES = {"what": ("halving", "number"), "progress": False}
 LINES = partial(ct.tl.fit_bridge, reference=ct.models.Brownian(), training=None, growth=None)
@@ -105,3 +107,24 @@ def test_couplings_on_a_cluster_are_those_in_one_process(couplings, tmp_path):
     run = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
     assert same(couplings(), ad.read_h5ad(tmp_path / "cells.h5ad"))
+
+
+@pytest.mark.parametrize("where", [["--jobs", "2"], ["--jobs", "1"]])
+def test_the_shell_takes_processes(where, couplings, tmp_path):
+    adata = couplings()
+    plain = adata.copy()
+    del plain.obsm["couplings"], plain.uns["celltraj"]
+    plain.write_h5ad(tmp_path / "data.h5ad")
+    command = ["couplings", str(tmp_path / "data.h5ad"), "--growth", "none", "--quiet", *where]
+    assert main([*command, "--out", str(tmp_path / "out.h5ad")]) == 0
+    assert same(adata, ad.read_h5ad(tmp_path / "out.h5ad"))
+
+
+def test_a_scheduler_that_is_not_there_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "_PATIENCE", 1)
+    ct.datasets.branching(n_cells=20).write_h5ad(tmp_path / "data.h5ad")
+    command = ["couplings", str(tmp_path / "data.h5ad"), "--cluster", "tcp://127.0.0.1:1"]
+    with pytest.raises(SystemExit):
+        main([*command, "--out", str(tmp_path / "out.h5ad")])
+    assert "tcp://127.0.0.1:1" in capsys.readouterr().err
+    assert not (tmp_path / "out.h5ad").exists()

@@ -9,6 +9,7 @@ from functools import partial
 
 import celltraj as ct
 from celltraj.cli.arguments import parser_of_commands
+from celltraj.cli.processes import processes_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", ct.DataWarning)
             warnings.showwarning = partial(_show_warning, arguments.warnings)
-            arguments.run(arguments)
+            with processes_of(arguments):
+                arguments.run(arguments)
     except (
         KeyError,
         ValueError,

@@ -13,6 +13,7 @@ from celltraj.cli.options.shared import (
     add_file,
     add_growth,
     add_name,
+    add_processes,
     add_seed,
 )
 from celltraj.cli.types import Parser, moment, number, whole
@@ -31,6 +32,7 @@ def add_couplings(commands: Commands) -> None:
     couplings.add_argument("--time-key", help="obs column with the times (of the model, or time)")
     couplings.add_argument("--use-rep", help="X or a key of obsm (of the model, or X_pca)")
     add_growth(couplings, default=None)
+    add_processes(couplings)
     couplings.add_argument(
         "--growth-key", help="obs column with the net growth per unit of time", **COLUMN
     )

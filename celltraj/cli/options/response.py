@@ -14,6 +14,7 @@ from celltraj.cli.options.shared import (
     add_data,
     add_folder,
     add_model,
+    add_processes,
     add_resume,
     add_seed,
     add_steps,
@@ -59,6 +60,7 @@ def add_cross_validate(commands: Commands) -> None:
     )
     add_steps(scores, "training steps of each fit")
     add_seed(scores)
+    add_processes(scores)
     add_folder(scores)
 
 

@@ -94,6 +94,19 @@ def add_resume(command: Parser) -> None:
     )
 
 
+def add_processes(command: Parser) -> None:
+    """Add where independent parts run: gaps of couplings, held-out folds."""
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs", type=whole(1), default=1, help="processes for gaps and held-out folds (1)"
+    )
+    where.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run them on the workers of a Dask scheduler, such as tcp://node1:8786",
+    )
+
+
 def add_seed(command: Parser) -> None:
     """Add the seed of everything random."""
     command.add_argument("--seed", type=whole(0), default=0)

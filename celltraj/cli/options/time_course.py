@@ -15,6 +15,7 @@ from celltraj.cli.options.shared import (
     add_growth,
     add_model,
     add_model_kind,
+    add_processes,
     add_resume,
     add_seed,
     add_steps,
@@ -51,6 +52,7 @@ def add_fit(commands: Commands) -> None:
     add_checkpoints(fit)
     add_resume(fit)
     add_seed(fit)
+    add_processes(fit)
     add_folder(fit)
 
 
@@ -76,6 +78,7 @@ def add_evaluate(commands: Commands) -> None:
     add_growth(evaluate)
     add_steps(evaluate, _STEPS)
     add_seed(evaluate)
+    add_processes(evaluate)
     add_folder(evaluate)
 
 
