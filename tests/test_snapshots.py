@@ -69,3 +69,16 @@ def test_the_advice_on_growth_works_as_written():
     factor = float(str(caught.value).split()[-1])
     assert Snapshots((0, 86_400), x, growth=tuple(factor * g for g in rates)).growth
     assert Snapshots((0, 86_400), x, growth=tuple(g / 86_400 for g in rates)).growth
+
+
+def test_the_snapshots_of_a_gap_alone_weigh_as_among_the_others():
+    generator = torch.Generator().manual_seed(0)
+    times, n = (0.0, 1.0, 3.0), (7, 9, 11)
+    x = tuple(torch.rand(k, 2, generator=generator) for k in n)
+    weights = tuple(torch.rand(k, generator=generator) for k in n)
+    growth = tuple(torch.rand(k, generator=generator) for k in n)
+    whole = Snapshots(times, x, weights, growth, (1.0, 2.0, 4.0))
+    pair = whole.pair(1)
+    assert pair.times == (1.0, 3.0)
+    assert torch.equal(pair.expected(0), whole.expected(1))
+    assert all(map(torch.equal, pair.weights, whole.weights[1:]))

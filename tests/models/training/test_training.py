@@ -320,20 +320,23 @@ def test_patience_must_be_positive():
 
 
 def test_a_bridge_stops_early_by_points_of_its_own():
-    def fit(**options):
-        return fit_bridge(
+    def n_steps(seed, **options):
+        bridge = fit_bridge(
             Snapshots((0.0, 1.0), (normal(20, 2, seed=0), normal(20, 2, seed=1))),
             Brownian(1.0),
             coupling=Sinkhorn(),
             training=Training(max_steps=2000, **SMALL, **options),
-            generator=torch.Generator().manual_seed(0),
+            generator=torch.Generator().manual_seed(seed),
             progress=False,
-        ).losses
+        )
+        return len(bridge.losses)
 
-    history = fit(patience=1)
-    assert len(history) % 250 == 0
-    assert len(history) < 2000
-    assert fit()[: len(history)] != ()
+    # a check that finds no less stops it: by chance that comes before the last of eight checks in
+    # two fits of three
+    found = [n_steps(seed, patience=1) for seed in range(4)]
+    assert all(n % 250 == 0 for n in found)
+    assert min(found) < 2000
+    assert n_steps(0) == 2000
 
 
 def test_the_norm_of_the_gradient_is_bounded():
