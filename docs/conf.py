@@ -69,7 +69,9 @@ def _link_within_the_site(app, name, source):
     """Let links that are right in the repository be right in the site, where docs/ is the root."""
     if name.startswith("tutorials/"):
         source[0] = source[0].replace("](../docs/", "](/")
-    notebook = r"\[([^]]*)\]\(\.\./\.\./tutorials/(\w+)\.ipynb\)"
+    # from a page of a folder, and from one notebook to another
+    before = "" if name.startswith("tutorials/") else r"\.\./\.\./tutorials/"
+    notebook = rf"\[([^]]*)\]\({before}(\w+)\.ipynb\)"
     source[0] = re.sub(notebook, r"{doc}`\1 </tutorials/\2>`", source[0])
     if name == "howto/index":  # pages of the shell and of workflows, once they are there
         lines = source[0].splitlines()
