@@ -67,11 +67,12 @@ copybutton_prompt_is_regexp = True
 
 def _link_within_the_site(app, name, source):
     """Let links that are right in the repository be right in the site, where docs/ is the root."""
-    if name.startswith("tutorials/"):
+    # from a page of a folder, and from one notebook, a file of JSON, to another
+    is_notebook = name.startswith("tutorials/")
+    text, before = (r"[^][\n]*", "") if is_notebook else (r"[^]]*", r"\.\./\.\./tutorials/")
+    notebook = rf"\[({text})\]\({before}(\w+)\.ipynb\)"
+    if is_notebook:
         source[0] = source[0].replace("](../docs/", "](/")
-    # from a page of a folder, and from one notebook to another
-    before = "" if name.startswith("tutorials/") else r"\.\./\.\./tutorials/"
-    notebook = rf"\[([^]]*)\]\({before}(\w+)\.ipynb\)"
     source[0] = re.sub(notebook, r"{doc}`\1 </tutorials/\2>`", source[0])
     if name == "howto/index":  # pages of the shell and of workflows, once they are there
         lines = source[0].splitlines()
