@@ -78,7 +78,7 @@ class StratifiedCoupling(Coupling):
             mass[side.cells] = side.log_wanted(potential).exp()
             full += [f, mass]
         error, sd = marginal_error(sides, potentials, [seed, 1])
-        (earlier, later), (phi, gamma) = sides, potentials
+        rows, columns = _views(sides, potentials, seed)
         found = cls(
             cost=problem.cost,
             f=full[0],
@@ -92,8 +92,8 @@ class StratifiedCoupling(Coupling):
             row_mass=full[1],
             column_mass=full[3],
             stats=stats,
-            rows=SampledPlan.of(earlier, later, (phi, gamma), [seed, 2]),
-            columns=SampledPlan.of(later, earlier, (gamma, phi), [seed, 3]),
+            rows=rows,
+            columns=columns,
             error_sd=sd,
             seed=seed,
         )
@@ -110,16 +110,17 @@ class StratifiedCoupling(Coupling):
         """
         later_mass = one.column_mass * (one.row_mass.sum() / one.column_mass.sum())
         problem = Problem(one.cost, one.row_mass, later_mass, one.epsilon)
-        sides = earlier, later = sides_of(problem, seed)
+        sides = sides_of(problem, seed)
         phi, gamma = (
             potential[side.cells] / one.epsilon
             for side, potential in zip(sides, (one.f, one.g), strict=True)
         )
+        rows, columns = _views(sides, (phi, gamma), seed)
         known = {name: getattr(one, name) for name in (field.name for field in fields(Coupling))}
         return cls(
             **known,
-            rows=SampledPlan.of(earlier, later, (phi, gamma), [seed, 2]),
-            columns=SampledPlan.of(later, earlier, (gamma, phi), [seed, 3]),
+            rows=rows,
+            columns=columns,
             error_sd=math.nan,
             seed=seed,
         )
@@ -227,6 +228,16 @@ def sides_of(problem: Problem, seed: int) -> tuple[Side, Side]:
     return (
         Side.of(x, rows, earlier, e / problem.rho_a, rng),
         Side.of(y, columns, later, e / problem.rho_b, rng),
+    )
+
+
+def _views(
+    sides: tuple[Side, Side], potentials: tuple[Tensor, Tensor], seed: int
+) -> tuple[SampledPlan, SampledPlan]:
+    """Return the plan as its rows and as its columns see it."""
+    return (
+        SampledPlan.of(*sides, potentials, [seed, 2]),
+        SampledPlan.of(*sides[::-1], potentials[::-1], [seed, 3]),
     )
 
 

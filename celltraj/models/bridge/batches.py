@@ -102,27 +102,26 @@ class BridgeBatches(Draws[Points]):
         """
         generator = torch.Generator().manual_seed(self.seed + grid)
         n_drawn = _DRAWS_OF_GRID * DRAWN_AT_ONCE * self.batch_size
-        part = slice(grid * n_drawn, (grid + 1) * n_drawn)
-        k, i, j = self.gap_of[part], self.i[part], self.j[part]
+        rows = slice(grid * n_drawn, (grid + 1) * n_drawn)
+        k, i, j = self.gap_of[rows], self.i[rows], self.j[rows]
         d = self.snapshots.dim
-        places, rest = (
-            torch.empty(len(k), 1 + d, dtype=torch.float64),
-            torch.empty(len(k), 2 * d + 4),
-        )
+        # times and states in double precision; what the network is told of them is not
+        places = torch.empty(len(k), 1 + d, dtype=torch.float64)
+        rest = torch.empty(len(k), 2 * d + 4)
         for gap in range(len(self.gaps)):
             here = (k == gap).nonzero().flatten()
-            for some, values in self._at_random_times(gap, i[here], j[here], generator):
-                places[here[some]], rest[here[some]] = (
-                    values[:, : 1 + d],
-                    values[:, 1 + d :].float(),
-                )
+            for part, place, told in self._at_random_times(gap, i[here], j[here], generator):
+                places[here[part]], rest[here[part]] = place, told.float()
         parts = (*places.split([1, d], 1), *rest.split([d, d, 1, 1, 1, 1], 1))
         return tuple(one.contiguous() for one in parts)
 
     def _at_random_times(
         self, gap: int, i: Tensor, j: Tensor, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield groups of points of a gap that share a time, stratified over it."""
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield groups of points of a gap that share a time, stratified over it.
+
+        Which they are, their time and state, and what is told of them.
+        """
         start, length = self.snapshots.times[gap], self.snapshots.gaps[gap]
         jitter = torch.rand(_NODES, dtype=torch.float64, generator=generator)
         shares = ((torch.arange(_NODES) + jitter.clamp(1e-3, 1 - 1e-3)) / _NODES).tolist()
@@ -137,6 +136,6 @@ class BridgeBatches(Draws[Points]):
             width = self.sigma * math.sqrt(length * share * (1 - share))
             one = torch.ones(len(part), 1, dtype=torch.float64)
             carried = self.plans.carried(gap, i[part], j[part], share * one[:, 0])
-            t = nodes[k + 1] * one
-            values = (t, drawn.x, drawn.rate, -width * drawn.score, width * one, carried)
-            yield part, torch.cat(values, 1)
+            told = (drawn.rate, -width * drawn.score, width * one, carried)
+            place = torch.cat((nodes[k + 1] * one, drawn.x), 1)
+            yield part, place, torch.cat(told, 1)
