@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
-from pandas.util import hash_array
+from pandas.util import hash_pandas_object
 from scipy.sparse import issparse
 
 from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
@@ -26,7 +27,6 @@ logger = logging.getLogger("celltraj")
 
 _FEW_VARIABLES = 50
 _ROWS = 100_000  # looked at at once
-_ODD = np.uint64(6364136223846793005)  # of the period 2^64, Knuth, The art of computer programming
 _FEW_CELLS = 10
 _FEW_TO_LEARN = 50
 
@@ -348,8 +348,6 @@ def _hashes(x: np.ndarray) -> np.ndarray:
 
     Two of a million unlike cells share one with a probability of 1e-7.
     """
-    found = np.zeros(len(x), dtype=np.uint64)
-    for column in x.T:
-        # adding zero makes one of the two zeros; products overflow, which mixes the bits
-        found = found * _ODD + hash_array(column + 0.0)
+    # adding zero makes one of the two zeros
+    found: np.ndarray = hash_pandas_object(pd.DataFrame(x + 0.0), index=False).to_numpy()
     return found
