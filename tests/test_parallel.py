@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import celltraj as ct
+from celltraj import _parallel
 from celltraj._parallel import mapped
 from celltraj.cli import processes
 from celltraj.cli.main import main
 
+EQUAL = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
 HALVES = {"what": ("halving", "number"), "progress": False}
 LINES = partial(ct.tl.fit_bridge, reference=ct.models.Brownian(), training=None, growth=None)
 
@@ -46,6 +48,13 @@ if __name__ == "__main__":
 
 def half(x, calls):
     return x / 2, torch.get_num_threads()
+
+
+@pytest.fixture
+def one_thread():
+    """Run this process as workers run: sums over several threads add in another order."""
+    with _parallel.one_thread():
+        yield
 
 
 @pytest.fixture
@@ -87,12 +96,25 @@ def test_an_error_of_a_task_is_its_own():
         list(mapped(divmod, [(1, 0), (1, 1)], n_tasks=2, n_jobs=2, **HALVES))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_couplings_in_two_processes_are_those_in_one(couplings):
     alone = couplings()
     with joblib.parallel_config(n_jobs=2):
         assert same(alone, couplings())
 
 
+def test_threads_of_this_process_change_no_more_than_rounding(couplings):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        alone = couplings().obsm["couplings"]
+        with joblib.parallel_config(n_jobs=2):
+            np.testing.assert_allclose(alone, couplings().obsm["couplings"], **EQUAL)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_scores_in_two_processes_are_those_in_one():
     adata = ct.datasets.branching(n_cells=40, seed=0)
     score = partial(ct.tl.cross_validate, adata, fit=LINES, hold_out=[1.0, 2.0], progress=False)
@@ -101,14 +123,17 @@ def test_scores_in_two_processes_are_those_in_one():
         assert alone.equals(score())
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_couplings_on_a_cluster_are_those_in_one_process(couplings, tmp_path):
     (tmp_path / "run.py").write_text(ON_A_CLUSTER)
     command = [sys.executable, "-W", "ignore", "run.py", "cells.h5ad"]
-    run = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
     assert same(couplings(), ad.read_h5ad(tmp_path / "cells.h5ad"))
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("where", [["--jobs", "2"], ["--jobs", "1"]])
 def test_the_shell_takes_processes(where, couplings, tmp_path):
     adata = couplings()
