@@ -15,6 +15,7 @@ importance sampling. Its use in Sinkhorn's iteration is our own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ from celltraj.ot._strata import Strata, inclusions
 
 _PILOTS = 12  # cells of each stratum that tell what matters to another
 _EVEN = 0.1  # share of the draws that is spread evenly
-_AT_ONCE = 32  # cells whose sums are taken over all sources
-_TILE = 128  # cells at once, so that a tile of a plan stays near the cache
+_TILE = 128  # targets at once
+_SEEN = 2048  # sources at once where only sums are asked: such a tile stays in the cache
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,17 @@ class SampledPlan:
     def blocks(self, n_draws: int, seed: Sequence[int]) -> Iterator[Block]:
         """Yield what each stratum of the targets sees of the sources it draws.
 
-        Strata draw by themselves, from ``[*seed, stratum]``.
+        Strata draw by themselves, from ``[*seed, stratum]``. A block is valid until the next.
         """
         wanted, given = plan_factors(self.targets, self.sources, self.potentials)
-        strata = self.sources.strata
+        strata, room = self.sources.strata, _Room()
         for t, places in enumerate(self.targets.strata.slices()):
             rng = np.random.default_rng([*seed, t])
             inclusion = inclusions(self.shares[t], strata.sizes, n_draws)
             drawn, stratum = strata.draw(inclusion, rng)
             rows, log_inclusion = torch.from_numpy(drawn), torch.from_numpy(np.log(inclusion))
             log_inclusion = log_inclusion[torch.from_numpy(stratum)]
-            seen = torch.index_select(given, 0, rows)
+            seen = torch.index_select(given, 0, rows, out=room(len(rows), given.shape[1]))
             seen[:, -1] -= log_inclusion.float()
             yield Block(places, rows, log_inclusion, wanted[places], seen)
 
@@ -168,8 +169,7 @@ class SampledPlan:
         """Return ``(n,)`` logarithms of what targets get, over what is asked of them."""
         found = torch.empty(len(self.targets.cells), dtype=torch.float64)
         for block in self.blocks(n_draws, seed):
-            for rows, entries in block.tiles():
-                found[rows] = entries.sum(1).double()
+            found[block.places] = entry_sums(block.wanted, block.seen)
         logs = found.log()
         # beyond single precision: next to nothing of what was drawn is near
         if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
@@ -192,8 +192,48 @@ def plan_factors(
 def whole_log_sums(factors: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
     """Return logarithms of what targets at ``places`` get of all sources, over what is asked."""
     wanted, given = factors
-    parts = [torch.logsumexp(wanted[few] @ given.T, 1).double() for few in places.split(_AT_ONCE)]
-    return torch.cat(parts)
+    logs = entry_sums(wanted[places], given).log()
+    if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
+        logs[beyond] = _far_log_sums(wanted[places[beyond]], given)
+    return logs
+
+
+def entry_sums(wanted: Tensor, given: Tensor) -> Tensor:
+    """Return ``(t,)`` sums over sources of entries with factors ``(t, p)`` and ``(s, p)``.
+
+    Tiles are of single precision, their sums of double. Infinite or zero where entries are beyond
+    it.
+    """
+    found = torch.zeros(len(wanted), dtype=torch.float64)
+    room = torch.empty(min(_TILE, len(wanted)) * min(_SEEN, len(given)))
+    for start in range(0, len(wanted), _TILE):
+        few, sums = wanted[start : start + _TILE], found[start : start + _TILE]
+        for some in given.split(_SEEN):
+            tile = room[: len(few) * len(some)].view(len(few), len(some))
+            sums += torch.mm(few, some.T, out=tile).exp_().sum(1)
+    return found
+
+
+def _far_log_sums(wanted: Tensor, given: Tensor) -> Tensor:
+    """Return ``(t,)`` logarithms of sums whose entries may be beyond single precision."""
+    found = torch.full((len(wanted),), -torch.inf, dtype=torch.float64)
+    for some in given.split(_SEEN):
+        found = torch.logaddexp(found, torch.logsumexp((wanted @ some.T).double(), 1))
+    return found
+
+
+class _Room:
+    """Give memory that is used again: fresh pages cost as much as what is written to them."""
+
+    def __init__(self) -> None:
+        self._flat = torch.empty(0)
+
+    def __call__(self, *shape: int) -> Tensor:
+        """Return an uninitialised float32 tensor, valid until the next call."""
+        size = math.prod(shape)
+        if size > len(self._flat):
+            self._flat = torch.empty(size)
+        return self._flat[:size].view(shape)
 
 
 @dataclass(frozen=True)

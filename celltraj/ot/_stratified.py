@@ -27,7 +27,11 @@ from celltraj.ot._sparse_newton import solve_potentials
 from celltraj.ot._stratified_coupling import StratifiedCoupling, marginal_error, sides_of
 
 _PAIRS = 6  # of half-steps at most
-_FAR = 0.2  # mean error of a half-step above which epsilon is too small to draw for
+_FEWEST = 600  # cells a side of a subsample, and draws
+_PART = 6  # a subsample is this part of the cells where they are few
+_MORE = 2.5  # draws of the second pair of half-steps over those of the first
+_FAR = 0.2  # mean error of a half-step above which epsilon is too small to draw for,
+_MANY = 10_000  # if it draws so many
 _TILE = 256  # cells at once
 
 
@@ -46,10 +50,10 @@ class Stratified:
     tol
         L1 error of both marginals together, in units of mass, at which to stop.
     n_start
-        Cells a side of the subsample to start from.
+        Cells a side of the subsample to start from; at most a sixth of the cells, or 600.
     n_draws
-        Cells ``S`` that a stratum draws in the first two pairs of half-steps; then as many as the
-        error asks for.
+        Cells ``S`` that a stratum draws in the first pair of half-steps, at most as many as that
+        too; 2.5 times as many in the second, then as many as the error asks for.
     max_draws
         The most of them.
     throw
@@ -122,8 +126,9 @@ class Stratified:
             As a call has it.
         """
         sides, stats = sides_of(problem, self.seed), SolverStats()
-        potentials = _start(problem, sides, self.n_start, stats)
-        draws = min(self.n_draws, self.max_draws)
+        most = max(_FEWEST, min(len(side.cells) for side in sides) // _PART)
+        potentials = _start(problem, sides, min(self.n_start, most), stats)
+        draws = min(self.n_draws, self.max_draws, most)
         with tqdm(desc="transport", unit="half-step", disable=not self.progress) as bar:
             for pair in range(_PAIRS):
                 potentials, far = _pair(sides, potentials, draws, [self.seed, pair])
@@ -131,11 +136,15 @@ class Stratified:
                 bar.update(2)
                 bar.set_postfix(error=f"{far:.1e}", draws=draws)
                 if pair == 0:  # slow modes of the start are not seen in the marginals of one pair
+                    draws = min(self.max_draws, int(_MORE * draws))
                     continue
                 error = marginal_error(sides, potentials, [self.seed, pair, 2])[0]
-                if error <= self.tol or draws == self.max_draws or far > _FAR:
+                if error <= self.tol or draws == self.max_draws:
                     break
-                draws = min(self.max_draws, int(draws * max(1.2, 1.2 * (error / self.tol) ** 2)))
+                if far > _FAR and draws >= _MANY:
+                    break
+                more = max(1.2, 1.2 * (error / self.tol) ** 2)
+                draws = min(self.max_draws, int(more * draws))
         return StratifiedCoupling.of_sides(
             problem, sides, potentials, stats, tol=self.tol, throw=self.throw, seed=self.seed
         )
