@@ -5,10 +5,12 @@ thread. All calls on one size are made one after the other in a process of its o
 defaults of the package but ``growth=None`` for couplings (whose growth is learned on 1,000 cells a
 time whatever ``n`` is). The error of couplings is the L1 distance of both marginals from those
 asked for, the worst gap. Memory is the peak above what the process held after import, cells
-included. Rows of peers couple the first gap at the same epsilon, to a change of 1e-3.
+included. Rows named ``one gap`` couple the first gap by every solver, at the same epsilon
+(``benchmarks/scale_gap.py``), each in a process of its own; ``--peers PYTHON`` names a Python that
+has moscot and OTT, whose rows are left out without.
 
-Every size is written as soon as it is ready, and left out where it stands in the file already. The
-slope of a call is the power of n between two sizes.
+Whatever is ready is written, and left out where it stands in the file already. The slope of a call
+is the power of n between two sizes.
 """
 
 from __future__ import annotations
@@ -17,18 +19,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import ot as pot
 import pandas as pd
 from anndata import AnnData
 
 import celltraj as ct
 from benchmarks._apart import Meter, apart
 from benchmarks._report import parser, report
+from benchmarks.scale_gap import rows
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)
-EPSILON = 0.05  # of the mean cost, the default of ct.tl.couplings
 N_TIMES, N_VARIABLES, N_GROUPS = 5, 50, 8
-PEERS_UP_TO = 3_000  # cells a side, beyond which a whole matrix and its passes take minutes
+PEERS_UP_TO = 10_000  # cells a side, beyond which a whole matrix and its passes take minutes
 SILENT = {"progress": False}
 
 
@@ -68,8 +69,6 @@ def run(n: int) -> list[dict[str, object]]:
     for name, step in calls(adata):
         _, cost = meter(step)
         records.append({"call": name, "n": n, **cost, "error": _error(adata, name)})
-    if n <= PEERS_UP_TO:
-        records += [{"n": n, **one} for one in peers(adata, meter)]
     return records
 
 
@@ -80,20 +79,14 @@ def _error(adata: AnnData, call: str) -> float:
     return float(ct.get.convergence(adata, key="couplings")["marginal_error"].max())
 
 
-def peers(adata: AnnData, meter: Meter) -> Iterator[dict[str, object]]:
-    """Yield what POT costs for the first gap."""
-    x, y = (np.asarray(adata[adata.obs["time"] == t].X, dtype=float) for t in (0, 1))
-    a, b = (np.full(len(z), 1 / len(z)) for z in (x, y))
-
-    def solve() -> np.ndarray:
-        cost = pot.dist(x, y)
-        options = {"method": "sinkhorn_log", "stopThr": 1e-3, "warn": False}
-        plan = pot.sinkhorn(a, b, cost, EPSILON * cost.mean(), **options)
-        return np.asarray(plan)
-
-    plan, cost = meter(solve)
-    error = float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
-    yield {"call": "POT sinkhorn_log, one gap", **cost, "error": error}
+def gap(n: int, peers: str | None, known: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Yield the rows of one gap of ``n`` cells, of every solver, that are not known."""
+    if n > PEERS_UP_TO:
+        return
+    adata = cells(n)
+    x, y = (np.asarray(adata[adata.obs["time"] == t].X) for t in (0, 1))
+    for row in rows(x, y, peers, set(known.loc[known["n"] == n, "call"])):
+        yield {**row, "n": n}
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
@@ -102,24 +95,34 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
     by = found.groupby("call", sort=False)
     grown = np.log(found["cpu_s"] / by["cpu_s"].shift())
     found["slope"] = grown / np.log(found["n"] / by["n"].shift())
-    return found.set_index(["call", "n"])[["cpu_s", "above_gb", "error", "slope"]]
+    shown = ["cpu_s", "above_gb", "error", "plan_cost", "slope"]
+    return found.set_index(["call", "n"])[shown]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
     options = parser(__doc__)
     options.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="cells a time")
+    options.add_argument("--peers", metavar="PYTHON", help="a Python that has moscot and OTT")
     chosen = options.parse_args(argv)
     chosen.out.mkdir(parents=True, exist_ok=True)
     file: Path = chosen.out / "scale.csv"
-    known = pd.read_csv(file) if file.exists() else pd.DataFrame({"n": []})
+    known = pd.read_csv(file) if file.exists() else pd.DataFrame({"call": [], "n": []})
     for n in chosen.sizes:
-        if (known["n"] == n).any():
-            continue
-        known = pd.concat([known, pd.DataFrame(apart(run, n))], ignore_index=True)
-        known.to_csv(file, index=False)
-        print(known[known["n"] == n].to_string(index=False), flush=True)
+        if not ((known["n"] == n) & (known["call"] == "couplings")).any():
+            known = _written(known, apart(run, n), file)
+        for row in gap(n, chosen.peers, known):
+            known = _written(known, [row], file)
     report("scale", known, table(known), chosen.out)
+
+
+def _written(known: pd.DataFrame, found: list[dict[str, object]], file: Path) -> pd.DataFrame:
+    """Return the records with these, which stand in the file from now on."""
+    new = pd.DataFrame(found)
+    print(new.to_string(index=False), flush=True)
+    known = new if known.empty else pd.concat([known, new], ignore_index=True)
+    known.to_csv(file, index=False)
+    return known
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import joblib
 import torch
+from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -31,15 +35,17 @@ def mapped(
     *,
     n_tasks: int,
     what: tuple[str, str],
+    shared: tuple[Any, ...] = (),
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> Iterator[R]:
-    """Yield ``function(*task)`` for each task, in their order.
+    """Yield ``function(*shared, *task)`` for each task, in their order.
 
     Where joblib would start no process, tasks run here, one after the other. Else each runs on one
     thread of a process of ``joblib.parallel_config``, on this machine or, with
     ``backend="dask"``, on those of a cluster. A task must hold all that it needs, seeds as well,
-    so that where it runs does not matter.
+    so that where it runs does not matter, and neither whether it is run again because the process
+    it ran in has died.
 
     Parameters
     ----------
@@ -51,10 +57,18 @@ def mapped(
         How many there are.
     what
         What the bar says, and of what.
+    shared
+        First arguments of every call, such as all cells: a cluster gets them once, and not once
+        for each task.
     n_jobs
         Processes, as in joblib; by default those that ``joblib.parallel_config`` says, one without.
     progress
         Whether to show a bar over the tasks.
+
+    Raises
+    ------
+    ConnectionError
+        The scheduler of the cluster has gone.
 
     Examples
     --------
@@ -63,14 +77,68 @@ def mapped(
     """
     desc, unit = what
     if joblib.effective_n_jobs(n_jobs) == 1:
-        done: Iterable[R] = (function(*task) for task in tasks)
+        done: Iterable[R] = (function(*shared, *task) for task in tasks)
     else:
-        calls = (joblib.delayed(_alone)(function, *task) for task in tasks)
-        done = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls)
+        done = _in_processes(function, tasks, shared, n_jobs)
     yield from tqdm(done, total=n_tasks, desc=desc, unit=unit, disable=not progress)
 
 
-def _alone(function: Callable[..., R], *task: Any) -> R:
-    # processes share the cores
-    with one_thread():
-        return function(*task)
+@dataclass(frozen=True)
+class _Packed:
+    """Hold arguments as one small thing.
+
+    joblib would leave each large one with a single worker of a cluster, and nothing brings it back
+    when that one dies. What the scheduler is told of a task it keeps until the task is done.
+    """
+
+    content: tuple[Any, ...]
+
+
+def _in_processes(
+    function: Callable[..., R],
+    tasks: Iterable[tuple[Any, ...]],
+    shared: tuple[Any, ...],
+    n_jobs: int | None,
+) -> Iterator[R]:
+    backend, _ = get_active_backend()
+    client = getattr(backend, "client", None)  # of a cluster, which no other backend has
+    held = _Packed(shared)
+    if client is not None and shared:
+        held = _held(client, held)
+    calls = (joblib.delayed(_alone)(_Packed((function, *task)), held) for task in tasks)
+    n_done = 0
+    try:
+        for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls):
+            yield result
+            n_done += 1
+    except CancelledError as error:
+        if client is None:
+            raise
+        raise ConnectionError(
+            f"the scheduler of the cluster has gone, or has cancelled the tasks, after {n_done} of "
+            "them; nothing of this call is kept: start it again, and repeat the call"
+        ) from error
+
+
+def _held(client: Any, content: T) -> T:
+    """Return what stands for ``content`` on a cluster, where it is sent once.
+
+    It is the result of a task and not scattered, since a task is done anew where its result is
+    lost with a worker.
+    """
+    import dask  # there is none without a client
+
+    # to send it once and not with every task is what the warning asks for
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+        future: T = client.submit(_same, content, pure=False)
+    return future
+
+
+def _same(content: T) -> T:
+    return content
+
+
+def _alone(call: _Packed, shared: _Packed) -> Any:
+    function, *task = call.content
+    with one_thread():  # processes share the cores
+        return function(*shared.content, *task)

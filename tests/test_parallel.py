@@ -21,6 +21,77 @@ EQUAL = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
 HALVES = {"what": ("halving", "number"), "progress": False}
 LINES = partial(ct.tl.fit_bridge, reference=ct.models.Brownian(), training=None, growth=None)
 
+# a process of the cluster dies once, in the middle of a task on arrays that it was sent
+A_WORKER_DIES = """
+import os
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from celltraj._parallel import mapped
+
+
+def summed(cells, more, k, flag):
+    if k == 1 and not Path(flag).exists():
+        Path(flag).touch()
+        os._exit(1)
+    return float(cells.sum() + more.sum()) + k
+
+
+def results():
+    cells, more = (np.full((500, 9), value, dtype=np.float32) for value in (1.0, 2.0))
+    tasks = ((more.copy(), k, sys.argv[2]) for k in range(4))
+    what = ("summing", "part")
+    return mapped(summed, tasks, n_tasks=4, what=what, shared=(cells,), progress=False)
+
+
+if __name__ == "__main__":
+    from dask.distributed import Client, LocalCluster
+
+    options = dict(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+    with LocalCluster(**options) as cluster, Client(cluster):
+        with joblib.parallel_config(backend="dask"):
+            np.save(sys.argv[1], list(results()))
+"""
+
+# scheduler and worker are threads of this process, so that little is started
+A_SCHEDULER_GOES = """
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+from dask.distributed import Client, LocalCluster
+
+from celltraj._parallel import mapped
+
+started = Path("started")
+
+
+def slow(k):
+    started.touch()
+    time.sleep(3)
+
+
+def closed(cluster):
+    while not started.exists():
+        time.sleep(0.05)
+    cluster.close()
+
+
+options = dict(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+cluster = LocalCluster(**options)
+try:
+    with Client(cluster), joblib.parallel_config(backend="dask"):
+        threading.Thread(target=closed, args=(cluster,), daemon=True).start()
+        list(mapped(slow, [(0,), (1,)], n_tasks=2, what=("waiting", "part"), progress=False))
+except OSError as error:
+    Path(sys.argv[1]).write_text(f"{type(error).__name__}: {error}")
+"""
+
 # a script as users write it: processes of a cluster import its main module anew
 ON_A_CLUSTER = """
 import sys
@@ -44,6 +115,17 @@ if __name__ == "__main__":
         with joblib.parallel_config(backend="dask"):
             coupled().write_h5ad(sys.argv[1])
 """
+
+
+def run_script(text, tmp_path, *arguments):
+    """Run a script in a process of its own, which a cluster's processes can start from."""
+    (tmp_path / "run.py").write_text(text)
+    command = [sys.executable, "-W", "ignore", "run.py", *arguments]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
 
 
 def half(x, calls):
@@ -125,12 +207,29 @@ def test_scores_in_two_processes_are_those_in_one():
 
 @pytest.mark.usefixtures("one_thread")
 def test_couplings_on_a_cluster_are_those_in_one_process(couplings, tmp_path):
-    (tmp_path / "run.py").write_text(ON_A_CLUSTER)
-    command = [sys.executable, "-W", "ignore", "run.py", "cells.h5ad"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-2000:]
+    run_script(ON_A_CLUSTER, tmp_path, "cells.h5ad")
     assert same(couplings(), ad.read_h5ad(tmp_path / "cells.h5ad"))
+
+
+def test_a_worker_that_dies_changes_nothing(tmp_path):
+    run_script(A_WORKER_DIES, tmp_path, "found.npy", "died")
+    assert (tmp_path / "died").exists()
+    expected = 500 * 9 * 3.0 + np.arange(4)
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), expected)
+
+
+def test_a_scheduler_that_goes_away_is_told(tmp_path):
+    run_script(A_SCHEDULER_GOES, tmp_path, "said.txt")
+    said = (tmp_path / "said.txt").read_text()
+    assert said.startswith("ConnectionError: the scheduler of the cluster has gone")
+    assert "repeat the call" in said
+
+
+def test_shared_arguments_come_first_in_every_process():
+    for n_jobs in (1, 2):
+        tasks = [(2.0,), (3.0,)]
+        found = mapped(divmod, tasks, n_tasks=2, shared=(7.0,), n_jobs=n_jobs, **HALVES)
+        assert list(found) == [(3.0, 1.0), (2.0, 1.0)]
 
 
 @pytest.mark.usefixtures("one_thread")

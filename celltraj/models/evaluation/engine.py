@@ -71,9 +71,11 @@ def evaluate(
     {'method': ['mine', 'mine'], 'held_out': ['a', 'b'], 'metric': ['W1', 'W1'], \
 'value': [0.5, 0.5], 'seed': [7, 7]}
     """
-    tasks = ((judge, fold) for fold in folds)
+    tasks = ((fold,) for fold in folds)
     what = ("held out", "fold")
-    judged = mapped(_judged, tasks, n_tasks=len(folds), what=what, progress=progress)
+    judged = mapped(
+        _judged, tasks, n_tasks=len(folds), what=what, shared=(judge,), progress=progress
+    )
     scores = [score for part in judged for score in part]
     return ScoreTable.of(scores, seed=seed, extra=extra)
 
