@@ -10,25 +10,32 @@ from celltraj._kernels import sum_groups
 from celltraj.ot._dual import Vector
 from celltraj.ot._newton import largest_entries
 
-_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB
+_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB, twice that while joined
+_SPARSE_LEAST = 10_000_000  # that are kept whatever their share
+_SPARSE_PLAN = 0.1  # share of a plan's entries above which a pass more costs less than to keep them
 _SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
 _GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 
 
 class Kept:
-    """Gather the largest entries of a plan, block by block, as long as they are few."""
+    """Gather the largest entries of a plan, block by block, until they are too many."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.n_kept = shape, 0
+        self.shape, self.n_kept, self.is_full = shape, 0, False
+        worth = max(_SPARSE_LEAST, int(_SPARSE_PLAN * shape[0] * shape[1]))
+        self.limit = min(_SPARSE_LIMIT, worth)
         self.parts: list[csr_array] = []
 
     def add(self, plan: np.ndarray, row: Vector, share: float) -> None:
         """Add a block of rows; ``share`` of each may be left out."""
-        if self.n_kept > _SPARSE_LIMIT:
+        if self.is_full:
             return
         part = largest_entries(plan, row, share, limit=_SPARSE_SHARE)
-        self.n_kept += _SPARSE_LIMIT + 1 if part is None else part.nnz
-        self.parts = [*self.parts, part] if self.n_kept <= _SPARSE_LIMIT else []
+        if part is None or self.n_kept + part.nnz > self.limit:
+            self.is_full, self.parts = True, []
+            return
+        self.n_kept += part.nnz
+        self.parts.append(part)
 
     def plan(self) -> csr_array | None:
         """Return the entries of all blocks, None where they are too many."""
