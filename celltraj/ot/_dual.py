@@ -154,7 +154,7 @@ class State:
     g: Vector
     row: Vector
     column: Vector
-    plan: np.ndarray | csr_array | None  # overwritten by the next pass where it is whole
+    plan: np.ndarray | csr_array | None  # overwritten by the next pass
 
     def __post_init__(self) -> None:
         self.target = wanted(self.g, self.dual)

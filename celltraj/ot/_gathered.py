@@ -6,46 +6,55 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from celltraj._kernels import sum_groups
+from celltraj._kernels import count_kept, sum_groups, take_kept
 from celltraj.ot._dual import Vector
-from celltraj.ot._newton import largest_entries
 
-_SPARSE_LIMIT = 40_000_000  # entries of a plan that are kept: 480 MB, twice that while joined
-_SPARSE_LEAST = 10_000_000  # that are kept whatever their share
-_SPARSE_PLAN = 0.1  # share of a plan's entries above which a pass more costs less than to keep them
+_SPARSE_LIMIT = 30_000_000  # entries of a plan that are kept: 240 MB
 _SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
 _GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 
 
 class Kept:
-    """Gather the largest entries of a plan, block by block, until they are too many."""
+    """Gather the largest entries of a plan, block by block, until they are too many.
+
+    Values are float32: what is left out is far more than what rounding takes. The room is the same
+    for all plans, so that one overwrites the other; what is never written takes no memory.
+    """
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.n_kept, self.is_full = shape, 0, False
-        worth = max(_SPARSE_LEAST, int(_SPARSE_PLAN * shape[0] * shape[1]))
-        self.limit = min(_SPARSE_LIMIT, worth)
-        self.parts: list[csr_array] = []
+        self.shape, self._full_share = shape, 0.0
+        self._limit = min(_SPARSE_LIMIT, shape[0] * shape[1])
+        self._columns = np.empty(self._limit + 1, dtype=np.int32)
+        self._values = np.empty(self._limit + 1, dtype=np.float32)
 
-    def add(self, plan: np.ndarray, row: Vector, share: float) -> None:
-        """Add a block of rows; ``share`` of each may be left out."""
-        if self.is_full:
+    def start(self, share: float) -> None:
+        """Begin another plan; ``share`` of each row may be left out."""
+        self._share, self._n_kept = share, 0
+        self._counts: list[np.ndarray] = []
+        self._is_full = share <= self._full_share  # it was with fewer entries
+
+    def add(self, plan: np.ndarray, row: Vector) -> None:
+        """Add a block of rows."""
+        if self._is_full:
             return
-        part = largest_entries(plan, row, share, limit=_SPARSE_SHARE)
-        if part is None or self.n_kept + part.nnz > self.limit:
-            self.is_full, self.parts = True, []
+        counts = np.zeros(len(row), dtype=np.int64)
+        count_kept(plan, row, self._share, counts)
+        n_more, used = int(counts.sum()), self._n_kept
+        if n_more > _SPARSE_SHARE * plan.size or used + n_more > self._limit:
+            self._is_full, self._full_share = True, max(self._share, self._full_share)
             return
-        self.n_kept += part.nnz
-        self.parts.append(part)
+        part = slice(used, used + n_more + 1)
+        take_kept(plan, row, self._share, self._columns[part], self._values[part])
+        self._counts.append(counts)
+        self._n_kept = used + n_more
 
     def plan(self) -> csr_array | None:
-        """Return the entries of all blocks, None where they are too many."""
-        if not self.parts:
+        """Return the entries of all blocks until the next start, None where they are too many."""
+        if self._is_full:
             return None
-        counts = np.concatenate([np.diff(part.indptr) for part in self.parts])
-        first = np.concatenate([[0], counts.cumsum()])
-        columns = np.concatenate([part.indices for part in self.parts])
-        values = np.concatenate([part.data for part in self.parts])
-        return csr_array((values, columns, first), shape=self.shape)
+        counts = np.concatenate([np.zeros(1, dtype=np.int64), *self._counts])
+        first, stop = counts.cumsum().astype(np.int32), self._n_kept
+        return csr_array((self._values[:stop], self._columns[:stop], first), shape=self.shape)
 
 
 class Gram:

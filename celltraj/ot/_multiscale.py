@@ -191,22 +191,23 @@ class _Passes:
         self.log_b = problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._rows = RowSolver(problem)
-        self._full = 0.0  # largest share without which a plan had too many entries to be kept
+        self._kept = Kept(problem.cost.shape)
 
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
-        """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
+        """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan.
+
+        The plan of the pass before is gone then.
+        """
         f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
-        gram, kept = Gram(self.n_groups), Kept(self.problem.cost.shape)
-        kept.is_full = share <= self._full
+        gram, kept = Gram(self.n_groups), self._kept
+        kept.start(share)
         room: np.ndarray | None = None
         for rows, block in self.problem.cost.blocks():
             room = np.empty(block.shape) if room is None else room
             plan = room[: len(block)]
             column += self._rows(block.numpy(), rows, g, plan, f, row)
             gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
-            kept.add(plan, row[rows], share)
-        if kept.is_full:
-            self._full = max(self._full, share)
+            kept.add(plan, row[rows])
         self.stats.passes += 1
         return _Point(self, f, g, row, column, kept.plan(), gram.total())
 
