@@ -44,6 +44,7 @@ from celltraj.ot._newton import (
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
+from celltraj.ot._tiles import SINGLE_SHARE, TiledPlan
 
 _MEMORY = 6  # steps that the extrapolation looks back on
 _START = 0.015  # largest first rung, in units of the mean cost
@@ -127,8 +128,8 @@ class Multiscale:
         last_pass = stats.passes + self.max_passes
         with tqdm(desc="transport", unit="pass", disable=not self.progress) as bar:
             for epsilon in rungs:
-                passes = _Passes(replace(inner, epsilon=epsilon), groups, stats)
                 tol = self.tol if epsilon == inner.epsilon else rung_tol
+                passes = _Passes(replace(inner, epsilon=epsilon), groups, stats, tol=tol)
                 f, h = _climb(passes, *path.guess(epsilon), tol=tol, last_pass=last_pass, bar=bar)
                 path.reach(epsilon, f, h)
         return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
@@ -176,40 +177,54 @@ def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vec
 
 @dataclass
 class _Point(State):
-    """A state, with what couples the groups of columns: tau_a (P Z)' diag(1 / r) (P Z)."""
+    """A state, with what couples the groups of columns: tau_a (P Z)' diag(1 / r) (P Z).
+
+    Its error is known to within ``rounding``, in units of mass.
+    """
 
     gram: np.ndarray
+    rounding: float
 
 
 class _Passes:
     """Evaluate the semi-dual, its Hessian between groups, and the steps that follow."""
 
-    def __init__(self, problem: Problem, groups: Vector, stats: SolverStats) -> None:
+    def __init__(self, problem: Problem, groups: Vector, stats: SolverStats, *, tol: float) -> None:
         self.problem, self.groups, self.stats = problem, groups, stats
         self.n_groups = int(groups.max()) + 1
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
         self.log_b = problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
-        self._rows = RowSolver(problem)
-        self._kept = Kept(problem.cost.shape)
+        self._kept, self._tol = Kept(problem.cost.shape), SINGLE_SHARE * tol
+        f, g = (torch.zeros_like(w) for w in (problem.a, problem.b))
+        self._double = TiledPlan.of(problem.cost, f, g, problem.epsilon)
+        self._tiles = self._double.rounded(self.a, self.b, self._tol)
+        # the equation of f for f plus what cells add to the cost by themselves
+        log_a = problem.log_a.numpy() + (1 - self.tau_a) / self.tau_a * self._double.f
+        self._rows = RowSolver(log_a, self.tau_a, self._double.inverse)
 
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
         """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan.
 
-        The plan of the pass before is gone then.
+        The plan of the pass before is gone then. Tiles are float32 where the marginals of that pass
+        show that it does.
         """
-        f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
+        tiles, added = self._tiles, (self._double.f, self._double.g)
+        f, row, column = f + added[0], np.empty_like(f), np.zeros_like(g)
         gram, kept = Gram(self.n_groups), self._kept
         kept.start(share)
         room: np.ndarray | None = None
-        for rows, block in self.problem.cost.blocks():
+        for rows, block in tiles.blocks():
             room = np.empty(block.shape) if room is None else room
             plan = room[: len(block)]
-            column += self._rows(block.numpy(), rows, g, plan, f, row)
+            column += self._rows(block, rows, g + added[1], plan, f, row)
             gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
             kept.add(plan, row[rows])
         self.stats.passes += 1
-        return _Point(self, f, g, row, column, kept.plan(), gram.total())
+        rounding = 2 * tiles.moved(row, column) if tiles.is_single else 0.0
+        self._tiles = self._double.rounded(row, column, self._tol)
+        found = f - added[0], g, row, column, kept.plan(), gram.total(), rounding
+        return _Point(self, *found)
 
     def newton(self, point: _Point) -> _Point | None:
         """Return the point after a Newton step on the sparse plan, solved in two levels."""
@@ -260,7 +275,7 @@ def _climb(
     point = passes(f, g, share=0.1)
     f, g, least = point.f, point.g, point.error
     history = _Anderson(passes.b)
-    while point.error > 0.9 * tol and stats.passes < last_pass:
+    while point.error + point.rounding > 0.9 * tol and stats.passes < last_pass:
         before = stats.passes
         found = passes.newton(point)
         if found is None:
