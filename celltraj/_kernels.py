@@ -360,10 +360,17 @@ def subtract_gram(
                     out[columns[other]] -= value * values[other]
 
 
-@njit(cache=True, nogil=True)
-def sum_groups(plan: np.ndarray, group: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
-    """Add ``scale_i P_ij`` to ``out[i, group_j]``."""
-    n, m = plan.shape
-    for i in range(n):
-        for j in range(m):
-            out[i, group[j]] += scale[i] * plan[i, j]
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def sum_groups(
+    plan: np.ndarray, order: np.ndarray, first: np.ndarray, scale: np.ndarray, out: np.ndarray
+) -> None:
+    """Write ``scale_i`` times the sums of ``P_ij`` over each group of columns to ``out``.
+
+    Group ``k`` has the columns ``order[first[k]:first[k + 1]]``.
+    """
+    for i in range(len(plan)):
+        for k in range(len(first) - 1):
+            total = 0.0
+            for j in range(first[k], first[k + 1]):
+                total += plan[i, order[j]]
+            out[i, k] = scale[i] * total

@@ -29,6 +29,9 @@ class Coupling:
 
     ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
+    Of ten million pairs and more ``push`` and ``pull`` take entries in float32 where that provably
+    moves less than a fifth of ``marginal_error``; sums are float64, and all else is.
+
     Parameters
     ----------
     cost

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from celltraj._kernels import count_kept, sum_groups, take_kept
 from celltraj.ot._dual import Vector
 
-_SPARSE_LIMIT = 30_000_000  # entries of a plan that are kept: 240 MB
+_SPARSE_LIMIT = 25_000_000  # entries of a plan that are kept: 200 MB
 _SPARSE_SHARE = 0.5  # share of a block's entries above which none are kept
 _GRAM_ROWS = 1024  # rows gathered before they enter the coarse matrix
 
@@ -58,19 +58,25 @@ class Kept:
 
 
 class Gram:
-    """Gather ``A' A`` of the rows ``A = diag(scale) P Z``, in float32."""
+    """Gather ``A' A`` of the rows ``A = diag(scale) P Z``, in float32.
 
-    def __init__(self, n_groups: int) -> None:
+    ``Z`` is the membership of columns in ``groups (m,)``.
+    """
+
+    def __init__(self, groups: Vector) -> None:
+        n_groups = int(groups.max()) + 1
+        self._order = groups.argsort(kind="stable")
+        self._first = np.searchsorted(groups[self._order], np.arange(n_groups + 1))
         self._total = torch.zeros((n_groups, n_groups))
         self._room, self._used = np.zeros((_GRAM_ROWS, n_groups), dtype=np.float32), 0
 
-    def add(self, plan: np.ndarray, groups: Vector, scale: Vector) -> None:
+    def add(self, plan: np.ndarray, scale: Vector) -> None:
         """Add a block of rows, each times its scale."""
         start = 0
         while start < len(plan):
             stop = min(len(plan), start + _GRAM_ROWS - self._used)
             room = self._room[self._used : self._used + stop - start]
-            sum_groups(plan[start:stop], groups, scale[start:stop], room)
+            sum_groups(plan[start:stop], self._order, self._first, scale[start:stop], room)
             self._used, start = self._used + stop - start, stop
             if self._used == _GRAM_ROWS:
                 self._flush()

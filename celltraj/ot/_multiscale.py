@@ -23,12 +23,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from scipy.linalg import lu_factor, lu_solve
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
-from celltraj.ot._cost import Cost
+from celltraj.ot._cost import Cost, ProductCost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._dual import RowSolver, State, Vector, log_columns
 from celltraj.ot._gathered import Gram, Kept
@@ -48,6 +49,7 @@ from celltraj.ot._tiles import SINGLE_SHARE, TiledPlan
 
 _MEMORY = 6  # steps that the extrapolation looks back on
 _START = 0.015  # largest first rung, in units of the mean cost
+_LEAST_SHARE = 0.02  # of a row, that a Newton step does without: a pass then takes error / 10
 _TINY = 1e-300
 
 
@@ -59,6 +61,10 @@ class Multiscale:
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. A subsample is solved
     whole and extended by the c-transform; each further pass over the cost takes a Newton step on
     groups of columns, a Sinkhorn update within them, and extrapolates.
+
+    Entries of large plans are float32 where the cost is a product of features and rounding provably
+    moves less than a fifth of ``tol``, as at 1e-3 and usual epsilons; sums are float64, and so is
+    all that ``marginal_error`` is measured by.
 
     Parameters
     ----------
@@ -123,7 +129,10 @@ class Multiscale:
         first = replace(inner, epsilon=rungs[0])
         rows, f_rows, g = _coarse_start(first, self.n_coarse, stats, generator)
         groups = _group_columns(first, rows[: self.n_groups], f_rows[: self.n_groups])
-        path = Path(np.zeros(len(inner.a)), rungs[0] * g.numpy())
+        order = _order(inner.cost, groups)
+        if order is not None:
+            inner, groups = inner.take(torch.arange(len(inner.a)), order), groups[order.numpy()]
+        path = Path(np.zeros(len(inner.a)), rungs[0] * (g if order is None else g[order]).numpy())
         rung_tol = max(self.tol, RUNG_TOL * float(inner.a.sum()))
         last_pass = stats.passes + self.max_passes
         with tqdm(desc="transport", unit="pass", disable=not self.progress) as bar:
@@ -132,7 +141,19 @@ class Multiscale:
                 passes = _Passes(replace(inner, epsilon=epsilon), groups, stats, tol=tol)
                 f, h = _climb(passes, *path.guess(epsilon), tol=tol, last_pass=last_pass, bar=bar)
                 path.reach(epsilon, f, h)
-        return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
+        potentials = [problem.epsilon * torch.from_numpy(v) for v in (f, h)]
+        if order is not None:
+            potentials[1] = potentials[1][order.argsort()]
+        return problem.with_zeros(*potentials)
+
+
+def _order(cost: Cost, groups: Vector) -> Tensor | None:
+    """Return an order of columns by group: what matters to a row is then side by side.
+
+    None where columns stay as they are, as those of a cost that would be copied whole.
+    """
+    by_group = torch.from_numpy(groups.argsort(kind="stable"))
+    return by_group if isinstance(cost, ProductCost) else None
 
 
 def _coarse_start(
@@ -186,6 +207,11 @@ class _Point(State):
     rounding: float
 
 
+def _share(point: _Point) -> float:
+    """Return the share of each row that the plan of the next Newton step may miss."""
+    return float(np.clip(point.error / 2, _LEAST_SHARE, 0.1))
+
+
 class _Passes:
     """Evaluate the semi-dual, its Hessian between groups, and the steps that follow."""
 
@@ -211,14 +237,14 @@ class _Passes:
         """
         tiles, added = self._tiles, (self._double.f, self._double.g)
         f, row, column = f + added[0], np.empty_like(f), np.zeros_like(g)
-        gram, kept = Gram(self.n_groups), self._kept
+        gram, kept = Gram(self.groups), self._kept
         kept.start(share)
         room: np.ndarray | None = None
         for rows, block in tiles.blocks():
             room = np.empty(block.shape) if room is None else room
             plan = room[: len(block)]
             column += self._rows(block, rows, g + added[1], plan, f, row)
-            gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
+            gram.add(plan, np.sqrt(self.tau_a / row[rows]))
             kept.add(plan, row[rows])
         self.stats.passes += 1
         rounding = 2 * tiles.moved(row, column) if tiles.is_single else 0.0
@@ -240,7 +266,7 @@ class _Passes:
         stop = min(0.3, math.sqrt(point.error)) * point.error
         solved = conjugate_gradients(system.product, point.gradient, precondition, stop, 300)
         self.stats.cg_iterations += solved.n_iters
-        share = min(0.1, point.error / 2)
+        share = _share(point)
         found = line_search(lambda g: self(point.f, g, share=share), point, solved.x)
         self.stats.newton_steps += found is not None
         return found
@@ -280,7 +306,7 @@ def _climb(
         found = passes.newton(point)
         if found is None:
             goal = history.next(point.g, passes.two_level(point))
-            found = passes(point.f, goal, share=min(0.1, point.error / 2))
+            found = passes(point.f, goal, share=_share(point))
         point = found
         if point.error > 3 * least:  # extrapolated too far
             stats.fallbacks.append("restart")
