@@ -40,6 +40,7 @@ from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost, ProductCost, product_blocks
 
 TILE = 512, 512  # rows and columns: 1 MB in float32, so that a tile stays in the second cache
+_TILED_FROM = 300_000  # entries above which tiles pay; below, all terms of a cost are one product
 _PARALLEL = 300_000  # entries above which bands of rows are shared among threads
 _SINGLE_FROM = 10_000_000  # entries above which single precision is worth its rounding
 SINGLE_SHARE = 0.2  # of a tolerance, that rounding may take
@@ -78,7 +79,8 @@ class TiledPlan:
     @classmethod
     def of(cls, cost: Cost, f: Earlier, g: Later, epsilon: float) -> TiledPlan:
         """Return the plan of ``f`` and ``g``, in units of epsilon, in double precision."""
-        if not isinstance(cost, ProductCost):
+        n_pairs = cost.shape[0] * cost.shape[1]
+        if n_pairs < _TILED_FROM or not isinstance(cost, ProductCost):
             return cls(cost, f.numpy(), g.numpy(), 1 / epsilon, None)
         parts = cost.factors()
         left, right = parts.left / epsilon, parts.right

@@ -19,6 +19,11 @@ from celltraj.ot._tiles import TiledPlan
 SHAPES = [(3, 1200), (1200, 3), (300, 300), (1, 1)]
 
 
+@pytest.fixture(autouse=True)
+def _small_plans_have_tiles(monkeypatch):
+    monkeypatch.setattr(tiles_module, "_TILED_FROM", 0)
+
+
 def potentials(n, m):
     """Return potentials in units of epsilon; a third of the earlier cells has no mass."""
     f, g = normal(n, 1, seed=5)[:, 0] - 9, normal(m, 1, seed=6)[:, 0]
