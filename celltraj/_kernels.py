@@ -18,6 +18,12 @@ _SUMS = {"reassoc", "contract", "nsz", "nnan"}
 _RANGE = 690.0  # largest exponent; beyond -708 results are subnormal and ten times slower
 _TINY, _HUGE = 1e-200, 1e200  # a row's sum outside may have lost entries to the clamp
 _LOG2_E = 1.4426950408889634
+_SINGLE = np.float32
+_RANGE_SINGLE = _SINGLE(87)
+_LOG2_E_SINGLE, _HALF_SINGLE = _SINGLE(1.4426950408889634), _SINGLE(0.5)
+# ln 2 in two parts, of which the first has 9 bits, and the series of the exponential
+_HIGH_SINGLE, _LOW_SINGLE = _SINGLE(0.693359375), _SINGLE(-2.1219444005469057e-4)
+_P1, _P2, _P3, _P4, _P5, _P6, _P7 = (_SINGLE(1 / math.factorial(k)) for k in range(1, 8))
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6  # ln 2; the first has 20 bits
 
 
@@ -30,8 +36,18 @@ def _reinterpreted(_: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
-# called without its first argument, which is not how numba's types have it
+def _reinterpreted_single(_: Any, bits: Any) -> Any:
+    """Reinterpret 32 bits as a float."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+# called without their first argument, which is not how numba's types have it
 _as_float: Any = intrinsic(_reinterpreted)
+_as_single: Any = intrinsic(_reinterpreted_single)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nnan", "nsz"})
@@ -58,6 +74,27 @@ def exp(x: float) -> float:
     p = p * r + 1.0
     p = p * r + 1.0
     power: float = _as_float((np.int64(k) + 1023) << 52)
+    return p * power
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nnan", "nsz"})
+def exp_single(x: Any) -> Any:
+    """Return ``e^x`` in float32, x clamped to [-87, 87], to 1e-7 relative.
+
+    As :func:`exp`, its series to order 7.
+    """
+    x = min(max(x, -_RANGE_SINGLE), _RANGE_SINGLE)
+    k = np.floor(x * _LOG2_E_SINGLE + _HALF_SINGLE)
+    r = x - k * _HIGH_SINGLE - k * _LOW_SINGLE
+    p = _P7
+    p = p * r + _P6
+    p = p * r + _P5
+    p = p * r + _P4
+    p = p * r + _P3
+    p = p * r + _P2
+    p = p * r + _P1
+    p = p * r + _P1
+    power = _as_single((np.int32(k) + np.int32(127)) << np.int32(23))
     return p * power
 
 
@@ -117,6 +154,42 @@ def sum_rows(
             column[j] += out[j]
 
 
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def sum_single(
+    cost: np.ndarray, f: np.ndarray, g: np.ndarray, row: np.ndarray, column: np.ndarray
+) -> None:
+    """Add the row and column sums of ``exp(f + g - C)`` in float32 to float64 sums.
+
+    Entries below 1e-37 are none.
+    """
+    out = np.empty(len(g), dtype=np.float32)
+    for i in range(len(f)):
+        _singles(cost[i], f[i], g, out)  # a loop of its own takes twice as many numbers at once
+        total = 0.0
+        for j in range(len(g)):
+            value = np.float64(out[j])
+            total += value
+            column[j] += value
+        row[i] += total
+
+
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def fill_single(cost: np.ndarray, f: np.ndarray, g: np.ndarray, out: np.ndarray) -> None:
+    """Write ``exp(f + g - C)`` in float32 to float64 entries, 0 where it is below 1e-37."""
+    room = np.empty(len(g), dtype=np.float32)
+    for i in range(len(f)):
+        _singles(cost[i], f[i], g, room)
+        for j in range(len(g)):
+            out[i, j] = room[j]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def _singles(cost: np.ndarray, shift: float, g: np.ndarray, out: np.ndarray) -> None:
+    for j in range(len(g)):
+        x = shift + g[j] - cost[j]
+        out[j] = exp_single(x) * (x > -_RANGE_SINGLE)
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def fill_plan(
     cost: np.ndarray, f: np.ndarray, g: np.ndarray, inverse: float, out: np.ndarray
@@ -126,6 +199,54 @@ def fill_plan(
         for j in range(len(g)):
             x = f[i] + g[j] - inverse * cost[i, j]
             out[i, j] = exp(x) * (x > -_RANGE)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def sum_entropies(
+    cost: np.ndarray, f: np.ndarray, g: np.ndarray, inverse: float, row: np.ndarray
+) -> None:
+    """Add ``sum_j P log P`` of ``P = exp(f + g - inverse C)`` to ``row``, 0 below 1e-299."""
+    for i in range(len(f)):
+        total = 0.0
+        for j in range(len(g)):
+            x = f[i] + g[j] - inverse * cost[i, j]
+            kept = max(x, -_RANGE)
+            total += exp(kept) * kept * (x > -_RANGE)
+        row[i] += total
+
+
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def log_of_rows(
+    cost: np.ndarray, g: np.ndarray, inverse: float, top: np.ndarray, total: np.ndarray
+) -> None:
+    """Add ``sum_j exp(g_j - inverse C_ij)`` to ``exp(top) total``, ``top`` the largest exponent."""
+    out = np.empty(len(g))
+    for i in range(len(top)):
+        largest = _largest(cost[i], g, inverse)
+        if largest > top[i]:
+            total[i] *= exp(top[i] - largest)
+            top[i] = largest
+        if top[i] > -np.inf:
+            total[i] += _exponentials(cost[i], g, inverse, -top[i], out)
+
+
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def log_of_columns(
+    cost: np.ndarray, f: np.ndarray, inverse: float, top: np.ndarray, total: np.ndarray
+) -> None:
+    """Add ``sum_i exp(f_i - inverse C_ij)`` to ``exp(top) total``, ``top`` the largest exponent."""
+    largest = top.copy()
+    for i in range(len(f)):
+        for j in range(len(top)):
+            largest[j] = max(largest[j], f[i] - inverse * cost[i, j])
+    for j in range(len(top)):
+        if largest[j] > top[j]:
+            total[j] *= exp(top[j] - largest[j])
+            top[j] = largest[j]
+    for i in range(len(f)):
+        if f[i] > -np.inf:
+            for j in range(len(top)):
+                total[j] += exp(f[i] - inverse * cost[i, j] - top[j])
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
@@ -161,15 +282,18 @@ def count_kept(plan: np.ndarray, row: np.ndarray, share: float, counts: np.ndarr
 def take_kept(
     plan: np.ndarray, row: np.ndarray, share: float, columns: np.ndarray, values: np.ndarray
 ) -> None:
-    """Write the columns and values of the entries that ``count_kept`` counts, row after row."""
+    """Write the columns and values of the entries that ``count_kept`` counts, row after row.
+
+    ``columns`` and ``values`` have room for one more than these: an entry is written before it is
+    known to stay, which is faster than a branch that nobody can foresee.
+    """
     n, m = plan.shape
     k = 0
     for i in range(n):
         least = share * row[i] / m
         for j in range(m):
-            if plan[i, j] >= least:
-                columns[k], values[k] = j, plan[i, j]
-                k += 1
+            columns[k], values[k] = j, plan[i, j]
+            k += plan[i, j] >= least
 
 
 @njit(cache=True, nogil=True)
@@ -236,10 +360,17 @@ def subtract_gram(
                     out[columns[other]] -= value * values[other]
 
 
-@njit(cache=True, nogil=True)
-def sum_groups(plan: np.ndarray, group: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
-    """Add ``scale_i P_ij`` to ``out[i, group_j]``."""
-    n, m = plan.shape
-    for i in range(n):
-        for j in range(m):
-            out[i, group[j]] += scale[i] * plan[i, j]
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def sum_groups(
+    plan: np.ndarray, order: np.ndarray, first: np.ndarray, scale: np.ndarray, out: np.ndarray
+) -> None:
+    """Write ``scale_i`` times the sums of ``P_ij`` over each group of columns to ``out``.
+
+    Group ``k`` has the columns ``order[first[k]:first[k + 1]]``.
+    """
+    for i in range(len(plan)):
+        for k in range(len(first) - 1):
+            total = 0.0
+            for j in range(first[k], first[k + 1]):
+                total += plan[i, order[j]]
+            out[i, k] = scale[i] * total

@@ -14,6 +14,8 @@ from celltraj._card import card
 from celltraj._typing import Earlier, Later, Plan
 
 _BLOCK = 1_000_000  # entries held at once: 8 MB in float64, so that a block stays in the cache
+_LEAST_ROWS = 64  # of a product, which reads its right-hand side once for all of them
+_WIDTH = 1024  # columns at once, whose part of the right-hand side stays in the cache
 
 
 @runtime_checkable
@@ -90,13 +92,25 @@ class Factors:
         """Yield ``(rows, C[rows])`` in blocks of bounded memory, each valid until the next."""
         one_u, one_v = torch.ones_like(self.u)[:, None], torch.ones_like(self.v)[:, None]
         left = torch.cat([self.left, self.u[:, None], one_u], 1)  # one product sums all terms
-        right = torch.cat([self.right, one_v, self.v[:, None]], 1).T.contiguous()
-        room: Tensor | None = None  # one for all blocks: fresh memory costs more than the product
-        for rows in row_slices(len(left), right.shape[1]):
-            part = left[rows]
-            if room is None:
-                room = part.new_empty((len(part), right.shape[1]))
-            yield rows, torch.mm(part, right, out=room[: len(part)])
+        right = torch.cat([self.right, one_v, self.v[:, None]], 1)
+        return product_blocks(left, right)
+
+
+def product_blocks(left: Tensor, right: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield ``(rows, left[rows] right')`` in blocks of rows, each valid until the next.
+
+    A block has a million entries, or 64 rows where these are more.
+    """
+    n, m = len(left), len(right)
+    step = min(n, max(_LEAST_ROWS, _BLOCK // m))
+    room = left.new_empty((step, m))  # one for all: fresh memory costs more than the product
+    for start in range(0, n, step):
+        part = left[start : start + step]
+        block = room[: len(part)]
+        for first in range(0, m, _WIDTH):
+            few = right[first : first + _WIDTH]
+            torch.mm(part, few.T, out=block[:, first : first + _WIDTH])
+        yield slice(start, start + len(part)), block
 
 
 @runtime_checkable

@@ -35,6 +35,7 @@ from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot._tiles import TiledPlan
 
 _PARALLEL = 300_000  # entries of a block above which its rows are shared among threads
 _LOST = 1e-200  # column sums below may consist of clamped entries alone
@@ -64,7 +65,7 @@ class Dual:
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
         self._cost = problem.cost.dense().numpy()
         self._plan = np.empty(self._cost.shape) if plan is None else plan
-        self._rows = RowSolver(problem)
+        self._rows = RowSolver(self.log_a, problem.tau_a, 1 / problem.epsilon)
 
     def at(self, epsilon: float) -> Dual:
         """Return the semi-dual at another epsilon, in the same room."""
@@ -105,12 +106,13 @@ class Dual:
 
 
 class RowSolver:
-    """Solve for the row potentials of a block, its rows shared among torch's threads."""
+    """Solve for the row potentials of a block, its rows shared among torch's threads.
 
-    def __init__(self, problem: Problem) -> None:
-        self.log_a = problem.log_a.numpy()
-        self.inverse = 1 / problem.epsilon
-        self.tau = problem.tau_a
+    Costs are in units of epsilon where ``inverse`` is 1.
+    """
+
+    def __init__(self, log_a: Vector, tau: float, inverse: float) -> None:
+        self.log_a, self.tau, self.inverse = log_a, tau, inverse
         self.n_threads = torch.get_num_threads()
 
     def __call__(
@@ -154,7 +156,7 @@ class State:
     g: Vector
     row: Vector
     column: Vector
-    plan: np.ndarray | csr_array | None  # overwritten by the next pass where it is whole
+    plan: np.ndarray | csr_array | None  # overwritten by the next pass
 
     def __post_init__(self) -> None:
         self.target = wanted(self.g, self.dual)
@@ -183,8 +185,5 @@ def _worth(potential: Vector, weights: Vector, tau: float, wanted: Vector) -> fl
 
 def log_columns(cost: Cost, f: Earlier, epsilon: float) -> Later:
     """Return ``log sum_i exp(f_i - C_ij / epsilon)``, ``f`` in units of epsilon."""
-    result = torch.full((cost.shape[1],), -torch.inf, dtype=torch.float64)
-    for rows, block in cost.blocks():
-        part = torch.logsumexp(f[rows, None] - block / epsilon, 0)
-        result = torch.logaddexp(result, part)
-    return result
+    zero = torch.zeros(cost.shape[1], dtype=torch.float64)
+    return TiledPlan.of(cost, f, zero, epsilon).log_columns()

@@ -23,12 +23,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from scipy.linalg import lu_factor, lu_solve
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later
-from celltraj.ot._cost import Cost
+from celltraj.ot._cost import Cost, ProductCost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._dual import RowSolver, State, Vector, log_columns
 from celltraj.ot._gathered import Gram, Kept
@@ -44,9 +45,11 @@ from celltraj.ot._newton import (
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
+from celltraj.ot._tiles import SINGLE_SHARE, TiledPlan
 
 _MEMORY = 6  # steps that the extrapolation looks back on
 _START = 0.015  # largest first rung, in units of the mean cost
+_LEAST_SHARE = 0.02  # of a row, that a Newton step does without: a pass then takes error / 10
 _TINY = 1e-300
 
 
@@ -58,6 +61,10 @@ class Multiscale:
     ``min <C, P> + epsilon sum P (log P - 1)`` with ``P 1 = a``, ``P' 1 = b``. A subsample is solved
     whole and extended by the c-transform; each further pass over the cost takes a Newton step on
     groups of columns, a Sinkhorn update within them, and extrapolates.
+
+    Entries of large plans are float32 where the cost is a product of features and rounding provably
+    moves less than a fifth of ``tol``, as at 1e-3 and usual epsilons; sums are float64, and so is
+    all that ``marginal_error`` is measured by.
 
     Parameters
     ----------
@@ -122,16 +129,31 @@ class Multiscale:
         first = replace(inner, epsilon=rungs[0])
         rows, f_rows, g = _coarse_start(first, self.n_coarse, stats, generator)
         groups = _group_columns(first, rows[: self.n_groups], f_rows[: self.n_groups])
-        path = Path(np.zeros(len(inner.a)), rungs[0] * g.numpy())
+        order = _order(inner.cost, groups)
+        if order is not None:
+            inner, groups = inner.take(torch.arange(len(inner.a)), order), groups[order.numpy()]
+        path = Path(np.zeros(len(inner.a)), rungs[0] * (g if order is None else g[order]).numpy())
         rung_tol = max(self.tol, RUNG_TOL * float(inner.a.sum()))
         last_pass = stats.passes + self.max_passes
         with tqdm(desc="transport", unit="pass", disable=not self.progress) as bar:
             for epsilon in rungs:
-                passes = _Passes(replace(inner, epsilon=epsilon), groups, stats)
                 tol = self.tol if epsilon == inner.epsilon else rung_tol
+                passes = _Passes(replace(inner, epsilon=epsilon), groups, stats, tol=tol)
                 f, h = _climb(passes, *path.guess(epsilon), tol=tol, last_pass=last_pass, bar=bar)
                 path.reach(epsilon, f, h)
-        return problem.with_zeros(*(problem.epsilon * torch.from_numpy(v) for v in (f, h)))
+        potentials = [problem.epsilon * torch.from_numpy(v) for v in (f, h)]
+        if order is not None:
+            potentials[1] = potentials[1][order.argsort()]
+        return problem.with_zeros(*potentials)
+
+
+def _order(cost: Cost, groups: Vector) -> Tensor | None:
+    """Return an order of columns by group: what matters to a row is then side by side.
+
+    None where columns stay as they are, as those of a cost that would be copied whole.
+    """
+    by_group = torch.from_numpy(groups.argsort(kind="stable"))
+    return by_group if isinstance(cost, ProductCost) else None
 
 
 def _coarse_start(
@@ -176,35 +198,59 @@ def _group_columns(problem: Problem, rows: torch.Tensor, f: torch.Tensor) -> Vec
 
 @dataclass
 class _Point(State):
-    """A state, with what couples the groups of columns: tau_a (P Z)' diag(1 / r) (P Z)."""
+    """A state, with what couples the groups of columns: tau_a (P Z)' diag(1 / r) (P Z).
+
+    Its error is known to within ``rounding``, in units of mass.
+    """
 
     gram: np.ndarray
+    rounding: float
+
+
+def _share(point: _Point) -> float:
+    """Return the share of each row that the plan of the next Newton step may miss."""
+    return float(np.clip(point.error / 2, _LEAST_SHARE, 0.1))
 
 
 class _Passes:
     """Evaluate the semi-dual, its Hessian between groups, and the steps that follow."""
 
-    def __init__(self, problem: Problem, groups: Vector, stats: SolverStats) -> None:
+    def __init__(self, problem: Problem, groups: Vector, stats: SolverStats, *, tol: float) -> None:
         self.problem, self.groups, self.stats = problem, groups, stats
         self.n_groups = int(groups.max()) + 1
         self.a, self.b = problem.a.numpy(), problem.b.numpy()
         self.log_b = problem.log_b.numpy()
         self.tau_a, self.tau_b = problem.tau_a, problem.tau_b
-        self._rows = RowSolver(problem)
+        self._kept, self._tol = Kept(problem.cost.shape), SINGLE_SHARE * tol
+        f, g = (torch.zeros_like(w) for w in (problem.a, problem.b))
+        self._double = TiledPlan.of(problem.cost, f, g, problem.epsilon)
+        self._tiles = self._double.rounded(self.a, self.b, self._tol)
+        # the equation of f for f plus what cells add to the cost by themselves
+        log_a = problem.log_a.numpy() + (1 - self.tau_a) / self.tau_a * self._double.f
+        self._rows = RowSolver(log_a, self.tau_a, self._double.inverse)
 
     def __call__(self, f: Vector, g: Vector, *, share: float) -> _Point:
-        """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan."""
-        f, row, column = f.copy(), np.empty_like(f), np.zeros_like(g)
-        gram, kept = Gram(self.n_groups), Kept(self.problem.cost.shape)
+        """Return what one pass tells of ``g``; ``share`` of each row may miss in its plan.
+
+        The plan of the pass before is gone then. Tiles are float32 where the marginals of that pass
+        show that it does.
+        """
+        tiles, added = self._tiles, (self._double.f, self._double.g)
+        f, row, column = f + added[0], np.empty_like(f), np.zeros_like(g)
+        gram, kept = Gram(self.groups), self._kept
+        kept.start(share)
         room: np.ndarray | None = None
-        for rows, block in self.problem.cost.blocks():
+        for rows, block in tiles.blocks():
             room = np.empty(block.shape) if room is None else room
             plan = room[: len(block)]
-            column += self._rows(block.numpy(), rows, g, plan, f, row)
-            gram.add(plan, self.groups, np.sqrt(self.tau_a / row[rows]))
-            kept.add(plan, row[rows], share)
+            column += self._rows(block, rows, g + added[1], plan, f, row)
+            gram.add(plan, np.sqrt(self.tau_a / row[rows]))
+            kept.add(plan, row[rows])
         self.stats.passes += 1
-        return _Point(self, f, g, row, column, kept.plan(), gram.total())
+        rounding = 2 * tiles.moved(row, column) if tiles.is_single else 0.0
+        self._tiles = self._double.rounded(row, column, self._tol)
+        found = f - added[0], g, row, column, kept.plan(), gram.total(), rounding
+        return _Point(self, *found)
 
     def newton(self, point: _Point) -> _Point | None:
         """Return the point after a Newton step on the sparse plan, solved in two levels."""
@@ -220,7 +266,7 @@ class _Passes:
         stop = min(0.3, math.sqrt(point.error)) * point.error
         solved = conjugate_gradients(system.product, point.gradient, precondition, stop, 300)
         self.stats.cg_iterations += solved.n_iters
-        share = min(0.1, point.error / 2)
+        share = _share(point)
         found = line_search(lambda g: self(point.f, g, share=share), point, solved.x)
         self.stats.newton_steps += found is not None
         return found
@@ -255,12 +301,12 @@ def _climb(
     point = passes(f, g, share=0.1)
     f, g, least = point.f, point.g, point.error
     history = _Anderson(passes.b)
-    while point.error > 0.9 * tol and stats.passes < last_pass:
+    while point.error + point.rounding > 0.9 * tol and stats.passes < last_pass:
         before = stats.passes
         found = passes.newton(point)
         if found is None:
             goal = history.next(point.g, passes.two_level(point))
-            found = passes(point.f, goal, share=min(0.1, point.error / 2))
+            found = passes(point.f, goal, share=_share(point))
         point = found
         if point.error > 3 * least:  # extrapolated too far
             stats.fallbacks.append("restart")

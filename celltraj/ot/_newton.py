@@ -227,9 +227,9 @@ def largest_entries(
     if counts.sum() > limit * plan.size:
         return None
     first = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
-    columns, values = np.empty(first[-1], dtype=np.int32), np.empty(first[-1])
+    columns, values = np.empty(first[-1] + 1, dtype=np.int32), np.empty(first[-1] + 1)
     take_kept(plan, row, share, columns, values)
-    return csr_array((values, columns, first), shape=plan.shape)
+    return csr_array((values[:-1], columns[:-1], first), shape=plan.shape)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from celltraj._card import card
 from celltraj._errors import ConvergenceError, DataWarning, warn
 from celltraj._typing import Earlier, Later
 from celltraj.ot._cost import Cost
-from celltraj.ot._coupling import Coupling, marginals_of
+from celltraj.ot._coupling import Coupling
 from celltraj.ot._solver_stats import SolverStats
+from celltraj.ot._tiles import marginals_of
 
 # Deaths leave the mass of a plan near 1: what dead cells do not send the others do, since the later
 # cells came from somewhere. A hundredth says that pairs pay 4.6 times the prices of both marginals.

@@ -27,7 +27,7 @@ def sparse_block(plan: np.ndarray, mass: float) -> csr_array:
     # what is below this bound holds less than ``mass`` in all, and need not be sorted
     count_kept(plan, row, mass, counts)
     first = np.concatenate([[0], np.cumsum(counts)])
-    columns, values = np.empty(first[-1], dtype=np.int32), np.empty(first[-1])
+    columns, values = np.empty(first[-1] + 1, dtype=np.int32), np.empty(first[-1] + 1)
     take_kept(plan, row, mass, columns, values)
-    kept = csr_array((values, columns, first), shape=plan.shape)
+    kept = csr_array((values[:-1], columns[:-1], first), shape=plan.shape)
     return drop_smallest(kept, mass, gone=np.maximum(row - kept.sum(1), 0))
