@@ -107,7 +107,7 @@ def as_rows(values: ArrayLike, n: int, name: str) -> Tensor:
 
 
 def as_array(values: Any, name: str, shape: str) -> np.ndarray:
-    """Return numbers as a float64 array, those on a GPU as well, refused as by :func:`as_floats`."""
+    """Return numbers as a float64 array, of a GPU too, refused as by :func:`as_floats`."""
     here = values.detach().cpu() if isinstance(values, Tensor) else values
     return as_floats(here, name, shape).numpy()
 
