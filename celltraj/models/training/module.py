@@ -25,6 +25,7 @@ from celltraj.models.training.checkpoint import (
 )
 from celltraj.models.training.early_stop import EarlyStop, Validation
 from celltraj.models.training.options import Schedule, Training
+from celltraj.models.training.processes import Processes, joined
 from celltraj.models.training.resume import Beginning, checked
 from celltraj.models.training.trainer import run_training
 from celltraj.models.training.watch import Watch
@@ -105,16 +106,18 @@ def train(
     ValueError
         The checkpoint is of another training.
     """
-    module = TrainingModule(job, training, schedule)
+    where = training.trainer
+    processes = joined(is_on_gpu=where.is_on_gpu) if where.strategy == "ddp" else Processes()
+    module = TrainingModule(job, training, schedule, processes)
     with tqdm(
         total=schedule.n_steps,
         initial=module.resume(),
         desc="training",
         unit="step",
-        disable=not progress,
+        disable=not (progress and processes.is_first),
     ) as module.bar:
         if not module.is_ended:
-            run_training(module, job.batches, training.trainer)
+            run_training(module, processes.shares(job.batches), where, processes)
     module.finish()
     return cast("Network", module.averaged), tuple(module.losses)
 
@@ -138,8 +141,11 @@ class Cycles(torch.optim.lr_scheduler.OneCycleLR):
 class TrainingModule(lightning.LightningModule):
     """Minimise a loss and average the weights; what :func:`train` hands to Lightning."""
 
-    def __init__(self, job: Job[Any], training: Training, schedule: Schedule) -> None:
+    def __init__(
+        self, job: Job[Any], training: Training, schedule: Schedule, processes: Processes
+    ) -> None:
         super().__init__()
+        self.processes = processes
         self.field, self.job, self.options, self.plan = job.network, job, training, schedule
         self.batches, self.where, self.n_steps = job.batches, training.trainer, schedule.n_steps
         self.stop = job.stopped(training.patience)
@@ -166,10 +172,9 @@ class TrainingModule(lightning.LightningModule):
             raise self._error("the loss became", value)
         self.n_draws += 1
         if self.stop is not None and self._is_passed(self.stop.every, before):
-            self.stop.check(self.averaged, self.device)
-        if self.where.checkpoint is not None and (
-            self._is_passed(self.where.checkpoint_every, before) or self.is_ended
-        ):
+            self.stop.check(self.averaged, self.device, self.processes)
+        is_due = self._is_passed(self.where.checkpoint_every, before) or self.is_ended
+        if self.where.checkpoint is not None and self.processes.is_first and is_due:
             write_checkpoint(self.where.checkpoint, self._state(optimizer, schedule))
         self._log(before, optimizer)
         self.bar.update(len(steps))
@@ -201,7 +206,8 @@ class TrainingModule(lightning.LightningModule):
         optimizer.zero_grad()
         self.manual_backward(loss)
         n_taken = len(self.watch)
-        if (value := self.watch.add(loss.detach())) is not None:
+        mean = self.processes.mean(self.field.parameters(), loss.detach())
+        if (value := self.watch.add(mean)) is not None:
             raise self._error("the loss became", value)
         # weights enter the average only where the loss that they give is finite
         self._average(n_taken)
@@ -235,8 +241,9 @@ class TrainingModule(lightning.LightningModule):
             raise self._error("the weights became", float(sums.sum()))
         self._average(len(self.losses))
         if self.stop is not None:
-            self.stop.check(self.averaged, torch.device("cpu"))
+            self.stop.check(self.averaged, torch.device("cpu"), self.processes)
             self.averaged.load_state_dict(self.stop.weights)
+        self.processes.agree(self.averaged)
 
     def _error(self, what: str, value: float) -> TrainingError:
         step = len(self.losses) + (what == "the loss became")
@@ -326,6 +333,13 @@ class TrainingModule(lightning.LightningModule):
 
     def resume(self) -> int:
         """Take up the checkpoint where asked for and there is one; return the steps it took."""
+        n_steps = self._resume()
+        self.processes.check_same(n_steps)
+        for network in (self.field, self.averaged):
+            self.processes.agree(network)
+        return n_steps
+
+    def _resume(self) -> int:
         if not self.where.resume or self.where.checkpoint is None:
             return 0
         self.checkpoint = read_checkpoint(self.where.checkpoint, self.facts)
