@@ -11,9 +11,12 @@ import pytest
 import torch
 from analytic import normal
 
+from celltraj.datasets import interacting_populations
 from celltraj.models import (
     Brownian,
+    Condition,
     FlowOptions,
+    KernelReference,
     OrnsteinUhlenbeck,
     SplineInterpolant,
     TrainerOptions,
@@ -23,9 +26,11 @@ from celltraj.models import (
     simulate,
 )
 from celltraj.models.flow.likelihood import log_density, velocity_and_divergence
+from celltraj.models.response.process import ResponseProcess
 from celltraj.models.solvers.noise import normal_like
 from celltraj.ot import Sinkhorn
 from celltraj.snapshots import Snapshots
+from celltraj.tl import fit_response
 
 SHORT = Training(max_steps=3, batch_size=16, width=8, trainer=TrainerOptions(accelerator="cpu"))
 CLOUDS = Snapshots((0.0, 1.0, 2.0), tuple(normal(20, 2, seed=k) + k for k in range(3)))
@@ -47,10 +52,21 @@ def flow():
     return fitted.with_noise(0.5)
 
 
-@pytest.fixture(scope="module", params=["brownian", "pull"])
+LAWS = {
+    "brownian": Brownian(1.0),
+    "pull": OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0),
+    "kernel": KernelReference(
+        sigma=1.0,
+        frame=torch.tensor([[0.0, 0.0], [1.0, 1.0], [-9.0, -9.0], [9.0, 9.0]]).double(),
+        centres=normal(5, 2, seed=4),
+        weights=0.1 * normal(8, 2, seed=5),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=LAWS)
 def bridge(request):
-    pull = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
-    law = Brownian(1.0) if request.param == "brownian" else pull
+    law = LAWS[request.param]
     return fit_bridge(
         CLOUDS, law, coupling=Sinkhorn(), training=SHORT, generator=seeded(), progress=False
     )
@@ -76,6 +92,25 @@ def test_laws_are_evaluated_on_the_device(flow, bridge, device, dtype):
                 torch.testing.assert_close(
                     found.cpu(), getattr(model, name)(0.5, x), atol=1e-3, rtol=1e-3
                 )
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=ON_GPU)])
+def test_responses_are_evaluated_on_the_device(device, noise):
+    adata = interacting_populations(n_populations=5, n_cells=20, seed=0)
+    keys = {"population_key": "population", "condition_key": "condition", "control": "before"}
+    model = fit_response(adata, **keys, training=SHORT, progress=False)
+    there = replace(model, network=deepcopy(model.network).to(device))
+    x, after = torch.from_numpy(adata.X[:20]).to(device), Condition(("after",))
+    known, unknown = (there._known(x, after, has_condition=has) for has in (True, False))
+    law = ResponseProcess(there.network, model.interpolant, known, unknown, 2.0, noise)
+    among = replace(law, neighbourhood=x.expand(3, *x.shape), own=torch.arange(20, device=device))
+    for one in (law, among):
+        assert one.drift(0.5, x).device.type == device
+    if device != "meta":
+        found = there.respond(x, after, noise=noise, generator=seeded()).x
+        expected = model.respond(x.cpu(), after, noise=noise, generator=seeded()).x
+        torch.testing.assert_close(found.cpu(), expected, atol=1e-2, rtol=1e-2)
 
 
 @pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=ON_GPU)])

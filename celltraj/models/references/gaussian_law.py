@@ -163,6 +163,7 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     identity = torch.eye(d, dtype=torch.float64, device=x.device)
     probe = _PROBE * (1 + x.abs().amax(0))
     common = reference.common_slope if isinstance(reference, CommonSlope) else None
+    common = None if common is None else common.to(x.device)
     n_slopes = n if common is None else 1
 
     def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
