@@ -195,11 +195,11 @@ def main(argv: list[str] | None = None) -> None:
         return
     sizes = SMALL if chosen.device == "cpu" else WHOLE
     adata = ct.datasets.branching(n_cells=sizes.n_cells, seed=0)
-    found = pd.DataFrame(checked(adata, chosen.device, sizes))
+    found = pd.DataFrame(list(checked(adata, chosen.device, sizes)))
     report("gpu", found, found.set_index("what"), chosen.out)
     if not found["passed"].all():
         raise SystemExit(f"{chosen.device} and CPU differ: {list(found['what'][~found['passed']])}")
-    seconds = pd.DataFrame(timed(adata, chosen.device, sizes))
+    seconds = pd.DataFrame(list(timed(adata, chosen.device, sizes)))
     seconds["per_second"] = seconds["n"] / seconds["seconds"]
     report("gpu_times", seconds, seconds.set_index(["what", "on"]), chosen.out)
 
