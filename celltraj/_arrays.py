@@ -55,7 +55,8 @@ def as_floats(
     TypeError
         They are no real numbers: texts, objects, booleans, complex numbers, or a sparse matrix.
     ValueError
-        Another number of axes, nothing along one, rows of unequal length, NaN or infinite values.
+        Another number of axes, nothing along one, rows of unequal length, NaN or infinite values,
+        or a tensor on a GPU or another device, since what is solved with them is on the CPU.
 
     Examples
     --------
@@ -64,6 +65,11 @@ def as_floats(
     tensor([[0., 1.]], dtype=torch.float64)
     """
     found = values if isinstance(values, Tensor) else _tensor(values, name)
+    if found.device.type != "cpu":
+        raise ValueError(
+            f"{name} must be on the CPU, where it is computed with; found a tensor on "
+            f"{found.device}, which .cpu() moves"
+        )
     if found.dtype is torch.bool or found.is_complex():
         raise TypeError(
             f"{name} must hold real numbers; found {found.dtype}, which .astype(float) converts"
@@ -101,8 +107,9 @@ def as_rows(values: ArrayLike, n: int, name: str) -> Tensor:
 
 
 def as_array(values: Any, name: str, shape: str) -> np.ndarray:
-    """Return numbers as a float64 array, refused as :func:`as_floats` does."""
-    return as_floats(values, name, shape).detach().cpu().numpy()
+    """Return numbers as a float64 array, of a GPU too, refused as by :func:`as_floats`."""
+    here = values.detach().cpu() if isinstance(values, Tensor) else values
+    return as_floats(here, name, shape).numpy()
 
 
 def _tensor(values: Any, name: str) -> Tensor:

@@ -1,5 +1,7 @@
 """What the public border takes for numbers, and what it refuses."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +152,32 @@ def test_what_is_no_cost_is_refused():
         SquaredEuclidean(X, normal(3, 3, seed=0).numpy())
     with pytest.raises(ValueError, match="precision of shape"):
         ot.GaussianCost(X, torch.ones(20, 3, 3), A, Y)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "meta",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+        ),
+    ],
+)
+def test_tensors_on_another_device_are_told_before_anything_is_solved(device):
+    away, a = X.to(device), A.to(device)
+    message = rf"on the CPU, .* on {device}.*, which \.cpu\(\) moves"
+    coupling = ot.Unbalanced()(SquaredEuclidean(X, Y), A, B, epsilon=0.5)
+    calls = [
+        lambda: SquaredEuclidean(away, Y),
+        lambda: ot.DenseCost(away),
+        lambda: Snapshots((0.0, 1.0), (X, away)),
+        lambda: Snapshots((0.0, 1.0), (X, Y), (a, B)),
+        lambda: coupling.push(a),
+        *(partial(solver, coupling.cost, a, B, epsilon=0.5) for solver in SOLVERS.values()),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_vectors_of_another_length_are_refused():

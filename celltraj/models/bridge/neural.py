@@ -146,7 +146,7 @@ class NeuralField:
 
 def _confined(tilt: Cells, origin: Cells, lever: Tensor, box: tuple[Tensor, Tensor]) -> Cells:
     """Return the tilt nearest to the given one with ``origin + lever tilt`` inside ``box``."""
-    rows = torch.arange(len(tilt))
+    rows, lever = torch.arange(len(tilt)), lever.to(tilt.device)
     reached = origin + apply(lever, rows, tilt.double())
-    excess = reached.clamp(*box) - reached
+    excess = reached.clamp(*(side.to(tilt.device) for side in box)) - reached
     return tilt + apply(torch.linalg.inv(lever), rows, excess).to(tilt.dtype)

@@ -119,7 +119,7 @@ class FlowMatching(Saved):
         rate, score = self.heads.predict(t, inside)
         at = torch.tensor([t], dtype=torch.float64)
         _, slope = self.interpolant.noise(self._clock, at)
-        return rate - slope.to(x.dtype) * score + (inside - x) / length, score
+        return rate - slope.to(x) * score + (inside - x) / length, score
 
     def score(self, t: float, x: Cells) -> Cells:
         """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
@@ -142,7 +142,7 @@ class FlowMatching(Saved):
         low, high = self.box[k : k + 2, 0].amin(0), self.box[k : k + 2, 1].amax(0)
         # a curve may bend out of the box of its ends
         margin = _MARGIN * (high - low)
-        inside = torch.clamp(x, (low - margin).to(x.dtype), (high + margin).to(x.dtype))
+        inside = torch.clamp(x, (low - margin).to(x), (high + margin).to(x))
         return inside, self.times[k + 1] - self.times[k]
 
     def drift(self, t: float, x: Cells) -> Cells:

@@ -85,15 +85,16 @@ def log_density(
         return base(x)
     probes = None
     if x.shape[1] > _EXACT:
-        signs = torch.rand(_PROBES, *x.shape, generator=generator, dtype=torch.float64)
-        probes = signs.sub(0.5).sign()
+        shape, device = (_PROBES, *x.shape), generator.device
+        signs = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
+        probes = signs.sub(0.5).sign().to(x.device)
 
     def rates(s: float, state: Tensor) -> Tensor:
         velocity, divergence = velocity_and_divergence(flow, s, state[:, :-1], probes)
         thinning = divergence - flow.growth(s, state[:, :-1])
         return torch.cat([velocity, thinning[:, None]], 1)
 
-    start = torch.cat([x, torch.zeros(len(x), 1, dtype=torch.float64)], 1)
+    start = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
     end = integrate(rates, start, (t, first), breakpoints=flow.breakpoints, rtol=rtol).x[-1]
     # integrated backwards, the last column is minus the integral of divergence less growth
     return base(end[:, :-1]) + end[:, -1]
@@ -109,7 +110,7 @@ def velocity_and_divergence(
     with torch.enable_grad():
         point = x.detach().requires_grad_()
         velocity = flow.velocity(t, point)
-        divergence = torch.zeros(len(x), dtype=x.dtype)
+        divergence = torch.zeros_like(x[:, 0])
         if probes is None:
             for k in range(x.shape[1]):
                 (slope,) = torch.autograd.grad(velocity[:, k].sum(), point, retain_graph=True)

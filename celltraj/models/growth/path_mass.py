@@ -82,7 +82,7 @@ class Growth:
             v.clamp(*bounds) for v, bounds in zip((sent, met), self.bounds[k].tolist(), strict=True)
         )
         rate = EARLY * ((1 - s) ** (EARLY - 1) * sent + s ** (EARLY - 1) * met)
-        rates: Tensor = (rate + (self.sizes[k] - drift).to(rate.dtype)) / length
+        rates: Tensor = (rate + (self.sizes[k] - drift).to(rate)) / length
         return rates
 
 

@@ -193,4 +193,4 @@ def two_heads_loss(network: TwoHeads, points: Points) -> Tensor:
 
 
 def _at(t: float, x: Cells) -> Column:
-    return torch.full((len(x), 1), t, dtype=torch.float64)
+    return torch.full((len(x), 1), t, dtype=torch.float64, device=x.device)

@@ -61,7 +61,8 @@ class Flow:
     @cached_property
     def to_end(self) -> Tensor:
         """Return the ``(S + 1, c, d, d)`` propagators from each node to the last."""
-        chain = [torch.eye(self.mean.shape[2], dtype=self.mean.dtype).expand_as(self.steps[0])]
+        one = torch.eye(self.mean.shape[2], dtype=self.mean.dtype, device=self.steps.device)
+        chain = [one.expand_as(self.steps[0])]
         for step in self.steps.flip(0):
             chain.append(chain[-1] @ step)
         return torch.stack(chain[::-1])
@@ -150,7 +151,8 @@ def _affine(reference: Affine, x: Cells, times: tuple[float, ...]) -> Flow:
             noise = step @ noise @ step.T + noise
             moved = step @ moved + moved
             step = step @ step
-        mean.append(mean[-1] @ step.T + moved)
+        # matrices are made where the law's are, which serve all cells
+        mean.append(mean[-1] @ step.T.to(x.device) + moved.to(x.device))
         steps.append(step[None])
         noises.append((noise + noise.T)[None] / 2)
     return Flow(times, torch.stack(mean), torch.stack(steps), torch.stack(noises))
@@ -158,9 +160,10 @@ def _affine(reference: Affine, x: Cells, times: tuple[float, ...]) -> Flow:
 
 def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flow:
     n, d = x.shape
-    identity = torch.eye(d, dtype=torch.float64)
+    identity = torch.eye(d, dtype=torch.float64, device=x.device)
     probe = _PROBE * (1 + x.abs().amax(0))
     common = reference.common_slope if isinstance(reference, CommonSlope) else None
+    common = None if common is None else common.to(x.device)
     n_slopes = n if common is None else 1
 
     def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -124,9 +124,10 @@ class KernelReference:
         if self.weights is None or self.centres is None:
             raise ValueError("KernelReference has no weights yet; fit it first")
         z = self._standardised(x.double())
+        weights, centres = self.weights.to(x.device), self.centres.to(x.device)
         n_affine = 1 + z.shape[1]
-        affine = self.weights[0] + z @ self.weights[1:n_affine]
-        return (affine + self._kernel(z, self.centres) @ self.weights[n_affine:]).to(x.dtype)
+        affine = weights[0] + z @ weights[1:n_affine]
+        return (affine + self._kernel(z, centres) @ weights[n_affine:]).to(x.dtype)
 
     def drift_and_jacobian(self, t: float, x: Cells) -> tuple[Cells, Tensor]:
         """Return ``b(x)``, ``(n, d)``, and its derivatives ``db_i/dx_j``, ``(n, d, d)``, in 1/[t].
@@ -139,17 +140,18 @@ class KernelReference:
         if self.weights is None or self.centres is None or self.frame is None:
             raise ValueError("KernelReference has no weights yet; fit it first")
         z, d = self._standardised(x.double()), x.shape[1]
-        affine, weights = self.weights[: 1 + d], self.weights[1 + d :]
+        affine, weights = self.weights.to(x.device).split([1 + d, len(self.centres)])
+        centres = self.centres.to(x.device)
         drift = affine[0] + z @ affine[1:]
         slope = affine[1:].T.expand(len(z), d, d).clone()
         # sum_m k_m w_m (z_m - z)' / (l^2 d), in two products for each length
-        moments = (weights[:, :, None] * self.centres[:, None]).flatten(1)
-        for width, kernel in self._kernels(z, self.centres):
+        moments = (weights[:, :, None] * centres[:, None]).flatten(1)
+        for width, kernel in self._kernels(z, centres):
             pulled = kernel @ weights
             drift = drift + pulled / self.n_scales
             towards = (kernel @ moments).view(-1, d, d) - pulled[:, :, None] * z[:, None]
             slope += towards / (width * self.n_scales)
-        _, unit, low, high = self.frame
+        _, unit, low, high = self.frame.to(x.device)
         # beyond the edge of the data the drift is that at the edge
         inside = (x.double() >= low) & (x.double() <= high)
         return drift.to(x.dtype), (slope * (inside / unit)[:, None]).to(x.dtype)
@@ -201,7 +203,7 @@ class KernelReference:
     def _standardised(self, x: Cells) -> Cells:
         if self.frame is None:
             raise ValueError("KernelReference has no frame yet; fit it first")
-        centre, unit, low, high = self.frame
+        centre, unit, low, high = self.frame.to(x.device)
         scaled: Tensor = (torch.clamp(x, low, high) - centre) / unit
         return scaled
 

@@ -90,7 +90,7 @@ class OrnsteinUhlenbeck:
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``A x + c``, ``(n, d)``, in [x]/[t]."""
-        matrix, shift = self.affine(x.shape[1])
+        matrix, shift = (one.to(x.device) for one in self.affine(x.shape[1]))
         return (x.double() @ matrix.T + shift).to(x.dtype)
 
     def diffusion(self, t: float, x: Cells) -> Cells:

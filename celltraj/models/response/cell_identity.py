@@ -31,7 +31,7 @@ def content_order(x: Cells, types: Tensor | None = None) -> Tensor:
     >>> content_order(x), content_order(x[content_order(x)])
     (tensor([1, 0, 2]), tensor([0, 1, 2]))
     """
-    values = x.detach().double().numpy()
+    values = x.detach().double().cpu().numpy()
     kinds = () if types is None else (types.numpy(),)
     return torch.from_numpy(np.lexsort((*kinds, *values.T[::-1])))
 
@@ -63,7 +63,7 @@ def content_keys(x: Cells) -> list[int]:
 
 def row_bytes(x: Cells) -> list[bytes]:
     """Return what each cell holds, as bytes; equal numbers give equal bytes."""
-    values = np.ascontiguousarray(x.detach().numpy() + 0.0)  # of minus zero as well
+    values = np.ascontiguousarray(x.detach().cpu().numpy() + 0.0)  # of minus zero as well
     return [row.tobytes() for row in values]
 
 

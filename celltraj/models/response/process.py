@@ -100,12 +100,12 @@ class ResponseProcess:
         scale = self.network.field.scale
         score = (score / scale).to(x.dtype)
         _, slope = self.interpolant.noise(torch.tensor([0.0, 1.0]), torch.tensor([t]))
-        return (rate * scale).to(x.dtype) - slope.to(x.dtype) * score, score
+        return (rate * scale).to(x.dtype) - slope.to(x) * score, score
 
     @torch.no_grad()
     def _heads(self, t: float, x: Cells, known: Tensor) -> tuple[Tensor, Tensor]:
         z = x[None]
-        time = torch.full((1, len(x), 1), t)
+        time = torch.full((1, len(x), 1), t, device=x.device)
         neighbourhood = self._neighbourhood_at(t, z)
         rate, score = self.network.field.heads(
             time, z, known, neighbourhood, self._own(z, neighbourhood)
@@ -117,14 +117,14 @@ class ResponseProcess:
         if self.network.field.kernels is None:
             return None
         cells = x if self.neighbourhood is None else _on_a_line(self.neighbourhood, t)[None]
-        return Neighbourhood(cells, torch.ones(cells.shape[:2], dtype=torch.bool))
+        return Neighbourhood(cells, torch.ones_like(cells[..., 0], dtype=torch.bool))
 
     def _own(self, x: Tensor, neighbourhood: Neighbourhood | None) -> Tensor | None:
         """Return which cell of the neighbourhood each state is."""
         # a cell that is all there is of its population stands for it
         if neighbourhood is None or neighbourhood.x.shape[1] == 1:
             return None
-        own = torch.arange(x.shape[1]) if self.neighbourhood is None else self.own
+        own = torch.arange(x.shape[1], device=x.device) if self.neighbourhood is None else self.own
         return None if own is None else own[None]
 
 
@@ -160,7 +160,7 @@ class NoisyResponse:
 
     def state(self, t: float, x: Cells) -> Cells:
         """Return ``X`` where ``x`` is ``Y``, ``(n, d)``."""
-        return x + self.process.noise * _on_a_line(self.paths, t).to(x.dtype)
+        return x + self.process.noise * _on_a_line(self.paths, t).to(x)
 
 
 def carried(
@@ -206,7 +206,8 @@ def _places(cells: Cells, neighbourhood: Tensor | None) -> Tensor | None:
     found: dict[bytes, int] = {}
     for k, row in enumerate(row_bytes(neighbourhood[0])):
         found.setdefault(row, k)
-    return torch.tensor([found.get(row, -1) for row in row_bytes(cells.float())])
+    places = [found.get(row, -1) for row in row_bytes(cells.float())]
+    return torch.tensor(places, device=cells.device)
 
 
 def _on_a_line(path: Tensor, t: float) -> Tensor:

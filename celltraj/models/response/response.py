@@ -106,9 +106,9 @@ class MetaFlowMatching(Saved):
     def embed(self, cells: Cells) -> Tensor:
         """Return the embedding ``(e,)`` of a population of untreated cells ``(n, d)``."""
         if self.encoder is None:
-            return torch.zeros(0)
+            return torch.zeros(0, device=cells.device)
         features = self.encoder.features(self.standardised(cells))[None]
-        return self.network.embed(features, torch.ones(features.shape[:2], dtype=torch.bool))[0]
+        return self.network.embed(features, torch.ones_like(features[..., 0], dtype=torch.bool))[0]
 
     @property
     def reads_population(self) -> bool:
@@ -180,13 +180,13 @@ class MetaFlowMatching(Saved):
 
     @torch.no_grad()
     def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:
-        tokens = self.coder.tokens(condition)[None]
+        tokens = self.coder.tokens(condition)[None].to(population.device)
         situation = Situation(
             self.embed(population)[None],
             tokens,
-            torch.ones(tokens.shape[:2], dtype=torch.bool),
-            self.coder.covariate_vector(condition)[None],
-            torch.tensor([[1.0, float(has_condition)]]),
+            torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device),
+            self.coder.covariate_vector(condition)[None].to(tokens),
+            tokens.new_tensor([[1.0, float(has_condition)]]),
         )
         return self.network.field.known(situation)
 

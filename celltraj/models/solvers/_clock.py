@@ -106,6 +106,7 @@ def integrate_on_clock(
         float(len(grid)),
         size=tuple(x0.shape),
         dtype=x0.dtype,
+        device=x0.device,
         # torchsde ignores generators, and takes one number
         entropy=int(torch.randint(2**31 - 1, (1,), generator=generator)),
         dt=1.0,
@@ -115,7 +116,7 @@ def integrate_on_clock(
         path: Tensor = torchsde.sdeint(
             _Clock(grid, equation, method, bar),
             x0,
-            torch.tensor(grid.requested, dtype=torch.float64).to(x0.dtype),
+            torch.tensor(grid.requested, dtype=torch.float64).to(x0),
             bm=brownian,
             method=method.name,
             dt=1.0,

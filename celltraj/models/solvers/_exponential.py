@@ -20,6 +20,7 @@ from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models.process import Affine
+from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import Equation
 
 
@@ -87,14 +88,12 @@ class LinearPart:
         """Return the propagator over ``h``, in the type of ``x``; columns of integrals stand."""
         if h not in self._known:
             found = propagator(self._matrix(x), h)
-            self._known[h] = Propagator(
-                found.step.to(x.dtype), found.integral.to(x.dtype), found.noise.to(x.dtype)
-            )
+            self._known[h] = Propagator(found.step.to(x), found.integral.to(x), found.noise.to(x))
         return self._known[h]
 
     def matrix(self, x: Cells) -> Tensor:
         """Return ``A`` in the type of ``x``."""
-        return self._matrix(x).to(x.dtype)
+        return self._matrix(x).to(x)
 
     def _matrix(self, x: Cells) -> Tensor:
         d = self.equation.dim(x)
@@ -127,7 +126,7 @@ class LinearPart:
                 f"cells and times; found {float(noise.min()):g} to {float(noise.max()):g} at time "
                 f"{t:g}, and {self._sigma:g} at the start. Choose another solver="
             )
-        z = torch.randn(x.shape, dtype=x.dtype, generator=self.generator)
+        z = normal_like(x, self.generator)
         z[:, d:] = 0
         return self._sigma * z @ self.over(h, x).noise.T
 

@@ -25,6 +25,12 @@ _ROUNDING = 1e3  # units of the last digit in which two products of one graph ma
 _GOLDEN = 0.6180339887498949  # its multiples modulo one are irregular: no sums of them cancel
 
 
+def normal_like(x: Cells, generator: torch.Generator) -> Cells:
+    """Return standard normal noise of the shape and type of ``x``, wherever it is drawn."""
+    drawn = torch.randn(x.shape, dtype=x.dtype, device=generator.device, generator=generator)
+    return drawn.to(x.device)
+
+
 class DiagonalNoise:
     """Evaluate the variance of a process and its derivative; one of these for one simulation.
 

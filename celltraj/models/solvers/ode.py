@@ -58,11 +58,11 @@ def integrate(
     first, last = min(times), max(times)
     inside = [b for b in breakpoints if first < b < last]
     knots = sorted({*times, *inside}, reverse=times[0] > times[-1])
-    state, at, n = x0.double().numpy().ravel(), {times[0]: x0}, 0
+    state, at, n = x0.double().cpu().numpy().ravel(), {times[0]: x0}, 0
 
     def rate(t: float, flat: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(flat).reshape(x0.shape).to(x0.dtype)
-        return velocity(t, x).double().numpy().ravel()
+        x = torch.from_numpy(flat).reshape(x0.shape).to(x0)
+        return velocity(t, x).double().cpu().numpy().ravel()
 
     for start, stop in itertools.pairwise(knots):
         found = solve_ivp(rate, (start, stop), state, method="RK45", rtol=rtol, atol=atol)
@@ -72,5 +72,5 @@ def integrate(
                 f"the ODE from {start:g} to {stop:g} could not be integrated: {found.message}"
             )
         state = found.y[:, -1]
-        at[stop] = torch.from_numpy(state).reshape(x0.shape).to(x0.dtype)
+        at[stop] = torch.from_numpy(state).reshape(x0.shape).to(x0)
     return Solution(torch.stack([at[t] for t in times]), n)

@@ -10,6 +10,7 @@ import torch
 
 from celltraj._checks import check_at_least, checked_fields
 from celltraj._typing import Cells, States
+from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import (
     Equation,
     Law,
@@ -131,6 +132,6 @@ def _predict(
 
 def _normal(x: Cells, dim: int, generator: torch.Generator) -> Cells:
     """Return standard normal noise of the first ``dim`` columns, and zeros beside it."""
-    z = torch.randn(x.shape, dtype=x.dtype, generator=generator)
+    z = normal_like(x, generator)
     z[:, dim:] = 0
     return z

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from celltraj.models.training.processes import Processes
+
 CHECK_EVERY = 250  # steps between checks
 Validation = Callable[[Any], float]
 
@@ -47,11 +49,11 @@ class EarlyStop:
         """Whether the best is good enough, or nothing has improved for long."""
         return self.best <= self.enough or self.waited >= self.patience
 
-    def check(self, averaged: torch.nn.Module, device: torch.device) -> None:
-        """Compare ``averaged`` with the best until now."""
+    def check(self, averaged: torch.nn.Module, device: torch.device, processes: Processes) -> None:
+        """Compare ``averaged`` with the best until now; the first process says how good it is."""
         averaged.cpu()
         with torch.no_grad():
-            value = float(self.validation(averaged))
+            value = processes.said(lambda: float(self.validation(averaged)))
         self.waited += 1
         if value < self.best or not self.weights:
             self.best, self.waited = value, 0

@@ -25,10 +25,11 @@ from celltraj.models.training.checkpoint import (
 )
 from celltraj.models.training.early_stop import EarlyStop, Validation
 from celltraj.models.training.options import Schedule, Training
+from celltraj.models.training.processes import Processes, joined
 from celltraj.models.training.resume import Beginning, checked
 from celltraj.models.training.trainer import run_training
+from celltraj.models.training.watch import Watch
 
-_DIVERGED = 1e6  # times the first loss: finite, and lost for good
 _WARM = 0.1  # share of the steps in which the learning rate rises
 Network = TypeVar("Network", bound=torch.nn.Module)
 Loss = Callable[[Any, Any], Tensor]
@@ -105,16 +106,18 @@ def train(
     ValueError
         The checkpoint is of another training.
     """
-    module = TrainingModule(job, training, schedule)
+    where = training.trainer
+    processes = joined(is_on_gpu=where.is_on_gpu) if where.strategy == "ddp" else Processes()
+    module = TrainingModule(job, training, schedule, processes)
     with tqdm(
         total=schedule.n_steps,
         initial=module.resume(),
         desc="training",
         unit="step",
-        disable=not progress,
+        disable=not (progress and processes.is_first),
     ) as module.bar:
         if not module.is_ended:
-            run_training(module, job.batches, training.trainer)
+            run_training(module, processes.shares(job.batches), where, processes)
     module.finish()
     return cast("Network", module.averaged), tuple(module.losses)
 
@@ -138,14 +141,17 @@ class Cycles(torch.optim.lr_scheduler.OneCycleLR):
 class TrainingModule(lightning.LightningModule):
     """Minimise a loss and average the weights; what :func:`train` hands to Lightning."""
 
-    def __init__(self, job: Job[Any], training: Training, schedule: Schedule) -> None:
+    def __init__(
+        self, job: Job[Any], training: Training, schedule: Schedule, processes: Processes
+    ) -> None:
         super().__init__()
+        self.processes = processes
         self.field, self.job, self.options, self.plan = job.network, job, training, schedule
         self.batches, self.where, self.n_steps = job.batches, training.trainer, schedule.n_steps
         self.stop = job.stopped(training.patience)
         self.loss = _compiled(job.loss) if self.where.compile else job.loss
         self.averaged = copy.deepcopy(job.network)
-        self.losses: list[float] = []
+        self.watch = Watch()
         self.n_draws = self.batches.first
         self.points: Any = None
         self.checkpoint: Checkpoint | None = None
@@ -159,14 +165,16 @@ class TrainingModule(lightning.LightningModule):
         """Take the steps of one draw."""
         optimizer, schedule = self._optimizer(), self._schedule()
         before = len(self.losses)
-        for points in steps:
-            self._step(points, optimizer, schedule)
+        for self.points in steps:
+            self._step(self.points, optimizer, schedule)
+        if (value := self.watch.look()) is not None:
+            self.points = steps[len(self.losses) - before]
+            raise self._error("the loss became", value)
         self.n_draws += 1
         if self.stop is not None and self._is_passed(self.stop.every, before):
-            self.stop.check(self.averaged, self.device)
-        if self.where.checkpoint is not None and (
-            self._is_passed(self.where.checkpoint_every, before) or self.is_ended
-        ):
+            self.stop.check(self.averaged, self.device, self.processes)
+        is_due = self._is_passed(self.where.checkpoint_every, before) or self.is_ended
+        if self.where.checkpoint is not None and self.processes.is_first and is_due:
             write_checkpoint(self.where.checkpoint, self._state(optimizer, schedule))
         self._log(before, optimizer)
         self.bar.update(len(steps))
@@ -174,6 +182,11 @@ class TrainingModule(lightning.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Leave out the draws after the end."""
         return -1 if self.is_ended else None  # -1 ends the epoch, and there is only one
+
+    @property
+    def losses(self) -> list[float]:
+        """Losses of the steps taken, up to the last look at them."""
+        return self.watch.losses
 
     @property
     def is_ended(self) -> bool:
@@ -189,42 +202,48 @@ class TrainingModule(lightning.LightningModule):
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> None:
-        self.points = points
         loss = self.loss(self.field, points)
-        value = float(loss.detach())
-        if not math.isfinite(value) or value > _DIVERGED * max([1.0, *self.losses[:1]]):
-            raise self._error("the loss became", value)
-        # weights enter the average only once the loss that they give is known to be finite
-        self._average()
         optimizer.zero_grad()
         self.manual_backward(loss)
+        n_taken = len(self.watch)
+        mean = self.processes.mean(self.field.parameters(), loss.detach())
+        if (value := self.watch.add(mean)) is not None:
+            raise self._error("the loss became", value)
+        # weights enter the average only where the loss that they give is finite
+        self._average(n_taken)
         if self.where.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.field.parameters(), self.where.gradient_clip)
         optimizer.step()
         schedule.step()
-        self.losses.append(value)
 
-    def _average(self) -> None:
-        """Add the weights of the last step to the average."""
-        if not self.losses:
+    def _average(self, n_taken: int) -> None:
+        """Add the weights after ``n_taken`` steps to the average."""
+        if n_taken == 0:
             return
         # the average warms up, so that it forgets the random initial weights
-        n = len(self.losses) - 1
-        decay = min(self.options.ema_decay, (1 + n) / (10 + n))
+        decay = min(self.options.ema_decay, n_taken / (9 + n_taken))
         averages, values = list(self.averaged.parameters()), list(self.field.parameters())
         with torch.no_grad():
-            # all tensors in one call: they are small, and one by one cost as much as a layer
-            torch._foreach_lerp_(averages, values, 1 - decay)
+            if self.watch.flag is None:
+                # all tensors in one call: they are small, and one by one cost as much as a layer
+                torch._foreach_lerp_(averages, values, 1 - decay)
+                return
+            # nobody has looked at the losses: the device itself leaves out what follows a bad one
+            for mean, moved in zip(
+                averages, torch._foreach_lerp(averages, values, 1 - decay), strict=True
+            ):
+                mean.copy_(torch.where(self.watch.flag, moved, mean))
 
     def finish(self) -> None:
         """Add the weights of the last step, or take the best ones where they were checked."""
         sums = torch.stack([value.detach().sum() for value in self.field.parameters()])
         if not bool(sums.isfinite().all()):
             raise self._error("the weights became", float(sums.sum()))
-        self._average()
+        self._average(len(self.losses))
         if self.stop is not None:
-            self.stop.check(self.averaged, torch.device("cpu"))
+            self.stop.check(self.averaged, torch.device("cpu"), self.processes)
             self.averaged.load_state_dict(self.stop.weights)
+        self.processes.agree(self.averaged)
 
     def _error(self, what: str, value: float) -> TrainingError:
         step = len(self.losses) + (what == "the loss became")
@@ -314,6 +333,13 @@ class TrainingModule(lightning.LightningModule):
 
     def resume(self) -> int:
         """Take up the checkpoint where asked for and there is one; return the steps it took."""
+        n_steps = self._resume()
+        self.processes.check_same(n_steps)
+        for network in (self.field, self.averaged):
+            self.processes.agree(network)
+        return n_steps
+
+    def _resume(self) -> int:
         if not self.where.resume or self.where.checkpoint is None:
             return 0
         self.checkpoint = read_checkpoint(self.where.checkpoint, self.facts)
@@ -324,7 +350,7 @@ class TrainingModule(lightning.LightningModule):
         state, tensors = self.checkpoint.state, self.checkpoint.tensors
         self.field.load_state_dict(self.checkpoint.below("field."))
         self.averaged.load_state_dict(self.checkpoint.below("averaged."))
-        self.losses = tensors["losses"].tolist()
+        self.watch.losses = tensors["losses"].tolist()
         self.n_draws = self.batches.first = state["n_draws"]
         self.batches.generator.set_state(tensors["generator"])
         if self.stop is not None:

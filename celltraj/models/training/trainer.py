@@ -14,14 +14,19 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from celltraj._parallel import one_thread
 from celltraj.models.training.options import TrainerOptions
+from celltraj.models.training.processes import Processes
 
 
 def run_training(
-    module: lightning.LightningModule, batches: Iterable[Any], options: TrainerOptions
+    module: lightning.LightningModule,
+    batches: Iterable[Any],
+    options: TrainerOptions,
+    processes: Processes,
 ) -> None:
     """Train ``module`` in place on one pass over ``batches``, and leave it on the CPU.
 
-    Nothing is seeded globally, and Lightning writes no file unless ``options`` name a logger.
+    Nothing is seeded globally, and Lightning writes no file unless ``options`` name a logger. To
+    Lightning each of several processes trains alone.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def run_training(
     """
     with _quiet(), one_thread(is_on=not options.is_on_gpu):
         try:
-            _trainer(options).fit(module, batches)
+            _trainer(options, processes).fit(module, batches)
         except SystemExit as stopped:
             # Lightning makes an exit of an interrupt, which would end a notebook's kernel
             if isinstance(stopped.__context__, KeyboardInterrupt):
@@ -40,23 +45,29 @@ def run_training(
             module.cpu()
 
 
-def _trainer(options: TrainerOptions) -> lightning.Trainer:
-    is_logged = options.logger is not None
-    devices = options.devices if isinstance(options.devices, int) else list(options.devices)
+def _trainer(options: TrainerOptions, processes: Processes) -> lightning.Trainer:
+    is_logged = options.logger is not None and processes.is_first
     return lightning.Trainer(
         max_epochs=1,
         accelerator="gpu" if options.is_on_gpu else "cpu",
-        devices=devices if options.is_on_gpu else 1,
+        devices=_device(options, processes) if options.is_on_gpu else 1,
         precision=cast("Any", options.precision),
-        # a job of SLURM is one process here, and its signals are the user's
+        # a process of SLURM or torchrun is alone here, and its signals are the user's
         plugins=[LightningEnvironment()],
         # barebones: no loggers, checkpoints or bars of its own; it refuses a logger
         barebones=not is_logged,
-        logger=cast("Logger | None", options.logger),
+        logger=cast("Logger | None", options.logger if is_logged else None),
         enable_checkpointing=False if is_logged else None,
         enable_progress_bar=False if is_logged else None,
         enable_model_summary=False if is_logged else None,
     )
+
+
+def _device(options: TrainerOptions, processes: Processes) -> int | list[int]:
+    """Return the GPU of this process, as Lightning takes it."""
+    if not isinstance(options.devices, int):
+        return [options.devices[processes.place]]
+    return [processes.place] if processes.size > 1 else options.devices
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from celltraj.models import Brownian, TrainerOptions, Training, fit_bridge, remo
 from celltraj.models import _files as files_module
 from celltraj.models.networks import HeadSizes, Points, TwoHeads, mlp, two_heads_loss
 from celltraj.models.training import checkpoint as checkpoint_module
+from celltraj.models.training import watch as watch_module
 from celltraj.models.training.batches import Draws
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
@@ -259,6 +260,26 @@ def test_a_loss_that_is_not_finite_stops_at_the_last_good_weights():
     assert all(torch.equal(value, also[name]) for name, value in good.items())
     assert all(value.isfinite().all() for value in good.values())
     assert not torch.equal(good["net.0.weight"], network().state_dict()["net.0.weight"])
+
+
+def test_losses_that_stay_on_a_device_are_read_once_a_draw(monkeypatch):
+    at_once = trained(120, ema_decay=0.9)
+    failures = [(31, not_a_number), (30, infinite_slope), (1, not_a_number)]
+    failures += [(76, lambda value, field: value * 1e9)]
+    expected = [failed_at(*one) for one in failures]
+    monkeypatch.setattr(watch_module, "_is_at_hand", lambda loss: False)
+    assert_same(trained(120, ema_decay=0.9), at_once)
+    for one, (message, good) in zip(failures, expected, strict=True):
+        also, found = failed_at(*one)
+        assert also == message  # which tells step, value and batch
+        assert all(torch.equal(value, found[name]) for name, value in good.items())
+
+
+def failed_at(step, action):
+    """Return the message and the averaged weights of a training that fails at a step."""
+    with pytest.raises(TrainingError) as failed:
+        trained(loss=at_step(step, action))
+    return str(failed.value), failed.value.result.state_dict()
 
 
 def test_a_loss_that_is_lost_for_good_stops_though_it_is_finite():
