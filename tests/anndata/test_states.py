@@ -38,6 +38,12 @@ def stored(kind, x, path):
         store = zarr.open_group(path / "x.zarr", mode="w")
         store.create_array("x", shape=x.shape, chunks=(64, 2), dtype=x.dtype)[:] = x
         return store["x"]
+    if kind == "zarr in shards":
+        zarr = pytest.importorskip("zarr", minversion="3")
+        store = zarr.open_group(path / "x.zarr", mode="w")
+        parts = {"chunks": (16, 2), "shards": (64, 4)}
+        store.create_array("x", shape=x.shape, dtype=x.dtype, **parts)[:] = x
+        return store["x"]
     if kind == "dask":
         return pytest.importorskip("dask.array").from_array(x, chunks=(64, 2))
     if kind == "one dask chunk":
@@ -47,7 +53,7 @@ def stored(kind, x, path):
     return wide[:, ::2]
 
 
-KINDS = ["h5py", "zarr", "dask", "one dask chunk", "memory map with gaps"]
+KINDS = ["h5py", "zarr", "zarr in shards", "dask", "one dask chunk", "memory map with gaps"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
