@@ -31,6 +31,31 @@ def check_adata(adata: object) -> None:
         )
 
 
+def opened(adata: AnnData, *columns: object) -> AnnData:
+    """Return cells whose columns are in memory; what is to be read by blocks stays in its file.
+
+    Parameters
+    ----------
+    adata
+        Annotated data, returned as they are unless ``anndata.experimental.read_lazy`` opened them.
+    columns
+        Columns of ``obs`` that will be asked for; None and other words name none.
+
+    Raises
+    ------
+    TypeError
+        ``adata`` is not an AnnData, or one whose columns cannot be loaded.
+    """
+    if not isinstance(adata, AnnData) or not hasattr(adata.obs, "to_memory"):
+        check_adata(adata)
+        return adata
+    asked = [name for name in dict.fromkeys(columns) if name in adata.obs.columns]
+    # without any all are read, for a message to name them
+    obs = (adata.obs[asked] if asked else adata.obs).to_memory()
+    var = pd.DataFrame(index=adata.var_names)
+    return AnnData(adata.X, obs=obs, var=var, obsm=dict(adata.obsm), uns=dict(adata.uns))
+
+
 def has_column(adata: AnnData, name: object) -> bool:
     """Return whether ``obs`` has such a column, in an AnnData that can be read."""
     check_adata(adata)

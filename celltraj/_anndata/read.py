@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
-from pandas.util import hash_pandas_object
-from scipy.sparse import issparse
 
-from celltraj._anndata.columns import check_adata, column_of, has_column, in_memory
+from celltraj._anndata.columns import check_adata, column_of, has_column
 from celltraj._anndata.counts import read_counts
+from celltraj._anndata.observed import Observed
+from celltraj._anndata.states import States
 from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning, FitWarning, warn
 from celltraj._typing import Counts
@@ -23,11 +21,7 @@ from celltraj.models.process import dim_of
 from celltraj.models.representation import Represented
 from celltraj.snapshots import Snapshots
 
-logger = logging.getLogger("celltraj")
-
 _FEW_VARIABLES = 50
-_ROWS = 100_000  # looked at at once
-_FEW_CELLS = 10
 _FEW_TO_LEARN = 50
 
 
@@ -77,31 +71,8 @@ def read_representation(adata: AnnData, use_rep: str | None) -> tuple[str, np.nd
     ValueError
         Nothing suitable without ``use_rep``, no variables, or values that are not finite numbers.
     """
-    use_rep, values = _read_values(adata, use_rep)
-    return use_rep, values.astype(np.float64)
-
-
-def _read_values(adata: AnnData, use_rep: str | None) -> tuple[str, np.ndarray]:
-    """Return the name and the values of a representation in their own dtype, no copy if dense."""
-    use_rep = find_representation(adata, use_rep)
-    # slicing reads a backed matrix into memory
-    values = in_memory(adata.X[:] if use_rep == "X" else adata.obsm[use_rep])
-    dense = values.toarray() if issparse(values) else np.asarray(values)
-    if dense.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{use_rep} has dtype {dense.dtype}, and numbers are needed; "
-            "convert it with .astype(float) once every entry is a number"
-        )
-    if dense.shape[1] == 0:
-        raise ValueError(f"{use_rep} has no variables; pass use_rep= with a representation")
-    starts = range(0, max(len(dense), 1), _ROWS)
-    bad = ~np.concatenate([np.isfinite(dense[i : i + _ROWS]).all(1) for i in starts])
-    if bad.any():
-        raise ValueError(
-            f"{int(bad.sum())} cells have NaN or infinite values in {use_rep} "
-            f"(first: {adata.obs_names[bad][0]!r}); drop or impute them"
-        )
-    return use_rep, dense
+    name = find_representation(adata, use_rep)
+    return name, States.of(adata, name).whole()
 
 
 def dimension_of(adata: AnnData, use_rep: str) -> int:
@@ -253,44 +224,48 @@ def read_snapshots(
 
     What ``counts`` may be: see :func:`celltraj._anndata.counts.read_counts`.
     """
+    observed = read_observed(
+        adata,
+        time_key=time_key,
+        use_rep=use_rep,
+        weights_key=weights_key,
+        growth_key=growth_key,
+        counts=counts,
+    )
+    return observed.snapshots(), observed.states.name
+
+
+def read_observed(
+    adata: AnnData,
+    *,
+    time_key: str,
+    use_rep: str | None,
+    weights_key: str | None = None,
+    growth_key: str | None = None,
+    counts: Counts = "proportions",
+) -> Observed:
+    """Return the cells of a time course, all of them validated but their states, not yet read."""
     times = read_times(adata, time_key)
-    name, x = _read_values(adata, use_rep)
+    states = States.of(adata, find_representation(adata, use_rep))
     unique = np.unique(times)
     if len(unique) == 1:
         raise ValueError(
             f"all cells have time {unique[0]:g} in adata.obs[{time_key!r}]; dynamics need two "
             "times or more"
         )
-    # one time after the other: the whole table is never held in double precision beside them
-    clouds = tuple(torch.from_numpy(x[times == t].astype(np.float64)) for t in unique)
+    rows = [np.flatnonzero(times == t) for t in unique]
     w, given = read_counts(adata, counts, times, time_key=time_key, weights_key=weights_key)
     weights: tuple[torch.Tensor, ...] = ()
     if w is not None:
-        weights = tuple(torch.from_numpy(w[times == t]) for t in unique)
+        weights = tuple(torch.from_numpy(w[here]) for here in rows)
     growth: tuple[torch.Tensor, ...] = ()
     if growth_key is not None:
         rates = read_rates(adata, growth_key)
-        growth = tuple(torch.from_numpy(rates[times == t]) for t in unique)
-    numbers = [len(cloud) for cloud in clouds]
-    sizes = population_sizes(unique.tolist(), numbers, given)
-    snapshots = Snapshots(tuple(unique), clouds, weights, growth, sizes)
-    for message in _doubts(snapshots, name):
-        warn(message, DataWarning)
-    return snapshots, name
-
-
-def fitted_cells(snapshots: Snapshots, most: int | None, seed: int) -> Snapshots:
-    """Return at most so many cells of each snapshot, and say where that is not all of them."""
-    few = snapshots.at_most(most, seed=seed)
-    if few is not snapshots:
-        logger.info(
-            "fitted to %s cells of each snapshot at most, drawn at random, %s of %s; max_cells of "
-            "options= takes more",
-            f"{most:,}",
-            f"{few.n_cells:,}",
-            f"{snapshots.n_cells:,}",
-        )
-    return few
+        growth = tuple(torch.from_numpy(rates[here]) for here in rows)
+    sizes = population_sizes(unique.tolist(), list(map(len, rows)), given)
+    # a float64 holds the number of any row
+    cells = tuple(torch.from_numpy(here[:, None].astype(np.float64)) for here in rows)
+    return Observed(states, times, Snapshots(tuple(unique), cells, weights, growth, sizes))
 
 
 def warn_of_limits(snapshots: Snapshots) -> None:
@@ -313,41 +288,3 @@ def warn_of_limits(snapshots: Snapshots) -> None:
             "unchecked",
             FitWarning,
         )
-
-
-def _doubts(snapshots: Snapshots, name: str) -> list[str]:
-    """Return what in the data can be fitted but deserves a look."""
-    found = []
-    clouds = zip(snapshots.times, snapshots.x, strict=True)
-    few = {f"{t:g}": len(x) for t, x in clouds if len(x) < _FEW_CELLS}
-    if few:
-        found.append(
-            f"fewer than {_FEW_CELLS} cells at times {few}: bridges through them are mostly "
-            "noise; merge or drop these times"
-        )
-    first = snapshots.x[0][0]
-    is_constant = torch.stack([(x == first).all(0) for x in snapshots.x]).all(0)
-    constant = is_constant.nonzero().flatten().tolist()
-    if constant:
-        found.append(
-            f"variables {constant} of {name} are constant over all cells; the bridge only adds "
-            "noise to them, drop them"
-        )
-    marks = np.concatenate([_hashes(x.numpy()) for x in snapshots.x])
-    n_copies = len(marks) - len(np.unique(marks))
-    if n_copies:
-        found.append(
-            f"{n_copies} cells are exact copies of others in {name}; if that is not meant, "
-            "drop duplicates"
-        )
-    return found
-
-
-def _hashes(x: np.ndarray) -> np.ndarray:
-    """Return a number ``(n,)`` for each cell that is the same for equal cells alone, but by chance.
-
-    Two of a million unlike cells share one with a probability of 1e-7.
-    """
-    # adding zero makes one of the two zeros
-    found: np.ndarray = hash_pandas_object(pd.DataFrame(x + 0.0), index=False).to_numpy()
-    return found

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from celltraj._anndata.read import read_representation
+from celltraj._anndata.read import find_representation
+from celltraj._anndata.states import States
 from celltraj._anndata.times import read_times
 
 _ANY = 0.0  # the time of all cells where times play no part
@@ -133,8 +134,12 @@ def _times(adata: AnnData, time_key: str | None) -> np.ndarray:
 def _states(adata: AnnData, use_rep: str | None) -> np.ndarray:
     if use_rep is None:
         return np.zeros(adata.n_obs, dtype=np.uint32)
-    states = np.abs(read_representation(adata, use_rep)[1].astype(np.float32))
-    return _digests(np.ascontiguousarray(states), len(states))
+    found = np.empty(adata.n_obs, dtype=np.uint32)
+    for rows, block in States.of(adata, find_representation(adata, use_rep)).blocks():
+        # by way of double precision, so that whole numbers are rounded once more as they ever were
+        states = np.abs(block.astype(np.float64).astype(np.float32))
+        found[rows] = _digests(np.ascontiguousarray(states), len(states))
+    return found
 
 
 def _digests(values: Iterable[Any], n: int) -> np.ndarray:

@@ -16,7 +16,6 @@ from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
 from celltraj.models.own_snapshots import Passage
-from celltraj.snapshots import Snapshots
 
 _ROUNDED = 1e-4  # of the spread of a variable, what single precision may take from a state
 _PLAIN = (bool, int, float, str, type(None))
@@ -117,19 +116,6 @@ def _met(passages: Sequence[Passage]) -> dict[str, list[float]]:
 def _losses(history: Sequence[float]) -> pd.DataFrame:
     losses = {"step": np.arange(len(history)), "loss": np.asarray(history, dtype=float)}
     return pd.DataFrame(losses).rename(index=str)
-
-
-def cell_velocity(
-    model: Bridge | FlowMatching, snapshots: Snapshots, times: np.ndarray
-) -> np.ndarray:
-    """Return the mean velocity ``(n_obs, d)`` of every cell of a fit, float32.
-
-    ``times`` are those of the fitted cells ``(n_obs,)``, which ``snapshots`` hold in this order.
-    """
-    velocity = np.empty((len(times), snapshots.dim), dtype=np.float32)
-    for t, cells in zip(snapshots.times, snapshots.x, strict=True):
-        velocity[times == t] = model.velocity(t, cells).numpy()
-    return velocity
 
 
 def warn_of_view(adata: AnnData) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from anndata import AnnData
@@ -13,12 +12,10 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     bridge_record,
-    cell_velocity,
-    fitted_cells,
     inner_time_of,
+    opened,
     options_record,
-    read_snapshots,
-    read_times,
+    read_observed,
     recorded,
     variables_of,
     warn_of_limits,
@@ -36,7 +33,6 @@ from celltraj.models import (
     ModuleReference,
     Reference,
     ReferenceInterpolant,
-    Representation,
     Training,
     refine,
 )
@@ -172,16 +168,19 @@ def fit_bridge(
     options = BridgeOptions() if options is None else options
     check_entropic(options.coupling)
     check_training(training)
-    whole, use_rep = read_snapshots(
-        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
+    cells = opened(adata, time_key, growth_key, counts if isinstance(counts, str) else None)
+    observed = read_observed(
+        cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    whole.check_gaps()
-    BRIDGE.claim(adata, key)
-    warn_of_limits(whole)
-    names = variables_of(adata, use_rep)
+    use_rep = observed.states.name
+    names = variables_of(cells, use_rep)
+    representation = observed.survey(names)
+    observed.rows.check_gaps()
+    BRIDGE.claim(cells, key)
+    warn_of_limits(observed.rows)
     problem = _Problem(
-        fitted_cells(whole, options.max_cells, seed),
-        _with_held_out(options, adata, time_key),
+        observed.drawn(options.max_cells, seed),
+        _with_held_out(options, cells, time_key),
         growth,
         None if training is None else training.for_variables(names),
         torch.Generator().manual_seed(seed),
@@ -195,7 +194,7 @@ def fit_bridge(
         raise ConvergenceError(
             f"no bridge found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
-    bridge = replace(bridge, representation=Representation.of(use_rep, names, whole))
+    bridge = replace(bridge, representation=representation)
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
@@ -208,19 +207,13 @@ def fit_bridge(
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     } | words
-    _write(adata, key, bridge, whole, bridge_record(bridge, params, seed))
+    velocity = observed.velocity(bridge)
+    source = Source.of(cells, time_key, use_rep)
+    warn_of_view(adata)
+    record = bridge_record(bridge, params, seed)
+    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
     _log(bridge, origin, training, time.perf_counter() - start)
     return bridge
-
-
-def _write(
-    adata: AnnData, key: str, bridge: Bridge, snapshots: Snapshots, record: dict[str, Any]
-) -> None:
-    time_key, use_rep = record["params"]["time_key"], record["params"]["use_rep"]
-    velocity = cell_velocity(bridge, snapshots, read_times(adata, time_key))
-    source = Source.of(adata, time_key, use_rep)
-    warn_of_view(adata)
-    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
 
 
 def _log(bridge: Bridge, origin: str, training: Training | None, seconds: float) -> None:

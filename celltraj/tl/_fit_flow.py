@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any
 
 import torch
 from anndata import AnnData
 
 from celltraj import models
 from celltraj._anndata import (
-    cell_velocity,
-    fitted_cells,
     flow_record,
+    opened,
     options_record,
-    read_snapshots,
-    read_times,
+    read_observed,
     recorded,
     variables_of,
     warn_of_limits,
@@ -33,12 +30,10 @@ from celltraj.models import (
     FlowOptions,
     Interpolant,
     ReferenceInterpolant,
-    Representation,
     Training,
 )
 from celltraj.models.course import default_paths
 from celltraj.models.growth.convention import GrowthModel, with_growth
-from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 
@@ -161,18 +156,21 @@ def fit_flow(
     """
     start, key = time.perf_counter(), key_added
     options = FlowOptions() if options is None else options
-    whole, use_rep = read_snapshots(
-        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
+    cells = opened(adata, time_key, growth_key, counts if isinstance(counts, str) else None)
+    observed = read_observed(
+        cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    whole.check_gaps()
-    FLOW.claim(adata, key)
-    warn_of_limits(whole)
-    snapshots = fitted_cells(whole, options.max_cells, seed)
+    use_rep = observed.states.name
+    names = variables_of(cells, use_rep)
+    representation = observed.survey(names)
+    observed.rows.check_gaps()
+    FLOW.claim(cells, key)
+    warn_of_limits(observed.rows)
+    snapshots = observed.drawn(options.max_cells, seed)
     generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
-    names = variables_of(adata, use_rep)
     grown, found = with_growth(
         snapshots, growth, sigma=value, coupling=options.coupling, progress=progress
     )
@@ -190,7 +188,7 @@ def fit_flow(
         raise ConvergenceError(
             f"no flow found with sigma={value:.3g}; pass a larger sigma=. {error}", error.result
         ) from error
-    flow = replace(flow, representation=Representation.of(use_rep, names, whole))
+    flow = replace(flow, representation=representation)
     params = {
         "time_key": time_key,
         "use_rep": use_rep,
@@ -205,7 +203,11 @@ def fit_flow(
         "growth_key": growth_key,
         "counts": counts if isinstance(counts, str) else "given",
     }
-    _write(adata, key, flow, whole, flow_record(flow, params, seed))
+    velocity = observed.velocity(flow)
+    source = Source.of(cells, time_key, use_rep)
+    warn_of_view(adata)
+    record = flow_record(flow, params, seed)
+    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
     _log(flow, value, time.perf_counter() - start)
     return flow
 
@@ -223,13 +225,3 @@ def _log(flow: FlowMatching, sigma: float, seconds: float) -> None:
         len(flow.losses),
         seconds,
     )
-
-
-def _write(
-    adata: AnnData, key: str, flow: FlowMatching, snapshots: Snapshots, record: dict[str, Any]
-) -> None:
-    time_key, use_rep = record["params"]["time_key"], record["params"]["use_rep"]
-    velocity = cell_velocity(flow, snapshots, read_times(adata, time_key))
-    source = Source.of(adata, time_key, use_rep)
-    warn_of_view(adata)
-    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)

@@ -24,6 +24,17 @@ def records_of(adata: AnnData) -> Mapping[str, Any]:
         Something else stands in their place.
     """
     check_adata(adata)
+    return kept_records(adata)
+
+
+def kept_records(adata: AnnData) -> Mapping[str, Any]:
+    """Return all records, of cells that were opened lazily as well.
+
+    Raises
+    ------
+    ValueError
+        Something else stands in their place.
+    """
     records = adata.uns.get(ROOT, {})
     if not isinstance(records, Mapping):
         raise ValueError(f"adata.uns[{ROOT!r}] is not a dict; move it: celltraj writes there")

@@ -20,6 +20,7 @@ from celltraj._anndata.results._declared import COMMON, Field, Place, filled, sl
 from celltraj._anndata.results._record import (
     ROOT,
     check_name,
+    kept_records,
     kind_of,
     named,
     places_of,
@@ -128,7 +129,7 @@ class Result:
         for slot, at, values in placed:
             self._place(slot, at, key).check(values)
         made = self.made(record, [f"{slot} {at}" for slot, at, _ in placed], source)
-        records = dict(records_of(adata))
+        records = dict(kept_records(adata))
         before = records.pop(name, None)
         own = places_of(before) if self.record is None else ()
         with warnings.catch_warnings():
