@@ -405,16 +405,19 @@ def test_a_logger_gets_the_loss_at_each_step(tmp_path, monkeypatch):
 
 
 def test_threads_and_the_global_random_state_are_left_alone():
-    torch.set_num_threads(2)
-    state, threads = torch.get_rng_state(), []
+    before, state, threads = torch.get_num_threads(), torch.get_rng_state(), []
 
     def loss(field, points):
         threads.append(torch.get_num_threads())
         return squared_error(field, points)
 
-    trained(20, loss=loss)
-    assert set(threads) == {1}
-    assert torch.get_num_threads() == 2
+    torch.set_num_threads(2)
+    try:
+        trained(20, loss=loss)
+        assert set(threads) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     assert torch.equal(torch.get_rng_state(), state)
 
 
