@@ -127,10 +127,18 @@ def bootstrap(
     estimate = quantities(slim.copy(), 0)
     if estimate is None:
         raise ValueError("the fit to all cells failed; run fit(adata) by itself to see why")
-    draws = ((_resampled(slim, groups, seed, draw), draw) for draw in range(1, n_bootstrap + 1))
-    what = ("bootstrap", "draw")
+
+    def redrawn(cells: AnnData, draw: int) -> pd.Series | None:
+        return quantities(_resampled(cells, groups, seed, draw), draw)
+
     work = mapped(
-        quantities, draws, n_tasks=n_bootstrap, what=what, n_jobs=n_jobs, progress=progress
+        redrawn,
+        ((draw,) for draw in range(1, n_bootstrap + 1)),
+        n_tasks=n_bootstrap,
+        what=("bootstrap", "draw"),
+        shared=(slim,),
+        n_jobs=n_jobs,
+        progress=progress,
     )
     found = [one for one in work if one is not None]
     return _table(estimate, found, n_bootstrap, confidence, seed)

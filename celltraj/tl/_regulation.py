@@ -95,11 +95,16 @@ def regulation(
     names = _gene_names(adata, model)
     weights = _weights(reference)
     family = replace(reference, production=None, degradation=None, bias=None, weights=None)
-    draws = ((model, family, coupling, seed, k) for k in range(n_bootstrap))
-    what = ("bootstrap", "draw")
-    signs = list(
-        mapped(_redrawn, draws, n_tasks=n_bootstrap, what=what, n_jobs=n_jobs, progress=progress)
+    work = mapped(
+        _redrawn,
+        ((k,) for k in range(n_bootstrap)),
+        n_tasks=n_bootstrap,
+        what=("bootstrap", "draw"),
+        shared=(model, family, coupling, seed),
+        n_jobs=n_jobs,
+        progress=progress,
     )
+    signs = list(work)
     agree = np.mean([s == np.sign(weights) for s in signs], 0) if signs else weights * np.nan
     target, regulator = np.nonzero(weights)
     table = pd.DataFrame(

@@ -126,9 +126,14 @@ def which_model(
     few = whole.at_most(n_cells, seed=seed)
     fits = {name: partial(fit_flow, **options) for name, (options, _) in _CANDIDATES.items()}
     survey = Survey(few, {name: flow_preview(fit) for name, fit in fits.items()}, n_draws, seed)
-    tasks = ((survey, time) for time in survey.times)
-    what = ("held out", "time")
-    judged = mapped(_judged, tasks, n_tasks=len(survey.times), what=what, progress=progress)
+    judged = mapped(
+        _judged,
+        ((time,) for time in survey.times),
+        n_tasks=len(survey.times),
+        what=("held out", "time"),
+        shared=(survey,),
+        progress=progress,
+    )
     findings = [one for part in judged for one in part]
     advice = Advice(findings, whole, _calls(time_key, use_rep))
     table, sentence = advice.table(), advice.sentence()
