@@ -15,6 +15,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 _SUMS = {"reassoc", "contract", "nsz", "nnan"}
+# A function that a kernel calls is compiled by itself too, and the process that compiles takes that
+# one, where others load the kernel with its own: what reorders sums is therefore inlined by numba
 _RANGE = 690.0  # largest exponent; beyond -708 results are subnormal and ten times slower
 _TINY, _HUGE = 1e-200, 1e200  # a row's sum outside may have lost entries to the clamp
 _LOG2_E = 1.4426950408889634
@@ -183,7 +185,7 @@ def fill_single(cost: np.ndarray, f: np.ndarray, g: np.ndarray, out: np.ndarray)
             out[i, j] = room[j]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(inline="always", fastmath={"contract", "nsz"})
 def _singles(cost: np.ndarray, shift: float, g: np.ndarray, out: np.ndarray) -> None:
     for j in range(len(g)):
         x = shift + g[j] - cost[j]
@@ -249,7 +251,7 @@ def log_of_columns(
                 total[j] += exp(f[i] - inverse * cost[i, j] - top[j])
 
 
-@njit(cache=True, nogil=True, fastmath=_SUMS)
+@njit(inline="always", fastmath=_SUMS)
 def _exponentials(
     cost: np.ndarray, g: np.ndarray, inverse: float, shift: float, out: np.ndarray
 ) -> float:
@@ -260,7 +262,7 @@ def _exponentials(
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_SUMS)
+@njit(inline="always", fastmath=_SUMS)
 def _largest(cost: np.ndarray, g: np.ndarray, inverse: float) -> float:
     top = -np.inf
     for j in range(len(g)):
