@@ -45,7 +45,8 @@ def test_a_fit_is_that_of_the_cells_it_draws(adata, name):
     of_all, of_kept = (one.obsm[f"{name}_velocity"] for one in (adata, kept))
     assert of_all.shape == adata.shape
     rows = [int(np.flatnonzero((x == adata.X).all(1))[0]) for x in kept.X]
-    np.testing.assert_allclose(of_all[rows], of_kept, rtol=1e-6, atol=1e-9)
+    # networks are float32, and products of more cells at once round in another order
+    np.testing.assert_allclose(of_all[rows], of_kept, rtol=0, atol=1e-6 * np.abs(of_kept).max())
 
 
 @pytest.mark.parametrize("name", FITS)
