@@ -5,7 +5,6 @@ from celltraj._anndata.columns import (
     column_of,
     has_column,
     in_memory,
-    opened,
     unique_names,
 )
 from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
@@ -23,7 +22,7 @@ from celltraj._anndata.new_cells import Untreated, read_untreated, source_of, wa
 from celltraj._anndata.populations import given_once, read_populations, read_rows
 from celltraj._anndata.projection import (
     Projected,
-    genes_in_order,
+    genes_of,
     projection_of,
     projection_record,
     read_projection,
@@ -86,7 +85,7 @@ __all__ = [
     "find_representation",
     "find_space",
     "flow_record",
-    "genes_in_order",
+    "genes_of",
     "given_once",
     "has_column",
     "in_memory",
@@ -94,7 +93,6 @@ __all__ = [
     "labels_of",
     "memberships",
     "noise_keys",
-    "opened",
     "options_record",
     "predicted_cells",
     "projection_of",

@@ -12,8 +12,14 @@ import torch
 from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of, has_column
+from celltraj._anndata.matched import MAX_MISSING, Matched, some
 from celltraj._anndata.populations import read_rows
-from celltraj._anndata.projection import genes_in_order, read_projection
+from celltraj._anndata.projection import (
+    Projected,
+    genes_of,
+    projection_of,
+    read_projection,
+)
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Cells
 from celltraj.models import MetaFlowMatching, Projection, ResponseSource
@@ -23,7 +29,6 @@ _NEW = "new"  # name of the population of cells that come without one
 _FEW = 10
 _PART = 0.5  # of the cells of a population that the training knew
 _FAR = 3.0  # times the range of the training
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -160,22 +165,24 @@ def _names(adata: AnnData, source: ResponseSource) -> np.ndarray:
 def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> np.ndarray:
     """Return the cells in the space of the model."""
     plane = model.projection
-    if plane is not None and set(plane.names) <= set(map(str, adata.var_names)):
+    if plane is not None and _has_genes(adata, plane):
         # components of the cells themselves may be those of a PCA of their own
         logger.info(
             "computed %s from %d genes as for the training", plane.use_rep, len(plane.names)
         )
-        return plane.encode(genes_in_order(adata, plane.names, plane.layer))
+        return plane.encode(genes_of(adata, plane))
     use_rep, rows = source.use_rep, np.arange(adata.n_obs)
     if use_rep == "X":
-        order = _positions([str(name) for name in adata.var_names], source.variables)
-        return read_rows(adata, "X", rows)[:, order]
+        matched = Matched.of(adata.var_names, source.variables)
+        matched.check()
+        centre = model.network.field.centre.numpy()
+        return np.asarray(matched.taken(read_rows(adata, "X", rows), centre))
     if use_rep not in adata.obsm:
         hint = (
             ""
             if plane is None
             else f", and the genes it is computed from are not all there: "
-            f"{_shown(sorted(set(plane.names) - set(map(str, adata.var_names))))}"
+            f"{some(sorted(set(plane.names) - set(map(str, adata.var_names))))}"
         )
         raise ValueError(
             f"the response was fitted in obsm[{use_rep!r}]; found {list(adata.obsm)}{hint}. "
@@ -192,10 +199,40 @@ def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> 
         warn(
             f"obsm[{use_rep!r}] is taken for the components of the training, and nothing tells "
             f"that it is: the genes that they are computed from are not all there ({len(missing)} "
-            f"of {len(plane.names)} are missing: {_shown(missing)}). Pass all of them",
+            f"of {len(plane.names)} are missing: {some(missing)}). Pass all of them",
             DataWarning,
         )
     return x
+
+
+def variables_like(
+    like: AnnData | Projected | MetaFlowMatching,
+) -> tuple[tuple[str, ...], np.ndarray, str | None]:
+    """Return the ``g`` variables that a model reads, their means in its training, and the layer.
+
+    Parameters
+    ----------
+    like
+        A response, a model with a projection, or an AnnData that carries one.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It has neither a projection nor variables by name.
+    """
+    if isinstance(like, MetaFlowMatching) and like.projection is None:
+        source = source_of(like)
+        if source.use_rep == "X":
+            return source.variables, like.network.field.centre.numpy(), None
+    plane = projection_of(like)
+    return plane.names, plane.mean, plane.layer
+
+
+def _has_genes(adata: AnnData, plane: Projection) -> bool:
+    """Return whether components are to be computed from genes: from all, or most if need be."""
+    there = set(map(str, adata.var_names))
+    share = sum(name not in there for name in plane.names) / len(plane.names)
+    return share == 0 or (share <= MAX_MISSING and not _carries(adata, plane))
 
 
 def _carries(adata: AnnData, plane: Projection) -> bool:
@@ -208,27 +245,6 @@ def _carries(adata: AnnData, plane: Projection) -> bool:
         and bool(np.allclose(found.loadings, plane.loadings, atol=1e-6))
         and bool(np.allclose(found.mean, plane.mean, atol=1e-6))
     )
-
-
-def _positions(found: list[str], names: tuple[str, ...]) -> list[int]:
-    """Return where each variable of the training stands, once both are the same set."""
-    if len(set(found)) < len(found):
-        raise ValueError("names of variables are not unique; call adata.var_names_make_unique()")
-    missing, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
-    if missing or extra:
-        parts = [f"missing are {_shown(missing)}"] * bool(missing)
-        parts += [f"not in the training were {_shown(extra)}"] * bool(extra)
-        raise ValueError(
-            f"the variables differ from those of the training: {'; '.join(parts)}. All of "
-            "model.source.variables are needed, and no others: adata[:, list(names)]"
-        )
-    position = {name: k for k, name in enumerate(found)}
-    return [position[name] for name in names]
-
-
-def _shown(names: list[str]) -> str:
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{names[:_SHOWN]}{rest}"
 
 
 def _warn_of_range(x: np.ndarray, source: ResponseSource) -> None:

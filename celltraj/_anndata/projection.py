@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from scipy.sparse import sparray, spmatrix
 
 from celltraj._anndata.expression import read_expression
-from celltraj._anndata.results import PCA, PROJECTION, ROOT
+from celltraj._anndata.matched import MAX_MISSING, Matched
+from celltraj._anndata.results import PCA, ROOT
 from celltraj._anndata.write import sample_record, warn_of_view
 from celltraj.models.genes.projection import Projection
-
-logger = logging.getLogger("celltraj")
-_SHOWN = 5
 
 
 class Projected(Protocol):
@@ -117,45 +112,26 @@ def write_projection(
     PCA.write(adata, key, record, columns)
 
 
-def genes_in_order(
-    adata: AnnData, names: Sequence[str], layer: str | None
+def genes_of(
+    adata: AnnData, projection: Projection, *, max_missing: float = MAX_MISSING
 ) -> np.ndarray | spmatrix | sparray:
-    """Return the ``(n_obs, g)`` expression in ``X`` or a layer, its columns in order of ``names``.
+    """Return the expression ``(n_obs, g)`` of the genes of a projection, in their order.
+
+    Other genes are left out. The mean of the training stands for those that are missing.
+
+    Warns
+    -----
+    DataWarning
+        Genes are missing, or the matrix looks like raw counts.
 
     Raises
     ------
     KeyError
         There is no such layer.
     ValueError
-        Genes are missing, too many or not unique, or values are not finite numbers.
+        More genes are missing than ``max_missing``, a share, allows, names are not unique, or
+        values are not finite numbers.
     """
-    order = _positions(adata.var_names, names)
-    x = read_expression(adata, layer)
-    return x if (order == np.arange(len(order))).all() else x[:, order]
-
-
-def _positions(found: pd.Index, names: Sequence[str]) -> np.ndarray:
-    """Return where each of ``names`` stands, once both are known to be the same set."""
-    if not found.is_unique:
-        raise ValueError("names of genes are not unique; call adata.var_names_make_unique() first")
-    missing = [name for name in names if name not in found]
-    extra = found.difference(pd.Index(names, dtype=found.dtype), sort=False).tolist()
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of the {len(names)} genes of the projection are missing in adata: "
-            f"{_some(missing)}. Nothing stands for a gene that was not measured; fit "
-            "ct.pp.pca_model on the genes that both have"
-        )
-    if extra:
-        raise ValueError(
-            f"adata has {len(extra)} genes that the projection does not know: {_some(extra)}; keep "
-            "the others with adata[:, genes].copy(), genes being those of "
-            f"uns[{ROOT!r}][{PROJECTION!r}]['genes'] or of model.projection.names"
-        )
-    rows: np.ndarray = found.get_indexer(pd.Index(names, dtype=found.dtype))
-    return rows
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{names[:_SHOWN]}{more}"
+    matched = Matched.of(adata.var_names, projection.names)
+    matched.check(max_missing)
+    return matched.taken(read_expression(adata, projection.layer), projection.mean)

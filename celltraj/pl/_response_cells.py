@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from celltraj._anndata import (
     ResponseKeys,
-    genes_in_order,
+    genes_of,
     read_projection,
     read_representation,
     read_samples,
@@ -151,7 +151,7 @@ def _states(adata: AnnData, rows: np.ndarray, predicted: AnnData, name: str) -> 
     cells, found = adata[rows], read_projection(predicted)
     if found is not None and found.use_rep == name and set(found.names) <= set(adata.var_names):
         # components that adata carries may be those of a PCA of its own
-        return found.encode(genes_in_order(cells, found.names, found.layer))
+        return found.encode(genes_of(cells, found))
     if name == "X":
         cells = cells[:, predicted.var_names]  # in the order of the model
     return read_representation(cells, name)[1]

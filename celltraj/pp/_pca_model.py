@@ -10,10 +10,11 @@ from anndata import AnnData
 from celltraj._anndata import (
     annotated,
     column_of,
-    genes_in_order,
     projection_record,
+    unique_names,
     write_projection,
 )
+from celltraj._anndata.expression import read_expression
 from celltraj._anndata.results import PCA
 from celltraj._checks import checked
 from celltraj.models.genes.projection import fit_projection
@@ -93,8 +94,8 @@ def pca_model(
     True
     """
     PCA.claim(adata, key_added)
-    names = tuple(adata.var_names)
-    x = genes_in_order(adata, names, layer)
+    names = tuple(unique_names(adata.var_names, "genes"))
+    x = read_expression(adata, layer)
     chosen = _cells_to_learn_from(adata, fit_on)
     projection = fit_projection(
         x if chosen.all() else x[chosen],

@@ -9,7 +9,7 @@ from anndata import AnnData
 from celltraj._anndata import (
     Projected,
     annotated,
-    genes_in_order,
+    genes_of,
     projection_of,
     projection_record,
     write_projection,
@@ -27,7 +27,9 @@ def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False
     Parameters
     ----------
     adata
-        New cells, normalised as those of the fit. Their genes must be the same set, in any order.
+        New cells, normalised as those of the fit, their genes in any order. Others than those of
+        the fit are left out; the mean of the fit stands for those that are missing, up to a tenth
+        of all (``ct.pp.match_variables`` allows another share).
     loadings
         Data that ``ct.pp.pca_model`` annotated, or a model with a ``projection``, fitted on such
         data. It also says which layer is read and which key is written.
@@ -42,7 +44,7 @@ def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False
     Warns
     -----
     DataWarning
-        The matrix looks like raw counts.
+        The matrix looks like raw counts, or genes are missing.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -53,7 +55,7 @@ def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False
     KeyError
         ``loadings`` has no projection, or ``adata`` lacks the layer.
     ValueError
-        Genes are missing, too many or not unique, or values are not finite.
+        Too many genes are missing, names are not unique, or values are not finite.
 
     Examples
     --------
@@ -66,7 +68,7 @@ def project(adata: AnnData, *, loadings: AnnData | Projected, copy: bool = False
     """
     projection = projection_of(loadings)
     PCA.claim(adata, projection.use_rep)
-    components = projection.encode(genes_in_order(adata, projection.names, projection.layer))
+    components = projection.encode(genes_of(adata, projection))
     if isinstance(loadings, AnnData):
         record = deepcopy(PCA.peek(loadings))
     else:

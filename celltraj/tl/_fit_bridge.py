@@ -10,19 +10,9 @@ import torch
 from anndata import AnnData
 
 from celltraj import models
-from celltraj._anndata import (
-    bridge_record,
-    inner_time_of,
-    opened,
-    options_record,
-    read_observed,
-    recorded,
-    variables_of,
-    warn_of_limits,
-    warn_of_view,
-)
+from celltraj._anndata import bridge_record, inner_time_of, options_record, recorded
+from celltraj._anndata.course import Course
 from celltraj._anndata.results import BRIDGE
-from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
 from celltraj._typing import Counts
@@ -168,21 +158,15 @@ def fit_bridge(
     options = BridgeOptions() if options is None else options
     check_entropic(options.coupling)
     check_training(training)
-    cells = opened(adata, time_key, growth_key, counts if isinstance(counts, str) else None)
-    observed = read_observed(
-        cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
+    course = Course.of(
+        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    use_rep = observed.states.name
-    names = variables_of(cells, use_rep)
-    representation = observed.survey(names)
-    observed.rows.check_gaps()
-    BRIDGE.claim(cells, key)
-    warn_of_limits(observed.rows)
+    representation = course.surveyed(BRIDGE, key)
     problem = _Problem(
-        observed.drawn(options.max_cells, seed),
-        _with_held_out(options, cells, time_key),
+        course.observed.drawn(options.max_cells, seed),
+        _with_held_out(options, course.cells, time_key),
         growth,
-        None if training is None else training.for_variables(names),
+        None if training is None else training.for_variables(course.variables),
         torch.Generator().manual_seed(seed),
         progress,
     )
@@ -196,22 +180,15 @@ def fit_bridge(
         ) from error
     bridge = replace(bridge, representation=representation)
     params = {
-        "time_key": time_key,
-        "use_rep": use_rep,
         "reference": type(bridge.reference).__name__,
         "sigma": sigma_of(bridge.reference),
         "sigma_source": origin,
         "options": options_record(problem.options),
         "training": None if training is None else options_record(training),
         "growth": recorded(growth),
-        "growth_key": growth_key,
-        "counts": counts if isinstance(counts, str) else "given",
-    } | words
-    velocity = observed.velocity(bridge)
-    source = Source.of(cells, time_key, use_rep)
-    warn_of_view(adata)
-    record = bridge_record(bridge, params, seed)
-    BRIDGE.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
+    }
+    record = bridge_record(bridge, course.params | params | words, seed)
+    course.write(BRIDGE, key, record, bridge)
     _log(bridge, origin, training, time.perf_counter() - start)
     return bridge
 

@@ -10,18 +10,9 @@ import torch
 from anndata import AnnData
 
 from celltraj import models
-from celltraj._anndata import (
-    flow_record,
-    opened,
-    options_record,
-    read_observed,
-    recorded,
-    variables_of,
-    warn_of_limits,
-    warn_of_view,
-)
+from celltraj._anndata import flow_record, options_record, recorded
+from celltraj._anndata.course import Course
 from celltraj._anndata.results import FLOW
-from celltraj._anndata.source import Source
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
 from celltraj._typing import Counts
@@ -156,20 +147,14 @@ def fit_flow(
     """
     start, key = time.perf_counter(), key_added
     options = FlowOptions() if options is None else options
-    cells = opened(adata, time_key, growth_key, counts if isinstance(counts, str) else None)
-    observed = read_observed(
-        cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
-    )
-    use_rep = observed.states.name
-    names = variables_of(cells, use_rep)
-    representation = observed.survey(names)
-    observed.rows.check_gaps()
-    FLOW.claim(cells, key)
-    warn_of_limits(observed.rows)
-    snapshots = observed.drawn(options.max_cells, seed)
-    generator = torch.Generator().manual_seed(seed)
     if sigma is not None and not 0 < sigma < float("inf"):
         raise ValueError(f"sigma must be positive and finite; found {sigma}")
+    course = Course.of(
+        adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
+    )
+    representation = course.surveyed(FLOW, key)
+    snapshots = course.observed.drawn(options.max_cells, seed)
+    generator = torch.Generator().manual_seed(seed)
     value = models.default_sigma(snapshots, generator=generator) if sigma is None else sigma
     grown, found = with_growth(
         snapshots, growth, sigma=value, coupling=options.coupling, progress=progress
@@ -180,7 +165,7 @@ def fit_flow(
             default_paths(snapshots) if interpolant is None else interpolant,
             sigma=value,
             options=options,
-            training=training.for_variables(names),
+            training=training.for_variables(course.variables),
             generator=generator,
             progress=progress,
         )
@@ -190,8 +175,6 @@ def fit_flow(
         ) from error
     flow = replace(flow, representation=representation)
     params = {
-        "time_key": time_key,
-        "use_rep": use_rep,
         "interpolant": options_record(flow.interpolant),
         "sigma": value,
         "sigma_source": "estimated" if sigma is None else "given",
@@ -200,14 +183,8 @@ def fit_flow(
         "training": options_record(training),
         "growth": recorded(growth),
         "growth_found": found,
-        "growth_key": growth_key,
-        "counts": counts if isinstance(counts, str) else "given",
     }
-    velocity = observed.velocity(flow)
-    source = Source.of(cells, time_key, use_rep)
-    warn_of_view(adata)
-    record = flow_record(flow, params, seed)
-    FLOW.write(adata, key, record, {f"{key}_velocity": velocity}, source=source)
+    course.write(FLOW, key, flow_record(flow, course.params | params, seed), flow)
     _log(flow, value, time.perf_counter() - start)
     return flow
 

@@ -15,7 +15,7 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import (
     ResponseKeys,
-    genes_in_order,
+    genes_of,
     given_once,
     options_record,
     read_populations,
@@ -215,7 +215,7 @@ def _projection(adata: AnnData, use_rep: str) -> Projection | None:
     cells = adata[:_COMPARED]
     if not set(found.names) <= set(map(str, adata.var_names)):
         return found
-    again = found.encode(genes_in_order(cells, found.names, found.layer))
+    again = found.encode(genes_of(cells, found))
     if np.allclose(again, np.asarray(cells.obsm[use_rep]), rtol=1e-3, atol=1e-3):
         return found
     warn(

@@ -4,6 +4,7 @@
 FAMILIES = (
     ("pp.check_times", "tl.which_model", "pl.snapshots"),
     ("pp.pca_model", "pp.project", "tl.decode"),
+    ("pp.match_variables", "pp.project", "tl.predict_response"),
     ("pp.score_growth", "tl.couplings", "tl.growth"),
     ("tl.which_model", "tl.cross_validate", "get.score_summary", "pl.scores"),
     ("tl.fit_bridge", "get.convergence", "get.losses", "pl.history", "pl.refinement"),

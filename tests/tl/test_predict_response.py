@@ -81,11 +81,11 @@ def test_the_order_of_variables_is_repaired_and_other_sets_are_named(model, new)
     sparse = new.copy()
     sparse.X = csr_matrix(new.X)
     np.testing.assert_array_equal(predict(model, sparse).X, expected)
-    with pytest.raises(ValueError, match=r"missing are \['CD19'\]"):
+    with pytest.raises(ValueError, match=r"1 of the 3 .* missing: \['CD19'\]"):
         predict(model, new[:, :2].copy())
     other = new.copy()
     other.var_names = ["CD4", "CD8", "CD3"]
-    with pytest.raises(ValueError, match=r"missing are \['CD19'\]; not in the training.*\['CD3'\]"):
+    with pytest.raises(ValueError, match=r"\['CD19'\], and there are \['CD3'\] in place"):
         predict(model, other)
 
 
@@ -327,3 +327,22 @@ def test_components_that_nothing_vouches_for_are_told(cohort, new):
     other = new.copy()
     other.obsm["X_pca"] = np.zeros((new.n_obs, 2))  # of a PCA of its own: the genes count
     np.testing.assert_allclose(predict(model, other).X, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_strangers_file_with_other_genes_is_read(cohort):
+    rng = np.random.default_rng(1)
+    genes = [f"g{k}" for k in range(12)]
+    wide = ad.AnnData(cohort.X @ rng.normal(size=(3, 12)), obs=cohort.obs)
+    wide.var_names = genes
+    model = ct.tl.fit_response(wide, options=FEW, training=TINY, progress=False, **KEYS)
+    new = wide[(wide.obs["donor"] == "donor 0") & (wide.obs["drug"] == "DMSO")].copy()
+    more = ad.concat([new, ad.AnnData(new.X[:, :1], new.obs, {"index": ["x"]})], axis=1)
+    more.obs = new.obs
+    np.testing.assert_array_equal(predict(model, more).X, predict(model, new).X)
+    centre = model.network.field.centre.numpy()
+    filled = new.copy()
+    filled.X[:, 5] = centre[5]
+    with pytest.warns(ct.DataWarning, match=r"1 of the 12 variables .*'g5'"):
+        found = predict(model, new[:, [g for g in genes if g != "g5"]].copy())
+    np.testing.assert_array_equal(found.X, predict(model, filled).X)
+    assert found.var_names.tolist() == genes

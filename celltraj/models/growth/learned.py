@@ -199,9 +199,19 @@ class _Gap:
 
 def _rates(gaps: Sequence[_Gap], x: np.ndarray, n_near: int) -> np.ndarray:
     """Return the rate ``(n,)``, in 1/[t], at states ``x (n, d)`` from the cells nearest to each."""
+    return _mean_rates(gaps, _nearest(gaps, x, n_near))
+
+
+def _nearest(gaps: Sequence[_Gap], x: np.ndarray, n_near: int) -> np.ndarray:
+    """Return which cells of all gaps are nearest to states, ``(n, n_near)``, the nearest first."""
     cells = np.concatenate([gap.x for gap in gaps])
     tree = NearestNeighbors(n_neighbors=min(n_near, len(cells))).fit(cells)
-    near = tree.kneighbors(x)[1]
+    near: np.ndarray = tree.kneighbors(x)[1]
+    return near
+
+
+def _mean_rates(gaps: Sequence[_Gap], near: np.ndarray) -> np.ndarray:
+    """Return the rate ``(n,)`` that cells of all gaps have in the mean, for each row of them."""
     expected = np.concatenate([gap.expected for gap in gaps])
     duration = np.concatenate([gap.expected * gap.length for gap in gaps])
     sent = np.concatenate([gap.sent for gap in gaps])
@@ -217,12 +227,14 @@ def _choose(gaps: Sequence[_Gap], options: LearnedGrowth) -> tuple[int, float]:
     sizes = [max(options.fewest, math.ceil(share * n_cells)) for share in options.shares]
     if len(gaps) == 1:
         return sizes[0], 1.0
-    best, chosen = 0.0, (sizes[0], 0.0)
-    for n_near in sizes:
-        others = [[gap for gap in gaps if gap is not one] for one in gaps]
-        told = [_rates(rest, one.x, n_near) for one, rest in zip(gaps, others, strict=True)]
-        for counted in _COUNTED:
-            gain = sum(one.gain(counted * rates) for one, rates in zip(gaps, told, strict=True))
-            if gain > best:
-                best, chosen = gain, (n_near, counted)
-    return chosen
+    by_gap = [_gains(one, [gap for gap in gaps if gap is not one], sizes) for one in gaps]
+    gains = np.sum(by_gap, axis=0)
+    k, c = np.unravel_index(np.argmax(gains), (len(sizes), len(_COUNTED)))
+    return (sizes[k], _COUNTED[c]) if gains[k, c] > 0 else (sizes[0], 0.0)
+
+
+def _gains(one: _Gap, rest: Sequence[_Gap], sizes: Sequence[int]) -> np.ndarray:
+    """Return what a gap gains by rates of the others, by size of their means and share of them."""
+    near = _nearest(rest, one.x, max(sizes))
+    told = [_mean_rates(rest, near[:, :size]) for size in sizes]
+    return np.array([[one.gain(counted * rates) for counted in _COUNTED] for rates in told])
