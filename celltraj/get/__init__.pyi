@@ -4,6 +4,7 @@ from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
+from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._losses import losses as losses
 from ._results import results as results
@@ -17,6 +18,7 @@ __all__ = [
     "fates",
     "gene_trends",
     "growth",
+    "jump_rates",
     "knockout",
     "losses",
     "results",

@@ -10,6 +10,7 @@ from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._held_out import held_out as held_out
 from ._history import history as history
+from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._landscape import landscape as landscape
 from ._marginals import marginals as marginals
@@ -40,6 +41,7 @@ __all__ = [
     "growth",
     "held_out",
     "history",
+    "jump_rates",
     "knockout",
     "landscape",
     "marginals",

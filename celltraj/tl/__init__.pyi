@@ -14,6 +14,7 @@ from ._fit_response import fit_response as fit_response
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
+from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._knockout_screen import knockout_screen as knockout_screen
 from ._log_density import log_density as log_density
@@ -43,6 +44,7 @@ __all__ = [
     "gene_trends",
     "growth",
     "interpolate",
+    "jump_rates",
     "knockout",
     "knockout_screen",
     "log_density",

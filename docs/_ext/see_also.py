@@ -26,6 +26,7 @@ FAMILIES = (
     ("tl.drivers", "get.drivers", "pl.drivers"),
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
     ("tl.compare_conditions", "get.conditions", "pl.conditions"),
+    ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 

@@ -59,6 +59,7 @@ def world():
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
+    ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     knocked = {"start": 1.0, "groupby": "arm", "n_null": 2, "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], **knocked)
     adata.uns["celltraj"]["fit"] = {
@@ -119,6 +120,7 @@ def draw(world, refined, answered):
         "growth": lambda **k: ct.pl.growth(adata, **k),
         "held_out": lambda **k: ct.pl.held_out(adata, predicted, color="arm", **k),
         "history": lambda **k: ct.pl.history(adata, key="fit", **k),
+        "jump_rates": lambda **k: ct.pl.jump_rates(adata, **k),
         "knockout": lambda **k: ct.pl.knockout(adata, **k),
         "landscape": lambda **k: ct.pl.landscape(adata, refined[0], **k),
         "marginals": lambda **k: ct.pl.marginals(adata, path, **k),

@@ -10,7 +10,14 @@ from celltraj._anndata.results._catalogue import (
 from celltraj._anndata.results._declared import COMMON, Field, Place
 from celltraj._anndata.results._record import PROJECTION, ROOT, params_of, records_of
 from celltraj._anndata.results._result import Result
-from celltraj._anndata.results.analysis import CONDITIONS, DRIVERS, GENE_TRENDS, KNOCKOUT, VELOCITY
+from celltraj._anndata.results.analysis import (
+    CONDITIONS,
+    DRIVERS,
+    GENE_TRENDS,
+    JUMP_RATES,
+    KNOCKOUT,
+    VELOCITY,
+)
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
@@ -41,6 +48,7 @@ __all__ = [
     "GROWTH",
     "GROWTH_PRIOR",
     "INTERPOLATE",
+    "JUMP_RATES",
     "KNOCKOUT",
     "LOG_DENSITY",
     "MATRIX",

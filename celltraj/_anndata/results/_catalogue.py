@@ -10,7 +10,14 @@ from anndata import AnnData
 
 from celltraj._anndata.results._record import ROOT, kind_of, named, params_of, places_of, records_of
 from celltraj._anndata.results._result import Result
-from celltraj._anndata.results.analysis import CONDITIONS, DRIVERS, GENE_TRENDS, KNOCKOUT, VELOCITY
+from celltraj._anndata.results.analysis import (
+    CONDITIONS,
+    DRIVERS,
+    GENE_TRENDS,
+    JUMP_RATES,
+    KNOCKOUT,
+    VELOCITY,
+)
 from celltraj._anndata.results.fits import BRIDGE, DRAWN, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
@@ -28,7 +35,7 @@ from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTI
 RESULTS = (
     *(BRIDGE, FLOW, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
-    *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT),
+    *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
     *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )

@@ -48,6 +48,27 @@ CONDITIONS = Result(
         ),
     ),
 )
+JUMP_RATES = Result(
+    kind="jump rates",
+    call="ct.tl.jump_rates(adata, groupby=...)",
+    key="jump_rates",
+    params="arguments as used, and dispersion, by which factor samples vary more than drawn cells",
+    fields=(
+        Field(
+            "table",
+            "one row per jump; rates in 1/[t], identified where known to a factor of two",
+            columns=("source", "target", "rate", "lower", "upper", "identified"),
+            texts=("source", "target"),
+        ),
+        Field(
+            "forecast",
+            "one row per sample, time and state; only with forecast",
+            columns=("sample", "time", "state", "share", "lower", "upper"),
+            texts=("sample", "state"),
+            is_optional=True,
+        ),
+    ),
+)
 VELOCITY = Result(
     kind="velocity",
     call="ct.tl.velocity(adata, model)",

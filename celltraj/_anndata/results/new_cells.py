@@ -46,11 +46,13 @@ PREDICTION = Result(
     call="ct.tl.predict_response(adata, model, condition=...)",
     key="response",
     record="response",
-    params="arguments as used: condition, dose (if given), guidance, noise; and of the model "
-    "use_rep, population_key, condition_key and dose_key (if it has doses)",
+    params="arguments as used: condition (drugs given together, or names of several conditions), "
+    "dose (if given, of one condition), guidance, noise; and of the model use_rep, "
+    "population_key, condition_key and dose_key (if it has doses)",
     places=(
         Place("obs", "population", "population of the untreated cell"),
         Place("obs", "condition", "drugs, with their doses, joined by ` + `"),
+        Place("obs", "source", "obs name of the untreated cell"),
         Place(
             "obs",
             "outside",
