@@ -29,7 +29,9 @@ from celltraj.ot._stratified_coupling import StratifiedCoupling, marginal_error,
 _PAIRS = 6  # of half-steps at most
 _FEWEST = 600  # cells a side of a subsample, and draws
 _PART = 6  # a subsample is this part of the cells where they are few
-_MORE = 2.5  # draws of the second pair of half-steps over those of the first
+_MORE = 2.5  # draws of the second pair of half-steps over those of the first,
+_BROAD = 40.0  # and at least so many over the root of the number of cells
+_FALL = 0.8  # power of draws by which errors fall, or more: the cells that matter are all met
 _FAR = 0.2  # mean error of a half-step above which epsilon is too small to draw for,
 _MANY = 10_000  # if it draws so many
 _TILE = 256  # cells at once
@@ -136,15 +138,16 @@ class Stratified:
                 bar.update(2)
                 bar.set_postfix(error=f"{far:.1e}", draws=draws)
                 if pair == 0:  # slow modes of the start are not seen in the marginals of one pair
-                    draws = min(self.max_draws, int(_MORE * draws))
+                    broad = min(_BROAD * math.sqrt(max(len(s.cells) for s in sides)), most)
+                    draws = min(self.max_draws, int(max(_MORE * draws, broad)))
                     continue
                 error = marginal_error(sides, potentials, [self.seed, pair, 2])[0]
                 if error <= self.tol or draws == self.max_draws:
                     break
                 if far > _FAR and draws >= _MANY:
                     break
-                more = max(1.2, 1.2 * (error / self.tol) ** 2)
-                draws = min(self.max_draws, int(more * draws))
+                more = 1.1 * (error / self.tol) ** (1 / _FALL)
+                draws = min(self.max_draws, int(max(1.2, more) * draws))
         return StratifiedCoupling.of_sides(
             problem, sides, potentials, stats, tol=self.tol, throw=self.throw, seed=self.seed
         )
