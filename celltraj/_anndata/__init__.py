@@ -42,7 +42,7 @@ from celltraj._anndata.read import (
     variables_of,
     warn_of_limits,
 )
-from celltraj._anndata.response import embedded_populations, predicted_cells
+from celltraj._anndata.response import Predicted, embedded_populations, predicted_cells
 from celltraj._anndata.samples import (
     ResponseKeys,
     read_samples,
@@ -65,6 +65,7 @@ from celltraj.models.evaluation import Sample
 __all__ = [
     "Coupled",
     "Members",
+    "Predicted",
     "Projected",
     "ResponseKeys",
     "Sample",

@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of, has_column
+from celltraj._anndata.copies import warn_of_copies
 from celltraj._anndata.matched import MAX_MISSING, Matched, some
 from celltraj._anndata.populations import read_rows
 from celltraj._anndata.projection import (
@@ -75,6 +76,7 @@ def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
     for name in pd.unique(names):
         at = np.flatnonzero(names == name)
         found.append(Untreated(name, kept[at], torch.from_numpy(x[at])))
+    warn_of_copies({one.name: one.x.numpy() for one in found})
     return found
 
 

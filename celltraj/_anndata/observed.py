@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import torch
-from pandas.util import hash_pandas_object
 from torch import Tensor
 
+from celltraj._anndata.copies import row_hashes
 from celltraj._anndata.states import States
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Bridge, FlowMatching, Representation
@@ -159,16 +158,6 @@ def _constants_and_copies(blocks: Iterable[np.ndarray]) -> tuple[list[int], int]
         if first is None:
             first, is_constant = x[0].copy(), np.ones(x.shape[1], dtype=bool)
         is_constant &= (x == first).all(0)
-        marks.append(_hashes(x))
+        marks.append(row_hashes(x))
     every = np.concatenate(marks)
     return np.flatnonzero(is_constant).tolist(), len(every) - len(np.unique(every))
-
-
-def _hashes(x: np.ndarray) -> np.ndarray:
-    """Return a number ``(n,)`` for each cell that is the same for equal cells alone, but by chance.
-
-    Two of a million unlike cells share one with a probability of 1e-7.
-    """
-    # adding zero makes one of the two zeros
-    found: np.ndarray = hash_pandas_object(pd.DataFrame(x + 0.0), index=False).to_numpy()
-    return found

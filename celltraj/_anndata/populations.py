@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy.sparse import issparse
 
 from celltraj._anndata.columns import in_memory
+from celltraj._anndata.copies import warn_of_copies
 from celltraj._anndata.read import find_representation
 from celltraj._anndata.samples import (
     ResponseKeys,
@@ -96,8 +97,10 @@ def read_populations(
             if one.condition is not None
         ),
     )
-    _warn_of_few([*(controls[name] for name in names), *treated])
+    read = [*(controls[name] for name in names), *treated]
     cells = [*populations.controls, *(one.cells for one in populations.treated)]
+    _warn_of_few(read)
+    warn_of_copies({_name(one): group.x.numpy() for one, group in zip(read, cells, strict=True)})
     source = ResponseSource(
         use_rep,
         tuple(variables_of(adata, use_rep)),
@@ -144,14 +147,13 @@ def given_once(populations: Populations) -> list[str]:
     return sorted(name for name, owners in given.items() if several and len(owners) == 1)
 
 
+def _name(sample: Sample) -> str:
+    condition = "control" if sample.condition is None else sample.condition.name
+    return f"{sample.population} ({condition})"
+
+
 def _warn_of_few(samples: Sequence[Sample]) -> None:
-    few = {
-        f"{one.population} ({'control' if one.condition is None else one.condition.name})": len(
-            one.rows
-        )
-        for one in samples
-        if len(one.rows) < _FEW_CELLS
-    }
+    few = {_name(one): len(one.rows) for one in samples if len(one.rows) < _FEW_CELLS}
     if few:
         warn(
             f"fewer than {_FEW_CELLS} cells in {few}: what is learned from them is mostly noise; "

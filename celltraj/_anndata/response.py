@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,40 +17,60 @@ from celltraj._anndata.write import cells_at
 from celltraj.models import MetaFlowMatching, Response
 
 
+class Predicted(NamedTuple):
+    """Hold what becomes of the untreated cells of one population under one condition.
+
+    Parameters
+    ----------
+    cells
+        The untreated cells.
+    condition
+        Name of what is done to them.
+    outside
+        ``(n,)`` whether each lies outside the training.
+    response
+        States that they come to.
+    """
+
+    cells: Untreated
+    condition: str
+    outside: np.ndarray
+    response: Response
+
+
 def predicted_cells(
-    adata: AnnData,
-    model: MetaFlowMatching,
-    populations: Sequence[Untreated],
-    responses: Sequence[Response],
-    conditions: Sequence[str],
-    outside: Sequence[np.ndarray],
-    record: dict[str, Any],
+    adata: AnnData, model: MetaFlowMatching, parts: Sequence[Predicted], record: dict[str, Any]
 ) -> AnnData:
-    """Return predicted cells in the order of their sources, and under their names."""
+    """Return predicted cells by condition, each in the order of their sources and so named."""
     source = source_of(model)
-    counts = [len(one.rows) for one in populations]
-    rows = np.concatenate([one.rows for one in populations])
+    rows = np.concatenate([one.cells.rows for one in parts])
+    counts = [len(one.cells.rows) for one in parts]
+    conditions = list(dict.fromkeys(one.condition for one in parts))
     obs = pd.DataFrame(
         {
-            "population": np.repeat([one.name for one in populations], counts),
-            "condition": np.repeat(list(conditions), counts),
-            "outside": np.concatenate(outside),
+            "population": np.repeat([one.cells.name for one in parts], counts),
+            "condition": pd.Categorical(
+                np.repeat([one.condition for one in parts], counts), conditions
+            ),
+            "source": adata.obs_names[rows].astype(str),
+            "outside": np.concatenate([one.outside for one in parts]),
         }
     )
-    masses = [one.survival for one in responses if one.survival is not None]
+    masses = [one.response.survival for one in parts if one.response.survival is not None]
     if masses:
         obs["survival"] = np.concatenate([mass.numpy() for mass in masses]).astype(np.float32)
     key = source.cell_type_key
     if key is not None and key in adata.obs:
         obs[key] = column_of(adata, key).to_numpy()[rows]
-    states = np.concatenate([one.x.numpy() for one in responses])
-    order = np.argsort(rows)
-    names = pd.Index(source.variables)
+    states = np.concatenate([one.response.x.numpy() for one in parts])
+    order = np.lexsort((rows, obs["condition"].cat.codes))
     made = "response", PREDICTION.made(record, [])
+    names = pd.Index(source.variables)
     result = cells_at(names, source.use_rep, states[order], obs.iloc[order], made)
     result.obs_names = adata.obs_names[rows[order]]
-    for column in ("population", "condition"):
-        result.obs[column] = result.obs[column].astype("category")
+    if len(conditions) > 1:
+        result.obs_names = result.obs_names + "-" + result.obs["condition"].astype(str)
+    result.obs["population"] = result.obs["population"].astype("category")
     if model.projection is not None:
         write_projection(result, model.projection)
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import celltraj as ct
-from celltraj.cli.options import lineage, response, time_course
+from celltraj.cli.options import components, lineage, response, time_course
 from celltraj.cli.types import Parser
 
 _ADDED = (
@@ -19,7 +19,10 @@ _ADDED = (
     lineage.add_drivers,
     response.add_fit,
     response.add_predict,
+    response.add_embed,
     response.add_cross_validate,
+    components.add_pca,
+    components.add_decode,
     time_course.add_report,
 )
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 import celltraj as ct
 from celltraj.cli.files import EVALUATED, check_writable
-from celltraj.cli.response import read_cohort
+from celltraj.cli.response import options_of, read_cohort
 from celltraj.cli.summary import rows, say, staged_files
 from celltraj.cli.swap import finish_swaps, staged, writing
-from celltraj.models import ResponseOptions, Training
+from celltraj.models import Training
 
 _SHOWN = ["method", "metric", "mean", "low", "high", "skill", "verdict"]
 
@@ -47,7 +47,7 @@ def cross_validate_response(arguments: argparse.Namespace) -> None:
 def _scores(adata: ad.AnnData, arguments: argparse.Namespace) -> pd.DataFrame:
     fit = partial(
         ct.tl.fit_response,
-        options=ResponseOptions(covariate_keys=tuple(arguments.covariate)),
+        options=options_of(arguments),
         training=Training(max_steps=arguments.max_steps),
         progress=not arguments.quiet,
     )

@@ -1,13 +1,15 @@
-"""The commands for treatment responses: ``celltraj fit-response | predict``."""
+"""The commands for treatment responses: ``celltraj fit-response | predict | embed``."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anndata as ad
+import pandas as pd
 
 import celltraj as ct
 from celltraj.cli.files import (
@@ -18,11 +20,13 @@ from celltraj.cli.files import (
     read_h5ad,
 )
 from celltraj.cli.lock import Lock
-from celltraj.cli.result_file import writing_file
+from celltraj.cli.options.response import COUPLINGS, ENCODERS
+from celltraj.cli.result_file import write_result, writing_file
 from celltraj.cli.saved_model import read_response
 from celltraj.cli.summary import as_json, common, rows, say, staged_files
 from celltraj.cli.swap import finish_swaps, staged, writing
 from celltraj.models import (
+    Condition,
     MetaFlowMatching,
     ResponseOptions,
     TrainerOptions,
@@ -30,6 +34,7 @@ from celltraj.models import (
     remove_checkpoint,
 )
 
+T = TypeVar("T")
 logger = logging.getLogger("celltraj")
 _SUMMARY = "summary.json"
 _COLUMNS = ("population", "condition", "dose", "covariate", "cell_type")
@@ -62,7 +67,7 @@ def _fit_and_draw(adata: ad.AnnData, arguments: argparse.Namespace, lock: Lock) 
             use_rep=arguments.use_rep,
             cell_type_key=arguments.cell_type,
             dose_key=arguments.dose,
-            options=ResponseOptions(covariate_keys=tuple(arguments.covariate)),
+            options=options_of(arguments),
             training=Training(max_steps=arguments.max_steps, trainer=trainer),
             seed=arguments.seed,
             progress=not arguments.quiet,
@@ -84,6 +89,42 @@ def read_cohort(arguments: argparse.Namespace) -> ad.AnnData:
         for column in [given] if isinstance(given, str) else given:
             check_column(adata, arguments.data, column, f"--{name.replace('_', '-')}")
     return adata
+
+
+def options_of(arguments: argparse.Namespace) -> ResponseOptions:
+    """Return how populations and conditions enter, as the options of a fit say."""
+    encoder, coupling = ENCODERS[arguments.encoder], COUPLINGS[arguments.coupling]
+    solver = getattr(ct.ot, coupling)
+    return ResponseOptions(
+        encoder=None if encoder is None else getattr(ct.models, encoder)(),
+        coupling=solver() if isinstance(solver, type) else solver,
+        condition_features=_features(arguments),
+        covariate_keys=tuple(arguments.covariate),
+    )
+
+
+def _features(arguments: argparse.Namespace) -> pd.DataFrame | None:
+    """Return the numbers of each drug that a table holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no table of numbers.
+    """
+    path: Path | None = arguments.features
+    if path is None:
+        return None
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; give the path of a table after --features")
+    try:
+        return pd.read_csv(path, index_col=0).astype(float)
+    except ValueError as error:
+        raise ValueError(
+            f"cannot read {path} ({error}); --features needs a csv table with the name of a drug "
+            "in the first column and numbers in all others"
+        ) from error
 
 
 def _draw(adata: ad.AnnData, model: MetaFlowMatching, folder: Path) -> None:
@@ -116,13 +157,14 @@ def predict(arguments: argparse.Namespace) -> None:
     with writing_file(out, data=[arguments.data], model=arguments.model) as lock:
         predicted = _predicted(arguments, lock)
     support = predicted.uns["celltraj"]["response"]["support"]
-    condition = str(predicted.obs["condition"].iloc[0])
-    logger.info("wrote %d cells under %s to %s", predicted.n_obs, condition, out)
+    conditions = predicted.obs["condition"].cat.categories.astype(str).tolist()
+    logger.info("wrote %d cells under %s to %s", predicted.n_obs, ", ".join(conditions), out)
     facts = {
         "files": [str(out)],
         "n_cells": predicted.n_obs,
         "populations": support["population"].tolist(),
-        "condition": condition,
+        "condition": conditions[0] if len(conditions) == 1 else None,
+        "conditions": conditions,
         "support": rows(support),
     }
     say(arguments, facts, support.to_string(index=False))
@@ -131,15 +173,15 @@ def predict(arguments: argparse.Namespace) -> None:
 def _predicted(arguments: argparse.Namespace, lock: Lock) -> ad.AnnData:
     """Return the predicted cells, which are written."""
     model = read_response(arguments.model)
-    adata = read_h5ad(arguments.data)
+    adata = _matched(read_h5ad(arguments.data), model, arguments)
     covariates = _covariates(model, adata, dict(arguments.covariate))
     with staged(lock, ()) as folder:
         predicted = ct.tl.predict_response(
             adata,
             model,
-            condition=arguments.condition,
-            dose=arguments.dose,
+            condition=_conditions(arguments),
             covariates=covariates,
+            condition_features=_features(arguments),
             guidance=arguments.guidance,
             noise=arguments.noise,
             seed=arguments.seed,
@@ -147,6 +189,57 @@ def _predicted(arguments: argparse.Namespace, lock: Lock) -> ad.AnnData:
         )
         predicted.write_h5ad(folder / arguments.out.name)
     return predicted
+
+
+def _matched(
+    adata: ad.AnnData, model: MetaFlowMatching, arguments: argparse.Namespace
+) -> ad.AnnData:
+    """Return the cells, with ``--strict`` once they are known to lack no variable."""
+    if not arguments.strict:
+        return adata
+    return ct.pp.match_variables(adata, like=model, max_missing=0.0)
+
+
+def _conditions(arguments: argparse.Namespace) -> list[Condition]:
+    """Return what is asked for: drugs given together, and their doses.
+
+    Raises
+    ------
+    ValueError
+        Neither as many doses as conditions, nor one of either.
+    """
+    drugs, doses = arguments.condition, arguments.dose or [()]
+    if len(drugs) != len(doses) and min(len(drugs), len(doses)) > 1:
+        raise ValueError(
+            f"--dose belongs to each --condition, to all of them or is told several times of one; "
+            f"found {len(doses)} of {len(drugs)} conditions"
+        )
+    n = max(len(drugs), len(doses))
+    pairs = zip(_repeated(drugs, n), _repeated(doses, n), strict=True)
+    return [Condition(tuple(names), tuple(amounts)) for names, amounts in pairs]
+
+
+def _repeated(values: Sequence[Sequence[T]], n: int) -> list[Sequence[T]]:
+    return list(values) * n if len(values) == 1 else list(values)
+
+
+def embed(arguments: argparse.Namespace) -> None:
+    """Place populations by their untreated cells."""
+    out = arguments.out
+    with writing_file(out, data=[arguments.data], model=arguments.model) as lock:
+        model = read_response(arguments.model)
+        adata = _matched(read_h5ad(arguments.data), model, arguments)
+        embedded = ct.tl.embed_populations(adata, model)
+        table = embedded.obs.reset_index(drop=True).join(
+            pd.DataFrame(embedded.X, columns=embedded.var_names)
+        )
+        write_result(lock, embedded, table)
+    facts = {
+        "files": [str(out)],
+        "n_cells": int(embedded.obs["n_cells"].sum()),
+        "populations": rows(embedded.obs),
+    }
+    say(arguments, facts, embedded.obs.to_string(index=False))
 
 
 def _covariates(

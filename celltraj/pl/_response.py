@@ -83,8 +83,8 @@ def response(
     KeyError
         ``predicted`` is something else, or a column or representation does not exist.
     ValueError
-        ``adata`` lacks cells that ``predicted`` starts from, no such population, or ``ax`` is given
-        for more than one population.
+        ``predicted`` holds several conditions, ``adata`` lacks cells that it starts from, no such
+        population, or ``ax`` is given for more than one population.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import (
@@ -46,12 +47,20 @@ def params_of(predicted: AnnData) -> dict[str, Any]:
     ------
     KeyError
         It is none.
+    ValueError
+        It holds several conditions.
     """
     record = PREDICTION.find(predicted) or {}
     if "support" not in record or not {"population", "condition", "outside"} <= set(predicted.obs):
         raise KeyError(
             "predicted is no prediction; make it with "
             "ct.tl.predict_response(adata, model, condition=...)"
+        )
+    conditions = predicted.obs["condition"].astype(str).unique().tolist()
+    if len(conditions) > 1:
+        raise ValueError(
+            f"predicted holds {len(conditions)} conditions, and one is drawn: pass "
+            f"predicted[predicted.obs['condition'] == {conditions[0]!r}].copy()"
         )
     params: dict[str, Any] = record["params"]
     return params
@@ -109,11 +118,13 @@ def _sources(adata: AnnData, predicted: AnnData) -> np.ndarray:
             "names of cells are not unique; call adata.obs_names_make_unique() before "
             "ct.tl.predict_response"
         )
-    rows: np.ndarray = adata.obs_names.get_indexer(predicted.obs_names)
+    # predictions of earlier versions are named as their sources are
+    names = pd.Index(predicted.obs.get("source", predicted.obs_names))
+    rows: np.ndarray = adata.obs_names.get_indexer(names)
     if (rows < 0).any():
         raise ValueError(
             f"adata lacks {(rows < 0).sum()} of the cells that predicted starts from (first: "
-            f"{predicted.obs_names[rows < 0][0]!r}); pass the AnnData that was given to "
+            f"{names[rows < 0][0]!r}); pass the AnnData that was given to "
             "ct.tl.predict_response"
         )
     return rows

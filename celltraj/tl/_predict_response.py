@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from celltraj._anndata import (
+    Predicted,
     Untreated,
     column_of,
     noise_keys,
@@ -40,7 +42,7 @@ def predict_response(
     adata: AnnData,
     model: MetaFlowMatching,
     *,
-    condition: str | Sequence[str],
+    condition: str | Sequence[str] | Condition | Sequence[Condition],
     dose: float | Sequence[float] | None = None,
     covariates: Mapping[str, str | float] | None = None,
     condition_features: pd.DataFrame | None = None,
@@ -69,9 +71,10 @@ def predict_response(
     model
         Result of :func:`celltraj.tl.fit_response`.
     condition
-        The drug, or the drugs given together.
+        The drug, or the drugs given together; or one or several ``ct.models.Condition(drugs,
+        doses)``, such as the doses of a curve, each of which all cells are predicted under.
     dose
-        Dose of each drug, in the unit of the training.
+        Dose of each drug, in the unit of the training; a ``Condition`` holds its own.
     covariates
         Value of each covariate by its name; by default what ``obs`` holds for the population.
     condition_features
@@ -96,13 +99,14 @@ def predict_response(
 
     Returns
     -------
-    AnnData of predicted cells under the names of their sources: ``X`` the states, also in
+    AnnData of predicted cells under the names of their sources, with several conditions one after
+    the other under these names and that of the condition: ``X`` the states, also in
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["population"]``, ``obs["condition"]``,
-    ``obs["outside"]`` (the source is farther from all untreated cells of the training than all but
-    one in a hundred of these are from those of other populations), ``obs["survival"]`` (mass that a
-    cell keeps, mean 1 over its population; only with an unbalanced coupling), the cell type of the
-    source; ``uns["celltraj"]["response"]`` (params, version, seed, support), and the projection for
-    ``ct.tl.decode``.
+    ``obs["source"]`` (name of the untreated cell), ``obs["outside"]`` (the source is farther from
+    all untreated cells of the training than all but one in a hundred of these are from those of
+    other populations), ``obs["survival"]`` (mass that a cell keeps, mean 1 over its population;
+    only with an unbalanced coupling), the cell type of the source; ``uns["celltraj"]["response"]``
+    (params, version, seed, support), and the projection for ``ct.tl.decode``.
 
     Warns
     -----
@@ -142,47 +146,49 @@ def predict_response(
         model = model.with_features(
             ResponseOptions(condition_features=condition_features).features() or {}
         )
-    members = read_members(adata, population, model)
+    members, asked = read_members(adata, population, model), _asked(condition, dose)
     cells, whole = ([one[k] for one in members] for k in (0, 1))
     warn_of_few(whole, model, "; pass population= an AnnData with all of theirs")
-    given = {} if covariates is None else dict(covariates)
-    conditions = [
-        _condition(model, condition, dose, _covariates(model, adata, one, given)) for one in cells
-    ]
-    for one in conditions:  # all are refused before any is computed
+    told = _told(model, adata, cells, asked, {} if covariates is None else dict(covariates))
+    for _, one in told:  # all are refused before any is computed
         model.coder.tokens(one)
         model.coder.covariate_vector(one)
     keys = [noise_keys(adata, one) if noise > 0 else None for one in members]
-    bar = tqdm(members, desc="predicting", unit="population", disable=not progress)
+    bar = tqdm(told, desc="predicting", unit="population", disable=not progress)
     responses = [
         model.respond(
-            one.cells.x,
-            what,
-            population=one.population.x,
-            keys=drawn,
+            cells[k].x,
+            one,
+            population=whole[k].x,
+            keys=keys[k],
             guidance=guidance,
             noise=noise,
             ode_solver=ode_solver,
             # anew for each, so that none depends on which others are predicted
             generator=torch.Generator().manual_seed(seed),
         )
-        for one, what, drawn in zip(bar, conditions, keys, strict=True)
+        for k, one in bar
     ]
     support = support_table(model, whole)
     _warn_of_support(support)
     _warn_of_scale(model, whole)
-    params = _params(source, conditions[0]) | {"guidance": guidance, "noise": noise}
+    params = _params(source, asked) | {"guidance": guidance, "noise": noise}
     record = sample_record(params, seed) | {"support": support.rename(index=str)}
-    names = [one.name for one in conditions]
     outside = [outside_cells(model, one) for one in cells]
-    return predicted_cells(adata, model, cells, responses, names, outside, record)
+    predicted = [
+        Predicted(cells[k], one.name, outside[k], response)
+        for (k, one), response in zip(told, responses, strict=True)
+    ]
+    return predicted_cells(adata, model, predicted, record)
 
 
-def _params(source: ResponseSource, condition: Condition) -> dict[str, Any]:
+def _params(source: ResponseSource, asked: Sequence[Condition]) -> dict[str, Any]:
     """Return what was asked, lists as arrays, which files keep."""
+    one, *others = asked
+    names = [each.name for each in asked] if others else one.drugs
     return {
-        "condition": np.array(condition.drugs, dtype=object),
-        "dose": np.array(condition.doses) if condition.doses else None,
+        "condition": np.array(names, dtype=object),
+        "dose": np.array(one.doses) if one.doses and not others else None,
         "use_rep": source.use_rep,
         "population_key": source.population_key,
         "condition_key": np.array(source.condition_keys, dtype=object),
@@ -190,16 +196,46 @@ def _params(source: ResponseSource, condition: Condition) -> dict[str, Any]:
     }
 
 
-def _condition(
-    model: MetaFlowMatching,
-    condition: str | Sequence[str],
+def _asked(
+    condition: str | Sequence[str] | Condition | Sequence[Condition],
     dose: float | Sequence[float] | None,
-    covariates: tuple[str | float, ...],
-) -> Condition:
-    is_one = isinstance(condition, str) or not isinstance(condition, Iterable)
-    drugs = (str(condition),) if is_one else tuple(map(str, condition))  # labels are read as text
-    doses = () if dose is None else tuple(float(d) for d in np.atleast_1d(dose))
-    return Condition(drugs, doses, covariates)
+) -> list[Condition]:
+    """Return the conditions that are asked for, without covariates where none are given.
+
+    Raises
+    ------
+    ValueError
+        Doses beside conditions that have their own, or one condition twice.
+    """
+    given: tuple[object, ...] = (condition,)
+    if isinstance(condition, Iterable) and not isinstance(condition, str):
+        given = tuple(condition)
+    whole = [one for one in given if isinstance(one, Condition)]
+    if not whole:
+        doses = () if dose is None else tuple(float(d) for d in np.atleast_1d(dose))
+        return [Condition(tuple(map(str, given)), doses)]  # labels are read as text
+    if dose is not None:
+        raise ValueError("a ct.models.Condition holds its own doses; leave out dose=")
+    names = [one.name for one in whole]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each condition is predicted once; found {twice} more than once")
+    return whole
+
+
+def _told(
+    model: MetaFlowMatching,
+    adata: AnnData,
+    cells: Sequence[Untreated],
+    asked: Sequence[Condition],
+    given: Mapping[str, str | float],
+) -> list[tuple[int, Condition]]:
+    """Return the index of a population and what is done to it, for all of both."""
+    found = []
+    for one in asked:
+        for k, population in enumerate(cells):
+            covariates = one.covariates or _covariates(model, adata, population, given)
+            found.append((k, replace(one, covariates=covariates)))
+    return found
 
 
 def _covariates(

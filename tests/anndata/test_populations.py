@@ -387,3 +387,18 @@ def test_the_screen_is_read_as_it_was_made():
     # of either line: the control, three drugs at three doses, three pairs
     assert len(samples) == 2 * (1 + 9 + 3)
     assert sorted(np.concatenate([s.rows for s in samples])) == list(range(adata.n_obs))
+
+
+class TestCopies:
+    def test_cells_that_are_there_twice_are_told_by_population(self):
+        adata = cells()
+        rows = np.flatnonzero((adata.obs["donor"] == "b") & (adata.obs["drug"] == "a+b"))
+        adata.X[rows[1:4]] = adata.X[rows[0]]
+        with pytest.warns(DataWarning, match=r"copies of others: {'b \(a\+b\)': 3}"):
+            read(adata)
+
+    def test_a_population_of_copies_of_one_cell_is_told(self):
+        adata = cells()
+        adata.X[(adata.obs["donor"] == "b") & (adata.obs["drug"] == "DMSO")] = 1.0
+        with pytest.warns(DataWarning, match=r"all cells of \['b \(control\)'\] are copies of one"):
+            read(adata)

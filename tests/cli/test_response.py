@@ -157,6 +157,16 @@ class TestFit:
         assert [row["n_cells"] for row in summary["support"]] == [25, 25]
         params = ad.read_h5ad(tmp_path / "p.h5ad").uns["celltraj"]["response"]["params"]
         assert (params["guidance"], params["noise"]) == (2.0, 0.1)
+        start = ["predict", str(tmp_path / "run/model"), str(tmp_path / "screen.h5ad"), "--quiet"]
+        call = [*start, "--condition", "drug 0", "--dose", "0.1", "--dose", "1"]
+        main([*call, "--out", str(tmp_path / "curve.h5ad"), "--json"])
+        curve = json.loads(capsys.readouterr().out)
+        assert (curve["conditions"], curve["n_cells"]) == (["drug 0 0.1", "drug 0 1"], 100)
+        call = [*start, "--condition", "drug 0", "--condition", "drug 1", "--dose", "1"]
+        main([*call, "--out", str(tmp_path / "curve.h5ad"), "--json"])
+        assert json.loads(capsys.readouterr().out)["conditions"] == ["drug 0 1", "drug 1 1"]
+        call = [*call, "--dose", "1", "--dose", "2", "--out", tmp_path / "curve.h5ad"]
+        assert "found 3 of 2 conditions" in failed(call, capsys)
 
     def test_a_bridge_that_stood_there_is_gone(self, cohort, tmp_path, capsys):
         adata = ct.datasets.branching(n_cells=10, seed=0)
@@ -473,7 +483,10 @@ class TestUnusableInput:
         ("change", "message"),
         [
             (lambda a: a.obs.pop("age"), "there is no such obs column; pass --covariate age=..."),
-            (lambda a: setattr(a, "var_names", ["x", "z"]), "missing are ['y']"),
+            (
+                lambda a: setattr(a, "var_names", ["x", "z"]),
+                "1 of the 2 variables of the training are missing: ['y']",
+            ),
             (lambda a: a.obs.insert(0, "treatment", "STIM"), "no untreated cells"),
             (lambda a: a.X.fill(np.nan), "NaN or infinite values"),
         ],
@@ -483,3 +496,67 @@ class TestUnusableInput:
         change(adata)
         adata.write_h5ad(patient)
         assert message in self.predict(run / "model", patient, tmp_path, capsys)
+
+
+class TestFilesAsTheyCome:
+    def test_a_file_that_lacks_a_gene_is_refused_only_by_strict(self, cohort, tmp_path, capsys):
+        adata = ct.datasets.interacting_populations(n_populations=3, n_cells=20, seed=0)
+        rng = np.random.default_rng(0)
+        wide = ad.AnnData(adata.X @ rng.normal(size=(2, 12)), obs=adata.obs)
+        wide.write_h5ad(tmp_path / "wide.h5ad")
+        columns = ["--population", "population", "--condition", "condition", "--control", "before"]
+        run = str(tmp_path / "run")
+        assert (
+            main(["fit-response", str(tmp_path / "wide.h5ad"), *columns, *QUICK, "--out", run]) == 0
+        )
+        new = ad.AnnData(wide.X[:, 1:], obs=wide.obs)
+        new.var_names = [*wide.var_names[2:], "a stranger"]
+        new.write_h5ad(tmp_path / "new.h5ad")
+        capsys.readouterr()
+        for name, more in (("predict", ["--condition", "after"]), ("embed", [])):
+            out = tmp_path / f"{name}.h5ad"
+            call = [name, f"{run}/model", str(tmp_path / "new.h5ad"), *more, "--quiet", "--json"]
+            call += ["--out", str(out)]
+            message = failed([*call, "--strict"], capsys)
+            assert "2 of the 12 variables of the training are missing: ['0', '1']" in message
+            assert not out.exists()
+            assert "At most 10%" in failed(call, capsys)
+
+    def test_drugs_are_described_by_a_table(self, cohort, tmp_path, capsys):
+        table, run = tmp_path / "drugs.csv", tmp_path / "run"
+        table.write_text("drug,weight\nSTIM,1\n")
+        call = ["fit-response", str(cohort), *COLUMNS, *QUICK, "--features", str(table)]
+        assert (
+            main([*call, "--encoder", "none", "--coupling", "unbalanced", "--out", str(run)]) == 0
+        )
+        model = ct.load(run / "model")
+        assert model.encoder is None
+        assert model.has_survival
+        table.write_text("drug,weight\nIL6,2\n")
+        capsys.readouterr()
+        call = ["predict", str(run / "model"), str(cohort), "--condition", "IL6", "--quiet"]
+        call += ["--out", str(tmp_path / "p.h5ad")]
+        assert "known are" in failed(call, capsys)
+        assert main([*call, "--features", str(table)]) == 0
+        capsys.readouterr()
+        assert "no file" in failed([*call, "--features", tmp_path / "none.csv"], capsys)
+        table.write_text("drug,weight\nIL6,much\n")
+        assert "--features needs a csv table" in failed([*call, "--features", table], capsys)
+
+
+def test_genes_to_components_and_back(tmp_path, capsys):
+    adata = ct.datasets.branching(n_cells=20, seed=0)
+    file, placed, genes = (tmp_path / name for name in ("a.h5ad", "b.h5ad", "c.h5ad"))
+    adata.write_h5ad(file)
+    call = ["pca", str(file), "--n-comps", "2", "--out", str(placed), "--json"]
+    assert main(call) == 0
+    assert json.loads(capsys.readouterr().out)["n_comps"] == 2
+    assert main(["decode", str(placed), "--out", str(genes), "--json"]) == 0
+    np.testing.assert_allclose(ad.read_h5ad(genes).X, adata.X, atol=1e-5)
+    # in the components of others the same cells lie where they did
+    again = tmp_path / "again.h5ad"
+    assert main(["pca", str(file), "--loadings", str(placed), "--out", str(again)]) == 0
+    found = ad.read_h5ad(again).obsm["X_pca"]
+    np.testing.assert_allclose(found, ad.read_h5ad(placed).obsm["X_pca"], atol=1e-5)
+    call = ["pca", file, "--fit-on", "chosen", "--out", tmp_path / "d.h5ad"]
+    assert "--fit-on" in failed(call, capsys)

@@ -346,3 +346,41 @@ def test_a_strangers_file_with_other_genes_is_read(cohort):
         found = predict(model, new[:, [g for g in genes if g != "g5"]].copy())
     np.testing.assert_array_equal(found.X, predict(model, filled).X)
     assert found.var_names.tolist() == genes
+
+
+class TestSeveralConditions:
+    def test_each_is_predicted_as_if_alone(self, cohort, tmp_path):
+        doses = cohort.copy()
+        given = np.where(np.arange(320) % 2 == 0, 1.0, 10.0)
+        doses.obs["dose"] = np.where(doses.obs["drug"] == "DMSO", np.nan, given)
+        model = ct.tl.fit_response(
+            doses, dose_key="dose", options=FEW, training=TINY, progress=False, **KEYS
+        )
+        asked = [ct.models.Condition(("a/b",), (dose,)) for dose in (10.0, 2.0)]
+        both = predict(model, doses, condition=asked)
+        untreated = doses.obs_names[doses.obs["drug"] == "DMSO"]
+        assert both.obs["condition"].cat.categories.tolist() == ["a/b 10", "a/b 2"]
+        assert both.obs["source"].tolist() == [*untreated, *untreated]
+        assert both.obs_names[0] == f"{untreated[0]}-a/b 10"
+        assert both.obs_names.is_unique
+        for one in asked:
+            alone = predict(model, doses, dose=one.doses[0])
+            np.testing.assert_array_equal(both[both.obs["condition"] == one.name].X, alone.X)
+        both.write_h5ad(tmp_path / "both.h5ad")
+        read = ad.read_h5ad(tmp_path / "both.h5ad")
+        with pytest.raises(ValueError, match="holds 2 conditions"):
+            ct.pl.response(doses, read, show=False)
+        one = read[read.obs["condition"] == "a/b 2"].copy()
+        assert len(ct.pl.response(doses, one, show=False)) == 4
+
+    def test_what_is_asked_twice_or_in_two_ways_is_refused(self, model, new):
+        one = ct.models.Condition(("a/b",))
+        np.testing.assert_array_equal(predict(model, new, condition=one).X, predict(model, new).X)
+        with pytest.raises(ValueError, match=r"predicted once; found \['a/b'\]"):
+            predict(model, new, condition=[one, one])
+        with pytest.raises(TypeError, match="list of texts or Condition"):
+            predict(model, new, condition=[one, "a/b"])
+        with pytest.raises(ValueError, match="holds its own doses"):
+            predict(model, new, condition=one, dose=1.0)
+        with pytest.raises(ValueError, match="one drug or more"):
+            predict(model, new, condition=[])

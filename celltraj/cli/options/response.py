@@ -12,6 +12,7 @@ from celltraj.cli.options.shared import (
     add_checkpoints,
     add_command,
     add_data,
+    add_file,
     add_folder,
     add_model,
     add_processes,
@@ -21,6 +22,16 @@ from celltraj.cli.options.shared import (
     add_use_rep,
 )
 from celltraj.cli.types import Parser, assignment, number, whole
+
+# names of the shell, and of the classes that they stand for in ct.models and ct.ot
+ENCODERS = {
+    "moments": "Moments",
+    "deep-sets": "DeepSets",
+    "set-attention": "SetAttention",
+    "graph": "GraphEncoder",
+    "none": None,
+}
+COUPLINGS = {"balanced": "solve", "unbalanced": "Unbalanced"}
 
 _CELLS = " with untreated and treated cells"
 
@@ -76,6 +87,44 @@ def _add_cohort(command: Parser) -> None:
     command.add_argument("--cell-type", help="obs column within which cells are coupled", **COLUMN)
     command.add_argument("--dose", help="obs columns with the dose of each drug", **COLUMNS)
     command.add_argument("--covariate", default=[], help="obs columns of treated cells", **COLUMNS)
+    command.add_argument(
+        "--encoder",
+        choices=list(ENCODERS),
+        default="moments",
+        help="what embeds the untreated population (moments)",
+    )
+    command.add_argument(
+        "--coupling",
+        choices=list(COUPLINGS),
+        default="balanced",
+        help="balanced (default) keeps the mass of every cell, unbalanced lets cells die",
+    )
+    command.add_argument(
+        "--features",
+        type=Path,
+        metavar="CSV",
+        help="table with a row of numbers for each drug, under its name in the first column, by "
+        "which drugs that were never given can be predicted",
+    )
+
+
+def _add_strict(command: Parser) -> None:
+    """Add that no variable may be missing."""
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse cells that lack a gene of the training, in place of taking its mean for it",
+    )
+
+
+def add_embed(commands: Commands) -> None:
+    """Add ``embed``."""
+    text = "place populations by their untreated cells, as a response does"
+    embed = add_command(commands, "embed", lambda found: cli.response.embed(found), text)
+    add_model(embed)
+    add_data(embed, " with untreated cells")
+    _add_strict(embed)
+    add_file(embed, "embedded.h5ad", ".h5ad", ".csv")
 
 
 def add_predict(commands: Commands) -> None:
@@ -85,10 +134,20 @@ def add_predict(commands: Commands) -> None:
     add_model(predict)
     add_data(predict, " with untreated cells")
     predict.add_argument(
-        "--condition", nargs="+", required=True, metavar="DRUG", help="drugs given together"
+        "--condition",
+        action="append",
+        nargs="+",
+        required=True,
+        metavar="DRUG",
+        help="drugs given together; once for each condition",
     )
     predict.add_argument(
-        "--dose", type=number(), nargs="+", help="dose of each drug, in the unit of the training"
+        "--dose",
+        action="append",
+        type=number(),
+        nargs="+",
+        help="dose of each drug, in the unit of the training; once for each --condition, or for "
+        "each dose of the only one",
     )
     predict.add_argument(
         "--covariate",
@@ -99,8 +158,15 @@ def add_predict(commands: Commands) -> None:
         help="covariates, in place of those in obs",
     )
     predict.add_argument(
+        "--features",
+        type=Path,
+        metavar="CSV",
+        help="table with a row of numbers for each drug that was never given, as in the training",
+    )
+    predict.add_argument(
         "--guidance", type=number(), default=1.0, help="weight of the condition, 1 as trained"
     )
+    _add_strict(predict)
     predict.add_argument("--noise", type=number(0.0), default=0.0, help="diffusion, 0 for an ODE")
     predict.add_argument("--out", type=Path, default=Path("predicted.h5ad"), help="file to write")
     add_seed(predict)
