@@ -558,5 +558,6 @@ def test_genes_to_components_and_back(tmp_path, capsys):
     assert main(["pca", str(file), "--loadings", str(placed), "--out", str(again)]) == 0
     found = ad.read_h5ad(again).obsm["X_pca"]
     np.testing.assert_allclose(found, ad.read_h5ad(placed).obsm["X_pca"], atol=1e-5)
+    capsys.readouterr()
     call = ["pca", file, "--fit-on", "chosen", "--out", tmp_path / "d.h5ad"]
     assert "--fit-on" in failed(call, capsys)
