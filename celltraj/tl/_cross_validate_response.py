@@ -96,7 +96,10 @@ def cross_validate_response(
     condition, or in the population itself where it was trained on; for a combination the sum over
     its drugs; for a dose the line through the nearest two in the logarithm;
     ``shift_by_type``, the same for each cell type; ``pooled``, the treated cells of the training
-    populations; ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
+    populations; ``neighbours``, where each cell moves by the mean way of the 30 nearest untreated
+    cells of other training populations, coupled by exact transport, ``neighbours_drawn`` by that of
+    one of them, ``neighbours_centred`` by those nearest when populations are laid on each other;
+    ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
     of the treated cells; each model, and where it has an encoder or sees its neighbourhood also the
     same model ``"..., shuffled phi"``, which is told untreated cells of another population, drawn
     among those of the training: what does not get worse by that makes no use of the population.

@@ -144,6 +144,7 @@ def test_the_table_of_donors_has_every_row(quick_default):
     adata.obs["cell_type"] = np.where(np.arange(adata.n_obs) % 2, "odd", "even")
     table = response_held_out.summarise(response_held_out.kang(adata, ["moments"], SHORT, 0))
     trivial = {"floor", "no_change", "shift", "shift_by_type", "pooled", "oracle_shift"}
+    trivial |= {"neighbours", "neighbours_drawn", "neighbours_centred"}
     fitted = ["moments", "default_labels"]
     assert set(table.index) == {*trivial, *fitted, *(name + SHUFFLED for name in fitted)}
     assert (table.loc[fitted, "cpu_s"] > 0).all()

@@ -109,6 +109,7 @@ def test_every_row_is_there_once(populations):
     assert list(scores) == columns
     names = [f"population {k}" for k in range(3)]
     methods = ["floor", "no_change", "shift", "pooled", "oracle_shift"]
+    methods += ["neighbours", "neighbours_drawn", "neighbours_centred"]
     methods += ["mine", "mine, shuffled phi"]
     rows = pd.MultiIndex.from_frame(scores[["population", "method", "metric"]])
     assert rows.is_unique
