@@ -43,11 +43,11 @@ from benchmarks.response_tasks import (
     fitted_records,
     interacting_task,
     letters_task,
-    lost_by_shuffling,
+    lost_by,
     trivial_records,
 )
 from celltraj.models import GraphEncoder, ResponseOptions, Training
-from celltraj.models.evaluation import SHUFFLED
+from celltraj.models.evaluation import CONTROLS, OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
 
@@ -175,11 +175,11 @@ def _by_seed(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_no_change(records: pd.DataFrame) -> pd.DataFrame:
-    """Return W1 and its ratio to that of no change, CPU cost, and what shuffling costs."""
+    """Return W1 and its ratio to that of no change, CPU cost, and what the controls cost."""
     means = _by_seed(records)
     ratio = means.div(means[NO_CHANGE], axis=0)
     table = pd.DataFrame({"W1": means.mean(), "ratio": ratio.mean(), "error": ratio.sem()})
-    return table.join(_costs(records)).join(_shuffling(records))
+    return table.join(_costs(records)).join(_lost(records))
 
 
 def above_floor(records: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def above_floor(records: pd.DataFrame) -> pd.DataFrame:
         above = means.sub(means[row], axis=0).mean()
         table[f"above_{row}"] = above
         table[f"ratio_{row}"] = above / above.get(NO_PHI, float("nan"))
-    return table.join(_costs(records)).join(_shuffling(records))
+    return table.join(_costs(records)).join(_lost(records))
 
 
 def _costs(records: pd.DataFrame) -> pd.DataFrame:
@@ -200,11 +200,16 @@ def _costs(records: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _shuffling(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the interval of the W1 that the wrong population costs each method."""
-    names = [name for name in records["method"].unique() if not name.endswith(SHUFFLED)]
-    intervals = [lost_by_shuffling(records, name) for name in names]
-    return pd.DataFrame(intervals, names, ["lost_low", "lost_high"])
+def _lost(records: pd.DataFrame) -> pd.DataFrame:
+    """Return intervals of the W1 that the wrong embedding, and neighbourhood, cost each method."""
+    names = [name for name in records["method"].unique() if not name.endswith(CONTROLS)]
+    parts = {"embedding": OTHER_EMBEDDING, "neighbourhood": OTHER_NEIGHBOURHOOD}
+    columns = [f"lost_{part}_{end}" for part in parts for end in ("low", "high")]
+    intervals = [
+        [end for control in parts.values() for end in lost_by(records, name, control)]
+        for name in names
+    ]
+    return pd.DataFrame(intervals, names, columns)
 
 
 def encoder(cells: Tensor, n_neighbours: int, seed: int, *, n_steps: int = 20) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Populations to learn from, populations to predict, and who predicts them.
 
-A method is ``fit(task, size, seed)`` that returns ``predict(cells, population)``: what becomes of
-untreated cells in a population, by default the one they are.
+A method is ``fit(task, size, seed)`` that returns ``predict(cells, **told)``: what becomes of
+untreated cells of one population. As a control ``embedded=`` and ``neighbourhood=`` are cells of
+another one that a method is told in its place, of what it reads.
 """
 
 from __future__ import annotations
@@ -39,21 +40,23 @@ from celltraj.models import (
     SetAttention,
     Training,
 )
-from celltraj.models.evaluation import SHUFFLED
+from celltraj.models.evaluation import OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
-Predict = Callable[[Tensor, "Tensor | None"], np.ndarray]
+Predict = Callable[..., np.ndarray]
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"
 NO_PHI, DEFAULT = "no_phi", "default"
+# all but the default show what the network alone makes of a cell
 FLOWS: dict[str, ResponseOptions] = {
-    NO_PHI: ResponseOptions(encoder=None, n_kernels=0),
-    "moments": ResponseOptions(encoder=Moments(), n_kernels=0),
-    "deep_sets": ResponseOptions(encoder=DeepSets(), n_kernels=0),
-    "graph": ResponseOptions(encoder=GraphEncoder(), n_kernels=0),
-    "set_attention": ResponseOptions(encoder=SetAttention(), n_kernels=0),
-    "kernels": ResponseOptions(encoder=None),
+    NO_PHI: ResponseOptions(encoder=None, n_kernels=0, base=0.0),
+    "moments": ResponseOptions(encoder=Moments(), n_kernels=0, base=0.0),
+    "deep_sets": ResponseOptions(encoder=DeepSets(), n_kernels=0, base=0.0),
+    "graph": ResponseOptions(encoder=GraphEncoder(), n_kernels=0, base=0.0),
+    "set_attention": ResponseOptions(encoder=SetAttention(), n_kernels=0, base=0.0),
+    "kernels_alone": ResponseOptions(encoder=None, base=0.0),
+    "network": ResponseOptions(base=0.0),
     DEFAULT: ResponseOptions(),
 }
-_BLIND = (NO_PHI, "peer_no_phi")  # methods that no population tells anything
+_BLIND = ("peer_no_phi",)  # peers that no population tells anything
 _N_BOOTSTRAP = 2000
 
 
@@ -89,12 +92,12 @@ class Task:
     def predict(self, predict: Predict) -> dict[str, float]:
         """Return W1 of each population to what is predicted from its own untreated cells."""
         return {
-            name: wasserstein(predict(torch.from_numpy(x), None), self.after[name])
+            name: wasserstein(predict(torch.from_numpy(x)), self.after[name])
             for name, x in self.before.items()
         }
 
-    def predict_shuffled(self, predict: Predict, seed: int) -> dict[str, float]:
-        """Return the same where ``predict`` is told some population of the training in its place.
+    def predict_told(self, predict: Predict, what: str, seed: int) -> dict[str, float]:
+        """Return the same where ``what`` is that of some population of the training.
 
         All methods are told the same one. What diverges in another neighbourhood has no distance,
         NaN.
@@ -104,7 +107,8 @@ class Task:
         for name, x in self.before.items():
             other = self.populations.controls[rng.integers(len(self.populations.controls))].x
             try:
-                found[name] = wasserstein(predict(torch.from_numpy(x), other), self.after[name])
+                moved = predict(torch.from_numpy(x), **{what: other})
+                found[name] = wasserstein(moved, self.after[name])
             except ValueError as error:
                 if "non-finite" not in str(error):
                     raise
@@ -207,10 +211,9 @@ def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -
         progress=False,
     )
 
-    def predict(cells: Tensor, population: Tensor | None) -> np.ndarray:
+    def predict(cells: Tensor, **told: Tensor) -> np.ndarray:
         generator = torch.Generator().manual_seed(seed)
-        condition = Condition((task.treated,))
-        moved = model.respond(cells, condition, population=population, generator=generator)
+        moved = model.respond(cells, Condition((task.treated,)), **told, generator=generator)
         return moved.x.numpy()
 
     return predict
@@ -222,9 +225,9 @@ def fit_peer(
     """Fit a peer."""
     response = fit(task.populations, size, seed=seed)
 
-    def predict(cells: Tensor, population: Tensor | None) -> np.ndarray:
+    def predict(cells: Tensor, embedded: Tensor | None = None) -> np.ndarray:
         generator = torch.Generator().manual_seed(seed)
-        return response.respond(cells, population=population, generator=generator).numpy()
+        return response.respond(cells, population=embedded, generator=generator).numpy()
 
     return predict
 
@@ -246,7 +249,7 @@ def trivial_records(task: Task, seed: int) -> pd.DataFrame:
 def fitted_records(
     task: Task, name: str, size: PeerTraining, seed: int, *, row: str | None = None
 ) -> pd.DataFrame:
-    """Return W1 of one method with one seed, told the population and told another one.
+    """Return W1 of one method with one seed, told the population and told another one in part.
 
     ``cpu_s`` is that of the whole fit, couplings included; ``row`` is what the row is called.
     """
@@ -256,9 +259,21 @@ def fitted_records(
     cost = {"cpu_s": time.process_time() - start, "steps": size.max_steps}
     print(f"{row}, seed {seed}: {cost['cpu_s']:.0f} CPU seconds", flush=True)
     parts = [_records(row, seed, task.predict(predict), **cost)]
-    if name not in _BLIND:
-        parts.append(_records(row + SHUFFLED, seed, task.predict_shuffled(predict, seed)))
+    parts += [
+        _records(row + control, seed, task.predict_told(predict, what, seed))
+        for control, what in _read_by(name)
+    ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _read_by(name: str) -> list[tuple[str, str]]:
+    """Return what a method reads of a population: the row of its control, and what that changes."""
+    flow = FLOWS.get(name)
+    reads_embedding = name not in _BLIND if flow is None else flow.encoder is not None
+    found = [(OTHER_EMBEDDING, "embedded")] if reads_embedding else []
+    if flow is not None and flow.n_kernels:
+        found.append((OTHER_NEIGHBOURHOOD, "neighbourhood"))
+    return found
 
 
 def _records(
@@ -270,11 +285,11 @@ def _records(
     )
 
 
-def lost_by_shuffling(records: pd.DataFrame, method: str) -> tuple[float, float]:
-    """Return the 95 % interval, over populations, of the W1 that the wrong population costs."""
+def lost_by(records: pd.DataFrame, method: str, control: str) -> tuple[float, float]:
+    """Return the 95 % interval, over populations, of the W1 that a control costs a method."""
     means = records.groupby(["method", "population"])["W1"].mean().unstack("method")
-    if method + SHUFFLED not in means:
+    if method + control not in means:
         return float("nan"), float("nan")
-    lost = (means[method + SHUFFLED] - means[method]).dropna().to_numpy()
+    lost = (means[method + control] - means[method]).dropna().to_numpy()
     counts = resampled_counts(len(lost), _N_BOOTSTRAP, rng=np.random.default_rng(0))
     return bootstrap_interval(resampled_means(lost, counts), len(lost))

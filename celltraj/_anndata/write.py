@@ -170,9 +170,10 @@ def _at_rest(states: np.ndarray) -> np.ndarray:
 
 
 def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Return the record of a fitted response: params, version, seed, populations and history."""
+    """Return the record of a fitted response: params, version, seed, populations, base, history."""
     return sample_record(params, seed) | {
         "populations": np.asarray(model.support.names, dtype=object),
+        "base": model.strength,
         "history": _losses(model.losses),
     }
 

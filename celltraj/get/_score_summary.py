@@ -38,9 +38,9 @@ def score_summary(scores: pd.DataFrame, *, n_bootstrap: int = 2000, seed: int = 
     distance); won, in how many of the n_held_out populations or times it is better; skill,
     skill_low, skill_high, NaN where there is none: of other metrics, and where the cells
     differ from those before by no more than the floor; verdict, a text: for a model with an encoder
-    or a neighbourhood whether it does better than when told of another population, ``"yes"`` or
-    ``"no"`` where the interval of the difference excludes zero, from five populations on; else
-    empty. ``shift_r2`` is pooled, with each
+    or a neighbourhood whether it does better than when the one, and apart from it the other, is
+    that of another population, ``"yes"`` or ``"no"`` where the interval of the difference excludes
+    zero, from five populations on; else empty. ``shift_r2`` is pooled, with each
     population and condition as heavy as its squared true shift, since a share of next to nothing
     says nothing.
     ``size_rank_correlation`` is Spearman's, over populations and conditions, of predicted and true

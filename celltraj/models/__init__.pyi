@@ -59,6 +59,8 @@ from .response.condition import Condition as Condition
 from .response.condition import ConditionCoder as ConditionCoder
 from .response.condition import Covariate as Covariate
 from .response.fit import fit_response as fit_response
+from .response.neighbours import Moves as Moves
+from .response.neighbours import NeighbourTransfer as NeighbourTransfer
 from .response.options import ResponseOptions as ResponseOptions
 from .response.populations import Group as Group
 from .response.populations import Populations as Populations
@@ -118,6 +120,8 @@ __all__ = [
     "Midpoint",
     "ModuleReference",
     "Moments",
+    "Moves",
+    "NeighbourTransfer",
     "NeuralReference",
     "OneSidedInterpolant",
     "OrnsteinUhlenbeck",

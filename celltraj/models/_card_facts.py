@@ -53,6 +53,7 @@ def response_facts(model: Any) -> dict[str, object]:
         "genes": None if projection is None else len(projection.names),
         "encoder": model.encoder if model.encoder is not None else "none",
         "interpolant": model.interpolant,
+        "base": f"neighbours, weight {model.strength:g}" if model.base is not None else "none",
         "survival": "learned" if model.has_survival else "all cells survive",
         "training": training_of(model.losses),
     }

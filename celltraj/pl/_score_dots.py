@@ -12,9 +12,9 @@ from celltraj.models.evaluation import (
     FLOOR,
     NO_CHANGE,
     RISING,
-    SHUFFLED,
     TRUTH,
     mean_interval,
+    model_of,
 )
 from celltraj.pl._legend import add_legend
 from celltraj.pl._palette import named_colors
@@ -62,7 +62,7 @@ def draw_by_population(chosen: pd.DataFrame, metric: str, ax: Axes, look: Style)
     for row, method in enumerate(rows):
         values = means[method].to_numpy()
         _draw_dots(ax, row, np.sort(dots[method].to_numpy()), shades[method], look)
-        _draw_mean(ax, row, values, shades[method], is_hollow=method.endswith(SHUFFLED))
+        _draw_mean(ax, row, values, shades[method], is_hollow=method != model_of(method))
     ax.set_yticks(range(len(rows)), _names(rows, dots))
     ax.set_ylim(len(rows) - 0.5, -0.5)  # downwards, so that the best one is on top
     ax.set_xlabel(_LABELS.get(metric, f"{metric} to the held-out cells"))
@@ -87,9 +87,9 @@ def _names(rows: list[str], dots: pd.Series) -> list[str]:
 
 def _shades(methods: list[str], look: Style) -> dict[str, str]:
     """Return the colour of each method: that of its model, grey for a prediction without one."""
-    models = sorted({name.removesuffix(SHUFFLED) for name in methods} - set(BASELINES))
+    models = sorted({model_of(name) for name in methods} - set(BASELINES))
     colors = named_colors(look, {name: f"C{k}" for k, name in enumerate(models)})
-    return {name: colors.get(name.removesuffix(SHUFFLED), "0.45") for name in methods}
+    return {name: colors.get(model_of(name), "0.45") for name in methods}
 
 
 def _draw_dots(ax: Axes, row: int, values: np.ndarray, shade: str, look: Style) -> None:

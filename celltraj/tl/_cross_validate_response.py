@@ -96,10 +96,14 @@ def cross_validate_response(
     condition, or in the population itself where it was trained on; for a combination the sum over
     its drugs; for a dose the line through the nearest two in the logarithm;
     ``shift_by_type``, the same for each cell type; ``pooled``, the treated cells of the training
-    populations; ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
-    of the treated cells; each model, and where it has an encoder or sees its neighbourhood also the
-    same model ``"..., shuffled phi"``, which is told untreated cells of another population, drawn
-    among those of the training: what does not get worse by that makes no use of the population.
+    populations; ``neighbours``, where each cell moves by the mean way of the 30 nearest untreated
+    cells of other training populations, coupled by exact transport, ``neighbours_drawn`` by that of
+    one of them, ``neighbours_centred`` by those nearest when populations are laid on each other;
+    ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
+    of the treated cells; each model, and the same model with untreated cells of another population,
+    drawn among those of the training, in one place: where it has an encoder, ``"... (other
+    embedding)"``; where a cell sees those around it, ``"... (other neighbourhood)"``. What does not
+    get worse by that makes no use of it.
 
     Metrics: ``W1``, ``W2``, ``MMD`` and ``energy`` (roots, see :mod:`celltraj.metrics`);
     ``shift_cosine`` and ``shift_r2`` of the mean shift, and its length ``size``, of which the
@@ -141,7 +145,7 @@ def cross_validate_response(
     ...     fit=partial(ct.tl.fit_response, training=short, progress=False), progress=False,
     ... )
     >>> scores["method"].unique().tolist()[-3:]
-    ['response', 'response, shuffled phi', 'truth']
+    ['response (other embedding)', 'response (other neighbourhood)', 'truth']
     """
     fits = fit if isinstance(fit, Mapping) else {"response": fit or _quiet_fit}
     check_response_names(fits)

@@ -60,6 +60,8 @@ def fit_response(
     under condition ``c``; one field serves all populations. ``phi(p0)`` embeds the untreated cells,
     ``p_t`` are the cells of the population around X at the same time. Cells are coupled within
     population, condition and cell type. Time is the share of the response that is gone, in [0, 1].
+    A prediction is the mean of what the law makes of a cell and of where its nearest neighbours in
+    other populations went under the same condition, see ``base`` of the options.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def fit_response(
     Returns
     -------
     The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
-    ``uns["celltraj"][key]`` (params, version, seed, populations, history; under params also
+    ``uns["celltraj"][key]`` (params, version, seed, populations, base, history; under params also
     ``never_treated``, the populations left out, and ``given_once``, drugs that one population had).
     The order of cells does not matter.
 
@@ -166,10 +168,11 @@ def fit_response(
     cells = Source.of(adata, None, source.use_rep)
     RESPONSE.write(adata, key, response_record(model, params, seed), source=cells)
     logger.info(
-        "response of %d populations to %d treatments: %d steps, %.1f s",
+        "response of %d populations to %d treatments: %d steps, %s, %.1f s",
         len(populations.names),
         len(populations.treated),
         len(model.losses),
+        "no base" if model.base is None else f"{model.strength:g} of it by neighbours",
         time.perf_counter() - start,
     )
     return model

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def predict_response(
     """Perturbation prediction: predict a population under a treatment from its untreated cells.
 
     Each untreated cell is carried along ``dX = v(t, X | phi(p0), p_t, c) dt`` from 0 to 1, where
-    the population is known by all its untreated cells. What becomes of a cell depends on itself,
+    the population is known by all its untreated cells; half of the prediction, or what else the
+    ``base`` of the options says, is where the nearest cells of other populations of the training
+    went under the same condition, as far as any had it. What becomes of a cell depends on itself,
     its population, the condition and, with noise, its name: neither on the order of rows nor on
     which other cells are predicted with it. To predict some cells of a population, pass all of it
     as ``population``.
@@ -84,7 +87,7 @@ def predict_response(
         even a single one; by default those of ``adata`` are all.
     guidance
         Weight of the condition: 1 as trained, above it more of what sets it apart from the mean of
-        all conditions.
+        all conditions. Any but 1 is for the network alone.
     noise
         Diffusion of an SDE of the same law, in [x] per square root of the duration of the response;
         0 for the ODE. It is drawn by the name of each cell and of its population.
@@ -160,6 +163,7 @@ def predict_response(
             cells[k].x,
             one,
             population=whole[k].x,
+            name=whole[k].name,
             keys=keys[k],
             guidance=guidance,
             noise=noise,
@@ -172,6 +176,11 @@ def predict_response(
     support = support_table(model, whole)
     _warn_of_support(support)
     _warn_of_scale(model, whole)
+    support["base"] = [
+        fmean(r.base for (k, _), r in zip(told, responses, strict=True) if k == row)
+        for row in range(len(whole))
+    ]
+    _tell_of_no_base(model, support)
     params = _params(source, asked) | {"guidance": guidance, "noise": noise}
     record = sample_record(params, seed) | {"support": support.rename(index=str)}
     outside = [outside_cells(model, one) for one in cells]
@@ -194,6 +203,17 @@ def _params(source: ResponseSource, asked: Sequence[Condition]) -> dict[str, Any
         "condition_key": np.array(source.condition_keys, dtype=object),
         "dose_key": np.array(source.dose_keys, dtype=object) if source.dose_keys else None,
     }
+
+
+def _tell_of_no_base(model: MetaFlowMatching, support: pd.DataFrame) -> None:
+    """Log which populations are predicted by the network alone, under one condition at least."""
+    alone = support.loc[support["base"] < model.strength, "population"].tolist()
+    if model.base is not None and alone:
+        logger.info(
+            "the network alone predicts %s: no other population of the training had this "
+            "condition, or guidance is not 1",
+            ", ".join(map(str, alone[:_SHOWN])),
+        )
 
 
 def _asked(

@@ -15,7 +15,7 @@ from benchmarks import response, response_held_out, response_tasks
 from benchmarks.response_held_out import SCREEN, Screen
 from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.models import Condition, Group, Populations, Training, Treated
-from celltraj.models.evaluation import SHUFFLED
+from celltraj.models.evaluation import OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
 TINY = peers.PeerTraining(max_steps=2, n_populations=2, n_points=8, n_neighbours=3, width=8)
 SHORT = Training(max_steps=2, batch_size=8, width=8)
@@ -46,14 +46,15 @@ def test_the_table_of_the_letters_has_every_row(letters, quick_default):
     records = response.letters(letters, methods, TINY, 0, minutes=0.0)
     table = response.over_no_change(records)
     told, fitted = ([*names, "default, 0 minutes"] for names in (told, methods))
-    assert set(table.index) == {"no_change", "floor", *fitted, *(n + SHUFFLED for n in told)}
+    assert set(table.index) == {"no_change", "floor", *fitted, *(n + OTHER_EMBEDDING for n in told)}
     assert (records.groupby("method")["population"].nunique() == 2).all()
     assert table.loc["no_change", "ratio"] == 1
     assert (table.loc[fitted, "ms_per_step"] > 0).all()
     assert table.loc[["no_change", "floor"], "cpu_s"].isna().all()
-    intervals = table[["lost_low", "lost_high"]]
+    intervals = table[["lost_embedding_low", "lost_embedding_high"]]
     assert intervals.loc[told].notna().all(None)
     assert intervals.drop(told).isna().all(None)
+    assert table[["lost_neighbourhood_low", "lost_neighbourhood_high"]].isna().all(None)
 
 
 def test_fresh_letters_are_another_draw_of_the_same_populations():
@@ -74,10 +75,12 @@ def test_only_the_floor_of_the_letters_depends_on_the_seed(letters):
 
 
 def test_the_table_of_interacting_populations_has_every_row():
-    records = response.scores(small_interacting(), ["peer_joint", "no_phi", "kernels"], TINY, 0)
+    records = response.scores(
+        small_interacting(), ["peer_joint", "no_phi", "kernels_alone"], TINY, 0
+    )
     table = response.above_floor(records)
-    told = ["peer_joint", "kernels"]
-    fitted = {*told, "no_phi", *(name + SHUFFLED for name in told)}
+    fitted = {"peer_joint", "peer_joint" + OTHER_EMBEDDING, "no_phi", "kernels_alone"}
+    fitted |= {"kernels_alone" + OTHER_NEIGHBOURHOOD}
     assert set(table.index) == {"no_change", "floor", "true_law", *fitted}
     assert table.loc["true_law", "above_true_law"] == 0
     assert table.loc["no_phi", ["ratio_floor", "ratio_true_law"]].tolist() == [1, 1]
@@ -95,33 +98,35 @@ def test_the_true_law_is_as_good_as_another_draw():
 def test_the_wrong_population_is_one_of_the_training():
     task = small_interacting()
     told = []
-    task.predict_shuffled(lambda cells, population: told.append(population) or cells.numpy(), 0)
+    task.predict_told(lambda cells, embedded: told.append(embedded) or cells.numpy(), "embedded", 0)
     training = [group.x for group in task.populations.controls]
     assert all(any(torch.equal(one, x) for x in training) for one in told)
 
 
 def test_what_diverges_in_the_wrong_population_has_no_distance():
     def diverging(message):
-        def predict(cells, population):
+        def predict(cells, **told):
             raise ValueError(message)
 
         return predict
 
     task = small_interacting()
-    assert np.isnan(list(task.predict_shuffled(diverging("became non-finite"), 0).values())).all()
+    lost = task.predict_told(diverging("became non-finite"), "neighbourhood", 0)
+    assert np.isnan(list(lost.values())).all()
     with pytest.raises(ValueError, match="unknown drug"):
-        task.predict_shuffled(diverging("unknown drug"), 0)
+        task.predict_told(diverging("unknown drug"), "neighbourhood", 0)
 
 
-def test_lost_by_shuffling_is_an_interval_over_populations():
+def test_what_a_control_costs_is_an_interval_over_populations():
     names = [f"population {k}" for k in range(8)]
     parts = [
         pd.DataFrame({"method": method, "population": names, "W1": value, "seed": 0})
-        for method, value in (("a", 1.0), ("a" + SHUFFLED, 1.5), ("b", 1.0))
+        for method, value in (("a", 1.0), ("a" + OTHER_EMBEDDING, 1.5), ("b", 1.0))
     ]
     records = pd.concat(parts)
-    assert response_tasks.lost_by_shuffling(records, "a") == (0.5, 0.5)
-    assert np.isnan(response_tasks.lost_by_shuffling(records, "b")).all()
+    assert response_tasks.lost_by(records, "a", OTHER_EMBEDDING) == (0.5, 0.5)
+    assert np.isnan(response_tasks.lost_by(records, "a", OTHER_NEIGHBOURHOOD)).all()
+    assert np.isnan(response_tasks.lost_by(records, "b", OTHER_EMBEDDING)).all()
 
 
 def test_the_table_of_encoders_has_every_row():
@@ -144,8 +149,9 @@ def test_the_table_of_donors_has_every_row(quick_default):
     adata.obs["cell_type"] = np.where(np.arange(adata.n_obs) % 2, "odd", "even")
     table = response_held_out.summarise(response_held_out.kang(adata, ["moments"], SHORT, 0))
     trivial = {"floor", "no_change", "shift", "shift_by_type", "pooled", "oracle_shift"}
+    trivial |= {"neighbours", "neighbours_drawn", "neighbours_centred"}
     fitted = ["moments", "default_labels"]
-    assert set(table.index) == {*trivial, *fitted, *(name + SHUFFLED for name in fitted)}
+    assert set(table.index) == {*trivial, *fitted, *(name + OTHER_EMBEDDING for name in fitted)}
     assert (table.loc[fitted, "cpu_s"] > 0).all()
     assert table.loc[list(trivial), "cpu_s"].isna().all()
 

@@ -24,6 +24,7 @@ QUICK = ["--quiet", "--max-steps", "3"]
 SUPPORT = {"population", "n_cells", "outside_share", "embedding_ratio"} | {
     "spread_ratio",
     "centre_distance",
+    "base",
 }
 
 

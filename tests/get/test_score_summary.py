@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 import celltraj as ct
 from celltraj._stats.rank_correlation import spearman
 
-SHUFFLED = "mine, shuffled phi"
+CONTROL = "mine (other embedding)"
 
 
 def table(values, *, metric="W1", condition="drug", seed=0):
@@ -36,7 +36,7 @@ def summary(*tables, **options):
 
 
 def verdict(mine, shuffled, metric="W1"):
-    scores = table({"mine": mine, SHUFFLED: shuffled}, metric=metric)
+    scores = table({"mine": mine, CONTROL: shuffled}, metric=metric)
     return summary(scores).loc[("mine", metric), "verdict"]
 
 
@@ -122,9 +122,9 @@ def test_the_seed_and_nothing_else_decides():
 
 def test_verdicts_say_what_the_interval_of_the_difference_says():
     good, bad = [1.0, 1.1, 1.2, 1.3, 1.1, 1.0], [2.0, 2.2, 2.1, 2.5, 2.0, 2.0]
-    assert verdict(good, bad).startswith("better_than_shuffled_phi: yes (95 % interval of the ")
+    assert verdict(good, bad).startswith("better_than_other_embedding: yes (95 % interval of the ")
     assert verdict(good, bad).endswith(" over 6 populations)")
-    assert verdict(bad, good).startswith("better_than_shuffled_phi: no (")
+    assert verdict(bad, good).startswith("better_than_other_embedding: no (")
     assert "cannot tell" in verdict([1, 5, 1, 5, 1, 5], [3.0] * 6)
     assert "cannot tell (95 % interval of the difference 0..0 over" in verdict(good, good)
     # a single difference everywhere: the interval is that number
@@ -141,7 +141,7 @@ def test_four_populations_are_too_few_for_a_verdict():
 
 
 def test_verdicts_are_of_models_that_look_at_the_population():
-    values = {"no_change": [3.0] * 6, "blind": [2.0] * 6, "mine": [1.0] * 6, SHUFFLED: [2.0] * 6}
+    values = {"no_change": [3.0] * 6, "blind": [2.0] * 6, "mine": [1.0] * 6, CONTROL: [2.0] * 6}
     found = summary(table(values))["verdict"].xs("W1", level="metric")
     assert set(found[found != ""].index) == {"mine"}
     assert (summary(table(values, metric="size"))["verdict"] == "").all()
@@ -159,13 +159,13 @@ def test_noise_rarely_gets_a_verdict():
 
 def test_sizes_are_compared_by_rank():
     true = np.array([1.0, 2.0, 3.0, 5.0, 4.0])
-    values = {"no_change": 0 * true, "shift": [5.0] * 5, "mine": true**3, SHUFFLED: -true}
+    values = {"no_change": 0 * true, "shift": [5.0] * 5, "mine": true**3, CONTROL: -true}
     found = summary(table(values | {"truth": true}, metric="size"))
     ranks = found.xs("size_rank_correlation", level="metric")
     assert ranks["mean"].to_dict() == {
         "shift": pytest.approx(np.nan, nan_ok=True),
         "mine": pytest.approx(1.0),
-        SHUFFLED: pytest.approx(-1.0),
+        CONTROL: pytest.approx(-1.0),
     }
     assert ranks.loc["mine", "low"] == pytest.approx(1.0)
     assert "yes (95 % interval of the difference 2..2 over 5" in ranks.loc["mine", "verdict"]
@@ -183,7 +183,7 @@ def test_the_share_of_the_shift_is_pooled():
     assert found.loc[("mine", "shift_r2"), "mean"] == pytest.approx(expected)
     assert found.loc[("worse", "shift_r2"), "mean"] == pytest.approx(expected - 1)
     sizes = table({"truth": [3.0] * 6}, metric="size")
-    shares = table({"mine": [0.9] * 6, SHUFFLED: [0.5] * 6}, metric="shift_r2")
+    shares = table({"mine": [0.9] * 6, CONTROL: [0.5] * 6}, metric="shift_r2")
     assert (
         "yes (95 % interval of the difference 0.4..0.4"
         in (summary(shares, sizes).loc[("mine", "shift_r2"), "verdict"])

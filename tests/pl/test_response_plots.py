@@ -305,7 +305,7 @@ VALUES = {
     "no_change": [1.0, 1.1, 1.2],
     "shift": [0.5, 0.6, 0.7],
     "mine": [0.2, 0.3, 0.7],
-    "mine, shuffled phi": [0.5, 0.6, 0.9],
+    "mine (other embedding)": [0.5, 0.6, 0.9],
 }
 
 
@@ -327,7 +327,7 @@ class TestScores:
     def test_rows_are_means_over_populations_with_the_best_first(self):
         ax = ct.pl.scores(table(VALUES), show=False)
         rows = rows_of(ax)
-        assert list(rows) == ["mine", "shift", "mine, shuffled phi"]  # .4, .6, .67
+        assert list(rows) == ["mine", "shift", "mine (other embedding)"]  # .4, .6, .67
         for name, (mean, interval, dots, _) in rows.items():
             np.testing.assert_allclose(dots, VALUES[name])
             assert mean == pytest.approx(np.mean(VALUES[name]))
@@ -340,11 +340,11 @@ class TestScores:
     def test_models_are_in_colour_and_hollow_with_other_populations(self):
         rows = rows_of(ct.pl.scores(table(VALUES), show=False))
         edge = {name: row[3].get_markeredgecolor() for name, row in rows.items()}
-        assert edge["mine"] == edge["mine, shuffled phi"] == "C0"
+        assert edge["mine"] == edge["mine (other embedding)"] == "C0"
         assert np.ptp(mpl.colors.to_rgb(edge["shift"])) == 0
         face = {name: row[3].get_markerfacecolor() for name, row in rows.items()}
         assert face["mine"] == "C0"
-        assert face["mine, shuffled phi"] == "white"
+        assert face["mine (other embedding)"] == "white"
 
     def test_the_interval_is_that_of_a_mean(self):
         values = np.random.default_rng(0).normal(5.0, 1.0, size=100)

@@ -16,6 +16,7 @@ import celltraj as ct
 from celltraj._errors import DataWarning
 from celltraj.metrics import split_half_floor, wasserstein
 from celltraj.models import MetaFlowMatching, Response, ResponseOptions, Training
+from celltraj.models.evaluation import CONTROLS
 from celltraj.models.response.cell_identity import content_order
 
 TINY = Training(max_steps=3, batch_size=16, width=16)
@@ -109,7 +110,8 @@ def test_every_row_is_there_once(populations):
     assert list(scores) == columns
     names = [f"population {k}" for k in range(3)]
     methods = ["floor", "no_change", "shift", "pooled", "oracle_shift"]
-    methods += ["mine", "mine, shuffled phi"]
+    methods += ["neighbours", "neighbours_drawn", "neighbours_centred"]
+    methods += ["mine", "mine (other embedding)"]
     rows = pd.MultiIndex.from_frame(scores[["population", "method", "metric"]])
     assert rows.is_unique
     assert set(rows) == {
@@ -250,7 +252,7 @@ def test_a_model_that_leaves_cells_in_place_scores_as_no_change(screen, still):
     scores = judge(screen, **SCREEN, hold_out="condition", fit=lambda adata, **_: still)
     for metric in ("W1", "W2", "MMD", "energy", "shift_r2", "size"):
         found = values(scores, metric)
-        for method in ("response", "response, shuffled phi"):
+        for method in ("response", "response (other embedding)"):
             np.testing.assert_allclose(found[method], found["no_change"], atol=1e-6)
 
 
@@ -322,10 +324,10 @@ def test_only_what_looks_at_the_population_can_mistake_it(populations):
         "blind": partial(tiny, options=replace(NO_NEIGHBOURHOOD, encoder=None)),
     }
     scores = values(judge(populations, fit=fits))
-    for name in ("moments", "neighbourhood"):
-        own, other = scores[name].to_numpy(), scores[f"{name}, shuffled phi"].to_numpy()
+    for name, what in (("moments", "embedding"), ("neighbourhood", "neighbourhood")):
+        own, other = scores[name].to_numpy(), scores[f"{name} (other {what})"].to_numpy()
         assert (np.abs(own - other) > 1e-4).all()
-    assert "blind, shuffled phi" not in scores
+    assert sum(name.endswith(CONTROLS) for name in scores.index.unique()) == 2
 
 
 def test_a_case_does_not_depend_on_what_else_is_judged(populations):
@@ -392,7 +394,7 @@ def test_preparation_learns_from_what_is_left_alone(populations):
 def test_a_fit_may_read_covariates(populations):
     populations.obs["age"] = populations.obs["population"].cat.codes.to_numpy(float)
     fit = partial(tiny, options=replace(NO_NEIGHBOURHOOD, covariate_keys=["age"]))
-    assert "response, shuffled phi" in set(judge(populations, fit=fit)["method"])
+    assert "response (other embedding)" in set(judge(populations, fit=fit)["method"])
 
 
 def test_the_usual_fit_is_that_of_the_package(populations, monkeypatch):
@@ -435,7 +437,7 @@ def test_scores_survive_a_file(populations, tmp_path):
         ({"hold_out": "condition"}, "a combination of two drugs or more"),
         ({"hold_out": "dose"}, "it needs dose_key= and a drug given alone at three doses"),
         ({"fit": {"floor": tiny}}, "are always there"),
-        ({"fit": {"mine, shuffled phi": tiny}}, "are always there"),
+        ({"fit": {"mine (other embedding)": tiny}}, "are always there"),
     ],
 )
 def test_what_cannot_be_judged_is_told(populations, options, message):

@@ -103,7 +103,7 @@ def test_a_drug_never_given_is_predicted_from_its_features(cohort, new):
     features = pd.DataFrame({"f": [1.0], "g": [0.0]}, index=["a/b"])
     model = ct.tl.fit_response(
         cohort.copy(),
-        options=replace(FEW, condition_features=features),
+        options=replace(FEW, condition_features=features, base=0.0),  # known by its name alone
         training=TINY,
         progress=False,
         **KEYS,
@@ -384,3 +384,16 @@ class TestSeveralConditions:
             predict(model, new, condition=one, dose=1.0)
         with pytest.raises(ValueError, match="one drug or more"):
             predict(model, new, condition=[])
+
+
+def test_what_share_of_a_prediction_neighbours_have_is_recorded(cohort, new, caplog):
+    fitted = cohort.copy()
+    model = ct.tl.fit_response(
+        fitted, options=FEW, training=replace(TINY, max_steps=1), progress=False, **KEYS
+    )
+    assert fitted.uns["celltraj"]["response"]["base"] == 0.5
+    with caplog.at_level("INFO", logger="celltraj"):
+        half, alone = predict(model, new), predict(model, new, guidance=2.0)
+    support = [one.uns["celltraj"]["response"]["support"] for one in (half, alone)]
+    assert [one["base"].tolist() for one in support] == [[0.5], [0.0]]
+    assert "the network alone predicts donor 0" in caplog.text

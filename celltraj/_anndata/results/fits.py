@@ -89,6 +89,7 @@ RESPONSE = Result(
     "and cell_type_key, dose_key and covariate_keys (if given)",
     fields=(
         Field("populations", "names of the populations with treated cells, `(p,)`"),
+        Field("base", "weight of the way of neighbours in other populations in a prediction"),
         _HISTORY,
     ),
 )

@@ -77,8 +77,9 @@ PREDICTION = Result(
     fields=(
         Field(
             "support",
-            "one row per population",
-            columns=("population", *_SUPPORT),
+            "one row per population; base is the weight of the way of neighbours in others, 0 "
+            "where the network alone predicts",
+            columns=("population", *_SUPPORT, "base"),
             texts=("population",),
         ),
     ),

@@ -32,7 +32,15 @@ from celltraj.models.evaluation.response_baselines import (
 )
 from celltraj.models.evaluation.response_folds import ResponseFold, response_folds
 from celltraj.models.evaluation.response_scores import SIZE, Labelled, Trial
-from celltraj.models.evaluation.rows import FLOOR, SELECTED, SHUFFLED, TRUTH
+from celltraj.models.evaluation.rows import (
+    CONTROLS,
+    FLOOR,
+    OTHER_EMBEDDING,
+    OTHER_NEIGHBOURHOOD,
+    SELECTED,
+    TRUTH,
+    model_of,
+)
 from celltraj.models.evaluation.samples import Sample
 from celltraj.models.evaluation.summary import mean_interval, summarised
 from celltraj.models.evaluation.survey import Finding, Survey
@@ -50,15 +58,17 @@ __all__ = [
     "BASELINES",
     "CHOSEN",
     "COLUMNS",
+    "CONTROLS",
     "DISPLACEMENT",
     "DISTANCES",
     "FLOOR",
     "MARGIN",
     "NO_CHANGE",
+    "OTHER_EMBEDDING",
+    "OTHER_NEIGHBOURHOOD",
     "RESPONSE_COLUMNS",
     "RISING",
     "SELECTED",
-    "SHUFFLED",
     "SIZE",
     "STRAIGHT",
     "TIME_METRICS",
@@ -91,6 +101,7 @@ __all__ = [
     "expected_shift",
     "fitted",
     "mean_interval",
+    "model_of",
     "raised_by",
     "response_folds",
     "rng_of",

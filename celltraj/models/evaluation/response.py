@@ -15,7 +15,13 @@ from celltraj.models.evaluation.response_baselines import BASELINES, Observed, t
 from celltraj.models.evaluation.response_cells import FoldCells, draw
 from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import SIZE, Trial
-from celltraj.models.evaluation.rows import FLOOR, SHUFFLED, TRUTH
+from celltraj.models.evaluation.rows import (
+    FLOOR,
+    OTHER_EMBEDDING,
+    OTHER_NEIGHBOURHOOD,
+    TRUTH,
+    model_of,
+)
 from celltraj.models.evaluation.samples import Sample, control_rows
 from celltraj.models.evaluation.table import Score
 from celltraj.models.response.condition import Condition
@@ -133,26 +139,33 @@ class Responses:
     def _responses(
         self, name: str, model: MetaFlowMatching, x: np.ndarray, case: _Case
     ) -> dict[str, Prediction]:
-        """Return what a model predicts of the chosen cells, in their population and in another."""
+        """Return what a model predicts of the chosen cells, and what if told of others in part."""
 
-        def respond(population: np.ndarray) -> Prediction:
+        def respond(
+            embedded: torch.Tensor | None = None, neighbourhood: torch.Tensor | None = None
+        ) -> Prediction:
             # as ct.tl.predict_response does
             response = model.respond(
                 torch.from_numpy(x[case.chosen]),
                 case.condition,
-                population=torch.from_numpy(x[population]),
+                population=torch.from_numpy(x[case.everyone]),
+                name=case.population,
+                embedded=embedded,
+                neighbourhood=neighbourhood,
                 generator=torch.Generator().manual_seed(self.seed),
             )
             survival = None if response.survival is None else response.survival.numpy()
             return Prediction(response.x.numpy(), survival)
 
-        found = {name: respond(case.everyone)}
-        if model.reads_population:
-            found[name + SHUFFLED] = respond(case.other)
+        found, other = {name: respond()}, torch.from_numpy(x[case.other])
+        if model.encoder is not None:
+            found[name + OTHER_EMBEDDING] = respond(embedded=other)
+        if model.network.field.kernels is not None:
+            found[name + OTHER_NEIGHBOURHOOD] = respond(neighbourhood=other)
         return found
 
 
 def check_response_names(fits: Mapping[str, object]) -> None:
     """Raise where a model has the name of a row that is always there, or of one told otherwise."""
-    shuffled = {name for name in fits if name.endswith(SHUFFLED)}
-    check_names(fits, {FLOOR, TRUTH, *BASELINES, *shuffled})
+    controls = {name for name in fits if model_of(name) != name}
+    check_names(fits, {FLOOR, TRUTH, *BASELINES, *controls})

@@ -10,16 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import numpy as np
+import torch
 
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.response.condition import Condition
+from celltraj.models.response.neighbours import Moves, NeighbourTransfer
+from celltraj.ot import exact_matching
 
 NO_CHANGE = "no_change"
 ORACLE = "oracle_shift"  # knows what was held out
-TRIVIAL_RESPONSES = (NO_CHANGE, "shift", "shift_by_type", "pooled")
+NEIGHBOURS = ("neighbours", "neighbours_drawn", "neighbours_centred")
+TRIVIAL_RESPONSES = (NO_CHANGE, "shift", "shift_by_type", "pooled", *NEIGHBOURS)
 BASELINES = (*TRIVIAL_RESPONSES, ORACLE)
+_COUPLED = 1000  # most cells of a population that exact transport couples
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,18 @@ class Observed:
             after = after[self.types_after == cell_type]
         return after.mean(0) - before.mean(0) if len(before) and len(after) else None
 
+    @cached_property
+    def moves(self) -> Moves:
+        """The ways of at most a thousand cells by exact transport; which ones, their order says."""
+        rng = np.random.default_rng(0)
+        before, after = (
+            x[np.sort(rng.permutation(len(x))[:_COUPLED])] for x in (self.before, self.after)
+        )
+        a, b = (np.full(len(x), 1 / len(x)) for x in (before, after))
+        shift = exact_matching(before, after, a, b) @ after / a[:, None] - before
+        both = (torch.from_numpy(np.asarray(x, float)) for x in (before, shift))
+        return Moves(self.population, self.condition, *both)
+
 
 def trivial_responses(
     seen: Sequence[Observed], held: Observed, *, n_cells: int, rng: np.random.Generator
@@ -64,6 +83,11 @@ def trivial_responses(
     - ``shift_by_type``: each moved by that of its cell type, where the training has it, else by
       that of all cells;
     - ``pooled``: treated cells of the training under this condition, every population as heavy;
+    - ``neighbours``: each cell moved by the mean way of the 30 untreated cells of other populations
+      of the training nearest to it, coupled with treated ones by exact transport, see
+      :class:`celltraj.models.response.neighbours.NeighbourTransfer`; ``neighbours_drawn``: by that
+      of one of these at random; ``neighbours_centred``: where near means in the same direction from
+      the mean of the population, and as far;
     - ``oracle_shift``: the cells before, moved to the true mean, which no prediction knows.
 
     What the training says nothing of is left out.
@@ -77,7 +101,7 @@ def trivial_responses(
     n_cells
         Most cells of ``pooled``.
     rng
-        Draws these.
+        Draws these, and a neighbour of each cell.
 
     Returns
     -------
@@ -93,8 +117,8 @@ def trivial_responses(
     ...     [Observed("a", drug, x, x + 2)], Observed("b", drug, x, x + 5), n_cells=2,
     ...     rng=np.random.default_rng(0),
     ... )
-    >>> {name: one.x.mean().item() for name, one in found.items()}
-    {'no_change': 0.0, 'shift': 2.0, 'pooled': 2.0, 'oracle_shift': 5.0}
+    >>> {name: found[name].x.mean().item() for name in ("no_change", "shift", "neighbours")}
+    {'no_change': 0.0, 'shift': 2.0, 'neighbours': 2.0}
     """
     source = held.before
     found = {NO_CHANGE: Prediction(source)}
@@ -105,6 +129,7 @@ def trivial_responses(
     groups = [one.after for one in seen if one.condition == held.condition]
     if groups:
         found["pooled"] = _pooled(groups, n_cells, rng)
+        found |= _as_neighbours(seen, held, rng)
     found[ORACLE] = Prediction(source + held.after.mean(0) - source.mean(0))
     return found
 
@@ -123,6 +148,27 @@ def _shifted_by_type(
             moved[types == code] = source[types == code] + own
             known += 1
     return {"shift_by_type": Prediction(moved)} if known else {}
+
+
+def _as_neighbours(
+    seen: Sequence[Observed], held: Observed, rng: np.random.Generator
+) -> dict[str, Prediction]:
+    """Return the rows of neighbours, or nothing where no other population had the condition."""
+    told = [one for one in seen if one.condition == held.condition]
+    told = [one for one in told if one.population != held.population]
+    told = [one for one in told if len(one.before) and len(one.after)]
+    if not told:
+        return {}
+    transfer = NeighbourTransfer(tuple(one.moves for one in told))
+    cells = torch.from_numpy(np.asarray(held.before, float))
+    ways = cast("torch.Tensor", transfer.nearest(cells, held.condition)).numpy()
+    drawn = ways[np.arange(len(ways)), rng.integers(ways.shape[1], size=len(ways))]
+    centred = transfer.centred().displacement(cells - cells.mean(0), held.condition)
+    shifts = (ways.mean(1), drawn, cast("torch.Tensor", centred).numpy())
+    return {
+        name: Prediction(held.before + shift)
+        for name, shift in zip(NEIGHBOURS, shifts, strict=True)
+    }
 
 
 def _pooled(groups: Sequence[np.ndarray], n_cells: int, rng: np.random.Generator) -> Prediction:

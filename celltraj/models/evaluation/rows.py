@@ -7,4 +7,21 @@ Those of predictions without a model stand with these: ``TRIVIAL`` in ``holdout`
 FLOOR = "floor"  # random halves of what was held out
 SELECTED = "selected"  # the model that nested selection takes
 TRUTH = "truth"  # what is true of what was held out
-SHUFFLED = ", shuffled phi"  # what is added to the name of a model that is told another population
+# what is added to the name of a model that is told of another population, one thing at a time
+OTHER_EMBEDDING = " (other embedding)"
+OTHER_NEIGHBOURHOOD = " (other neighbourhood)"
+CONTROLS = (OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD)
+
+
+def model_of(row: str) -> str:
+    """Return the name of the model of a row, which may be told of another population.
+
+    Examples
+    --------
+    >>> from celltraj.models.evaluation import model_of
+    >>> model_of("mine (other embedding)"), model_of("mine")
+    ('mine', 'mine')
+    """
+    for control in CONTROLS:
+        row = row.removesuffix(control)
+    return row

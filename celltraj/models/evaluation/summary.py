@@ -12,7 +12,7 @@ from celltraj._stats.interval import bootstrap_interval, resampled_counts, resam
 from celltraj.models.evaluation.estimates import NONE, RANKS, RISING, Estimates
 from celltraj.models.evaluation.response_baselines import NO_CHANGE
 from celltraj.models.evaluation.response_scores import SIZE
-from celltraj.models.evaluation.rows import FLOOR, SHUFFLED, TRUTH
+from celltraj.models.evaluation.rows import CONTROLS, FLOOR, TRUTH
 from celltraj.models.evaluation.table import ScoreTable
 
 _FEWEST = 5  # units for a verdict: of fewer, all agree too often by chance
@@ -121,18 +121,25 @@ def _row(estimates: Estimates, method: str, metric: str, trivial: str | None) ->
 
 
 def _verdict(estimates: Estimates, method: str, metric: str) -> str:
-    """Say whether a model does better than when it is told of another population."""
-    shuffled = method + SHUFFLED
+    """Say whether a model does better than when it is told of another population, part by part."""
     column = SIZE if metric == RANKS else metric
-    if metric == SIZE or (shuffled, column) not in estimates.wide:
+    if metric == SIZE:
         return ""
-    ahead, behind = (method, shuffled) if metric in RISING else (shuffled, method)
+    told = [one for one in CONTROLS if (method + one, column) in estimates.wide]
+    return "; ".join(_better_than(estimates, method, one, metric) for one in told)
+
+
+def _better_than(estimates: Estimates, method: str, control: str, metric: str) -> str:
+    """Say whether a model does better than in one of its controls."""
+    other = method + control
+    ahead, behind = (method, other) if metric in RISING else (other, method)
     gain = estimates.difference(ahead, behind, metric)
     low, high = gain.interval()
     answer = "yes" if low > 0 else "no" if high < 0 else "cannot tell"
     if gain.n < _FEWEST:
         answer = "cannot tell"
+    name = control.strip(" ()").replace(" ", "_")
     return (
-        f"better_than_shuffled_phi: {answer} (95 % interval of the difference {low:.3g}.."
+        f"better_than_{name}: {answer} (95 % interval of the difference {low:.3g}.."
         f"{high:.3g} over {gain.n} populations)"
     )

@@ -17,10 +17,12 @@ from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField, sca
 from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
 from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.losses import ResponseLoss
+from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
 from celltraj.models.response.pairs import Pairs, couple_treated, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
+from celltraj.models.response.strength import strength_of
 from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import Job, train
@@ -43,7 +45,9 @@ def fit_response(
     """Meta Flow Matching: couple within each population and condition, and learn one field for all.
 
     ``E_i E_(x0, x1) E_t |v(t, x_t | phi(p0_i), c_i) - (x1 - x0)|^2`` over populations and
-    conditions ``i``, drawn equally often, by one optimiser for encoder and field.
+    conditions ``i``, drawn equally often, by one optimiser for encoder and field. A prediction is
+    the mean of what the field makes of a cell and of where its neighbours in other populations
+    went, see :class:`celltraj.models.ResponseOptions`; with one population the field speaks alone.
 
     Parameters
     ----------
@@ -116,7 +120,8 @@ def fit_response(
     )
     trained, losses = train(job, training, schedule, progress=progress)
     model = MetaFlowMatching(trained, options.encoder, interpolant, coder, _NOWHERE, losses)
-    return _with_support(model, populations, generator)
+    model = _with_support(model, populations, generator)
+    return _with_base(model, populations, options.base, pairs, generator)
 
 
 def _network(
@@ -203,6 +208,23 @@ def _with_support(
     embeddings = torch.stack([model.embed(group.x) for group in populations.controls])
     support = Support(populations.names, embeddings, torch.cat(cells), torch.cat(owner))
     return replace(model, support=support)
+
+
+def _with_base(
+    model: MetaFlowMatching,
+    populations: Populations,
+    strength: float | None,
+    pairs: Sequence[Pairs],
+    generator: torch.Generator,
+) -> MetaFlowMatching:
+    """Return the model with neighbours as its base, where several populations are there to be."""
+    if strength == 0 or len(populations.names) < 2:
+        return model
+    centre = model.network.field.centre
+    base = NeighbourTransfer.of(populations, pairs, centre, generator=generator)
+    if strength is None:
+        strength = strength_of(base, populations, centre, generator=generator)
+    return replace(model, base=base, strength=strength) if strength > 0 else model
 
 
 def _facts(

@@ -55,6 +55,12 @@ class ResponseOptions:
     weight_decay
         Decay of the weights that read state and population, per step and unit of the learning rate
         (AdamW's): towards a law by which a condition moves all cells of all populations alike.
+    base
+        Weight of the base, the mean way of the nearest untreated cells of other populations under
+        the same condition, see :class:`celltraj.models.NeighbourTransfer`; the network has the
+        rest of 1, and all of it where no other population had the condition. By default a half, but
+        0 where there are more than five populations and their neighbours in the others bring them,
+        on average, less than half of the way to their treated cells, in energy distance.
     unknown
         Share of the steps in which the embedding, and apart from it the condition, is hidden: what
         guidance needs.
@@ -88,6 +94,7 @@ class ResponseOptions:
     kl: float = 0.0
     weight_decay: float = 1.0
     unknown: float = 0.1
+    base: float | None = None
 
     def __post_init__(self) -> None:
         if self.encoder is not None:
@@ -114,6 +121,8 @@ class ResponseOptions:
             raise ValueError(
                 f"kl and weight_decay must not be negative; found {self.kl} and {self.weight_decay}"
             )
+        if self.base is not None and not 0 <= self.base <= 1:
+            raise ValueError(f"base must lie between 0 and 1; found {self.base}")
         if self.sigma is not None and not 0 < self.sigma < math.inf:
             raise ValueError(f"sigma must be positive and finite; found {self.sigma}")
 

@@ -28,10 +28,13 @@ class Response:
     survival
         ``(n,)`` mass that each keeps, with mean 1 over its population; None where the couplings
         kept the mass of every cell.
+    base
+        Weight of the way of neighbours in other populations; 0 where the law of motion says all.
     """
 
     x: Cells
     survival: Earlier | None
+    base: float = 0.0
 
 
 @card()

@@ -28,6 +28,7 @@ from celltraj.models.interpolants import Interpolant, pack_interpolant
 from celltraj.models.networks import MetaNetwork, Situation
 from celltraj.models.response.cell_identity import brownian_paths, content_keys, content_order
 from celltraj.models.response.condition import Condition, ConditionCoder
+from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.process import Response, ResponseProcess, carried
 from celltraj.models.response.support import ResponseSource, Support
 from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
@@ -60,6 +61,11 @@ class MetaFlowMatching(Saved):
         What of an AnnData it was fitted to; None for a model fitted to tensors.
     projection
         Way from states back to genes; None where there is none.
+    base
+        Where untreated cells of the training went, from ``network.field.centre``; None without a
+        base.
+    strength
+        Weight of the base in a prediction; the law of motion has the rest of 1.
 
     Examples
     --------
@@ -81,6 +87,8 @@ class MetaFlowMatching(Saved):
     losses: tuple[float, ...] = ()
     source: ResponseSource | None = None
     projection: Projection | None = None
+    base: NeighbourTransfer | None = None
+    strength: float = 0.0
 
     @property
     def dim(self) -> int:
@@ -120,6 +128,7 @@ class MetaFlowMatching(Saved):
         population: Cells,
         condition: Condition,
         *,
+        embedded: Targets | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
         generator: torch.Generator,
@@ -132,6 +141,8 @@ class MetaFlowMatching(Saved):
             ``(m, d)`` untreated cells that stand for the population, in any order.
         condition
             What is done to it.
+        embedded
+            Cells that are embedded in place of it, for a control.
         guidance
             Weight of the condition, 1 as trained.
         noise
@@ -154,8 +165,9 @@ class MetaFlowMatching(Saved):
                 "noise needs a score, and paths without noise have none; fit with sigma"
             )
         population = population[content_order(population)]
-        known = self._known(population, condition, has_condition=True)
-        unknown = self._known(population, condition, has_condition=False)
+        told = population if embedded is None else embedded[content_order(embedded)]
+        known = self._known(told, condition, has_condition=True)
+        unknown = self._known(told, condition, has_condition=False)
         process = ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
         return self._among(process, population, generator=generator)
 
@@ -196,6 +208,9 @@ class MetaFlowMatching(Saved):
         condition: Condition,
         *,
         population: Targets | None = None,
+        name: str | None = None,
+        embedded: Targets | None = None,
+        neighbourhood: Targets | None = None,
         keys: Sequence[int] | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
@@ -205,8 +220,10 @@ class MetaFlowMatching(Saved):
     ) -> Response:
         """Predict what a condition makes of untreated cells.
 
-        What becomes of a cell depends on itself, its population and the condition: neither on the
-        order of cells nor on which others are predicted with it.
+        ``x + s d(x) + (1 - s) (flow(x) - x)``: the law of motion, and by the ``strength`` of the
+        base where the nearest cells of other populations went under the same condition; the law of
+        motion alone where none had it. What becomes of a cell depends on itself, its population and
+        the condition: neither on the order of cells nor on which others are predicted with it.
 
         Parameters
         ----------
@@ -217,10 +234,16 @@ class MetaFlowMatching(Saved):
         population
             ``(m, d)`` untreated cells of the population they live in, by default ``cells``. A cell
             of it moves in the midst of all others: what equals it is left out once.
+        name
+            Name of the population; one of the training tells nothing of itself as a base. So do
+            those that share half of their untreated cells with this one.
+        embedded, neighbourhood
+            Cells of another population to be embedded or seen in place of these, for a control: a
+            prediction that is as good makes no use of what they were told apart by.
         keys
             A number for each cell, which its noise is drawn by; by default what the cell holds.
         guidance
-            Weight of the condition, 1 as trained.
+            Weight of the condition, 1 as trained; any other leaves the base out.
         noise
             Diffusion of an SDE of the same law; 0 for the ODE.
         ode_solver
@@ -246,7 +269,12 @@ class MetaFlowMatching(Saved):
         moved = torch.empty_like(cells, dtype=torch.float64)
         with one_thread():
             process = self.process(
-                everyone, condition, guidance=guidance, noise=noise, generator=generator
+                everyone if neighbourhood is None else neighbourhood,
+                condition,
+                embedded=everyone if embedded is None else embedded,
+                guidance=guidance,
+                noise=noise,
+                generator=generator,
             )
             seed = int(torch.randint(2**62, (1,), generator=generator))
             keys = content_keys(cells) if keys is None and noise > 0 else keys
@@ -262,7 +290,25 @@ class MetaFlowMatching(Saved):
                     generator=generator,
                     progress=progress,
                 )
-        return Response(moved, self._survival(cells, everyone, process.known))
+            # what went under a condition knows of no more and no less of it
+            way = self._way(cells, condition, everyone, name) if guidance == 1 else None
+        survival = self._survival(cells, everyone, process.known)
+        if way is None:
+            return Response(moved, survival)
+        return Response(torch.lerp(moved, cells + way, self.strength), survival, self.strength)
+
+    def _way(
+        self, cells: Cells, condition: Condition, population: Targets, name: str | None
+    ) -> Cells | None:
+        """Return where the base moves cells ``(n, d)``; None where no other population tells."""
+        if self.base is None:
+            return None
+        centre = self.network.field.centre
+        own = self.base.populations_of(population - centre)
+        own = own if name is None else own | {name}
+        # in the precision of the cells that they are compared with
+        way = self.base.displacement((cells - centre).float(), condition, own)
+        return None if way is None else way.to(cells.device)
 
     @torch.no_grad()
     def _survival(self, cells: Cells, population: Targets, known: Tensor) -> Earlier | None:
@@ -290,6 +336,8 @@ class MetaFlowMatching(Saved):
             "source": None if self.source is None else asdict(self.source),
             "projection": None if self.projection is None else self.projection.facts(),
         }
+        if self.base is not None:
+            facts["base"] = {"strength": self.strength, "moves": self.base.facts()}
         parts: dict[str, Mapping[str, Tensor]] = {
             "network": self.network.state_dict(),
             "interpolant": tensors,
@@ -300,4 +348,6 @@ class MetaFlowMatching(Saved):
         }
         if self.projection is not None:
             parts["projection"] = self.projection.tensors()
+        if self.base is not None:
+            parts["base"] = self.base.tensors()
         return content_of("response", facts, named(parts))

@@ -14,7 +14,8 @@ from celltraj.models.encoders import PopulationEncoder, unpack_encoder
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
 from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField
-from celltraj.models.response.condition import ConditionCoder, Covariate
+from celltraj.models.response.condition import Condition, ConditionCoder, Covariate
+from celltraj.models.response.neighbours import Moves, NeighbourTransfer
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.support import ResponseSource, Support
 
@@ -35,6 +36,20 @@ class _Projection:
 
 
 @dataclass(frozen=True)
+class _Moves:
+    population: str
+    drugs: tuple[str, ...]
+    doses: tuple[float, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Base:
+    strength: float
+    moves: tuple[_Moves, ...]
+
+
+@dataclass(frozen=True)
 class _Facts:
     sizes: FieldSizes
     encoder: dict[str, Any] | None
@@ -44,6 +59,7 @@ class _Facts:
     history: tuple[float, ...]
     source: ResponseSource | None
     projection: _Projection | None
+    base: _Base | None = None  # files up to format 6 may have none
 
 
 def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
@@ -68,10 +84,15 @@ def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
     plane = None
     if facts.projection is not None:
         plane = _plane(facts.projection, tensors.below("projection."), sizes.dim)
+    base = None
+    if facts.base is not None:
+        base = _base(facts.base, tensors.below("base."), sizes.dim)
     _check_source(facts.source, sizes.dim)
     tensors.finish()
     return MetaFlowMatching(
-        network, encoder, interpolant, coder, support, facts.history, facts.source, plane
+        *(network, encoder, interpolant, coder, support, facts.history, facts.source, plane),
+        base,
+        0.0 if facts.base is None else facts.base.strength,
     )
 
 
@@ -131,6 +152,26 @@ def _plane(facts: _Projection, tensors: Stored, dim: int) -> Projection:
     mean = tensors.take("mean", n_genes).numpy()
     loadings = tensors.take("loadings", n_genes, dim).numpy()
     return Projection(mean, loadings, **vars(facts))
+
+
+def _base(facts: _Base, tensors: Stored, dim: int) -> NeighbourTransfer:
+    if not 0 <= facts.strength <= 1 or not facts.moves:
+        raise ValueError(
+            "the weight of its base must lie between 0 and 1, and it must have moves; found "
+            f"{facts.strength:g} and {len(facts.moves)}"
+        )
+    counts = tensors.take("counts", len(facts.moves), dtypes=(torch.int64,)).tolist()
+    n = tensors.shape("start", 2)[0]
+    if min(counts) < 0 or sum(counts) != n:
+        raise ValueError(f"the {n} cells of its base are not those that its populations have")
+    parts = (tensors.take(part, n, dim, dtypes=(torch.float32,)) for part in ("start", "shift"))
+    cells = zip(facts.moves, *(part.split(counts) for part in parts), strict=True)
+    return NeighbourTransfer(
+        tuple(
+            Moves(one.population, Condition(one.drugs, one.doses, one.words), start, shift)
+            for one, start, shift in cells
+        )
+    )
 
 
 def _check_source(source: ResponseSource | None, dim: int) -> None:

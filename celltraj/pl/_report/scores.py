@@ -30,6 +30,9 @@ _TOLD = {  # what predicts without a model, in words
     "shift": "the untreated cells, moved by the mean shift of the training",
     "shift_by_type": "the same for each cell type",
     "pooled": "the treated cells of the training populations",
+    "neighbours": "the untreated cells, moved as those nearest in other populations",
+    "neighbours_drawn": "the same, each as one of these at random",
+    "neighbours_centred": "the same, with populations laid on each other",
     "oracle_shift": "the untreated cells, moved by their true mean shift, which no one knows",
 }
 
