@@ -6,6 +6,9 @@ from ._fokker_planck import fokker_planck_residual as fokker_planck_residual
 from ._fokker_planck import score_residual as score_residual
 from ._mmd import median_distance as median_distance
 from ._mmd import mmd as mmd
+from ._readouts import gate_error as gate_error
+from ._readouts import gate_shares as gate_shares
+from ._readouts import variance_ratio as variance_ratio
 from ._shift import shift_cosine as shift_cosine
 from ._shift import shift_r2 as shift_r2
 from ._wasserstein import wasserstein as wasserstein
@@ -15,11 +18,14 @@ __all__ = [
     "directional",
     "energy_distance",
     "fokker_planck_residual",
+    "gate_error",
+    "gate_shares",
     "median_distance",
     "mmd",
     "score_residual",
     "shift_cosine",
     "shift_r2",
     "split_half_floor",
+    "variance_ratio",
     "wasserstein",
 ]

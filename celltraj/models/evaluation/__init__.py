@@ -31,7 +31,7 @@ from celltraj.models.evaluation.response_baselines import (
     trivial_responses,
 )
 from celltraj.models.evaluation.response_folds import ResponseFold, response_folds
-from celltraj.models.evaluation.response_scores import SIZE, Labelled, Trial
+from celltraj.models.evaluation.response_scores import AIMS, SIZE, Labelled, Trial
 from celltraj.models.evaluation.rows import FLOOR, SELECTED, SHUFFLED, TRUTH
 from celltraj.models.evaluation.samples import Sample
 from celltraj.models.evaluation.summary import mean_interval, summarised
@@ -47,6 +47,7 @@ from celltraj.models.evaluation.table import (
 from celltraj.models.evaluation.time_course import TIME_METRICS, TimeCourse, TimeFold
 
 __all__ = [
+    "AIMS",
     "BASELINES",
     "CHOSEN",
     "COLUMNS",

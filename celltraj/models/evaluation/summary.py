@@ -11,7 +11,7 @@ import pandas as pd
 from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models.evaluation.estimates import NONE, RANKS, RISING, Estimates
 from celltraj.models.evaluation.response_baselines import NO_CHANGE
-from celltraj.models.evaluation.response_scores import SIZE
+from celltraj.models.evaluation.response_scores import AIMS, SIZE
 from celltraj.models.evaluation.rows import FLOOR, SHUFFLED, TRUTH
 from celltraj.models.evaluation.table import ScoreTable
 
@@ -124,7 +124,7 @@ def _verdict(estimates: Estimates, method: str, metric: str) -> str:
     """Say whether a model does better than when it is told of another population."""
     shuffled = method + SHUFFLED
     column = SIZE if metric == RANKS else metric
-    if metric == SIZE or (shuffled, column) not in estimates.wide:
+    if metric == SIZE or metric in AIMS or (shuffled, column) not in estimates.wide:
         return ""
     ahead, behind = (method, shuffled) if metric in RISING else (shuffled, method)
     gain = estimates.difference(ahead, behind, metric)
