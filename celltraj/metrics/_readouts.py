@@ -95,8 +95,9 @@ def gate_shares(
     x, y = check_samples(cells, control)
     if not 0 < quantile < 1:
         raise ValueError(f"quantile must lie in (0, 1); found {quantile}")
-    shares: np.ndarray = probabilities(weights, len(x)) @ (x > np.quantile(y, quantile, axis=0))
-    return shares
+    shares = probabilities(weights, len(x)) @ (x > np.quantile(y, quantile, axis=0))
+    above: np.ndarray = np.minimum(shares, 1.0)  # sums of 1 / n may round to a little more
+    return above
 
 
 @checked

@@ -11,6 +11,8 @@ from ._fates import fates as fates
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
 from ._fit_response import fit_response as fit_response
+from ._fit_response_folds import fit_response_folds as fit_response_folds
+from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
@@ -21,6 +23,7 @@ from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
 from ._regulation import regulation as regulation
+from ._response_intervals import response_intervals as response_intervals
 from ._simulate import simulate as simulate
 from ._transitions import transitions as transitions
 from ._velocity import velocity as velocity
@@ -40,6 +43,8 @@ __all__ = [
     "fit_bridge",
     "fit_flow",
     "fit_response",
+    "fit_response_folds",
+    "gene_scores",
     "gene_trends",
     "growth",
     "interpolate",
@@ -50,6 +55,7 @@ __all__ = [
     "pull",
     "push",
     "regulation",
+    "response_intervals",
     "simulate",
     "transitions",
     "velocity",

@@ -12,6 +12,7 @@ from celltraj.models.evaluation.engine import (
     rng_of,
 )
 from celltraj.models.evaluation.estimates import RISING
+from celltraj.models.evaluation.gene_scores import GeneScore, gene_scores
 from celltraj.models.evaluation.holdout import (
     DISPLACEMENT,
     TRIVIAL,
@@ -21,6 +22,7 @@ from celltraj.models.evaluation.holdout import (
 )
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.preview import Drawn, Preview
+from celltraj.models.evaluation.readouts import GATE_SHARE, SHARE, SHIFT, SURVIVAL, Reading, Readout
 from celltraj.models.evaluation.response import Responses, Space, check_response_names
 from celltraj.models.evaluation.response_baselines import (
     BASELINES,
@@ -31,6 +33,15 @@ from celltraj.models.evaluation.response_baselines import (
     trivial_responses,
 )
 from celltraj.models.evaluation.response_folds import ResponseFold, response_folds
+from celltraj.models.evaluation.response_intervals import (
+    Case,
+    Ensemble,
+    Interval,
+    Told,
+    intervals,
+    names_of,
+    truth_of,
+)
 from celltraj.models.evaluation.response_scores import AIMS, SIZE, Labelled, Trial
 from celltraj.models.evaluation.rows import FLOOR, SELECTED, SHUFFLED, TRUTH
 from celltraj.models.evaluation.samples import Sample
@@ -54,26 +65,36 @@ __all__ = [
     "DISPLACEMENT",
     "DISTANCES",
     "FLOOR",
+    "GATE_SHARE",
     "MARGIN",
     "NO_CHANGE",
     "RESPONSE_COLUMNS",
     "RISING",
     "SELECTED",
+    "SHARE",
+    "SHIFT",
     "SHUFFLED",
     "SIZE",
     "STRAIGHT",
+    "SURVIVAL",
     "TIME_METRICS",
     "TRIVIAL",
     "TRUTH",
     "Advice",
+    "Case",
     "Drawn",
+    "Ensemble",
     "Finding",
     "Fit",
     "Fold",
+    "GeneScore",
+    "Interval",
     "Labelled",
     "Observed",
     "Prediction",
     "Preview",
+    "Reading",
+    "Readout",
     "ResponseFold",
     "Responses",
     "Sample",
@@ -83,6 +104,7 @@ __all__ = [
     "Survey",
     "TimeCourse",
     "TimeFold",
+    "Told",
     "Trial",
     "check_names",
     "check_response_names",
@@ -91,7 +113,10 @@ __all__ = [
     "exact_plans",
     "expected_shift",
     "fitted",
+    "gene_scores",
+    "intervals",
     "mean_interval",
+    "names_of",
     "raised_by",
     "response_folds",
     "rng_of",
@@ -101,4 +126,5 @@ __all__ = [
     "summarised",
     "trivial_predictions",
     "trivial_responses",
+    "truth_of",
 ]
