@@ -70,9 +70,8 @@ def gene_scores(
     >>> import numpy as np
     >>> from celltraj.models.evaluation.gene_scores import gene_scores
     >>> x = np.ones((4, 3))
-    >>> found = gene_scores({"a": x}, {"a": x + 2}, x, n_splits=1, seed=0)
-    >>> [(one.metric, one.value, one.ceiling) for one in found]
-    [('mae', 2.0, 0.0)]
+    >>> gene_scores({"a": x}, {"a": x + 2}, x, n_splits=1, seed=0)[0]
+    GeneScore(condition='a', metric='mae', value=2.0, ceiling=0.0)
     """
     values = _measured(predicted, observed, control)
     rng = np.random.default_rng(seed)
