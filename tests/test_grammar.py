@@ -21,6 +21,7 @@ DATA = {
     "model",
     "predicted",
     "observed",
+    "responses",
     "embedded",
     "maps",
     "problem",

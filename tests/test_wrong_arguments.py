@@ -175,6 +175,14 @@ REQUIRED = {
     "of": "fates",
     "basis": "umap",
     "x": np.zeros((5, 2)),
+    "doses": [1.0, 10.0],
+    "responses": pd.DataFrame(
+        {
+            **dict.fromkeys(("population", "condition"), "a"),
+            **{"readout": "size", "variable": "", "kind": "predicted"},
+            **{"dose": [0.0, 1.0, 2.0, 4.0], "value": [0.0, 1.0, 1.5, 1.7]},
+        }
+    ),
     "problem": Odd(),  # moscot's own may not be there
     "maps": {(0.0, 1.0): np.ones((12, 12)), (1.0, 2.0): np.ones((12, 12))},
 }

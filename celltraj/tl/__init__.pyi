@@ -4,6 +4,7 @@ from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_response import cross_validate_response as cross_validate_response
 from ._decode import decode as decode
+from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
 from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
@@ -36,6 +37,7 @@ __all__ = [
     "cross_validate",
     "cross_validate_response",
     "decode",
+    "dose_response",
     "drivers",
     "embed_populations",
     "entropy",

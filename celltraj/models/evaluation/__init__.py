@@ -2,6 +2,14 @@
 
 from celltraj.models.evaluation.advice import STRAIGHT, Advice
 from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
+from celltraj.models.evaluation.dose_curves import (
+    DOSE_COLUMNS,
+    EVERYONE,
+    DoseCurve,
+    check_doses,
+    curves_of,
+    dose_curves,
+)
 from celltraj.models.evaluation.engine import (
     Fit,
     Fold,
@@ -64,6 +72,8 @@ __all__ = [
     "COLUMNS",
     "DISPLACEMENT",
     "DISTANCES",
+    "DOSE_COLUMNS",
+    "EVERYONE",
     "FLOOR",
     "GATE_SHARE",
     "MARGIN",
@@ -82,6 +92,7 @@ __all__ = [
     "TRUTH",
     "Advice",
     "Case",
+    "DoseCurve",
     "Drawn",
     "Ensemble",
     "Finding",
@@ -106,9 +117,12 @@ __all__ = [
     "TimeFold",
     "Told",
     "Trial",
+    "check_doses",
     "check_names",
     "check_response_names",
+    "curves_of",
     "distances",
+    "dose_curves",
     "evaluate",
     "exact_plans",
     "expected_shift",

@@ -75,7 +75,9 @@ class Reading:
         """
         x, weights = after
         shares = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
-        shift, above = shares @ x - before.mean(0), gate_shares(x, before, weights=weights)
+        # the same sums for cells and control, so that a control is at zero to the last bit
+        centre = x.mean(0) if weights is None else shares @ x
+        shift, above = centre - before.mean(0), gate_shares(x, before, weights=weights)
         found = {Readout(SHIFT, name): v for name, v in zip(self.variables, shift, strict=True)}
         found |= {Readout(GATE_SHARE, k): v for k, v in zip(self.variables, above, strict=True)}
         if labels is not None:
