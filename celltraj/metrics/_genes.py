@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from celltraj._arrays import ArrayLike
+from celltraj._card import card
 from celltraj._checks import checked
 from celltraj.ot.checks import check_samples
 
@@ -16,6 +17,7 @@ _SIGNIFICANT = 0.05
 _BLOCK = 512  # genes that are ranked at once
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class GeneChanges:
     """Hold how each gene differs between treated and untreated cells.
