@@ -20,6 +20,8 @@ DATA = {
     "scores",
     "model",
     "predicted",
+    "observed",
+    "responses",
     "embedded",
     "maps",
     "problem",
@@ -133,6 +135,7 @@ OTHER_DEFAULTS = {
     ("tl.couplings", "time_key"): None,
     ("tl.interpolate", "time_key"): None,
     ("io.from_moscot", "time_key"): None,
+    ("tl.response_intervals", "confidence"): 0.8,  # as few populations as there are give no more
 }
 OTHER_TEXTS = {
     ("pp.check_times", "time_key"),

@@ -144,10 +144,13 @@ def screen():
     predicted = ct.tl.predict_response(adata, model, condition=condition, **SILENT)
     scores = ct.tl.cross_validate_response(adata, **keys, fit=fit, hold_out="population", **SILENT)
     embedded = ct.tl.embed_populations(adata, model)
+    observed = adata.copy()
+    observed.X -= observed.X.min()  # as logarithms of counts are
     return keys | {
         "adata": adata,
         "model": model,
         "predicted": predicted,
+        "observed": observed,
         "embedded": embedded,
         "scores": scores,
         "condition": condition,
@@ -172,6 +175,14 @@ REQUIRED = {
     "of": "fates",
     "basis": "umap",
     "x": np.zeros((5, 2)),
+    "doses": [1.0, 10.0],
+    "responses": pd.DataFrame(
+        {
+            **dict.fromkeys(("population", "condition"), "a"),
+            **{"readout": "size", "variable": "", "kind": "predicted"},
+            **{"dose": [0.0, 1.0, 2.0, 4.0], "value": [0.0, 1.0, 1.5, 1.7]},
+        }
+    ),
     "problem": Odd(),  # moscot's own may not be there
     "maps": {(0.0, 1.0): np.ones((12, 12)), (1.0, 2.0): np.ones((12, 12))},
 }
@@ -195,6 +206,7 @@ DEAR = {
     "tl.cross_validate_response",
     "tl.fit_flow",
     "tl.fit_response",
+    "tl.fit_response_folds",
     "tl.regulation",
     "tl.knockout_screen",
     "tl.which_model",
@@ -202,7 +214,8 @@ DEAR = {
 
 
 def is_response(name):
-    return not name.startswith("datasets.") and ("response" in name or "population" in name)
+    words = ("response", "population", "gene_scores", "cell_eval")
+    return not name.startswith("datasets.") and any(word in name for word in words)
 
 
 def base_call(name):

@@ -8,6 +8,7 @@ from celltraj._anndata.columns import (
     unique_names,
 )
 from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
+from celltraj._anndata.gene_pair import TARGET, UNTREATED, GenePair, gene_pair
 from celltraj._anndata.groups import chosen_cells, memberships, read_groups
 from celltraj._anndata.known_times import time_key_of, time_key_of_model
 from celltraj._anndata.lineage import (
@@ -18,7 +19,13 @@ from celltraj._anndata.lineage import (
     transition_matrix,
 )
 from celltraj._anndata.members import Members, noise_keys, read_members
-from celltraj._anndata.new_cells import Untreated, read_untreated, source_of, warn_of_few
+from celltraj._anndata.new_cells import (
+    Untreated,
+    read_states,
+    read_untreated,
+    source_of,
+    warn_of_few,
+)
 from celltraj._anndata.populations import given_once, read_populations, read_rows
 from celltraj._anndata.projection import (
     Projected,
@@ -63,7 +70,10 @@ from celltraj._anndata.write import (
 from celltraj.models.evaluation import Sample
 
 __all__ = [
+    "TARGET",
+    "UNTREATED",
     "Coupled",
+    "GenePair",
     "Members",
     "Predicted",
     "Projected",
@@ -86,6 +96,7 @@ __all__ = [
     "find_representation",
     "find_space",
     "flow_record",
+    "gene_pair",
     "genes_of",
     "given_once",
     "has_column",
@@ -111,6 +122,7 @@ __all__ = [
     "read_samples",
     "read_snapshots",
     "read_space",
+    "read_states",
     "read_times",
     "read_untreated",
     "recorded",

@@ -80,6 +80,19 @@ def read_untreated(adata: AnnData, model: MetaFlowMatching) -> list[Untreated]:
     return found
 
 
+def read_states(adata: AnnData, model: MetaFlowMatching) -> np.ndarray:
+    """Return all cells ``(n_obs, d)`` in the space of the model, treated ones as well.
+
+    Raises
+    ------
+    TypeError
+        ``model`` is not a response.
+    ValueError
+        Variables that differ from those of the training, or values that are not finite.
+    """
+    return _states(adata, model, source_of(model))
+
+
 def warn_of_few(populations: Sequence[Untreated], model: MetaFlowMatching, advice: str) -> None:
     """Warn of populations with few cells, by themselves or next to what the training had of them.
 

@@ -1,5 +1,6 @@
 from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
+from ._dose_curves import dose_curves as dose_curves
 from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
@@ -14,6 +15,7 @@ from ._transitions import transitions as transitions
 __all__ = [
     "conditions",
     "convergence",
+    "dose_curves",
     "drivers",
     "fates",
     "gene_trends",

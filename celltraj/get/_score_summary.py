@@ -42,7 +42,8 @@ def score_summary(scores: pd.DataFrame, *, n_bootstrap: int = 2000, seed: int = 
     that of another population, ``"yes"`` or ``"no"`` where the interval of the difference excludes
     zero, from five populations on; else empty. ``shift_r2`` is pooled, with each
     population and condition as heavy as its squared true shift, since a share of next to nothing
-    says nothing.
+    says nothing. Of ``variance_ratio``, right at 1, neither more nor less is better, and no row
+    without a model is the best.
     ``size_rank_correlation`` is Spearman's, over populations and conditions, of predicted and true
     size of the mean shift; of a prediction that is the mean over all other populations, such as
     ``shift``, it tends to -1 where all are alike.

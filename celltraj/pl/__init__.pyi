@@ -3,6 +3,7 @@ from ._branches import branches as branches
 from ._cell_numbers import cell_numbers as cell_numbers
 from ._conditions import conditions as conditions
 from ._density import density as density
+from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_heatmap import gene_heatmap as gene_heatmap
@@ -34,6 +35,7 @@ __all__ = [
     "cell_numbers",
     "conditions",
     "density",
+    "dose_response",
     "drivers",
     "fates",
     "gene_heatmap",

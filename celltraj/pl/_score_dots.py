@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from celltraj.models.evaluation import (
+    AIMS,
     BASELINES,
     FLOOR,
     NO_CHANGE,
@@ -26,6 +27,8 @@ _LABELS = {
     "shift_r2": "R² of the shift of the mean (1 is best)",
     "size": "length of the shift of the mean",
     "type_error": "share of cells of a wrong type",
+    "gate_error": "error in the share of cells above the control's 90 % gates",
+    "variance_ratio": "variance over the true one (1 is best)",
 }
 _FEWEST = 3  # populations, for an interval
 
@@ -75,6 +78,8 @@ def _best_first(means: pd.Series, metric: str) -> pd.Series:
     """Return the means of the methods in the order of the rows."""
     if metric == "size" and TRUTH in means:
         return means.loc[(means - means[TRUTH]).abs().sort_values().index]
+    if metric in AIMS:
+        return means.loc[(means - AIMS[metric]).abs().sort_values().index]
     return means.sort_values(ascending=metric not in RISING)
 
 

@@ -4,6 +4,7 @@ from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_response import cross_validate_response as cross_validate_response
 from ._decode import decode as decode
+from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
 from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
@@ -11,6 +12,8 @@ from ._fates import fates as fates
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
 from ._fit_response import fit_response as fit_response
+from ._fit_response_folds import fit_response_folds as fit_response_folds
+from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
@@ -22,6 +25,7 @@ from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
 from ._regulation import regulation as regulation
+from ._response_intervals import response_intervals as response_intervals
 from ._simulate import simulate as simulate
 from ._transitions import transitions as transitions
 from ._velocity import velocity as velocity
@@ -34,6 +38,7 @@ __all__ = [
     "cross_validate",
     "cross_validate_response",
     "decode",
+    "dose_response",
     "drivers",
     "embed_populations",
     "entropy",
@@ -41,6 +46,8 @@ __all__ = [
     "fit_bridge",
     "fit_flow",
     "fit_response",
+    "fit_response_folds",
+    "gene_scores",
     "gene_trends",
     "growth",
     "interpolate",
@@ -52,6 +59,7 @@ __all__ = [
     "pull",
     "push",
     "regulation",
+    "response_intervals",
     "simulate",
     "transitions",
     "velocity",

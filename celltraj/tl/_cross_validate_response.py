@@ -107,9 +107,11 @@ def cross_validate_response(
 
     Metrics: ``W1``, ``W2``, ``MMD`` and ``energy`` (roots, see :mod:`celltraj.metrics`);
     ``shift_cosine`` and ``shift_r2`` of the mean shift, and its length ``size``, of which the
-    method ``truth`` has the true one; with cell types ``type_error``, the share of cells of a wrong
-    type, when predicted and true cells both take the type of the nearest treated cell of the
-    training.
+    method ``truth`` has the true one; ``gate_error``, the mean over variables of the error in the
+    share of cells above the .9 quantile of the untreated ones; ``variance_ratio``, predicted over
+    true total variance, 1 where it is right; with cell types ``type_error``, the share of cells of
+    a wrong type, when predicted and true cells both take the type of the nearest treated cell of
+    the training.
 
     Raises
     ------

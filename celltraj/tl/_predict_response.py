@@ -149,7 +149,7 @@ def predict_response(
         model = model.with_features(
             ResponseOptions(condition_features=condition_features).features() or {}
         )
-    members, asked = read_members(adata, population, model), _asked(condition, dose)
+    members, asked = read_members(adata, population, model), conditions_of(condition, dose)
     cells, whole = ([one[k] for one in members] for k in (0, 1))
     warn_of_few(whole, model, "; pass population= an AnnData with all of theirs")
     told = _told(model, adata, cells, asked, {} if covariates is None else dict(covariates))
@@ -216,7 +216,7 @@ def _tell_of_no_base(model: MetaFlowMatching, support: pd.DataFrame) -> None:
         )
 
 
-def _asked(
+def conditions_of(
     condition: str | Sequence[str] | Condition | Sequence[Condition],
     dose: float | Sequence[float] | None,
 ) -> list[Condition]:

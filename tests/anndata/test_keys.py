@@ -26,7 +26,9 @@ from celltraj._anndata.results import (
 DOCS = Path(__file__).parents[2] / "docs" / "keys.md"
 WRITE_NOTHING = {  # return tables, logs or models
     "pp": {"check_times"},
-    "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"},
+    "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"}
+    | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"},
+    "ex": {"to_cell_eval"},
 }
 
 

@@ -238,3 +238,20 @@ def test_old_arguments_say_what_there_is():
     for old, said in (("leave_out", "hold_out="), ("n_cells", "1,000 cells")):
         with pytest.raises(TypeError, match=f"takes no argument '{old}': .*{said}"):
             ct.tl.cross_validate_response(None, **{old: "population"})
+
+
+def test_of_what_should_be_one_neither_more_nor_less_is_better():
+    rows = [
+        (method, name, "variance_ratio", value, 0, name, "drug")
+        for method, values in {
+            "no_change": (0.4, 0.5, 0.6),
+            "response": (0.9, 1.0, 1.1),
+            "response, shuffled phi": (2.0, 2.0, 2.0),
+        }.items()
+        for name, value in zip("abc", values, strict=True)
+    ]
+    columns = ["method", "held_out", "metric", "value", "seed", "population", "condition"]
+    found = ct.get.score_summary(pd.DataFrame(rows, columns=columns)).set_index("method")
+    assert found["mean"].tolist() == pytest.approx([0.5, 1.0, 2.0])
+    assert set(found["trivial"]) == set(found["verdict"]) == {""}
+    assert found["won"].isna().all()

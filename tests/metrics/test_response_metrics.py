@@ -10,9 +10,12 @@ from celltraj._stats.interval import bootstrap_interval, resampled_counts, resam
 from celltraj.metrics import (
     composition_error,
     energy_distance,
+    gate_error,
+    gate_shares,
     mmd,
     shift_cosine,
     shift_r2,
+    variance_ratio,
     wasserstein,
 )
 
@@ -156,3 +159,34 @@ def test_intervals_hold_the_mean_as_often_as_they_say(n, rng):
 def test_one_population_has_no_interval():
     assert np.isnan(bootstrap_interval(np.ones(10), 1)).all()
     assert np.isnan(bootstrap_interval(np.full(10, np.nan), 5)).all()
+
+
+def test_variance_is_that_of_the_covariance_however_components_are_turned(clouds, rng):
+    x, y = clouds
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    expected = np.trace(np.cov(x.T, bias=True)) / np.trace(np.cov(y.T, bias=True))
+    assert variance_ratio(x, y) == pytest.approx(expected)
+    assert variance_ratio(x @ turn + 7, y @ turn) == pytest.approx(expected)
+    assert np.isnan(variance_ratio(x, np.ones((4, 3))))
+
+
+def test_a_cell_of_weight_two_is_two_cells_of_readouts(clouds):
+    x, y = clouds
+    weights = np.ones(len(x))
+    weights[0] = 2
+    twice = np.concatenate([x[:1], x])
+    assert variance_ratio(x, y, weights=weights) == pytest.approx(variance_ratio(twice, y))
+    np.testing.assert_allclose(gate_shares(x, y, weights=weights), gate_shares(twice, y))
+
+
+def test_shares_above_a_gate_are_those_of_a_normal_law():
+    rng, n, shift = np.random.default_rng(2), 20000, 1.5
+    control, cells = rng.normal(size=(n, 1)), rng.normal(shift, 1, (n, 1))
+    expected = norm.sf(norm.ppf(0.9) - shift)
+    # of n cells a share has a standard error below .5 / sqrt(n), and so has the gate
+    assert gate_shares(cells, control)[0] == pytest.approx(expected, abs=4 / np.sqrt(n))
+    found = gate_error(cells, control, control)
+    assert found == pytest.approx(expected - 0.1, abs=4 / np.sqrt(n))
+    assert gate_error(cells, cells, control) == 0
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\)"):
+        gate_shares(cells, control, quantile=1.0)

@@ -102,6 +102,18 @@ def scores():
     return pd.DataFrame(rows, columns=["method", "held_out", "metric", "value", "seed"])
 
 
+def doses():
+    """Return the effect of four doses on three populations."""
+    rows = [
+        (name, "drug", dose, "size", "", kind, k * dose / (1 + dose))
+        for k, name in enumerate("abc", 1)
+        for kind in ("predicted", "observed")
+        for dose in (0.0, 0.5, 1.0, 2.0, 4.0)
+    ]
+    columns = ["population", "condition", "dose", "readout", "variable", "kind", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 @pytest.fixture
 def draw(world, refined, answered):
     """Return a function that draws any plot, and returns its figure."""
@@ -113,6 +125,7 @@ def draw(world, refined, answered):
         "cell_numbers": lambda **k: ct.pl.cell_numbers(adata, **k),
         "conditions": lambda **k: ct.pl.conditions(adata, **k),
         "density": lambda **k: ct.pl.density(adata, of="y", groupby="arm", **k),
+        "dose_response": lambda **k: ct.pl.dose_response(doses(), **k),
         "drivers": lambda **k: ct.pl.drivers(adata, **k),
         "fates": lambda **k: ct.pl.fates(adata, **k),
         "gene_heatmap": lambda **k: ct.pl.gene_heatmap(adata, **k),

@@ -19,6 +19,7 @@ from celltraj.models import MetaFlowMatching, Response, ResponseOptions, Trainin
 from celltraj.models.evaluation import CONTROLS
 from celltraj.models.response.cell_identity import content_order
 
+DISTANCES = ("W1", "W2", "MMD", "energy")
 TINY = Training(max_steps=3, batch_size=16, width=16)
 KEYS = {"population_key": "population", "condition_key": "condition", "control": "before"}
 SCREEN = {
@@ -115,7 +116,8 @@ def test_every_row_is_there_once(populations):
     rows = pd.MultiIndex.from_frame(scores[["population", "method", "metric"]])
     assert rows.is_unique
     assert set(rows) == {
-        *((p, m, k) for p in names for m in methods for k in ("W1", "W2", "MMD", "energy")),
+        *((p, m, k) for p in names for m in methods for k in (*DISTANCES, "gate_error")),
+        *((p, m, "variance_ratio") for p in names for m in methods[1:]),
         *((p, m, "shift_cosine") for p in names for m in methods[2:]),
         *((p, m, "shift_r2") for p in names for m in methods[1:]),
         *((p, m, "size") for p in names for m in [*methods[1:], "truth"]),

@@ -2,6 +2,14 @@
 
 from celltraj.models.evaluation.advice import STRAIGHT, Advice
 from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
+from celltraj.models.evaluation.dose_curves import (
+    DOSE_COLUMNS,
+    EVERYONE,
+    DoseCurve,
+    check_doses,
+    curves_of,
+    dose_curves,
+)
 from celltraj.models.evaluation.engine import (
     Fit,
     Fold,
@@ -12,6 +20,7 @@ from celltraj.models.evaluation.engine import (
     rng_of,
 )
 from celltraj.models.evaluation.estimates import RISING
+from celltraj.models.evaluation.gene_scores import GeneScore, gene_scores
 from celltraj.models.evaluation.holdout import (
     DISPLACEMENT,
     TRIVIAL,
@@ -21,6 +30,7 @@ from celltraj.models.evaluation.holdout import (
 )
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.preview import Drawn, Preview
+from celltraj.models.evaluation.readouts import GATE_SHARE, SHARE, SHIFT, SURVIVAL, Reading, Readout
 from celltraj.models.evaluation.response import Responses, Space, check_response_names
 from celltraj.models.evaluation.response_baselines import (
     BASELINES,
@@ -31,7 +41,16 @@ from celltraj.models.evaluation.response_baselines import (
     trivial_responses,
 )
 from celltraj.models.evaluation.response_folds import ResponseFold, response_folds
-from celltraj.models.evaluation.response_scores import SIZE, Labelled, Trial
+from celltraj.models.evaluation.response_intervals import (
+    Case,
+    Ensemble,
+    Interval,
+    Told,
+    intervals,
+    names_of,
+    truth_of,
+)
+from celltraj.models.evaluation.response_scores import AIMS, SIZE, Labelled, Trial
 from celltraj.models.evaluation.rows import (
     CONTROLS,
     FLOOR,
@@ -55,13 +74,17 @@ from celltraj.models.evaluation.table import (
 from celltraj.models.evaluation.time_course import TIME_METRICS, TimeCourse, TimeFold
 
 __all__ = [
+    "AIMS",
     "BASELINES",
     "CHOSEN",
     "COLUMNS",
     "CONTROLS",
     "DISPLACEMENT",
     "DISTANCES",
+    "DOSE_COLUMNS",
+    "EVERYONE",
     "FLOOR",
+    "GATE_SHARE",
     "MARGIN",
     "NO_CHANGE",
     "OTHER_EMBEDDING",
@@ -69,20 +92,30 @@ __all__ = [
     "RESPONSE_COLUMNS",
     "RISING",
     "SELECTED",
+    "SHARE",
+    "SHIFT",
     "SIZE",
     "STRAIGHT",
+    "SURVIVAL",
     "TIME_METRICS",
     "TRIVIAL",
     "TRUTH",
     "Advice",
+    "Case",
+    "DoseCurve",
     "Drawn",
+    "Ensemble",
     "Finding",
     "Fit",
     "Fold",
+    "GeneScore",
+    "Interval",
     "Labelled",
     "Observed",
     "Prediction",
     "Preview",
+    "Reading",
+    "Readout",
     "ResponseFold",
     "Responses",
     "Sample",
@@ -92,16 +125,23 @@ __all__ = [
     "Survey",
     "TimeCourse",
     "TimeFold",
+    "Told",
     "Trial",
+    "check_doses",
     "check_names",
     "check_response_names",
+    "curves_of",
     "distances",
+    "dose_curves",
     "evaluate",
     "exact_plans",
     "expected_shift",
     "fitted",
+    "gene_scores",
+    "intervals",
     "mean_interval",
     "model_of",
+    "names_of",
     "raised_by",
     "response_folds",
     "rng_of",
@@ -111,4 +151,5 @@ __all__ = [
     "summarised",
     "trivial_predictions",
     "trivial_responses",
+    "truth_of",
 ]

@@ -12,7 +12,7 @@ import pandas as pd
 from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj._stats.rank_correlation import spearman
 from celltraj.models.evaluation.distances import DISTANCES
-from celltraj.models.evaluation.response_scores import COSINE, R2, SIZE
+from celltraj.models.evaluation.response_scores import AIMS, COSINE, R2, SIZE
 from celltraj.models.evaluation.rows import FLOOR, TRUTH
 from celltraj.models.evaluation.table import Design, ScoreTable
 
@@ -100,7 +100,7 @@ class Estimates:
 
     def best_trivial(self, metric: str) -> str | None:
         """Return the best of the methods without a model, among those that say most."""
-        if metric == SIZE:
+        if metric == SIZE or metric in AIMS:
             return None
         column = SIZE if metric == RANKS else metric
         there = [name for name in self.design.trivial if (name, column) in self.wide]

@@ -9,12 +9,22 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from celltraj.metrics import composition_error, median_distance, shift_cosine, shift_r2
+from celltraj.metrics import (
+    composition_error,
+    gate_error,
+    median_distance,
+    shift_cosine,
+    shift_r2,
+    variance_ratio,
+)
 from celltraj.models.evaluation.distances import distances, split_half
 from celltraj.models.evaluation.prediction import Prediction
 
 TYPE_ERROR, SIZE = "type_error", "size"
 COSINE, R2 = "shift_cosine", "shift_r2"
+GATE, VARIANCE = "gate_error", "variance_ratio"
+# what a score should be, where neither more nor less of it is better
+AIMS = {VARIANCE: 1.0}
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ class Trial:
             COSINE: shift_cosine(shift, self._shift),
             R2: shift_r2(shift, self._shift),
             SIZE: float(np.linalg.norm(shift)),
+            VARIANCE: variance_ratio(predicted.x, self.truth, weights=predicted.weights),
         }
         return {name: value for name, value in scores.items() if not math.isnan(value)}
 
@@ -102,9 +113,10 @@ class Trial:
         return split_half(self.truth, self._distances, seed=seed)
 
     def _distances(self, predicted: Prediction, truth: np.ndarray) -> dict[str, float]:
-        """Return the distances, and the error in the shares of types where these are judged."""
-        # one bandwidth for floor and predictions
+        """Return the distances, and the errors in shares: above the gates, and of types."""
+        # one bandwidth, and the gates of the same cells, for floor and predictions
         found = distances(predicted, truth, bandwidth=self._bandwidth)
+        found[GATE] = gate_error(predicted.x, truth, self.source, weights=predicted.weights)
         if self.labelled is not None:
             types = self.labelled.of(predicted.x), self.labelled.of(truth)
             found[TYPE_ERROR] = composition_error(*types, weights=predicted.weights)

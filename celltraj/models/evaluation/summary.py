@@ -11,7 +11,7 @@ import pandas as pd
 from celltraj._stats.interval import bootstrap_interval, resampled_counts, resampled_means
 from celltraj.models.evaluation.estimates import NONE, RANKS, RISING, Estimates
 from celltraj.models.evaluation.response_baselines import NO_CHANGE
-from celltraj.models.evaluation.response_scores import SIZE
+from celltraj.models.evaluation.response_scores import AIMS, SIZE
 from celltraj.models.evaluation.rows import CONTROLS, FLOOR, TRUTH
 from celltraj.models.evaluation.table import ScoreTable
 
@@ -123,7 +123,7 @@ def _row(estimates: Estimates, method: str, metric: str, trivial: str | None) ->
 def _verdict(estimates: Estimates, method: str, metric: str) -> str:
     """Say whether a model does better than when it is told of another population, part by part."""
     column = SIZE if metric == RANKS else metric
-    if metric == SIZE:
+    if metric == SIZE or metric in AIMS:
         return ""
     told = [one for one in CONTROLS if (method + one, column) in estimates.wide]
     return "; ".join(_better_than(estimates, method, one, metric) for one in told)

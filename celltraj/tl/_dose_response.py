@@ -1,0 +1,185 @@
+"""Predict responses over doses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from celltraj._anndata import (
+    ResponseKeys,
+    Untreated,
+    column_of,
+    read_samples,
+    read_states,
+    read_untreated,
+    source_of,
+)
+from celltraj._checks import checked
+from celltraj.models import Condition, MetaFlowMatching, ResponseSource
+from celltraj.models.evaluation import DOSE_COLUMNS, SHIFT, Prediction, Reading
+from celltraj.tl._predict_response import _covariates
+
+_SIZE, _KILLED = "size", "killed"
+_Values = dict[tuple[str, str], float]  # by readout and variable
+
+
+@checked
+def dose_response(
+    adata: AnnData,
+    model: MetaFlowMatching,
+    *,
+    condition: str,
+    doses: Sequence[float],
+    survival_key: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Dose-response: what each population becomes at every dose of a drug, predicted and observed.
+
+    A dose of zero is the control: the untreated cells themselves, where the effect is what they
+    show without the drug. ``ct.get.dose_curves`` fits curves to the table, ``ct.pl.dose_response``
+    draws it.
+
+    Parameters
+    ----------
+    adata
+        Untreated cells of populations, and treated ones where they are known; not changed.
+    model
+        Result of :func:`celltraj.tl.fit_response` with ``dose_key``.
+    condition
+        The drug, given alone.
+    doses
+        Doses to predict, in the unit of the training; zero may be left out.
+    survival_key
+        Column with the share of cells that lived, from counts or a viability assay, one number for
+        a population under a condition. The share killed is then among the observed: a response
+        knows the mass of cells relative to their population alone, which has no scale.
+    seed
+        Seed of the predictions.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    Columns population, condition (the drug), dose, readout, variable, kind (``"predicted"`` or
+    ``"observed"``), value. Readouts: ``"size"``, the length of the shift of the mean; ``"shift"``
+    of the mean and share ``"above_gate"``, the .9 quantile of the untreated cells, of each
+    variable; ``"killed"``, the share that did not live, zero without the drug.
+
+    Raises
+    ------
+    TypeError
+        ``model`` is not a response.
+    KeyError
+        A column does not exist.
+    ValueError
+        A drug that the model does not know, or not by doses; a dose below zero or given twice; or a
+        survival that the cells of a population under one dose do not share.
+
+    Examples
+    --------
+    >>> import celltraj as ct
+    >>> adata = ct.datasets.drug_screen(n_lines=2, n_drugs=3, n_cells=20, n_vars=2, seed=0)
+    >>> model = ct.tl.fit_response(
+    ...     adata, population_key="population", condition_key=["drug_1", "drug_2"],
+    ...     dose_key=["dose_1", "dose_2"], control="control",
+    ...     training=ct.models.Training(max_steps=20), progress=False,
+    ... )
+    >>> found = ct.tl.dose_response(
+    ...     adata, model, condition="drug 0", doses=[0.1, 1, 10], progress=False
+    ... )
+    >>> found.groupby("kind")["dose"].unique().tolist()[1].tolist()
+    [0.0, 0.1, 1.0, 10.0]
+    """
+    source = source_of(model)
+    given = _doses(doses)
+    populations = read_untreated(adata, model)
+    reading = Reading(source.variables)
+    rows: list[tuple[object, ...]] = []
+    for one in tqdm(populations, desc="predicting", unit="population", disable=not progress):
+        before = one.x.numpy()
+        covariates = _covariates(model, adata, one, {})
+        untreated = _values(reading, before, Prediction(before))
+        rows += _rows(one.name, condition, 0.0, "predicted", untreated)
+        for dose in given:
+            what = Condition((condition,), (dose,), covariates)
+            generator = torch.Generator().manual_seed(seed)
+            told = model.respond(one.x, what, name=one.name, generator=generator)
+            mass = None if told.survival is None else told.survival.numpy()
+            values = _values(reading, before, Prediction(told.x.numpy(), mass))
+            rows += _rows(one.name, condition, dose, "predicted", values)
+    if all(key in adata.obs for key in (*source.condition_keys, source.population_key)):
+        rows += _observed(adata, model, populations, condition, survival_key)
+    return pd.DataFrame(rows, columns=list(DOSE_COLUMNS))
+
+
+def _doses(doses: Sequence[float]) -> list[float]:
+    """Return the positive doses."""
+    given = [float(dose) for dose in doses]
+    if len(set(given)) < len(given) or not all(0 <= dose < np.inf for dose in given):
+        raise ValueError(f"doses must be finite, not negative, and each there once; found {given}")
+    if not (positive := sorted(dose for dose in given if dose > 0)):
+        raise ValueError("doses names no positive dose; no drug at all is the control")
+    return positive
+
+
+def _values(reading: Reading, before: np.ndarray, after: Prediction) -> _Values:
+    found = reading.of(before, after)
+    shift = [value for name, value in found.items() if name.kind == SHIFT]
+    size = {(_SIZE, ""): float(np.linalg.norm(shift))}
+    return size | {(name.kind, name.variable): value for name, value in found.items()}
+
+
+def _rows(
+    population: str, condition: str, dose: float, kind: str, values: _Values
+) -> Iterator[tuple[object, ...]]:
+    for (readout, variable), value in values.items():
+        yield population, condition, dose, readout, variable, kind, value
+
+
+def _observed(
+    adata: AnnData,
+    model: MetaFlowMatching,
+    populations: Sequence[Untreated],
+    drug: str,
+    survival_key: str | None,
+) -> Iterator[tuple[object, ...]]:
+    """Yield what was observed of the drug given alone."""
+    source, states = source_of(model), read_states(adata, model)
+    reading, before = Reading(source.variables), {one.name: one.x.numpy() for one in populations}
+    rate = None if survival_key is None else column_of(adata, survival_key).to_numpy(float)
+    seen = set()
+    for one in read_samples(adata, _keys(source)):
+        known = one.condition is not None and one.condition.drugs == (drug,)
+        if not known or one.condition is None or one.population not in before:
+            continue
+        untreated = before[one.population]
+        if one.population not in seen:
+            seen.add(one.population)
+            none = _values(reading, untreated, Prediction(untreated))
+            killed = {} if rate is None else {(_KILLED, ""): 0.0}
+            yield from _rows(one.population, drug, 0.0, "observed", none | killed)
+        values = _values(reading, untreated, Prediction(states[one.rows]))
+        if rate is not None:
+            values[_KILLED, ""] = 1 - _shared_rate(rate[one.rows], one.population)
+        yield from _rows(one.population, drug, one.condition.doses[0], "observed", values)
+
+
+def _keys(source: ResponseSource) -> ResponseKeys:
+    columns = source.population_key, source.condition_keys, source.controls, source.dose_keys
+    return ResponseKeys(*columns)
+
+
+def _shared_rate(values: np.ndarray, population: str) -> float:
+    found = np.unique(values)
+    if len(found) != 1 or not 0 <= found[0] < np.inf:
+        raise ValueError(
+            f"the treated cells of population {population!r} at one dose must share one survival, "
+            f"finite and not negative; found {found[:5].tolist()}"
+        )
+    return float(found[0])
