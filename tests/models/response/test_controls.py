@@ -29,7 +29,7 @@ def fit(**options):
     return fit_response(
         populations,
         ResponseOptions(sigma=0.1, n_context=8, **options),
-        training=Training(max_steps=20, batch_size=16, width=16),
+        training=Training(max_steps=10, batch_size=16, width=16),
         generator=torch.Generator().manual_seed(0),
         progress=False,
     )
