@@ -38,7 +38,7 @@ def jump_rates(
     growth_key: str | None = None,
     edges: Sequence[tuple[str, str]] | None = None,
     forecast: Time | Sequence[Time] | None = None,
-    confidence: float = 0.9,
+    confidence: float = 0.95,
     key_added: str = "jump_rates",
     copy: bool = False,
     seed: int = 0,
@@ -58,7 +58,7 @@ def jump_rates(
     groupby
         Column of ``obs`` with the state of each cell; cells without one are left out.
     time_key
-        Column with the sampling times; their unit is kept.
+        Column of ``obs`` with the sampling times; their unit is kept.
     sample_key
         Column with the samples, each of which was seen at several times and has shares of its own
         at the first of all; by default all cells are of one.
