@@ -21,6 +21,7 @@ from celltraj._anndata import (
     warn_of_limits,
     warn_of_view,
 )
+from celltraj._anndata.needs import check_bridge
 from celltraj._anndata.results import BRIDGE
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
@@ -146,6 +147,8 @@ def fit_bridge(
         A named column or representation does not exist.
     ValueError
         The data cannot carry a bridge, or not one of this family; the message says why.
+    MemoryError
+        It would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
         ``sigma`` is too small for the solver to bridge a gap.
     RefinementError
@@ -172,6 +175,7 @@ def fit_bridge(
     observed = read_observed(
         cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    check_bridge(observed, options, training)
     use_rep = observed.states.name
     names = variables_of(cells, use_rep)
     representation = observed.survey(names)

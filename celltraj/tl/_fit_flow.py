@@ -20,6 +20,7 @@ from celltraj._anndata import (
     warn_of_limits,
     warn_of_view,
 )
+from celltraj._anndata.needs import check_flow
 from celltraj._anndata.results import FLOW
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
@@ -134,6 +135,8 @@ def fit_flow(
         A named column or representation does not exist.
     ValueError
         The data cannot carry a flow; the message says why.
+    MemoryError
+        It would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
         ``sigma`` is too small for the solver to couple a gap.
     TrainingError
@@ -160,6 +163,7 @@ def fit_flow(
     observed = read_observed(
         cells, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    check_flow(observed, options)
     use_rep = observed.states.name
     names = variables_of(cells, use_rep)
     representation = observed.survey(names)
