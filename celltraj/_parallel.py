@@ -128,7 +128,7 @@ def n_at_once(n_tasks: int) -> int:
     backend, _ = get_active_backend()
     if getattr(backend, "client", None) is not None:
         return 1  # each has a worker's own
-    return max(1, min(n_tasks, int(joblib.effective_n_jobs())))
+    return max(1, min(n_tasks, int(joblib.effective_n_jobs(None))))
 
 
 def _held(client: Any, content: T) -> T:

@@ -54,6 +54,7 @@ def test_tasks_know_the_limit_wherever_they_run():
         assert n_at_once(1) == 1
         assert n_at_once(5) == 2
     assert list(mapped(limit_of, [(0,), (1,)], **what)) == [None, None]
+    assert n_at_once(5) == 1  # as many as mapped would start, not one for each core
 
 
 def test_parts_stand_in_order_and_small_ones_are_left_out():
