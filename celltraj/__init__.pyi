@@ -13,6 +13,7 @@ from ._errors import DataWarning as DataWarning
 from ._errors import FitWarning as FitWarning
 from ._errors import RefinementError as RefinementError
 from ._errors import TrainingError as TrainingError
+from ._memory import memory_limit as memory_limit
 from .models import load as load
 from .snapshots import Snapshots as Snapshots
 
@@ -29,6 +30,7 @@ __all__ = [
     "get",
     "io",
     "load",
+    "memory_limit",
     "metrics",
     "models",
     "ot",

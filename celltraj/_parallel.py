@@ -13,6 +13,8 @@ import torch
 from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
+from celltraj._memory import given_limit, limited
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -105,7 +107,8 @@ def _in_processes(
     held = _Packed(shared)
     if client is not None and shared:
         held = _held(client, held)
-    calls = (joblib.delayed(_alone)(_Packed((function, *task)), held) for task in tasks)
+    limit = given_limit()  # which other processes, and other threads, know nothing of
+    calls = (joblib.delayed(_alone)(_Packed((function, *task)), held, limit) for task in tasks)
     n_done = 0
     try:
         for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls):
@@ -118,6 +121,14 @@ def _in_processes(
             f"the scheduler of the cluster has gone, or has cancelled the tasks, after {n_done} of "
             "them; nothing of this call is kept: start it again, and repeat the call"
         ) from error
+
+
+def n_at_once(n_tasks: int) -> int:
+    """Return how many tasks of :func:`mapped` share the memory of this machine at a time."""
+    backend, _ = get_active_backend()
+    if getattr(backend, "client", None) is not None:
+        return 1  # each has a worker's own
+    return max(1, min(n_tasks, int(joblib.effective_n_jobs(None))))
 
 
 def _held(client: Any, content: T) -> T:
@@ -138,7 +149,7 @@ def _same(content: T) -> T:
     return content
 
 
-def _alone(call: _Packed, shared: _Packed) -> Any:
+def _alone(call: _Packed, shared: _Packed, limit: float | None) -> Any:
     function, *task = call.content
-    with one_thread():  # processes share the cores
+    with limited(limit), one_thread():  # processes share the cores
         return function(*shared.content, *task)

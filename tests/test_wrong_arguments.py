@@ -111,6 +111,9 @@ def course():
     ct.tl.velocity(adata, bridge, basis="umap", n_neighbors=5, **SILENT)
     ct.tl.gene_trends(adata, path, genes=genes[:2], groupby="arm")
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="state", of="fates")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
+        ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
     fit = partial(ct.tl.fit_bridge, training=None)
     scores = ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0], **SILENT)
@@ -188,6 +191,7 @@ REQUIRED = {
 }
 # also what makes a call that is allowed a short one
 OWN = {
+    "pp.match_variables": lambda: {"like": course()["adata"]},
     "tl.fit_bridge": lambda: {"training": None},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},

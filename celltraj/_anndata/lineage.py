@@ -14,7 +14,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj._anndata.read import read_representation
+from celltraj._anndata.needs import check_lineage
+from celltraj._anndata.read import dimension_of, read_representation
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.results.fits import DRAWN
 from celltraj._anndata.source import Source
@@ -181,7 +182,9 @@ def _plans(
 def _potentials(
     adata: AnnData, key: str, record: Mapping[str, Any], rows: Sequence[np.ndarray]
 ) -> tuple[tuple[Transport, ...], tuple[Tensor, ...]]:
-    _, x = read_representation(adata, record["params"]["use_rep"])
+    use_rep = record["params"]["use_rep"]
+    check_lineage(adata.n_obs, dimension_of(adata, use_rep))
+    _, x = read_representation(adata, use_rep)
     values = torch.from_numpy(np.asarray(adata.obsm[key], dtype=float))
     parts = [values[torch.from_numpy(r)].T for r in rows]
     clouds = [torch.from_numpy(x[r]) for r in rows]

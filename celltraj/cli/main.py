@@ -9,7 +9,7 @@ from functools import partial
 
 import celltraj as ct
 from celltraj.cli.arguments import parser_of_commands
-from celltraj.cli.processes import processes_of
+from celltraj.cli.processes import memory_of, processes_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,12 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", ct.DataWarning)
             warnings.showwarning = partial(_show_warning, arguments.warnings)
-            with processes_of(arguments):
+            with memory_of(arguments), processes_of(arguments):
                 arguments.run(arguments)
     except (
         KeyError,
         ValueError,
         OSError,
+        MemoryError,
         ct.ConvergenceError,
         ct.RefinementError,
         ct.TrainingError,

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from celltraj._memory import memory_limit
 
 _PATIENCE = 10  # seconds for a scheduler to answer
+
+
+def memory_of(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Let calls take the memory of ``--memory-limit``, by default that of the machine.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    given = arguments.memory_limit
+    return nullcontext() if given is None else memory_limit(given)
 
 
 @contextmanager

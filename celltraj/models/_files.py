@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from celltraj._writable import check_folder
 from celltraj.models._scratch import beside, remove_leftovers
 
 _KEY = "celltraj"  # a single entry of the header: of several, safetensors shuffles the order
@@ -185,6 +186,7 @@ def digest_of(content: Content) -> str:
 
 
 def _make_folder(folder: Path) -> None:
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

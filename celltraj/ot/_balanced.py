@@ -11,6 +11,7 @@ from celltraj._errors import DataWarning, warn
 from celltraj.ot._cost import Cost, ProductCost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._multiscale import Multiscale
+from celltraj.ot._need import is_held_whole, side_within_limit
 from celltraj.ot._problem import Problem
 from celltraj.ot._sparse_newton import SparseNewtonSinkhorn
 from celltraj.ot._stratified import Stratified
@@ -33,7 +34,8 @@ class Balanced:
     that size are held; :class:`Multiscale` above, where none is; from 100 million pairs on
     :class:`Stratified`, in time linear in the cells, where the cost is a product of features and
     ``tol`` allows. Where ``epsilon`` is too small to draw for, :class:`Multiscale` again, in
-    quadratic time. ``ct.ot.solve`` is this solver with its defaults.
+    quadratic time. A plan that would take more than half of :func:`celltraj.memory_limit` is not
+    held whole, however small. ``ct.ot.solve`` is this solver with its defaults.
 
     Parameters
     ----------
@@ -84,14 +86,15 @@ class Balanced:
                 f"a call takes cost, a, b and epsilon; found {given}. Options are fields of the "
                 f"solver: ct.ot.Balanced({given})(cost, a, b, epsilon=...)"
             )
-        if cost.shape[0] * cost.shape[1] <= DENSE_LIMIT:
+        if is_held_whole(cost, DENSE_LIMIT):
             tol = WHOLE_TOL if self.tol is None else self.tol
             return SparseNewtonSinkhorn(tol, throw=self.throw)(cost, a, b, epsilon=epsilon)
         problem = Problem.of(cost, a, b, epsilon)
         if (drawn := solved_by_draws(problem, self.tol, progress=self.progress)) is not None:
             return drawn
         tol = BLOCK_TOL if self.tol is None else self.tol
-        blocks = Multiscale(tol, throw=self.throw, progress=self.progress)
+        side = side_within_limit(Multiscale.n_coarse)
+        blocks = Multiscale(tol, n_coarse=side, throw=self.throw, progress=self.progress)
         return blocks(cost, a, b, epsilon=epsilon)
 
 
@@ -108,7 +111,8 @@ def solved_by_draws(
     is_product = isinstance(problem.cost, ProductCost)
     if n_pairs < DRAWN_LIMIT or tol < _LEAST_DRAWN_TOL or not is_product:
         return None
-    found = Stratified(tol, throw=False, progress=progress).coupling(problem)
+    side = side_within_limit(Stratified.n_start)
+    found = Stratified(tol, n_start=side, throw=False, progress=progress).coupling(problem)
     if found.converged:
         return found
     if n_pairs > _QUADRATIC:

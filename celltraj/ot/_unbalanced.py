@@ -11,6 +11,7 @@ from celltraj.ot._balanced import BLOCK_TOL, DENSE_LIMIT, WHOLE_TOL, solved_by_d
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._multiscale import Multiscale
+from celltraj.ot._need import is_held_whole, side_within_limit
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
@@ -112,12 +113,14 @@ class Unbalanced:
         if (drawn := solved_by_draws(problem, self.tol)) is not None:
             return drawn
         stats = SolverStats()
-        is_whole = cost.shape[0] * cost.shape[1] <= DENSE_LIMIT
+        is_whole = is_held_whole(cost, DENSE_LIMIT)
         tol = (WHOLE_TOL if is_whole else BLOCK_TOL) if self.tol is None else self.tol
         if is_whole:
             f, g = solve_potentials(problem, stats, tol=tol, max_steps=self.max_steps)
         else:
-            f, g = Multiscale(tol=tol, progress=False).solve_potentials(problem, stats)
+            side = side_within_limit(Multiscale.n_coarse)
+            blocks = Multiscale(tol=tol, n_coarse=side, progress=False)
+            f, g = blocks.solve_potentials(problem, stats)
         return problem.coupling(f, g, stats, tol=tol, throw=self.throw)
 
     def problem(

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from celltraj._errors import warn
+from celltraj._writable import check_file, check_folder
 from celltraj.pl._style import PLAIN, Style
 
 Save = bool | str | Path | None
@@ -31,11 +32,15 @@ def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
     ------
     ValueError
         ``save`` is a path given as text.
+    NotADirectoryError, PermissionError
+        Nothing can be written there.
     """
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawn:
         check_save(kwargs.get("save"))
+        if is_saved(kwargs.get("save")):
+            _check_place(kwargs.get("save"))
         known = set(plt.get_fignums())
         try:
             result = function(*args, **kwargs)
@@ -52,6 +57,14 @@ def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
 def is_saved(save: object) -> bool:
     """Return whether a figure is written, by itself or since all are."""
     return bool(sc.settings.autosave if save is None else save)
+
+
+def _check_place(save: object) -> None:
+    """Raise where no figure can be written: to a path, or to scanpy's folder."""
+    if isinstance(save, Path):
+        check_file(save)
+    else:
+        check_folder(Path(sc.settings.figdir))
 
 
 def _close(numbers: set[int]) -> None:

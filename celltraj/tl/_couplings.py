@@ -13,10 +13,11 @@ from celltraj._anndata import (
     Coupled,
     annotated,
     couple_by_model,
-    read_snapshots,
+    read_observed,
     recorded,
     write_couplings,
 )
+from celltraj._anndata.needs import check_couplings
 from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Counts
@@ -139,6 +140,8 @@ def couplings(
         Growth that is missing, not finite or per another unit of time, sizes of another number than
         there are times, a ``tau`` that is no pair or outside (0, 1], an ``epsilon`` that is not
         positive, or one of these beside a model; cells or times that the model was not fitted to.
+    MemoryError
+        Plain transport would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
         ``epsilon`` is too small for the solver, or so small beside the cost that nearly all mass
         vanishes.
@@ -219,10 +222,12 @@ def _of_cells(
     progress: bool,
 ) -> Coupled:
     """Return the couplings of plain transport."""
-    snapshots, use_rep = read_snapshots(
+    solver = solve if tau == _BALANCED else Unbalanced(*tau)
+    observed = read_observed(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
-    solver = solve if tau == _BALANCED else Unbalanced(*tau)
+    check_couplings(observed, solver)
+    snapshots, use_rep = observed.snapshots(), observed.states.name
     words: str | None = None
     if is_told and growth == "auto":
         growth = None

@@ -12,6 +12,7 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import bridge_record, inner_time_of, options_record, recorded
 from celltraj._anndata.course import Course
+from celltraj._anndata.needs import check_bridge
 from celltraj._anndata.results import BRIDGE
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
@@ -136,6 +137,8 @@ def fit_bridge(
         A named column or representation does not exist.
     ValueError
         The data cannot carry a bridge, or not one of this family; the message says why.
+    MemoryError
+        It would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
         ``sigma`` is too small for the solver to bridge a gap.
     RefinementError
@@ -161,6 +164,7 @@ def fit_bridge(
     course = Course.of(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    check_bridge(course.observed, options, training)
     representation = course.surveyed(BRIDGE, key)
     problem = _Problem(
         course.observed.drawn(options.max_cells, seed),

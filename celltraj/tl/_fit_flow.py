@@ -12,6 +12,7 @@ from anndata import AnnData
 from celltraj import models
 from celltraj._anndata import flow_record, options_record, recorded
 from celltraj._anndata.course import Course
+from celltraj._anndata.needs import check_flow
 from celltraj._anndata.results import FLOW
 from celltraj._checks import checked
 from celltraj._errors import ConvergenceError
@@ -125,6 +126,8 @@ def fit_flow(
         A named column or representation does not exist.
     ValueError
         The data cannot carry a flow; the message says why.
+    MemoryError
+        It would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
         ``sigma`` is too small for the solver to couple a gap.
     TrainingError
@@ -152,6 +155,7 @@ def fit_flow(
     course = Course.of(
         adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key, counts=counts
     )
+    check_flow(course.observed, options)
     representation = course.surveyed(FLOW, key)
     snapshots = course.observed.drawn(options.max_cells, seed)
     generator = torch.Generator().manual_seed(seed)

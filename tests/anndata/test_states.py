@@ -69,6 +69,61 @@ def test_every_kind_of_array_is_read_alike(kind, tmp_path):
     np.testing.assert_array_equal(*marks)
 
 
+@pytest.mark.parametrize("order", ["C", "F", "reversed"])
+@pytest.mark.usefixtures("small_blocks")
+def test_a_memory_map_of_any_order_that_can_only_be_read_is_fitted(order, tmp_path):
+    x = cells().obsm["X_pca"]
+    laid = x[::-1] if order == "reversed" else x
+    file = np.memmap(
+        tmp_path / "x", x.dtype, "w+", shape=x.shape, order="F" if order == "F" else "C"
+    )
+    file[:] = laid
+    file.flush()
+    lies = np.memmap(
+        tmp_path / "x", x.dtype, "r", shape=x.shape, order="F" if order == "F" else "C"
+    )
+    other = cells(lies[::-1] if order == "reversed" else lies)
+    np.testing.assert_array_equal(read_representation(other, "X_pca")[1], x)
+    before = (tmp_path / "x").read_bytes()
+    ct.tl.couplings(other, growth=None, progress=False)
+    one = cells()
+    ct.tl.couplings(one, growth=None, progress=False)
+    np.testing.assert_array_equal(other.obsm["couplings"], one.obsm["couplings"])
+    assert (tmp_path / "x").read_bytes() == before
+
+
+def test_blocks_of_mixed_dtypes_are_one_table(small_blocks):
+    da = pytest.importorskip("dask.array")
+    x = np.round(3 * cells().obsm["X_pca"])
+    kinds = (np.int16, np.float64, np.float32, np.uint8)
+    parts = [np.abs(x[k::4]).astype(kind) for k, kind in enumerate(kinds)]
+    mixed = cells(da.concatenate([da.from_array(part) for part in parts]))
+    np.testing.assert_array_equal(
+        read_representation(mixed, "X_pca")[1],
+        np.concatenate([part.astype(float) for part in parts]),
+    )
+    table = pd.DataFrame(dict(enumerate(x.T.tolist())), index=mixed.obs_names)
+    table[1] = table[1].astype(int)
+    np.testing.assert_array_equal(read_representation(cells(table), "X_pca")[1], x)
+    table[2] = table[2].astype(str)
+    with pytest.raises(ValueError, match="X_pca has dtype object, and numbers are needed"):
+        read_representation(cells(table), "X_pca")
+
+
+def test_results_of_a_file_that_can_only_be_read_stay_in_memory(tmp_path):
+    x = cells().obsm["X_pca"]
+    ad.AnnData(x, obs=cells().obs).write_h5ad(tmp_path / "a.h5ad")
+    before = (tmp_path / "a.h5ad").read_bytes()
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    ct.tl.couplings(backed, use_rep="X", growth=None, progress=False)
+    ct.tl.entropy(backed, progress=False)
+    assert backed.obs["ct_entropy"].notna().any()
+    copy = ct.tl.growth(backed, copy=True)
+    assert not copy.isbacked
+    backed.file.close()
+    assert (tmp_path / "a.h5ad").read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_hold_whole_chunks_and_few_rows(kind, tmp_path, small_blocks):
     x = cells().obsm["X_pca"]

@@ -50,7 +50,19 @@ def data(tmp_path):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_the_same_basic_options(command):
     options = {option for action in _CHOICES[command]._actions for option in action.option_strings}
-    assert {"--help", "--version", "--quiet", "--json", "--out"} <= options
+    basic = {"--help", "--version", "--quiet", "--json", "--memory-limit", "--out"}
+    assert basic <= options
+
+
+def test_a_limit_of_memory_ends_a_command_before_the_work(data, tmp_path, capsys):
+    call = ["couplings", str(data), "--quiet", "--out", str(tmp_path / "coupled.h5ad")]
+    with pytest.raises(SystemExit) as stopped:
+        main([*call, "--memory-limit", "0.00001"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "celltraj: this needs about" in said
+    assert "and the limit is 1e-05 GB; pass fewer cells" in said
+    assert not (tmp_path / "coupled.h5ad").exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

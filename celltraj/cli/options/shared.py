@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import celltraj as ct
-from celltraj.cli.types import Parser, result_file, whole
+from celltraj.cli.types import Parser, number, result_file, whole
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -21,6 +21,12 @@ def add_command(
     command.set_defaults(run=run)
     command.add_argument("--version", action="version", version=f"celltraj {ct.__version__}")
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
+    command.add_argument(
+        "--memory-limit",
+        type=number(0.0),
+        metavar="GB",
+        help="end before the work where it would take more memory (that of the machine)",
+    )
     command.add_argument(
         "--json", action="store_true", help="print the summary as one JSON object and nothing else"
     )

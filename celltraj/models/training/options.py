@@ -6,11 +6,13 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from celltraj._checks import checked_fields
+from celltraj._writable import check_folder
 from celltraj.models.training.processes import check_started
 
 _STRATEGIES = ("auto", "ddp")
@@ -109,6 +111,8 @@ class TrainerOptions:
             raise ValueError(f"checkpoint_every must be at least 1; found {self.checkpoint_every}")
         if self.resume and self.checkpoint is None:
             raise ValueError("resume needs the folder to go on from; pass checkpoint=")
+        if self.checkpoint is not None:  # else a training would end at the first one
+            check_folder(Path(self.checkpoint))
 
     def _check_machine(self) -> None:
         if self.accelerator not in _ACCELERATORS:

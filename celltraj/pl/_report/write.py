@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from celltraj import __version__
 from celltraj._checks import checked
+from celltraj._writable import check_folder
 from celltraj.pl._report import sections
 from celltraj.pl._report.facts import cells_in_words
 from celltraj.pl._report.markup import filled, part_of_page, section
@@ -155,6 +156,7 @@ def _file_of(path: str | Path) -> Path:
             f"a report is one file that ends in .html; found path={str(path)!r}. Pass such as "
             f"path={str(file / 'report.html')!r}"
         )
+    check_folder(file.parent)
     return file
 
 
