@@ -7,6 +7,7 @@ its parameters are known here or mean what those of the same name mean.
 import copy
 import inspect
 import traceback
+import warnings
 from functools import cache, partial
 from pathlib import Path
 
