@@ -38,9 +38,10 @@ def tidy(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawn:
-        check_save(kwargs.get("save"))
-        if is_saved(kwargs.get("save")):
-            _check_place(kwargs.get("save"))
+        save = kwargs.get("save")
+        check_save(save)
+        if isinstance(save, Save) and is_saved(save):  # what else it may be is refused below
+            _check_place(save)
         known = set(plt.get_fignums())
         try:
             result = function(*args, **kwargs)

@@ -96,26 +96,39 @@ def dose_response(
     >>> found.groupby("kind")["dose"].unique().tolist()[1].tolist()
     [0.0, 0.1, 1.0, 10.0]
     """
-    source = source_of(model)
-    given = _doses(doses)
+    source, given = source_of(model), _doses(doses)
     populations = read_untreated(adata, model)
-    reading = Reading(source.variables)
+    needed = [*source.condition_keys, source.population_key]
+    has_treated = all(key in adata.obs for key in needed)
+    if survival_key is not None and not has_treated:
+        raise ValueError(
+            f"survival_key={survival_key!r} is of treated cells, which are told by the columns "
+            f"{needed} of the training, and adata lacks some of them"
+        )
     rows: list[tuple[object, ...]] = []
     for one in tqdm(populations, desc="predicting", unit="population", disable=not progress):
-        before = one.x.numpy()
         covariates = _covariates(model, adata, one, {})
-        untreated = _values(reading, before, Prediction(before))
-        rows += _rows(one.name, condition, 0.0, "predicted", untreated)
-        for dose in given:
-            what = Condition((condition,), (dose,), covariates)
-            generator = torch.Generator().manual_seed(seed)
-            told = model.respond(one.x, what, name=one.name, generator=generator)
-            mass = None if told.survival is None else told.survival.numpy()
-            values = _values(reading, before, Prediction(told.x.numpy(), mass))
-            rows += _rows(one.name, condition, dose, "predicted", values)
-    if all(key in adata.obs for key in (*source.condition_keys, source.population_key)):
+        conditions = [Condition((condition,), (dose,), covariates) for dose in given]
+        rows += _predicted(model, one, conditions, seed=seed)
+    if has_treated:
         rows += _observed(adata, model, populations, condition, survival_key)
     return pd.DataFrame(rows, columns=list(DOSE_COLUMNS))
+
+
+def _predicted(
+    model: MetaFlowMatching, one: Untreated, conditions: Sequence[Condition], *, seed: int
+) -> Iterator[tuple[object, ...]]:
+    """Yield what is predicted of a population, its untreated cells first."""
+    before, reading = one.x.numpy(), Reading(source_of(model).variables)
+    drug = conditions[0].drugs[0]
+    none = _values(reading, before, Prediction(before))
+    yield from _rows(one.name, drug, 0.0, "predicted", none)
+    for what in conditions:
+        generator = torch.Generator().manual_seed(seed)
+        told = model.respond(one.x, what, name=one.name, generator=generator)
+        mass = None if told.survival is None else told.survival.numpy()
+        values = _values(reading, before, Prediction(told.x.numpy(), mass))
+        yield from _rows(one.name, drug, what.doses[0], "predicted", values)
 
 
 def _doses(doses: Sequence[float]) -> list[float]:

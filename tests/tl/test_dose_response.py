@@ -129,6 +129,11 @@ def test_what_is_no_dose_is_refused(screen, known, responses):
         ct.get.dose_curves(responses[responses["dose"] > 0])
     with pytest.raises(ValueError, match="no readout 'killed' of 'x0'"):
         ct.pl.dose_response(responses, readout="killed", variable="x0", show=False)
+    bare = screen[screen.obs["drug_1"] == "control"].copy()
+    bare.obs = bare.obs[["state"]]
+    keys = {"condition": "drug 2", "doses": DOSES, "survival_key": "state"}
+    with pytest.raises(ValueError, match="is of treated cells"):
+        ct.tl.dose_response(bare, known, **keys, progress=False)
     screen.obs["uneven"] = np.linspace(0.1, 0.9, screen.n_obs)
     keys = {"condition": "drug 2", "doses": DOSES, "survival_key": "uneven"}
     with pytest.raises(ValueError, match="must share one survival"):
