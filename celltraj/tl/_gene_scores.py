@@ -37,8 +37,8 @@ def gene_scores(
     ----------
     predicted
         Predictions with genes in ``X``: of :func:`celltraj.tl.predict_response` where the model was
-        fitted to genes, else of :func:`celltraj.tl.decode`; ``anndata.concat`` for several
-        conditions.
+        fitted to genes, else of :func:`celltraj.tl.decode`; under one condition or
+        several.
     observed
         Untreated and treated cells of the same populations, with ``log1p`` of normalised counts in
         ``X``; not changed.
