@@ -206,6 +206,22 @@ def test_scores_in_two_processes_are_those_in_one():
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_responses_without_each_population_are_those_of_one_process():
+    adata = ct.datasets.interacting_populations(n_populations=4, n_cells=20, seed=0)
+    keys = {"population_key": "population", "condition_key": "condition", "control": "before"}
+    fit = partial(ct.tl.fit_response, training=ct.models.Training(max_steps=5))
+    call = partial(ct.tl.fit_response_folds, adata, **keys, n_folds=2, fit=fit, progress=False)
+    alone = call()
+    with joblib.parallel_config(n_jobs=2):
+        spread = call()
+    assert list(spread) == list(alone)
+    for name, model in alone.items():
+        assert spread[name].support.names == model.support.names
+        state = spread[name].network.state_dict()
+        assert all(torch.equal(state[key], one) for key, one in model.network.state_dict().items())
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_couplings_on_a_cluster_are_those_in_one_process(couplings, tmp_path):
     run_script(ON_A_CLUSTER, tmp_path, "cells.h5ad")
     assert same(couplings(), ad.read_h5ad(tmp_path / "cells.h5ad"))

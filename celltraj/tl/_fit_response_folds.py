@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from anndata import AnnData
-from tqdm.auto import tqdm
 
-from celltraj._anndata import ResponseKeys, find_representation, read_samples
+from celltraj._anndata import ResponseKeys, Sample, find_representation, read_samples
 from celltraj._checks import checked
+from celltraj._parallel import mapped
 from celltraj.models import MetaFlowMatching
 from celltraj.models.evaluation import Fold, fitted
 from celltraj.tl._fit_response import fit_response
@@ -105,16 +105,29 @@ def fit_response_folds(
     # a bar of its own for every fit would hide that of the fits
     usual = silent(fit_response if fit is None else fit)
     spaces = ResponseSpaces(adata, {"response": usual}, given, None, use_rep)
-    found: dict[str, MetaFlowMatching] = {}
-    for part in tqdm(parts, desc="fitting without each", unit="fit", disable=not progress):
-        kept = np.ones(adata.n_obs, dtype=bool)
-        for one in samples:
-            kept[one.rows] = one.population not in part
-        fold = Fold(", ".join(map(repr, part)), kept)
-        how = spaces.of(fold).fits["response"]
-        model = fitted("response", how, fold, MetaFlowMatching, "a response")
-        found |= dict.fromkeys(part, model)
+    models = mapped(
+        _without,
+        ((part,) for part in parts),
+        n_tasks=len(parts),
+        what=("fitting without each", "fit"),
+        shared=(spaces, samples),
+        progress=progress,
+    )
+    found = {name: model for part, model in zip(parts, models, strict=True) for name in part}
     return {name: found[name] for name in names}
+
+
+def _without(
+    spaces: ResponseSpaces, samples: Sequence[Sample], part: Sequence[str]
+) -> MetaFlowMatching:
+    """Return the response that has not seen some populations."""
+    kept = np.ones(spaces.adata.n_obs, dtype=bool)
+    for one in samples:
+        kept[one.rows] = one.population not in part
+    fold = Fold(", ".join(map(repr, part)), kept)
+    how = spaces.of(fold).fits["response"]
+    model: MetaFlowMatching = fitted("response", how, fold, MetaFlowMatching, "a response")
+    return model
 
 
 def _parts(names: Sequence[str], n_folds: int | None, seed: int) -> list[list[str]]:
