@@ -63,8 +63,8 @@ def jump_rates(
         Column with the samples, each of which was seen at several times and has shares of its own
         at the first of all; by default all cells are of one.
     growth_key
-        Column with the net growth of each cell, in 1/[t]; each state grows by the mean of its
-        cells. By default states grow alike.
+        Column of ``obs`` with the net growth of each cell, in 1/[t]; each state grows by the mean
+        of its cells. By default states grow alike.
     edges
         Pairs of states between which cells may jump; by default all.
     forecast

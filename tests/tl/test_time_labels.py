@@ -77,6 +77,15 @@ CALLS = {
         time=t(2),
         key_added="conditions",
     ),
+    "tl.jump_rates": lambda a, _, t: written(
+        ct.tl.jump_rates,
+        "jump_rates",
+        a,
+        groupby="arm",
+        edges=[("down", "up")],
+        forecast=t(4),
+        key_added="jump_rates",
+    ),
     "tl.push": lambda a, _, t: written(ct.tl.push, "push", a, source=t(1), target=t(4), cells=UP),
     "tl.pull": lambda a, _, t: written(ct.tl.pull, "pull", a, source=t(1), target=t(4), cells=UP),
     "tl.transitions": lambda a, _, t: written(
