@@ -5,6 +5,7 @@ from celltraj._anndata.columns import (
     column_of,
     has_column,
     in_memory,
+    texts_of,
     unique_names,
 )
 from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
@@ -129,6 +130,7 @@ __all__ = [
     "response_record",
     "sample_record",
     "source_of",
+    "texts_of",
     "time_key_of",
     "time_key_of_model",
     "time_of",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -111,6 +112,15 @@ def column_of(adata: AnnData, name: str, *, what: str = "", way: str = "") -> pd
             "~adata.obs.columns.duplicated()] does"
         )
     return column
+
+
+def texts_of(column: pd.Series) -> np.ndarray:
+    """Return the labels ``(n_obs,)`` of a column as text, None where there is none."""
+    labels = column.astype(object)
+    texts: np.ndarray = (
+        labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
+    )
+    return texts
 
 
 def unique_names(names: pd.Index, what: str) -> pd.Index:

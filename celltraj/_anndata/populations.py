@@ -10,7 +10,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from celltraj._anndata.columns import in_memory
+from celltraj._anndata.columns import in_memory, texts_of
 from celltraj._anndata.copies import warn_of_copies
 from celltraj._anndata.read import find_representation
 from celltraj._anndata.samples import (
@@ -132,8 +132,7 @@ def _type_codes(adata: AnnData, key: str | None) -> np.ndarray | None:
     if key is None:
         return None
     # by their names, and not by which comes first: a fit does not depend on the order of cells
-    labels = adata.obs[key].astype(object)
-    names = labels.astype(str).astype(object).mask(labels.isna(), None)
+    names = texts_of(adata.obs[key])
     codes: np.ndarray = pd.factorize(names, sort=True)[0].astype(np.int64)
     return codes
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -15,6 +14,7 @@ from celltraj._anndata import (
     column_of,
     read_populations,
     read_samples,
+    texts_of,
     warn_of_never_treated,
 )
 from celltraj._checks import checked
@@ -155,7 +155,7 @@ def cross_validate_response(
         population_key, condition_key, control, dose_key=dose_key, cell_type_key=cell_type_key
     )
     samples = read_samples(adata, keys)
-    types = None if cell_type_key is None else _labels(column_of(adata, cell_type_key))
+    types = None if cell_type_key is None else texts_of(column_of(adata, cell_type_key))
     folds = response_folds(hold_out, samples, types, adata.n_obs)
     if prepare is None:
         read_populations(adata, keys, use_rep)  # says once of all cells what is odd about them
@@ -173,15 +173,6 @@ def cross_validate_response(
     spaces = ResponseSpaces(adata, fits, given | {"seed": seed}, prepare, use_rep)
     judge = Responses(samples, types, spaces.of, seed).judge
     return evaluate(folds, judge, seed=seed, extra=RESPONSE_COLUMNS, progress=progress).frame
-
-
-def _labels(column: pd.Series) -> np.ndarray:
-    """Return the labels of all cells as text, None where there is none."""
-    labels = column.astype(object)
-    names: np.ndarray = (
-        labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
-    )
-    return names
 
 
 _quiet_fit = partial(fit_response, progress=False)

@@ -19,6 +19,7 @@ from celltraj._anndata import (
     read_samples,
     read_states,
     source_of,
+    texts_of,
 )
 from celltraj._checks import checked
 from celltraj._stats.conformal import check_confidence
@@ -208,7 +209,7 @@ class _Cohort:
             for one in read_samples(adata, keys)
             if one.condition is None or one.condition.name == condition.name
         ]
-        types = None if cell_type_key is None else _labels(column_of(adata, cell_type_key))
+        types = None if cell_type_key is None else texts_of(column_of(adata, cell_type_key))
         treated = np.concatenate([[], *(one.rows for one in samples if one.condition)]).astype(int)
         names = () if types is None else sorted({one for one in types[treated] if one is not None})
         rate = None if survival_key is None else column_of(adata, survival_key).to_numpy(float)
@@ -329,12 +330,6 @@ def _check_unseen(folds: _Folds, known: Sequence[str], treated: set[str]) -> Non
                 f"adata has no treated cells of population {name!r}, which a response was fitted "
                 "without, under this condition; add them, or leave the response out"
             )
-
-
-def _labels(column: pd.Series) -> np.ndarray:
-    labels = column.astype(object)
-    named: np.ndarray = labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy()
-    return named
 
 
 def _rows(
