@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import cast
 
 import torch
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from celltraj._card import card
@@ -43,8 +44,10 @@ class ReferenceInterpolant:
     of ``reference`` and its miss made up for along the way. The law is fitted to the chains: first
     to smooth curves through them, then to its own paths, ``rounds`` times. Snapshots fix where
     cells are and say little of how they get from one to the next; that a law does not change with
-    time, and that cells of one snapshot pass where those of another were seen, says more. The noise
-    is a Brownian bridge over each gap.
+    time, and that cells of one snapshot pass where those of another were seen, says more. Where the
+    law holds, what it misses in one gap leads on to the next: it is made up for along a monotone
+    cubic across the snapshots (``is_smooth``), elsewhere it is chance, and made up for at a
+    constant rate in each gap. The noise is a Brownian bridge over each gap.
 
     Parameters
     ----------
@@ -60,6 +63,9 @@ class ReferenceInterpolant:
         How far the law, fitted to all other gaps, misses where the cells of a gap go, over how far
         they go, in the mean over gaps; a fit fills it in, but not of one gap. Below 1 there is
         something that all times have in common.
+    is_smooth
+        Whether paths keep their velocity across snapshots; None for where the law holds, that is
+        where it misses less than three quarters of the way.
 
     Raises
     ------
@@ -89,6 +95,7 @@ class ReferenceInterpolant:
     rounds: int = 6
     sigma: float | None = None
     miss: float | None = None
+    is_smooth: bool | None = None
 
     def __post_init__(self) -> None:
         check_sigma(self)
@@ -129,16 +136,18 @@ class ReferenceInterpolant:
     ) -> ReferenceInterpolant:
         """Return the interpolant with its law fitted to the chains."""
         families = _FAMILIES if self.reference is None else (self.reference,)
-        start = with_noise_of(self, sigma)
-        found = [
-            replace(start, reference=with_sigma(one, sigma))._fitted(times, chain, gap)
-            for one in families
-        ]
-        first = found[0]
-        if len(families) == 1 or first.miss is None:
-            return first
-        best = min(found, key=lambda one: one.miss or 0.0)
-        return best if (best.miss or 0.0) < _BETTER * first.miss else first
+        start = replace(with_noise_of(self, sigma), is_smooth=bool(self.is_smooth))
+        starts = [replace(start, reference=with_sigma(one, sigma)) for one in families]
+        found = [one._fitted(times, chain, gap) for one in starts]
+        which = 0
+        if len(found) > 1 and (first := found[0].miss) is not None:
+            misses = [one.miss or 0.0 for one in found]
+            best = misses.index(min(misses))
+            which = best if misses[best] < _BETTER * first else 0
+        miss = found[which].miss
+        if self.is_smooth is None and self.rounds and miss is not None and miss < _HOLDS:
+            return replace(starts[which], is_smooth=True)._fitted(times, chain, gap)
+        return found[which]
 
     def _fitted(self, times: Tensor, chain: Tensor, gap: Tensor) -> ReferenceInterpolant:
         current, curves = self, cast("Curves", SplineInterpolant().curves(times, chain, gap))
@@ -182,8 +191,7 @@ class ReferenceInterpolant:
         for k in range(len(times) - 1):
             here = (gap == k).nonzero().flatten()
             if len(here):
-                ends = chain[k, here], chain[k + 1, here]
-                x[:, here], v[:, here] = self._pinned(float(times[k]), float(times[k + 1]), *ends)
+                x[:, here], v[:, here] = self._pinned(times, chain[:, here], k)
         if not torch.isfinite(v).all():
             raise ValueError(
                 f"the flow of {type(self.law).__name__} is not finite: its parameters make "
@@ -207,12 +215,38 @@ class ReferenceInterpolant:
             flow += runge_kutta(rates, start + step * h, h, (flow[-1],))
         return flow, [rates(start + s * h, (x,))[0] for s, x in enumerate(flow)]
 
-    def _pinned(self, start: float, stop: float, x0: Cells, x1: Cells) -> tuple[Tensor, Tensor]:
-        """Return positions and velocities ``(S + 1, n, d)`` of the paths from x0 to x1."""
-        flow, velocity = self._flow(start, stop, x0)
-        miss = x1 - flow[-1]
-        share = torch.linspace(0, 1, _STEPS + 1, dtype=x0.dtype)[:, None, None]
-        return torch.stack(flow) + share * miss, torch.stack(velocity) + miss / (stop - start)
+    def _pinned(self, times: Tensor, chain: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return positions and velocities ``(S + 1, n, d)`` of the paths of chains in gap ``k``."""
+        start, stop = float(times[k]), float(times[k + 1])
+        flow, velocity = self._flow(start, stop, chain[k])
+        miss = chain[k + 1] - flow[-1]
+        share = torch.linspace(0, 1, _STEPS + 1, dtype=chain.dtype)
+        if not self.is_smooth:
+            along, rate = share[:, None, None] * miss, miss / (stop - start)
+        else:
+            along, rate = self._made_up(times, chain, k, share)
+        return torch.stack(flow) + along, torch.stack(velocity) + rate
+
+    def _made_up(
+        self, times: Tensor, chain: Tensor, k: int, share: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the law misses in gap ``k`` at shares of it, and its rate, ``(S + 1, n, d)``.
+
+        A monotone cubic through the sums of the misses: its velocities at both ends of a gap are
+        told by the gaps beside it.
+        """
+        first, last = max(k - 1, 0), min(k + 2, len(times) - 1)
+        misses = [
+            chain[m + 1] - self._flow(float(times[m]), float(times[m + 1]), chain[m])[0][-1]
+            for m in range(first, last)
+        ]
+        missed = torch.stack([torch.zeros_like(chain[0]), *misses]).cumsum(0)
+        curve = PchipInterpolator(times[first : last + 1].numpy(), missed.double().numpy())
+        at = (times[k] + share * (times[k + 1] - times[k])).clamp(max=float(times[k + 1])).numpy()
+        along, rate = (
+            torch.from_numpy(part(at)).to(chain.dtype) for part in (curve, curve.derivative())
+        )
+        return along - missed[k - first], rate
 
 
 def _as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:

@@ -56,6 +56,7 @@ def test_one_law_for_all_times_foretells_gaps_that_are_left_out():
     times = torch.arange(5, dtype=torch.float64)
     found = ReferenceInterpolant().fit(times, chain, gap, sigma=0.1)
     assert found.miss < 0.3
+    assert found.is_smooth
     assert "foretells much" in found.in_words
     x = chain[1:-1].reshape(-1, 2)
     error = found.law.drift(0.0, x) - x @ matrix.T
@@ -68,6 +69,7 @@ def test_cells_that_go_anywhere_have_no_law():
     found = ReferenceInterpolant().fit(times, chain, gap, sigma=0.1)
     # to go back to the middle is all that independent draws have in common: sqrt(1/2) of the way
     assert found.miss > 0.7
+    assert found.is_smooth == (found.miss < 0.75)
 
 
 def test_one_gap_tells_no_law():
