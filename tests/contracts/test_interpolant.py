@@ -346,7 +346,7 @@ def test_paths_of_a_known_law_are_reproduced():
         torch.testing.assert_close(rate, -rates * truth, rtol=0, atol=1e-4)
 
 
-def test_smooth_paths_of_a_law_that_moves_nothing_are_monotone_cubics():
+def test_smooth_paths_of_a_law_that_moves_nothing_are_splines():
     still = OrnsteinUhlenbeck(matrix=torch.zeros(2, 2).double(), shift=torch.zeros(2).double())
     times = torch.tensor([0.0, 1.0, 1.8, 3.0, 3.5]).double()
     chain = torch.stack([CHAIN[0] * math.cos(3 * k) + k**2 for k in range(5)])
@@ -354,7 +354,7 @@ def test_smooth_paths_of_a_law_that_moves_nothing_are_monotone_cubics():
     path = path.fit(times, chain, torch.arange(N) % 4, sigma=0.1)
     for t in (0.0, 0.4, 1.0, 1.5, 2.2, 3.2, 3.5):
         found = at(path, times, chain, everywhere(t))
-        expected = at(SplineInterpolant(smoothness=0.0), times, chain, everywhere(t))
+        expected = at(SplineInterpolant(), times, chain, everywhere(t))
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
 

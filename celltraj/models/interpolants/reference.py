@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import cast
 
 import torch
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from celltraj._card import card
@@ -45,8 +45,8 @@ class ReferenceInterpolant:
     to smooth curves through them, then to its own paths, ``rounds`` times. Snapshots fix where
     cells are and say little of how they get from one to the next; that a law does not change with
     time, and that cells of one snapshot pass where those of another were seen, says more. Where the
-    law holds, what it misses in one gap leads on to the next: it is made up for along a monotone
-    cubic across the snapshots (``is_smooth``), elsewhere it is chance, and made up for at a
+    law holds, what it misses in one gap leads on to the next and is made up for along the curve of
+    :class:`SplineInterpolant` (``is_smooth``); elsewhere it is chance, and made up for at a
     constant rate in each gap. The noise is a Brownian bridge over each gap.
 
     Parameters
@@ -136,18 +136,13 @@ class ReferenceInterpolant:
     ) -> ReferenceInterpolant:
         """Return the interpolant with its law fitted to the chains."""
         families = _FAMILIES if self.reference is None else (self.reference,)
-        start = replace(with_noise_of(self, sigma), is_smooth=bool(self.is_smooth))
+        start = with_noise_of(self, sigma)
         starts = [replace(start, reference=with_sigma(one, sigma)) for one in families]
-        found = [one._fitted(times, chain, gap) for one in starts]
-        which = 0
-        if len(found) > 1 and (first := found[0].miss) is not None:
-            misses = [one.miss or 0.0 for one in found]
-            best = misses.index(min(misses))
-            which = best if misses[best] < _BETTER * first else 0
-        miss = found[which].miss
-        if self.is_smooth is None and self.rounds and miss is not None and miss < _HOLDS:
-            return replace(starts[which], is_smooth=True)._fitted(times, chain, gap)
-        return found[which]
+        first = _best(_all_fitted(starts, times, chain, gap, is_smooth=bool(self.is_smooth)))
+        holds = self.rounds and first.miss is not None and first.miss < _HOLDS
+        if self.is_smooth is None and holds:
+            return _best(_all_fitted(starts, times, chain, gap, is_smooth=True))
+        return first
 
     def _fitted(self, times: Tensor, chain: Tensor, gap: Tensor) -> ReferenceInterpolant:
         current, curves = self, cast("Curves", SplineInterpolant().curves(times, chain, gap))
@@ -188,10 +183,20 @@ class ReferenceInterpolant:
         """
         x = torch.empty(_STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
         v = torch.empty_like(x)
+        missed = self._missed_so_far(times, chain) if self.is_smooth else None
         for k in range(len(times) - 1):
             here = (gap == k).nonzero().flatten()
-            if len(here):
-                x[:, here], v[:, here] = self._pinned(times, chain[:, here], k)
+            if not len(here):
+                continue
+            start, stop = float(times[k]), float(times[k + 1])
+            flow, velocity = self._flow(start, stop, chain[k, here])
+            if missed is None:
+                share = torch.linspace(0, 1, _STEPS + 1, dtype=chain.dtype)[:, None, None]
+                miss = chain[k + 1, here] - flow[-1]
+                along, rate = share * miss, miss / (stop - start)
+            else:
+                along, rate = _spline(times, missed[:, here], k)
+            x[:, here], v[:, here] = torch.stack(flow) + along, torch.stack(velocity) + rate
         if not torch.isfinite(v).all():
             raise ValueError(
                 f"the flow of {type(self.law).__name__} is not finite: its parameters make "
@@ -215,38 +220,41 @@ class ReferenceInterpolant:
             flow += runge_kutta(rates, start + step * h, h, (flow[-1],))
         return flow, [rates(start + s * h, (x,))[0] for s, x in enumerate(flow)]
 
-    def _pinned(self, times: Tensor, chain: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return positions and velocities ``(S + 1, n, d)`` of the paths of chains in gap ``k``."""
-        start, stop = float(times[k]), float(times[k + 1])
-        flow, velocity = self._flow(start, stop, chain[k])
-        miss = chain[k + 1] - flow[-1]
-        share = torch.linspace(0, 1, _STEPS + 1, dtype=chain.dtype)
-        if not self.is_smooth:
-            along, rate = share[:, None, None] * miss, miss / (stop - start)
-        else:
-            along, rate = self._made_up(times, chain, k, share)
-        return torch.stack(flow) + along, torch.stack(velocity) + rate
-
-    def _made_up(
-        self, times: Tensor, chain: Tensor, k: int, share: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return what the law misses in gap ``k`` at shares of it, and its rate, ``(S + 1, n, d)``.
-
-        A monotone cubic through the sums of the misses: its velocities at both ends of a gap are
-        told by the gaps beside it.
-        """
-        first, last = max(k - 1, 0), min(k + 2, len(times) - 1)
+    def _missed_so_far(self, times: Tensor, chain: Tensor) -> Tensor:
+        """Return ``(T, n, d)`` what the law missed of each chain up to each snapshot, summed."""
         misses = [
-            chain[m + 1] - self._flow(float(times[m]), float(times[m + 1]), chain[m])[0][-1]
-            for m in range(first, last)
+            chain[k + 1] - self._flow(float(times[k]), float(times[k + 1]), chain[k])[0][-1]
+            for k in range(len(times) - 1)
         ]
-        missed = torch.stack([torch.zeros_like(chain[0]), *misses]).cumsum(0)
-        curve = PchipInterpolator(times[first : last + 1].numpy(), missed.double().numpy())
-        at = (times[k] + share * (times[k + 1] - times[k])).clamp(max=float(times[k + 1])).numpy()
-        along, rate = (
-            torch.from_numpy(part(at)).to(chain.dtype) for part in (curve, curve.derivative())
-        )
-        return along - missed[k - first], rate
+        return torch.stack([torch.zeros_like(chain[0]), *misses]).cumsum(0)
+
+
+def _all_fitted(
+    starts: Sequence[ReferenceInterpolant],
+    times: Tensor,
+    chain: Tensor,
+    gap: Tensor,
+    *,
+    is_smooth: bool,
+) -> list[ReferenceInterpolant]:
+    return [replace(one, is_smooth=is_smooth)._fitted(times, chain, gap) for one in starts]
+
+
+def _best(found: Sequence[ReferenceInterpolant]) -> ReferenceInterpolant:
+    """Return the first, unless a later one foretells gaps that are left out better by a margin."""
+    misses = [math.inf if one.miss is None else one.miss for one in found]
+    best = min(range(len(found)), key=misses.__getitem__)
+    return found[best] if misses[best] < _BETTER * misses[0] else found[0]
+
+
+def _spline(times: Tensor, missed: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return what is missed since the start of gap ``k``, and its rate, ``(S + 1, n, d)`` both."""
+    rows = torch.arange(missed.shape[1])
+    curves = SplineInterpolant().curves(times, missed - missed[k], torch.full_like(rows, k))
+    grid = times[k] + (times[k + 1] - times[k]) * torch.linspace(0, 1, _STEPS + 1).to(times)
+    points = [curves.at(rows, t.expand(len(rows))) for t in grid]
+    along, rate = (torch.stack(part).to(missed) for part in zip(*points, strict=True))
+    return along, rate
 
 
 def _as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
