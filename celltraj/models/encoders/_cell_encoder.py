@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -34,6 +35,10 @@ class CellEncoder(Protocol):
     @property
     def n_scalars(self) -> int:
         """Return the number of scalars ``s`` of a cell."""
+        ...
+
+    def fit(self, populations: Sequence[Cells]) -> CellEncoder:
+        """Return the encoder that has taken its scales from the populations of a training."""
         ...
 
     def carried(self, cells: Cells, population: Targets) -> Carried:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 
@@ -16,6 +18,7 @@ from celltraj.models.encoders._soft_graph import (
     WIDE_SCALARS,
     WIDE_VECTORS,
     SoftGraph,
+    typical_bandwidths,
 )
 
 _COVARIANCE = ("stretched", "across")
@@ -70,9 +73,10 @@ class GraphEncoder:
     >>> import torch
     >>> from celltraj.models.encoders import GraphEncoder
     >>> x = torch.arange(5.0)[:, None]  # cells on a line
-    >>> seen = GraphEncoder(n_hops=1, has_covariance=False).carried(x, x)
-    >>> seen.shape  # six vectors of one number each, and eleven scalars
-    torch.Size([5, 17])
+    >>> encoder = GraphEncoder(n_hops=1, has_covariance=False).fit([x])
+    >>> seen = encoder.carried(x, x)
+    >>> seen.shape  # six vectors of one number each, where the cell is, and eleven scalars
+    torch.Size([5, 18])
     >>> float(seen[2, :6].abs().max()) < 1e-5  # as much to the left as to the right
     True
     """
@@ -80,28 +84,51 @@ class GraphEncoder:
     is_equivariant: bool = False
     n_hops: int = 2
     has_covariance: bool = True
+    bandwidths: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.n_hops not in _HOPS:
             raise ValueError(f"n_hops must be 1 or 2; found {self.n_hops!r}")
+        if self.bandwidths is None:
+            return
+        is_rising = all(a <= b for a, b in pairwise(self.bandwidths[:-1]))
+        if len(self.bandwidths) != N_LOCAL + 1 or min(self.bandwidths) <= 0 or not is_rising:
+            raise ValueError(
+                f"bandwidths must be {N_LOCAL} positive numbers from narrow to wide, and the unit "
+                f"of the whole population; found {self.bandwidths}"
+            )
 
     @property
     def n_vectors(self) -> int:
         """Number of vectors of a cell."""
-        return len(self._kept((LOCAL_VECTORS, WIDE_VECTORS)))
+        return len(self._kept((LOCAL_VECTORS, WIDE_VECTORS))) + (not self.is_equivariant)
 
     @property
     def n_scalars(self) -> int:
         """Number of scalars of a cell."""
         return len(self._kept((LOCAL_SCALARS, WIDE_SCALARS)))
 
+    def fit(self, populations: Sequence[Cells]) -> GraphEncoder:
+        """Return the encoder with the bandwidths of these populations, unless it has some."""
+        if self.bandwidths is not None:
+            return self
+        return replace(self, bandwidths=typical_bandwidths(populations))
+
     def carried(self, cells: Cells, population: Targets) -> Carried:
         """Return what cells ``(n, d)`` see in their population ``(m, d)``."""
         with torch.no_grad():
-            seen = SoftGraph.of(population).seen_from(cells)
+            seen = SoftGraph.of(population, self._scales).seen_from(cells)
         vectors = seen.vectors[:, self._kept((LOCAL_VECTORS, WIDE_VECTORS))]
         scalars = seen.scalars[:, self._kept((LOCAL_SCALARS, WIDE_SCALARS))]
-        return torch.cat([vectors.flatten(1), scalars], 1)
+        # where it is tells a law with directions of its own more than where the others are
+        place = cells.float()[:, : 0 if self.is_equivariant else None]
+        return torch.cat([vectors.flatten(1), place, scalars], 1)
+
+    @property
+    def _scales(self) -> tuple[float, ...]:
+        if self.bandwidths is None:
+            raise ValueError("the encoder has no bandwidths yet; call fit(populations) first")
+        return self.bandwidths
 
     def _kept(self, names: tuple[tuple[str, ...], tuple[str, ...]]) -> list[int]:
         """Return which features of a graph there are, by the names at a local and the last scale."""

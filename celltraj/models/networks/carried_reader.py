@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -74,13 +75,18 @@ class CarriedReader(torch.nn.Module):
             return n_vectors * self.dim + n_scalars
         return self.n_channels * (self.n_channels + 1) // 2 + n_scalars
 
-    def scale_to(self, carried: Float[Tensor, "n f"]) -> None:
-        """Take the units of all features from those of a training, vectors first."""
-        vectors, scalars = self._split(carried)
-        per_variable = vectors.square().mean((0, 2))
-        self.length.copy_(per_variable.sqrt().clamp(min=_LEAST))
-        self.centre.copy_(scalars.mean(0))
-        self.scale.copy_(scalars.std(0, correction=0).clamp(min=_LEAST))
+    def scale_to(self, populations: Sequence[Tensor]) -> None:
+        """Take the units of all features from those of populations ``(n, f)``, all weighing alike.
+
+        Vectors are measured by their root mean square, scalars from their mean.
+        """
+        parts = [self._split(carried) for carried in populations]
+        squares = torch.stack([vectors.square().mean((0, 2)) for vectors, _ in parts])
+        centre = torch.stack([scalars.mean(0) for _, scalars in parts]).mean(0)
+        spread = torch.stack([(scalars - centre).square().mean(0) for _, scalars in parts])
+        self.length.copy_(squares.mean(0).sqrt().clamp(min=_LEAST))
+        self.centre.copy_(centre)
+        self.scale.copy_(spread.mean(0).sqrt().clamp(min=_LEAST))
 
     def forward(self, carried: Float[Tensor, "p n f"]) -> Read:
         """Return what is read of cells, and their mixed vectors."""

@@ -142,7 +142,7 @@ class ResponseField(torch.nn.Module):
             if sizes.carried
             else None
         )
-        n_own = (0 if sizes.channels else dim) + (self.carried.size if self.carried else 0)
+        n_own = self.carried.size if self.carried else dim
         n_seen = n_own + (self.kernels.size if self.kernels else 0)
         n_known = n_own + sizes.embedding + width
         # what reads the state or the population is kept apart from what reads time and condition
@@ -156,7 +156,7 @@ class ResponseField(torch.nn.Module):
         self.head = linear(width, sizes.channels or 2 * dim, generator)
         # these have a direction of their own
         self.straight = (
-            None if sizes.channels else linear(dim + sizes.embedding, dim, generator)
+            None if sizes.channels else linear(n_own + sizes.embedding, dim, generator)
         )
         self.shift = None if sizes.channels else linear(width, dim, generator)
         self.survival = (
@@ -219,7 +219,8 @@ class ResponseField(torch.nn.Module):
         place = (x - self.centre).float() / self.scale
         z = self._inside(place)
         read = self._read(carried)
-        seen = self._own(z, read)
+        own_state = z if read is None else read.inputs
+        seen = [own_state]
         if self.kernels is not None:
             if neighbourhood is None:
                 raise ValueError("this field sees the cells around a cell; pass neighbourhood=")
@@ -238,13 +239,13 @@ class ResponseField(torch.nn.Module):
             assert read
             return (self.head(h)[..., None, :] @ read.mixed)[..., 0, :], torch.zeros_like(z)
         rate, score = self.head(h).chunk(2, -1)
-        beside = torch.cat([z, phi[:, None].expand(-1, z.shape[1], -1)], -1)
+        beside = torch.cat([own_state, phi[:, None].expand(-1, z.shape[1], -1)], -1)
         return rate + self.straight(beside) + self.shift(condition)[:, None], score
 
     @property
     def has_score(self) -> bool:
         """Whether it predicts the score, which a field that sees no state cannot."""
-        return self.sizes.channels == 0
+        return self.carried is None
 
     def _read(self, carried: Tensor | None) -> Read | None:
         """Return what is read of the features that cells carry; None where they carry none."""
@@ -255,10 +256,6 @@ class ResponseField(torch.nn.Module):
         read: Read = self.carried(carried)
         return read
 
-    def _own(self, z: Tensor, read: Read | None) -> list[Tensor]:
-        """Return what the field sees of the cell itself."""
-        seen = [] if self.sizes.channels else [z]
-        return seen if read is None else [*seen, read.inputs]
 
     def _inside(self, z: Tensor) -> Tensor:
         """Return the nearest states within the box."""
@@ -276,9 +273,10 @@ class ResponseField(torch.nn.Module):
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
         z = self._inside((x - self.centre).float() / self.scale)
-        own = self._own(z, self._read(carried))
+        read = self._read(carried)
+        own = z if read is None else read.inputs
         log_mass: Tensor = self.survival(
-            torch.cat([*own, known[:, None].expand(-1, z.shape[1], -1)], -1)
+            torch.cat([own, known[:, None].expand(-1, z.shape[1], -1)], -1)
         )[..., 0]
         return log_mass
 

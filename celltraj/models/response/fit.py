@@ -109,7 +109,9 @@ def fit_response(
     bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
     pairs = [couple_treated(populations, one, options.coupling, sigma=sigma) for one in bar]
     network = _network(populations, options, coder, training.width, sigma, generator)
-    tasks = _tasks(populations, options, coder, network.field, pairs)
+    options = _with_scales(populations, options, network.field)
+    carried = _carried(populations, options, network.field)
+    tasks = _tasks(populations, options, coder, network.field, pairs, carried)
     interpolant = _with_sigma(options.interpolant, pairs, sigma)
     step = StepSizes(options, network.field.sizes, schedule.batch_size)
     job = Job(
@@ -121,7 +123,7 @@ def fit_response(
     )
     trained, losses = train(job, training, schedule, progress=progress)
     model = MetaFlowMatching(trained, options.encoder, interpolant, coder, _NOWHERE, losses)
-    model = _with_support(model, populations, generator)
+    model = _with_support(model, populations, carried, generator)
     return _with_base(model, populations, options.base, pairs, generator)
 
 
@@ -175,19 +177,13 @@ def _tasks(
     coder: ConditionCoder,
     network: ResponseField,
     pairs: Sequence[Pairs],
+    carried: Sequence[Tensor],
 ) -> list[Task]:
     """Return what the training draws from; features of a control are computed once."""
-    controls = [(one.x - network.centre).float() / network.scale for one in populations.controls]
     features = [
         torch.zeros(len(x), 1) if options.pooling is None else options.pooling.features(x)
-        for x in controls
+        for x in _standardised(populations, network)
     ]
-    carried = [
-        torch.zeros(len(x), 0) if options.carrying is None else options.carrying.carried(x, x)
-        for x in controls
-    ]
-    if network.carried is not None:
-        network.carried.scale_to(torch.cat(carried))
     return [
         Task(
             pair,
@@ -197,6 +193,32 @@ def _tasks(
         )
         for one, pair in zip(populations.treated, pairs, strict=True)
     ]
+
+
+def _with_scales(
+    populations: Populations, options: ResponseOptions, network: ResponseField
+) -> ResponseOptions:
+    """Return the options with an encoder whose scales are those of the populations."""
+    encoder = options.carrying
+    if encoder is None:
+        return options
+    return replace(options, encoder=encoder.fit(_standardised(populations, network)))
+
+
+def _carried(
+    populations: Populations, options: ResponseOptions, network: ResponseField
+) -> list[Tensor]:
+    """Return the features that untreated cells carry; the field takes its units from them."""
+    cells, encoder = _standardised(populations, network), options.carrying
+    if encoder is None or network.carried is None:
+        return [torch.zeros(len(x), 0) for x in cells]
+    carried = [encoder.carried(x, x) for x in cells]
+    network.carried.scale_to(carried)
+    return carried
+
+
+def _standardised(populations: Populations, network: ResponseField) -> list[Tensor]:
+    return [(one.x - network.centre).float() / network.scale for one in populations.controls]
 
 
 def _defaults(options: ResponseOptions) -> ModelDefaults:
@@ -220,7 +242,10 @@ def _with_sigma(interpolant: Interpolant, pairs: Sequence[Pairs], sigma: float) 
 
 
 def _with_support(
-    model: MetaFlowMatching, populations: Populations, generator: torch.Generator
+    model: MetaFlowMatching,
+    populations: Populations,
+    carried: Sequence[Tensor],
+    generator: torch.Generator,
 ) -> MetaFlowMatching:
     """Return the model that remembers its training populations."""
     share = max(_SUPPORT // len(populations.names), _FEWEST_REMEMBERED)
@@ -229,7 +254,12 @@ def _with_support(
         rows = torch.randperm(len(group.x), generator=generator)[:share]
         cells.append(model.standardised(group.x[rows]))
         owner.append(torch.full((len(rows),), k))
-    embeddings = torch.stack([model.embed(group.x) for group in populations.controls])
+    embeddings = torch.stack(
+        [
+            model.embed(group.x) if told.shape[1] == 0 else model.mean_carried(told)
+            for group, told in zip(populations.controls, carried, strict=True)
+        ]
+    )
     support = Support(populations.names, embeddings, torch.cat(cells), torch.cat(owner))
     return replace(model, support=support)
 

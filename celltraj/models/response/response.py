@@ -118,9 +118,14 @@ class MetaFlowMatching(Saved):
         Where cells carry features of their own, the mean of their scalars, in standard deviations
         of the training: the field does not read it.
         """
-        if self.network.field.carried is not None:
-            return self.network.field.carried.scalars(self.carried(cells, cells)).mean(0)
-        return self._phi(cells)
+        carried = self.carried(cells, cells)
+        return self._phi(cells) if carried.shape[1] == 0 else self.mean_carried(carried)
+
+    @torch.no_grad()
+    def mean_carried(self, carried: Float[Tensor, "n f"]) -> Float[Tensor, " s"]:
+        """Return the mean of the scalars that cells carry, in the units of the field."""
+        reader = self.network.field.carried
+        return carried.new_zeros(0) if reader is None else reader.scalars(carried).mean(0)
 
     @torch.no_grad()
     def _phi(self, cells: Cells) -> Tensor:
