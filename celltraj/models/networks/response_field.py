@@ -43,7 +43,7 @@ class FieldSizes:
     vectors, scalars
         Features that each cell carries; 0 for none.
     channels
-        Mixed vectors that the rate is a weighted sum of; 0 for a field that reads the state.
+        Mixed vectors that the rate is a weighted sum of; 0 for a rate with directions of its own.
     """
 
     dim: int
@@ -102,9 +102,10 @@ class ResponseField(torch.nn.Module):
     what their tokens become, so that a combination is composed of its parts. A new field is in
     units of 1, see :meth:`scale_to`.
 
-    Where cells carry features of their own, these are read beside the state. With ``channels``
-    they are read in its place, by what no rotation changes, and the rate is ``sum_k a_k u_k`` of
-    mixed vectors ``u``: it turns as the cells do. Such a field has no score.
+    Where cells carry features of their own, these are read in place of the state, which with them
+    would give away where the path of a cell ends: a regression of the way, without a score. With
+    ``channels`` they are read by what no rotation changes, and the rate is ``sum_k a_k u_k`` of
+    mixed vectors ``u``: it turns as the cells do.
 
     Parameters
     ----------
@@ -153,7 +154,8 @@ class ResponseField(torch.nn.Module):
             linear(sizes.embedding, 3 * 2 * width, generator) if sizes.embedding else None
         )
         self.by_condition = linear(width, 3 * 2 * width, generator)
-        self.head = linear(width, sizes.channels or 2 * dim, generator)
+        n_out = dim if self.carried else 2 * dim
+        self.head = linear(width, sizes.channels or n_out, generator)
         # these have a direction of their own
         self.straight = (
             None if sizes.channels else linear(n_own + sizes.embedding, dim, generator)
@@ -227,20 +229,27 @@ class ResponseField(torch.nn.Module):
             others = (neighbourhood.x - self.centre).float() / self.scale
             seen.append(self.kernels(place, others, neighbourhood.mask, own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
+        told = self.head(self._hidden(torch.cat(seen, -1), t, phi, condition))
+        if read is not None and self.sizes.channels:
+            gated: Tensor = (told[..., None, :] @ read.mixed)[..., 0, :]
+            return gated, torch.zeros_like(z)
+        rate, score = told.chunk(2, -1) if read is None else (told, torch.zeros_like(z))
+        beside = torch.cat([own_state, phi[:, None].expand(-1, z.shape[1], -1)], -1)
+        for part, what in ((self.straight, beside), (self.shift, condition[:, None])):
+            rate = rate if part is None else rate + part(what)
+        return rate, score
+
+    def _hidden(self, seen: Tensor, t: Tensor, phi: Tensor, condition: Tensor) -> Tensor:
+        """Return the last hidden layer, scaled and shifted by what is known like all others."""
         modulation = self.by_condition(condition)
         if self.by_population is not None:
             modulation = modulation + self.by_population(phi)
         modulations = modulation[:, None].chunk(6, -1)
-        h = self.reads_state(torch.cat(seen, -1)) + self.reads_time(_time_features(t))
+        h = self.reads_state(seen) + self.reads_time(_time_features(t))
         for k, layer in enumerate((None, *self.layers)):
             a, b = modulations[2 * k : 2 * k + 2]
             h = torch.nn.functional.silu((1 + a) * (h if layer is None else layer(h)) + b)
-        if self.straight is None or self.shift is None:
-            assert read
-            return (self.head(h)[..., None, :] @ read.mixed)[..., 0, :], torch.zeros_like(z)
-        rate, score = self.head(h).chunk(2, -1)
-        beside = torch.cat([own_state, phi[:, None].expand(-1, z.shape[1], -1)], -1)
-        return rate + self.straight(beside) + self.shift(condition)[:, None], score
+        return h
 
     @property
     def has_score(self) -> bool:

@@ -80,8 +80,8 @@ class ResponseOptions:
     TypeError
         A class or a text in place of an encoder, a solver or an interpolant.
     ValueError
-        A number is out of range, kernels beside an equivariant encoder, whose field they would not
-        let turn with the cells, or a drug has several rows of features.
+        A number is out of range, kernels beside features that cells carry, or a drug has several
+        rows of features.
 
     Examples
     --------
@@ -135,9 +135,9 @@ class ResponseOptions:
         return _KERNELS if self.carrying is None else 0
 
     def _check_numbers(self) -> None:
-        if self.carrying is not None and self.carrying.is_equivariant and self.kernels:
+        if self.carrying is not None and self.kernels:
             raise ValueError(
-                "kernels do not turn with the cells, as the field of an equivariant encoder does; "
+                "cells that carry what they saw of their population see it through no kernels; "
                 f"found n_kernels={self.kernels}, pass n_kernels=0 or leave it out"
             )
         if min(self.n_populations, self.n_context) < 1 or self.kernels < 0:

@@ -93,8 +93,8 @@ class ResponseProcess:
         """
         if not self.network.field.has_score:
             raise ValueError(
-                "an equivariant encoder leads to a field without a score; fit with "
-                "encoder=ct.models.GraphEncoder(is_equivariant=False)"
+                "a field of features that cells carry sees no state and has no score; fit with an "
+                "encoder such as ct.models.Moments()"
             )
         return self._velocity_and_score(t, x)[1]
 

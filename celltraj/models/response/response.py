@@ -185,7 +185,7 @@ class MetaFlowMatching(Saved):
         ------
         ValueError
             An unknown drug, guidance that is not finite, negative noise, or noise where the paths
-            had none.
+            or the field had none.
         """
         if not math.isfinite(guidance):
             raise ValueError(f"guidance must be finite; found {guidance}")
@@ -197,21 +197,20 @@ class MetaFlowMatching(Saved):
             )
         if noise > 0 and not self.network.field.has_score:
             raise ValueError(
-                "noise needs a score, and the field of an equivariant encoder has none; pass "
-                "noise=0.0, or fit with encoder=ct.models.GraphEncoder(is_equivariant=False)"
+                "noise needs a score, and a field of features that cells carry has none; pass "
+                "noise=0.0, or fit with an encoder such as ct.models.Moments()"
             )
         population = population[content_order(population)]
         told = population if embedded is None else embedded[content_order(embedded)]
         known = self._known(told, condition, has_condition=True)
         unknown = self._known(told, condition, has_condition=False)
         process = ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
-        return self._among(process, population, told, generator=generator)
+        return self._among(process, population, generator=generator)
 
     def _among(
         self,
         process: ResponseProcess,
         population: Cells,
-        told: Targets,
         *,
         generator: torch.Generator,
     ) -> ResponseProcess:
@@ -222,7 +221,7 @@ class MetaFlowMatching(Saved):
         times = torch.linspace(0, 1, _STEPS + 1).tolist()
         # first the neighbourhood moves in its own midst, and then everyone in the midst of its path
         path = simulate(
-            replace(process, noise=0.0, carried=self.carried(population[chosen], told)),
+            replace(process, noise=0.0),
             population[chosen],
             times,
             solver=Midpoint(n_steps=1),
