@@ -112,7 +112,9 @@ class Task:
         for name, x in self.before.items():
             if what == "carried":
                 rows = torch.from_numpy(rng.permutation(len(x)))
-                found[name] = wasserstein(predict(torch.from_numpy(x), carried=rows), self.after[name])
+                found[name] = wasserstein(
+                    predict(torch.from_numpy(x), carried=rows), self.after[name]
+                )
                 continue
             other = self.populations.controls[rng.integers(len(self.populations.controls))].x
             try:

@@ -12,12 +12,12 @@ from scipy.spatial import cKDTree
 
 from celltraj.models.encoders import (
     DeepSets,
-    PooledGraphEncoder,
     Moments,
+    PooledGraphEncoder,
     PopulationEncoder,
     SetAttention,
-    pooled_graph,
     pack_encoder,
+    pooled_graph,
     unpack_encoder,
 )
 from celltraj.models.encoders.moments import moments_of

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from celltraj._typing import Cells, Targets
 
-
 Carried = Float[Tensor, "n f"]
 
 

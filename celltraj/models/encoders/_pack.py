@@ -10,8 +10,8 @@ from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.encoders._kinds import Encoder
 from celltraj.models.encoders.deep_sets import DeepSets
 from celltraj.models.encoders.graph import GraphEncoder
-from celltraj.models.encoders.pooled_graph import PooledGraphEncoder
 from celltraj.models.encoders.moments import Moments
+from celltraj.models.encoders.pooled_graph import PooledGraphEncoder
 from celltraj.models.encoders.set_attention import SetAttention
 
 _KINDS: dict[str, Any] = {
@@ -74,9 +74,7 @@ def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> Encoder:
     if packed.name == GraphEncoder.__name__ and "share" in packed.options:
         packed = replace(packed, name=PooledGraphEncoder.__name__)  # its name up to 0.1
     if packed.name not in _KINDS:
-        users: Encoder = own_part(
-            packed.name, packed.options, Stored({}), classes, "encoder"
-        )
+        users: Encoder = own_part(packed.name, packed.options, Stored({}), classes, "encoder")
         return users
     kind = _KINDS[packed.name]
     encoder: Encoder = facts_as(kind, packed.options, f"encoder {packed.name}")

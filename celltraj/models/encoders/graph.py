@@ -63,9 +63,9 @@ class GraphEncoder:
 
     References
     ----------
-    Satorras et al., *E(n) equivariant graph neural networks* (2021), and Jing et al., *Learning from
-    protein structure with geometric vector perceptrons* (2021), for vectors gated by invariants;
-    Frasca et al., *SIGN: scalable inception graph neural networks* (2020), for hops without
+    Satorras et al., *E(n) equivariant graph neural networks* (2021), and Jing et al., *Learning
+    from protein structure with geometric vector perceptrons* (2021), for vectors gated by
+    invariants; Frasca et al., *SIGN: scalable inception graph neural networks* (2020), for hops without
     weights.
 
     Examples
@@ -131,7 +131,7 @@ class GraphEncoder:
         return self.bandwidths
 
     def _kept(self, names: tuple[tuple[str, ...], tuple[str, ...]]) -> list[int]:
-        """Return which features of a graph there are, by the names at a local and the last scale."""
+        """Return which features there are, by their names at a local and at the last scale."""
         local, wide = names
         everything = [*local * N_LOCAL, *wide]
         return [

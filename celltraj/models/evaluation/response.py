@@ -141,7 +141,6 @@ class Responses:
         self, name: str, model: MetaFlowMatching, x: np.ndarray, case: _Case
     ) -> dict[str, Prediction]:
         """Return what a model predicts of the chosen cells, and what if told of others in part."""
-
         cells, everyone = (torch.from_numpy(x[rows]) for rows in (case.chosen, case.everyone))
 
         def respond(**told: torch.Tensor) -> Prediction:

@@ -1,4 +1,4 @@
-"""What a field reads of the features that cells carry: as they are, or by what no rotation changes."""
+"""What a field reads of the features that cells carry, as they are or in all orientations alike."""
 
 from __future__ import annotations
 

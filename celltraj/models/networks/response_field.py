@@ -157,9 +157,7 @@ class ResponseField(torch.nn.Module):
         n_out = dim if self.carried else 2 * dim
         self.head = linear(width, sizes.channels or n_out, generator)
         # these have a direction of their own
-        self.straight = (
-            None if sizes.channels else linear(n_own + sizes.embedding, dim, generator)
-        )
+        self.straight = None if sizes.channels else linear(n_own + sizes.embedding, dim, generator)
         self.shift = None if sizes.channels else linear(width, dim, generator)
         self.survival = (
             mlp(n_known, 1, width=width, n_hidden=2, generator=generator)
@@ -264,7 +262,6 @@ class ResponseField(torch.nn.Module):
             raise ValueError("this field reads features that each cell carries; pass carried=")
         read: Read = self.carried(carried)
         return read
-
 
     def _inside(self, z: Tensor) -> Tensor:
         """Return the nearest states within the box."""

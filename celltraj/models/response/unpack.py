@@ -119,9 +119,7 @@ def _coder(facts: _Coder, tensors: Stored) -> ConditionCoder:
     )
 
 
-def _check_sizes(
-    sizes: FieldSizes, encoder: Encoder | None, coder: ConditionCoder
-) -> None:
+def _check_sizes(sizes: FieldSizes, encoder: Encoder | None, coder: ConditionCoder) -> None:
     """Raise unless the parts of the network fit together, and are no larger than they may be."""
     counts = {name: size for name, size in vars(sizes).items() if name != "has_survival"}
     check_sizes(**counts)
