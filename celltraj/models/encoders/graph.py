@@ -39,7 +39,9 @@ class GraphEncoder:
     ``1 / sum_j w_ij^2``, in any number of variables; at the last scale all cells are alike.
 
     The features are computed once, of the untreated population, and carried by each cell while it
-    moves; there are no weights but in the field that reads them. Where a population is pooled into
+    moves; there are no weights but in the field that reads them, in place of the state: a
+    regression of the way of a cell, which spreads treated cells too little where nothing about an
+    untreated one tells where it goes. It has no score, hence no noise, and no kernels. Where a population is pooled into
     one vector, as by :class:`celltraj.models.PooledGraphEncoder`, it is lost *where* a
     neighbourhood is. Time grows with the square of the cells of a population; of more than 3,000 a
     fixed part, from the middle to the outside, is the graph.
@@ -48,25 +50,29 @@ class GraphEncoder:
     ----------
     is_equivariant
         Whether cells turned together respond as turned cells: the field is then a sum of the
-        vectors of a cell, weighted by what no rotation changes, and sees no state. For shapes, and
-        where no direction is special. By default the field reads state, vectors and scalars alike:
-        a drug moves cells along an axis.
+        vectors of a cell, weighted by what no rotation changes, and knows no place. For shapes,
+        and where no direction is special. By default it reads place, vectors and scalars alike: a
+        drug moves cells along an axis.
     n_hops
         1, or 2 with what the cells around a cell see.
     has_covariance
         Whether there are ``C_b m_b`` and ``C_b m_c``.
+    bandwidths
+        Five from narrow to wide and the unit of the last scale, in units of the field (standard
+        deviations); by default those of the populations of the training, see above.
 
     Raises
     ------
     ValueError
-        ``n_hops`` is neither 1 nor 2.
+        ``n_hops`` is neither 1 nor 2, or there are other bandwidths than six positive ones in
+        order.
 
     References
     ----------
     Satorras et al., *E(n) equivariant graph neural networks* (2021), and Jing et al., *Learning
     from protein structure with geometric vector perceptrons* (2021), for vectors gated by
-    invariants; Frasca et al., *SIGN: scalable inception graph neural networks* (2020), for hops without
-    weights.
+    invariants; Frasca et al., *SIGN: scalable inception graph neural networks* (2020), for hops
+    without weights.
 
     Examples
     --------
