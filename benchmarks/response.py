@@ -3,8 +3,8 @@
 ``letters``: W1 on the unseen letter over that of no change, CPU seconds of a fit; ``encoder``: CPU
 milliseconds of a step of a pooled graph encoder; ``interacting``: W1 above the floor for
 populations whose cells interact; ``kang`` and ``glioblastoma``: a donor or patient left out;
-``composition``: a pair of drugs left out. ``benchmarks/README.md`` explains rows and columns. Results are
-written after each seed.
+``composition``: a pair of drugs left out. ``benchmarks/README.md`` explains rows and columns.
+Results are written after each seed.
 """
 
 from __future__ import annotations

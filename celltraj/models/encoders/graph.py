@@ -41,10 +41,14 @@ class GraphEncoder:
     The features are computed once, of the untreated population, and carried by each cell while it
     moves; there are no weights but in the field that reads them, in place of the state: a
     regression of the way of a cell, which spreads treated cells too little where nothing about an
-    untreated one tells where it goes. It has no score, hence no noise, and no kernels. Where a population is pooled into
-    one vector, as by :class:`celltraj.models.PooledGraphEncoder`, it is lost *where* a
-    neighbourhood is. Time grows with the square of the cells of a population; of more than 3,000 a
-    fixed part, from the middle to the outside, is the graph.
+    untreated one tells where it goes. It has no score, hence no noise, and no kernels. Where a
+    population is pooled into one vector, as by :class:`celltraj.models.PooledGraphEncoder`, it is
+    lost *where* a neighbourhood is. Time grows with the square of the cells of a population; of
+    more than 3,000 a fixed part, from the middle to the outside, is the graph.
+
+    It pays where the cells around a cell decide what becomes of it, and not where all populations
+    respond alike, as healthy donors do: there moments of the population, the default of
+    :class:`celltraj.models.ResponseOptions`, are better.
 
     Parameters
     ----------

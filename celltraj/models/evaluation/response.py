@@ -143,14 +143,21 @@ class Responses:
         """Return what a model predicts of the chosen cells, and what if told of others in part."""
         cells, everyone = (torch.from_numpy(x[rows]) for rows in (case.chosen, case.everyone))
 
-        def respond(**told: torch.Tensor) -> Prediction:
+        def respond(
+            *,
+            embedded: torch.Tensor | None = None,
+            neighbourhood: torch.Tensor | None = None,
+            carried: torch.Tensor | None = None,
+        ) -> Prediction:
             # as ct.tl.predict_response does
             response = model.respond(
                 cells,
                 case.condition,
                 population=everyone,
                 name=case.population,
-                **told,
+                embedded=embedded,
+                neighbourhood=neighbourhood,
+                carried=carried,
                 generator=torch.Generator().manual_seed(self.seed),
             )
             survival = None if response.survival is None else response.survival.numpy()

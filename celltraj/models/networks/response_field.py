@@ -247,7 +247,8 @@ class ResponseField(torch.nn.Module):
         for k, layer in enumerate((None, *self.layers)):
             a, b = modulations[2 * k : 2 * k + 2]
             h = torch.nn.functional.silu((1 + a) * (h if layer is None else layer(h)) + b)
-        return h
+        hidden: Tensor = h
+        return hidden
 
     @property
     def has_score(self) -> bool:
