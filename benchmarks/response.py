@@ -1,10 +1,10 @@
 """Responses of populations never seen, beside trivial rows and our re-implementation of peers.
 
 ``letters``: W1 on the unseen letter over that of no change, CPU seconds of a fit; ``encoder``: CPU
-milliseconds of a step of a graph encoder; ``interacting``: W1 above the floor for populations
-whose cells interact; ``kang`` and ``glioblastoma``: a donor or patient left out; ``composition``:
-a pair of drugs left out. ``benchmarks/README.md`` explains rows and columns. Results are written
-after each seed.
+milliseconds of a step of a pooled graph encoder; ``interacting``: W1 above the floor for
+populations whose cells interact; ``kang`` and ``glioblastoma``: a donor or patient left out;
+``composition``: a pair of drugs left out. ``benchmarks/README.md`` explains rows and columns.
+Results are written after each seed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from benchmarks.response_tasks import (
     lost_by,
     trivial_records,
 )
-from celltraj.models import GraphEncoder, ResponseOptions, Training
-from celltraj.models.evaluation import CONTROLS, OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
+from celltraj.models import PooledGraphEncoder, ResponseOptions, Training
+from celltraj.models.evaluation import CONTROLS, OTHER_CELL, OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
 _SHORT = 50  # times fewer steps, in which a fit is mostly couplings
 
@@ -203,7 +203,11 @@ def _costs(records: pd.DataFrame) -> pd.DataFrame:
 def _lost(records: pd.DataFrame) -> pd.DataFrame:
     """Return intervals of the W1 that the wrong embedding, and neighbourhood, cost each method."""
     names = [name for name in records["method"].unique() if not name.endswith(CONTROLS)]
-    parts = {"embedding": OTHER_EMBEDDING, "neighbourhood": OTHER_NEIGHBOURHOOD}
+    parts = {
+        "embedding": OTHER_EMBEDDING,
+        "neighbourhood": OTHER_NEIGHBOURHOOD,
+        "cell": OTHER_CELL,
+    }
     columns = [f"lost_{part}_{end}" for part in parts for end in ("low", "high")]
     intervals = [
         [end for control in parts.values() for end in lost_by(records, name, control)]
@@ -221,7 +225,7 @@ def encoder(cells: Tensor, n_neighbours: int, seed: int, *, n_steps: int = 20) -
     rows: list[tuple[str, float, float]] = []
     for name, averaging in (("messages", by_messages), ("matrix", by_matrix)):
         rows += _peer_steps(name, averaging, cells.float()[None], n_neighbours, n_steps, g)
-    for ours in (GraphEncoder(width=width), GraphEncoder()):
+    for ours in (PooledGraphEncoder(width=width), PooledGraphEncoder()):
         share = n_neighbours / len(cells)
         rows += _our_steps(replace(ours, share=share), cells, n_steps, g)
     return pd.DataFrame(rows, columns=["row", "step_ms", "once_ms"]).assign(seed=seed)
@@ -253,7 +257,7 @@ def _peer_steps(
 
 
 def _our_steps(
-    ours: GraphEncoder, cells: Tensor, n_steps: int, generator: torch.Generator
+    ours: PooledGraphEncoder, cells: Tensor, n_steps: int, generator: torch.Generator
 ) -> list[tuple[str, float, float]]:
     """Return a row of all cells, and one of as many as a training looks at in a step."""
     network = ours.build(cells.shape[1], generator=generator)

@@ -2,7 +2,8 @@
 
 A method is ``fit(task, size, seed)`` that returns ``predict(cells, **told)``: what becomes of
 untreated cells of one population. As a control ``embedded=`` and ``neighbourhood=`` are cells of
-another one that a method is told in its place, of what it reads.
+another one that a method is told in its place, of what it reads; with ``carried=`` its cells carry
+the features of others of their own population, by their rows.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ from celltraj.models import (
     DeepSets,
     GraphEncoder,
     Moments,
+    PooledGraphEncoder,
     Populations,
     ResponseOptions,
     SetAttention,
     Training,
 )
-from celltraj.models.evaluation import OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
+from celltraj.models.encoders import carrying
+from celltraj.models.evaluation import OTHER_CELL, OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
 Predict = Callable[..., np.ndarray]
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"
@@ -50,8 +53,10 @@ FLOWS: dict[str, ResponseOptions] = {
     NO_PHI: ResponseOptions(encoder=None, n_kernels=0, base=0.0),
     "moments": ResponseOptions(encoder=Moments(), n_kernels=0, base=0.0),
     "deep_sets": ResponseOptions(encoder=DeepSets(), n_kernels=0, base=0.0),
-    "graph": ResponseOptions(encoder=GraphEncoder(), n_kernels=0, base=0.0),
+    "pooled_graph": ResponseOptions(encoder=PooledGraphEncoder(), n_kernels=0, base=0.0),
     "set_attention": ResponseOptions(encoder=SetAttention(), n_kernels=0, base=0.0),
+    "graph": ResponseOptions(encoder=GraphEncoder(), base=0.0),
+    "graph_equivariant": ResponseOptions(encoder=GraphEncoder(is_equivariant=True), base=0.0),
     "kernels_alone": ResponseOptions(encoder=None, base=0.0),
     "network": ResponseOptions(base=0.0),
     DEFAULT: ResponseOptions(),
@@ -105,6 +110,12 @@ class Task:
         rng = np.random.default_rng(seed)
         found = {}
         for name, x in self.before.items():
+            if what == "carried":
+                rows = torch.from_numpy(rng.permutation(len(x)))
+                found[name] = wasserstein(
+                    predict(torch.from_numpy(x), carried=rows), self.after[name]
+                )
+                continue
             other = self.populations.controls[rng.integers(len(self.populations.controls))].x
             try:
                 moved = predict(torch.from_numpy(x), **{what: other})
@@ -213,6 +224,8 @@ def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -
 
     def predict(cells: Tensor, **told: Tensor) -> np.ndarray:
         generator = torch.Generator().manual_seed(seed)
+        if "carried" in told:
+            told = {"carried": model.carried(cells, cells)[told["carried"]]}
         moved = model.respond(cells, Condition((task.treated,)), **told, generator=generator)
         return moved.x.numpy()
 
@@ -271,7 +284,9 @@ def _read_by(name: str) -> list[tuple[str, str]]:
     flow = FLOWS.get(name)
     reads_embedding = name not in _BLIND if flow is None else flow.encoder is not None
     found = [(OTHER_EMBEDDING, "embedded")] if reads_embedding else []
-    if flow is not None and flow.n_kernels:
+    if flow is not None and carrying(flow.encoder) is not None:
+        found.append((OTHER_CELL, "carried"))
+    if flow is not None and flow.kernels:
         found.append((OTHER_NEIGHBOURHOOD, "neighbourhood"))
     return found
 

@@ -6,9 +6,11 @@ from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
 from .bridge.refine import refine as refine
+from .encoders import CellEncoder as CellEncoder
 from .encoders import DeepSets as DeepSets
 from .encoders import GraphEncoder as GraphEncoder
 from .encoders import Moments as Moments
+from .encoders import PooledGraphEncoder as PooledGraphEncoder
 from .encoders import PopulationEncoder as PopulationEncoder
 from .encoders import SetAttention as SetAttention
 from .flow.fit import fit_flow as fit_flow
@@ -89,6 +91,7 @@ __all__ = [
     "BridgeOptions",
     "Brownian",
     "BrownianBridgeInterpolant",
+    "CellEncoder",
     "Condition",
     "ConditionCoder",
     "Covariate",
@@ -129,6 +132,7 @@ __all__ = [
     "Paths",
     "Penalties",
     "PiecewiseProcess",
+    "PooledGraphEncoder",
     "PopulationEncoder",
     "Populations",
     "PotentialLandscape",

@@ -102,8 +102,9 @@ def cross_validate_response(
     ``oracle_shift``, the true mean shift, which no one knows; ``floor``, random halves
     of the treated cells; each model, and the same model with untreated cells of another population,
     drawn among those of the training, in one place: where it has an encoder, ``"... (other
-    embedding)"``; where a cell sees those around it, ``"... (other neighbourhood)"``. What does not
-    get worse by that makes no use of it.
+    embedding)"``, the features of the nearest cell there where cells carry some; where a cell sees
+    those around it, ``"... (other neighbourhood)"``. Under ``"... (other cell)"`` cells carry the
+    features of another one of their own population. What does not get worse makes no use of it.
 
     Metrics: ``W1``, ``W2``, ``MMD`` and ``energy`` (roots, see :mod:`celltraj.metrics`);
     ``shift_cosine`` and ``shift_r2`` of the mean shift, and its length ``size``, of which the

@@ -41,7 +41,7 @@ def quick_default(monkeypatch):
 
 
 def test_the_table_of_the_letters_has_every_row(letters, quick_default):
-    told = ["peer_alternating", "graph", "default"]
+    told = ["peer_alternating", "pooled_graph", "default"]
     methods = ["peer_no_phi", *told]
     records = response.letters(letters, methods, TINY, 0, minutes=0.0)
     table = response.over_no_change(records)

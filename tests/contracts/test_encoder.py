@@ -12,12 +12,12 @@ from scipy.spatial import cKDTree
 
 from celltraj.models.encoders import (
     DeepSets,
-    GraphEncoder,
     Moments,
+    PooledGraphEncoder,
     PopulationEncoder,
     SetAttention,
-    graph,
     pack_encoder,
+    pooled_graph,
     unpack_encoder,
 )
 from celltraj.models.encoders.moments import moments_of
@@ -27,7 +27,7 @@ D = 3
 OURS = {
     "moments": Moments(n_features=5),
     "deep sets": DeepSets(n_features=5, width=16),
-    "graph": GraphEncoder(n_features=5, width=16, share=0.1),
+    "pooled graph": PooledGraphEncoder(n_features=5, width=16, share=0.1),
     "set attention": SetAttention(n_features=5, width=16, n_heads=2, n_seeds=3),
 }
 CASES = OURS | {"user's": Waves(n_features=5)}
@@ -253,12 +253,12 @@ def test_hops_and_distances_are_those_of_a_tree():
     once = x[near].mean(1)
     twice = once[near].mean(1)
     distances = (x[near] - x[:, None]).square().mean(1).sqrt()
-    found = GraphEncoder(share=0.1).features(x)
+    found = PooledGraphEncoder(share=0.1).features(x)
     close(found, torch.cat([x, once, twice, distances], 1))
     # at least five neighbours, but in a population of fewer cells
-    close(GraphEncoder(share=0.01).features(x)[:, D : 2 * D], x[neighbourhoods(x, 5)].mean(1))
+    close(PooledGraphEncoder(share=0.01).features(x)[:, D : 2 * D], x[neighbourhoods(x, 5)].mean(1))
     others = (x[:4].sum(0) - x[:4]) / 3
-    close(GraphEncoder().features(x[:4])[:, D : 2 * D], others)
+    close(PooledGraphEncoder().features(x[:4])[:, D : 2 * D], others)
 
 
 def test_hops_of_a_circle_shrink_it():
@@ -266,7 +266,7 @@ def test_hops_of_a_circle_shrink_it():
     angle = 2 * torch.pi * torch.arange(n) / n
     circle = torch.stack([angle.cos(), angle.sin()], 1)
     shrunk = sum(math.cos(2 * math.pi * j / n) for j in range(1, 6)) / 5
-    found = GraphEncoder(share=k / n, n_hops=3).features(circle)
+    found = PooledGraphEncoder(share=k / n, n_hops=3).features(circle)
     for hop in range(4):
         close(found[:, 2 * hop : 2 * hop + 2], shrunk**hop * circle)
 
@@ -276,9 +276,9 @@ def test_half_the_cells_see_the_same_radius():
     radius = [
         encoder.features(cells)[:, -2:].square().sum(1).mean().sqrt()
         for encoder, cells in (
-            (GraphEncoder(share=0.05), x),
-            (GraphEncoder(share=0.05), x[:1000]),
-            (GraphEncoder(share=0.10), x[:1000]),  # as many neighbours as all cells have
+            (PooledGraphEncoder(share=0.05), x),
+            (PooledGraphEncoder(share=0.05), x[:1000]),
+            (PooledGraphEncoder(share=0.10), x[:1000]),  # as many neighbours as all cells have
         )
     ]
     # relative: 1 / (2 sqrt k) of each of 1 / share neighbourhoods that do not overlap, k = 50, 100
@@ -290,9 +290,9 @@ def test_half_the_cells_see_the_same_radius():
 
 def test_blocks_do_not_show(monkeypatch):
     x = neighbourhood(50, seed=0)
-    whole = GraphEncoder().features(x)
-    monkeypatch.setattr(graph, "_BLOCK", 350)  # seven cells
-    close(GraphEncoder().features(x), whole)
+    whole = PooledGraphEncoder().features(x)
+    monkeypatch.setattr(pooled_graph, "_BLOCK", 350)  # seven cells
+    close(PooledGraphEncoder().features(x), whole)
 
 
 @dataclass(frozen=True)
@@ -332,10 +332,10 @@ def test_an_encoder_of_the_user_is_one_and_is_packed_where_it_is_a_dataclass():
     [
         *((name, "n_features", 0, "n_features must be a whole number") for name in OURS),
         *((name, "width", -1, "width must be a whole number of at least 1") for name in OURS),
-        ("graph", "n_hops", 0, "n_hops must be a whole number of at least 1; found 0"),
-        ("graph", "share", 0.0, r"share must lie between 0 and 1; found 0\.0"),
-        ("graph", "share", 1, "share must lie between 0 and 1; found 1"),
-        ("graph", "share", math.nan, "share must be finite; found nan"),
+        ("pooled graph", "n_hops", 0, "n_hops must be a whole number of at least 1; found 0"),
+        ("pooled graph", "share", 0.0, r"share must lie between 0 and 1; found 0\.0"),
+        ("pooled graph", "share", 1, "share must lie between 0 and 1; found 1"),
+        ("pooled graph", "share", math.nan, "share must be finite; found nan"),
         ("set attention", "n_seeds", 0, "n_seeds must be a whole number of at least 1"),
         ("set attention", "n_heads", 3, "width must be a multiple of n_heads; found 16 and 3"),
     ],

@@ -399,6 +399,13 @@ def test_a_fit_may_read_covariates(populations):
     assert "response (other embedding)" in set(judge(populations, fit=fit)["method"])
 
 
+def test_cells_that_carry_features_are_told_those_of_others(populations):
+    graph = partial(tiny, options=ResponseOptions(encoder=ct.models.GraphEncoder()))
+    methods = set(judge(populations, fit={"mine": graph})["method"])
+    found = {one for one in methods if one.startswith("mine")}
+    assert found == {"mine", "mine (other embedding)", "mine (other cell)"}
+
+
 def test_the_usual_fit_is_that_of_the_package(populations, monkeypatch):
     monkeypatch.setattr("celltraj.tl._cross_validate_response._quiet_fit", tiny)
     scores = judge(populations, fit=None)

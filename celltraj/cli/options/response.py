@@ -29,6 +29,7 @@ ENCODERS = {
     "deep-sets": "DeepSets",
     "set-attention": "SetAttention",
     "graph": "GraphEncoder",
+    "pooled-graph": "PooledGraphEncoder",
     "none": None,
 }
 COUPLINGS = {"balanced": "solve", "unbalanced": "Unbalanced"}

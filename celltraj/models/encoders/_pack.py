@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from celltraj.models._facts import Stored, check_sizes, facts_as
 from celltraj.models._own_code import Classes, own_part, own_parts
-from celltraj.models.encoders._encoder import PopulationEncoder
+from celltraj.models.encoders._kinds import Encoder
 from celltraj.models.encoders.deep_sets import DeepSets
 from celltraj.models.encoders.graph import GraphEncoder
 from celltraj.models.encoders.moments import Moments
+from celltraj.models.encoders.pooled_graph import PooledGraphEncoder
 from celltraj.models.encoders.set_attention import SetAttention
 
 _KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (DeepSets, GraphEncoder, Moments, SetAttention)
+    kind.__name__: kind
+    for kind in (DeepSets, GraphEncoder, Moments, PooledGraphEncoder, SetAttention)
 }
 
 
@@ -26,7 +28,7 @@ class _Packed:
     options: dict[str, Any]
 
 
-def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
+def pack_encoder(encoder: Encoder) -> dict[str, Any]:
     """Return name and numbers of an encoder; the weights are the state of the network it builds.
 
     Raises
@@ -54,7 +56,7 @@ def pack_encoder(encoder: PopulationEncoder) -> dict[str, Any]:
     return {"name": name, "options": options}
 
 
-def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> PopulationEncoder:
+def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> Encoder:
     """Return the encoder that :func:`pack_encoder` took apart.
 
     Raises
@@ -69,12 +71,12 @@ def unpack_encoder(facts: dict[str, Any], *, classes: Classes) -> PopulationEnco
     Moments(n_features=4, width=64)
     """
     packed = facts_as(_Packed, facts, "encoder")
+    if packed.name == GraphEncoder.__name__ and "share" in packed.options:
+        packed = replace(packed, name=PooledGraphEncoder.__name__)  # its name up to 0.1
     if packed.name not in _KINDS:
-        users: PopulationEncoder = own_part(
-            packed.name, packed.options, Stored({}), classes, "encoder"
-        )
+        users: Encoder = own_part(packed.name, packed.options, Stored({}), classes, "encoder")
         return users
     kind = _KINDS[packed.name]
-    encoder: PopulationEncoder = facts_as(kind, packed.options, f"encoder {packed.name}")
+    encoder: Encoder = facts_as(kind, packed.options, f"encoder {packed.name}")
     check_sizes(**{name: v for name, v in vars(encoder).items() if isinstance(v, int)})
     return encoder

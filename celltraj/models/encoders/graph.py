@@ -1,115 +1,152 @@
-"""A population by the neighbourhoods of its cells."""
+"""A population by what each of its cells sees around it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
-from torch import Tensor
 
-from celltraj._checks import check_at_least, checked_fields
-from celltraj._typing import Cells
-from celltraj.models.encoders.deep_sets import CellwiseNetwork
+from celltraj._checks import checked_fields
+from celltraj._typing import Cells, Targets
+from celltraj.models.encoders._cell_encoder import Carried
+from celltraj.models.encoders._soft_graph import (
+    LOCAL_SCALARS,
+    LOCAL_VECTORS,
+    N_LOCAL,
+    WIDE_SCALARS,
+    WIDE_VECTORS,
+    SoftGraph,
+    typical_bandwidths,
+)
 
-_FEWEST = 5  # neighbours of a cell in a small population
-_BLOCK = 1_000_000  # distances held at once
-_SAME = 1e-6  # difference of distances, in standard deviations, that rounding may make
+_COVARIANCE = ("stretched", "across")
+_HOPS = (1, 2)
 
 
 @checked_fields
 @dataclass(frozen=True)
 class GraphEncoder:
-    r"""Embed a population by its cells, what surrounds them, and how densely.
+    r"""Give each cell of a population what it sees around it at six scales.
 
-    ``phi = g(1/n sum_i h(x_i, (A x)_i, ..., (A^H x)_i, s_i))``. ``A`` averages over the nearest
-    neighbours of a cell in its population, a fixed ``share`` of it, so that the radius does not
-    depend on how many cells were measured; ``s`` are the root mean square distances to them in
-    each variable. No weight stands between the hops: the graph is built once for a population, and
-    a step of a training is a network on samples of its cells, where a graph network would pass
-    messages among all of them. What is lost are functions of a cell that are bent before they are
-    averaged over its neighbours. Time grows with the square of the number of cells, memory does
-    not.
+    With ``w_ij`` proportional to ``exp(-|x_i - x_j|^2 / 2 b^2)`` over the other cells of the
+    population, a cell carries the vectors ``m_b(i) = (sum_j w_ij x_j - x_i) / b``, ``C_b m_b`` and
+    ``C_b m_c`` (``C_b`` the covariance of its surroundings over ``b^2``, ``c`` the next scale) and
+    ``sum_j w_ij m_b(j)``, and the scalars ``s_b = log mean_j exp(...)``, ``r_b = sqrt(sum_j w_ij
+    |x_j - x_i|^2) / b`` and their means over its surroundings. The bandwidths are those by which
+    a typical cell has 2, 5, 15, 40 and 75 percent of its population as effective neighbours,
+    ``1 / sum_j w_ij^2``, in any number of variables; at the last scale all cells are alike.
+
+    The features are computed once, of the untreated population, and carried by each cell while it
+    moves; there are no weights but in the field that reads them, in place of the state: a
+    regression of the way of a cell, which spreads treated cells too little where nothing about an
+    untreated one tells where it goes. It has no score, hence no noise, and no kernels. Where a
+    population is pooled into one vector, as by :class:`celltraj.models.PooledGraphEncoder`, it is
+    lost *where* a neighbourhood is. Time grows with the square of the cells of a population; of
+    more than 3,000 a fixed part, from the middle to the outside, is the graph.
+
+    It pays where the cells around a cell decide what becomes of it, and not where all populations
+    respond alike, as healthy donors do: there moments of the population, the default of
+    :class:`celltraj.models.ResponseOptions`, are better.
 
     Parameters
     ----------
-    n_features
-        Size of an embedding.
-    width
-        Width of the hidden layers.
-    share
-        Part of a population that is the neighbourhood of a cell, of five cells where that is more.
+    is_equivariant
+        Whether cells turned together respond as turned cells: the field is then a sum of the
+        vectors of a cell, weighted by what no rotation changes, and knows no place. For shapes,
+        and where no direction is special. By default it reads place, vectors and scalars alike: a
+        drug moves cells along an axis.
     n_hops
-        Averages ``H`` that are taken of each other.
+        1, or 2 with what the cells around a cell see.
+    has_covariance
+        Whether there are ``C_b m_b`` and ``C_b m_c``.
+    bandwidths
+        Five from narrow to wide and the unit of the last scale, in units of the field (standard
+        deviations); by default those of the populations of the training, see above.
 
     Raises
     ------
     ValueError
-        A count is not a whole number of at least 1, or ``share`` not between 0 and 1.
+        ``n_hops`` is neither 1 nor 2, or there are other bandwidths than six positive ones in
+        order.
 
     References
     ----------
-    Wu et al., *Simplifying graph convolutional networks* (2019); Frasca et al., *SIGN: scalable
-    inception graph neural networks* (2020); Atanackovic et al., *Meta flow matching* (2024), with
-    messages among a fixed number of neighbours.
+    Satorras et al., *E(n) equivariant graph neural networks* (2021), and Jing et al., *Learning
+    from protein structure with geometric vector perceptrons* (2021), for vectors gated by
+    invariants; Frasca et al., *SIGN: scalable inception graph neural networks* (2020), for hops
+    without weights.
 
     Examples
     --------
     >>> import torch
     >>> from celltraj.models.encoders import GraphEncoder
-    >>> encoder = GraphEncoder(n_features=3, share=0.25, n_hops=1)
-    >>> x = torch.arange(20.0)[:, None]  # cells on a line
-    >>> cells = encoder.features(x)
-    >>> cells[10]  # itself, and three neighbours on each side: five, and all of a tie
-    tensor([10.0000, 10.0000,  2.1602])
-    >>> network = encoder.build(1, generator=torch.Generator())
-    >>> network(cells[None], torch.ones(1, 20, dtype=torch.bool)).shape
-    torch.Size([1, 3])
+    >>> x = torch.arange(5.0)[:, None]  # cells on a line
+    >>> encoder = GraphEncoder(n_hops=1, has_covariance=False).fit([x])
+    >>> seen = encoder.carried(x, x)
+    >>> seen.shape  # six vectors of one number each, where the cell is, and eleven scalars
+    torch.Size([5, 18])
+    >>> float(seen[2, :6].abs().max()) < 1e-5  # as much to the left as to the right
+    True
     """
 
-    n_features: int = 8
-    width: int = 64
-    share: float = 0.05
+    is_equivariant: bool = False
     n_hops: int = 2
+    has_covariance: bool = True
+    bandwidths: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(1, n_features=self.n_features, width=self.width, n_hops=self.n_hops)
-        if not 0 < self.share < 1:
-            raise ValueError(f"share must lie between 0 and 1; found {self.share!r}")
+        if self.n_hops not in _HOPS:
+            raise ValueError(f"n_hops must be 1 or 2; found {self.n_hops!r}")
+        if self.bandwidths is None:
+            return
+        is_rising = all(a <= b for a, b in pairwise(self.bandwidths[:-1]))
+        if len(self.bandwidths) != N_LOCAL + 1 or min(self.bandwidths) <= 0 or not is_rising:
+            raise ValueError(
+                f"bandwidths must be {N_LOCAL} positive numbers from narrow to wide, and the unit "
+                f"of the whole population; found {self.bandwidths}"
+            )
 
-    def features(self, x: Cells) -> Tensor:
-        """Return cells, means of their neighbourhoods and distances, ``(n, d (H + 2))``."""
-        n, d = x.shape
-        cells = x.double()
-        # a lone cell is its own neighbour
-        k = max(1, min(n - 1, max(_FEWEST, round(self.share * n))))
-        first = _averages(cells, k, torch.cat([cells, cells.square()], 1))
-        hops = [cells, first[:, :d]]
-        # mean of (x_j - x_i)^2 over the neighbours j, which rounding may take below zero
-        squares = first[:, d:] - 2 * cells * hops[1] + cells.square()
-        for _ in range(self.n_hops - 1):
-            hops.append(_averages(cells, k, hops[-1]))
-        return torch.cat([*hops, squares.clamp(min=0).sqrt()], 1).float()
+    @property
+    def n_vectors(self) -> int:
+        """Number of vectors of a cell."""
+        return len(self._kept((LOCAL_VECTORS, WIDE_VECTORS))) + (not self.is_equivariant)
 
-    def build(self, dim: int, *, generator: torch.Generator) -> CellwiseNetwork:
-        """Return the networks before and after the mean over cells."""
-        n_in = dim * (self.n_hops + 2)
-        return CellwiseNetwork(n_in, self.n_features, width=self.width, generator=generator)
+    @property
+    def n_scalars(self) -> int:
+        """Number of scalars of a cell."""
+        return len(self._kept((LOCAL_SCALARS, WIDE_SCALARS)))
 
+    def fit(self, populations: Sequence[Cells]) -> GraphEncoder:
+        """Return the encoder with the bandwidths of these populations, unless it has some."""
+        if self.bandwidths is not None:
+            return self
+        return replace(self, bandwidths=typical_bandwidths(populations))
 
-def _averages(x: Cells, k: int, values: Tensor) -> Tensor:
-    """Return the means of ``values (n, v)`` over the ``k`` nearest neighbours of each cell."""
-    means = [near @ values / near.sum(1, keepdim=True) for near in _neighbours(x, k)]
-    return torch.cat(means)
+    def carried(self, cells: Cells, population: Targets) -> Carried:
+        """Return what cells ``(n, d)`` see in their population ``(m, d)``."""
+        with torch.no_grad():
+            seen = SoftGraph.of(population, self._scales).seen_from(cells)
+        vectors = seen.vectors[:, self._kept((LOCAL_VECTORS, WIDE_VECTORS))]
+        scalars = seen.scalars[:, self._kept((LOCAL_SCALARS, WIDE_SCALARS))]
+        # where it is tells a law with directions of its own more than where the others are
+        place = cells.float()[:, : 0 if self.is_equivariant else None]
+        return torch.cat([vectors.flatten(1), place, scalars], 1)
 
+    @property
+    def _scales(self) -> tuple[float, ...]:
+        if self.bandwidths is None:
+            raise ValueError("the encoder has no bandwidths yet; call fit(populations) first")
+        return self.bandwidths
 
-def _neighbours(x: Cells, k: int) -> Iterator[Tensor]:
-    """Yield for blocks of cells which others ``(b, n)`` are as near as the ``k``-th: 1, or 0."""
-    n = len(x)
-    for rows in torch.arange(n, device=x.device).split(max(1, _BLOCK // n)):
-        distances = torch.cdist(x[rows], x)
-        if n > 1:
-            distances[torch.arange(len(rows), device=x.device), rows] = torch.inf
-        reach = distances.topk(k, 1, largest=False, sorted=False).values.amax(1, keepdim=True)
-        # all of a tie are neighbours: the first of them would depend on the order of cells
-        yield (distances <= reach + _SAME).to(x.dtype)
+    def _kept(self, names: tuple[tuple[str, ...], tuple[str, ...]]) -> list[int]:
+        """Return which features there are, by their names at a local and at the last scale."""
+        local, wide = names
+        everything = [*local * N_LOCAL, *wide]
+        return [
+            k
+            for k, name in enumerate(everything)
+            if (self.has_covariance or name not in _COVARIANCE)
+            and (self.n_hops > 1 or not name.startswith("second"))
+        ]

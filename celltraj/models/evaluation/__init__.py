@@ -54,6 +54,7 @@ from celltraj.models.evaluation.response_scores import AIMS, SIZE, Labelled, Tri
 from celltraj.models.evaluation.rows import (
     CONTROLS,
     FLOOR,
+    OTHER_CELL,
     OTHER_EMBEDDING,
     OTHER_NEIGHBOURHOOD,
     SELECTED,
@@ -87,6 +88,7 @@ __all__ = [
     "GATE_SHARE",
     "MARGIN",
     "NO_CHANGE",
+    "OTHER_CELL",
     "OTHER_EMBEDDING",
     "OTHER_NEIGHBOURHOOD",
     "RESPONSE_COLUMNS",

@@ -17,6 +17,7 @@ from celltraj.models.evaluation.response_folds import ResponseFold
 from celltraj.models.evaluation.response_scores import SIZE, Trial
 from celltraj.models.evaluation.rows import (
     FLOOR,
+    OTHER_CELL,
     OTHER_EMBEDDING,
     OTHER_NEIGHBOURHOOD,
     TRUTH,
@@ -140,18 +141,23 @@ class Responses:
         self, name: str, model: MetaFlowMatching, x: np.ndarray, case: _Case
     ) -> dict[str, Prediction]:
         """Return what a model predicts of the chosen cells, and what if told of others in part."""
+        cells, everyone = (torch.from_numpy(x[rows]) for rows in (case.chosen, case.everyone))
 
         def respond(
-            embedded: torch.Tensor | None = None, neighbourhood: torch.Tensor | None = None
+            *,
+            embedded: torch.Tensor | None = None,
+            neighbourhood: torch.Tensor | None = None,
+            carried: torch.Tensor | None = None,
         ) -> Prediction:
             # as ct.tl.predict_response does
             response = model.respond(
-                torch.from_numpy(x[case.chosen]),
+                cells,
                 case.condition,
-                population=torch.from_numpy(x[case.everyone]),
+                population=everyone,
                 name=case.population,
                 embedded=embedded,
                 neighbourhood=neighbourhood,
+                carried=carried,
                 generator=torch.Generator().manual_seed(self.seed),
             )
             survival = None if response.survival is None else response.survival.numpy()
@@ -162,6 +168,9 @@ class Responses:
             found[name + OTHER_EMBEDDING] = respond(embedded=other)
         if model.network.field.kernels is not None:
             found[name + OTHER_NEIGHBOURHOOD] = respond(neighbourhood=other)
+        if model.network.field.carried is not None:
+            # cells are drawn at random: the one before is any other one
+            found[name + OTHER_CELL] = respond(carried=model.carried(cells, everyone).roll(1, 0))
         return found
 
 

@@ -10,7 +10,9 @@ TRUTH = "truth"  # what is true of what was held out
 # what is added to the name of a model that is told of another population, one thing at a time
 OTHER_EMBEDDING = " (other embedding)"
 OTHER_NEIGHBOURHOOD = " (other neighbourhood)"
-CONTROLS = (OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD)
+# that cells carry the features of another cell of their own population
+OTHER_CELL = " (other cell)"
+CONTROLS = (OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD, OTHER_CELL)
 
 
 def model_of(row: str) -> str:

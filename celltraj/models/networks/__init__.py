@@ -1,6 +1,7 @@
 """Networks, one per file."""
 
 from celltraj.models.networks._scale import scale_of
+from celltraj.models.networks.carried_reader import CarriedReader
 from celltraj.models.networks.meta_network import MetaNetwork
 from celltraj.models.networks.mlp import linear, mlp
 from celltraj.models.networks.neighbourhood import NeighbourhoodKernels, saturated
@@ -19,6 +20,7 @@ from celltraj.models.networks.two_heads import (
 )
 
 __all__ = [
+    "CarriedReader",
     "FieldSizes",
     "HeadSizes",
     "MetaNetwork",

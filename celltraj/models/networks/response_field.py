@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from celltraj._card import card
+from celltraj.models.networks.carried_reader import CarriedReader, Read
 from celltraj.models.networks.mlp import linear, mlp
 from celltraj.models.networks.neighbourhood import NeighbourhoodKernels
 
@@ -39,6 +40,10 @@ class FieldSizes:
         Width of the layers.
     has_survival
         Whether there is a head for the mass of a cell after the treatment.
+    vectors, scalars
+        Features that each cell carries; 0 for none.
+    channels
+        Mixed vectors that the rate is a weighted sum of; 0 for a rate with directions of its own.
     """
 
     dim: int
@@ -48,6 +53,14 @@ class FieldSizes:
     heads: int = 0
     width: int = 128
     has_survival: bool = False
+    vectors: int = 0
+    scalars: int = 0
+    channels: int = 0
+
+    @property
+    def carried(self) -> int:
+        """How many numbers each cell carries."""
+        return self.vectors * self.dim + self.scalars
 
 
 class Situation(NamedTuple):
@@ -89,6 +102,11 @@ class ResponseField(torch.nn.Module):
     what their tokens become, so that a combination is composed of its parts. A new field is in
     units of 1, see :meth:`scale_to`.
 
+    Where cells carry features of their own, these are read in place of the state, which with them
+    would give away where the path of a cell ends: a regression of the way, without a score. With
+    ``channels`` they are read by what no rotation changes, and the rate is ``sum_k a_k u_k`` of
+    mixed vectors ``u``: it turns as the cells do.
+
     Parameters
     ----------
     sizes
@@ -114,8 +132,20 @@ class ResponseField(torch.nn.Module):
         self.no_phi = torch.nn.Parameter(torch.zeros(sizes.embedding))
         self.no_condition = torch.nn.Parameter(torch.zeros(width))
         self.kernels = NeighbourhoodKernels(dim, sizes.heads) if sizes.heads else None
-        n_seen = dim + (self.kernels.size if self.kernels else 0)
-        n_known = dim + sizes.embedding + width
+        self.carried = (
+            CarriedReader(
+                dim,
+                sizes.vectors,
+                sizes.scalars,
+                n_channels=sizes.channels,
+                generator=generator,
+            )
+            if sizes.carried
+            else None
+        )
+        n_own = self.carried.size if self.carried else dim
+        n_seen = n_own + (self.kernels.size if self.kernels else 0)
+        n_known = n_own + sizes.embedding + width
         # what reads the state or the population is kept apart from what reads time and condition
         self.reads_state = linear(n_seen, width, generator)
         self.reads_time = linear(1 + 2 * _FREQUENCIES, width, generator)
@@ -124,9 +154,11 @@ class ResponseField(torch.nn.Module):
             linear(sizes.embedding, 3 * 2 * width, generator) if sizes.embedding else None
         )
         self.by_condition = linear(width, 3 * 2 * width, generator)
-        self.head = linear(width, 2 * dim, generator)
-        self.straight = linear(dim + sizes.embedding, dim, generator)
-        self.shift = linear(width, dim, generator)
+        n_out = dim if self.carried else 2 * dim
+        self.head = linear(width, sizes.channels or n_out, generator)
+        # these have a direction of their own
+        self.straight = None if sizes.channels else linear(n_own + sizes.embedding, dim, generator)
+        self.shift = None if sizes.channels else linear(width, dim, generator)
         self.survival = (
             mlp(n_known, 1, width=width, n_hidden=2, generator=generator)
             if sizes.has_survival
@@ -176,32 +208,61 @@ class ResponseField(torch.nn.Module):
         known: Float[Tensor, "p g"],
         neighbourhood: Neighbourhood | None,
         own: Int[Tensor, "p n"] | None = None,
+        carried: Float[Tensor, "p n f"] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return rate in units of ``scale`` and score in units of its inverse, ``(p, n, d)``.
 
         ``neighbourhood`` are cells of each population at the same times, for a field with kernels;
-        ``own`` says which of them each state is, and so does not see, -1 for none.
+        ``own`` says which of them each state is, and so does not see, -1 for none. ``carried`` are
+        the features of each state, for a field that reads them.
         """
         place = (x - self.centre).float() / self.scale
         z = self._inside(place)
-        seen = [z]
+        read = self._read(carried)
+        own_state = z if read is None else read.inputs
+        seen = [own_state]
         if self.kernels is not None:
             if neighbourhood is None:
                 raise ValueError("this field sees the cells around a cell; pass neighbourhood=")
             others = (neighbourhood.x - self.centre).float() / self.scale
             seen.append(self.kernels(place, others, neighbourhood.mask, own))
         phi, condition = known.split([self.sizes.embedding, self.sizes.width], 1)
+        told = self.head(self._hidden(torch.cat(seen, -1), t, phi, condition))
+        if read is not None and self.sizes.channels:
+            gated: Tensor = (told[..., None, :] @ read.mixed)[..., 0, :]
+            return gated, torch.zeros_like(z)
+        rate, score = told.chunk(2, -1) if read is None else (told, torch.zeros_like(z))
+        beside = torch.cat([own_state, phi[:, None].expand(-1, z.shape[1], -1)], -1)
+        for part, what in ((self.straight, beside), (self.shift, condition[:, None])):
+            rate = rate if part is None else rate + part(what)
+        return rate, score
+
+    def _hidden(self, seen: Tensor, t: Tensor, phi: Tensor, condition: Tensor) -> Tensor:
+        """Return the last hidden layer, scaled and shifted by what is known like all others."""
         modulation = self.by_condition(condition)
         if self.by_population is not None:
             modulation = modulation + self.by_population(phi)
         modulations = modulation[:, None].chunk(6, -1)
-        h = self.reads_state(torch.cat(seen, -1)) + self.reads_time(_time_features(t))
+        h = self.reads_state(seen) + self.reads_time(_time_features(t))
         for k, layer in enumerate((None, *self.layers)):
             a, b = modulations[2 * k : 2 * k + 2]
             h = torch.nn.functional.silu((1 + a) * (h if layer is None else layer(h)) + b)
-        rate, score = self.head(h).chunk(2, -1)
-        beside = torch.cat([z, phi[:, None].expand(-1, z.shape[1], -1)], -1)
-        return rate + self.straight(beside) + self.shift(condition)[:, None], score
+        hidden: Tensor = h
+        return hidden
+
+    @property
+    def has_score(self) -> bool:
+        """Whether it predicts the score, which a field that sees no state cannot."""
+        return self.carried is None
+
+    def _read(self, carried: Tensor | None) -> Read | None:
+        """Return what is read of the features that cells carry; None where they carry none."""
+        if self.carried is None:
+            return None
+        if carried is None:
+            raise ValueError("this field reads features that each cell carries; pass carried=")
+        read: Read = self.carried(carried)
+        return read
 
     def _inside(self, z: Tensor) -> Tensor:
         """Return the nearest states within the box."""
@@ -210,14 +271,19 @@ class ResponseField(torch.nn.Module):
         return torch.clamp(z, low - margin, high + margin)
 
     def log_survival(
-        self, x: Float[Tensor, "p n d"], known: Float[Tensor, "p g"]
+        self,
+        x: Float[Tensor, "p n d"],
+        known: Float[Tensor, "p g"],
+        carried: Float[Tensor, "p n f"] | None = None,
     ) -> Float[Tensor, "p n"]:
         """Return the log of the mass that untreated cells keep, relative to their population."""
         if self.survival is None:
             return torch.zeros_like(x[..., 0])
         z = self._inside((x - self.centre).float() / self.scale)
+        read = self._read(carried)
+        own = z if read is None else read.inputs
         log_mass: Tensor = self.survival(
-            torch.cat([z, known[:, None].expand(-1, z.shape[1], -1)], -1)
+            torch.cat([own, known[:, None].expand(-1, z.shape[1], -1)], -1)
         )[..., 0]
         return log_mass
 

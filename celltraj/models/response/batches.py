@@ -32,12 +32,15 @@ class Task:
         ``(k, f)`` tokens of the drugs.
     covariates
         ``(q,)`` covariates.
+    carried
+        ``(n, c)`` features that the untreated cells carry.
     """
 
     pairs: Pairs
     features: Tensor
     tokens: Tensor
     covariates: Tensor
+    carried: Tensor
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ class ResponseBatches(Draws[ResponsePoints]):
         g, options = self.generator, self.step.options
         chosen = torch.randint(len(self.tasks), (n_rows,), generator=g)
         n, has_neighbourhood = self.step.batch_size, self.step.field.heads > 0
-        before, after, survival = self._pairs(chosen, n + has_neighbourhood * options.n_context)
+        before, after, survival, carried = self._pairs(
+            chosen, n + has_neighbourhood * options.n_context
+        )
         t = torch.rand(n_rows, 1 if has_neighbourhood else n, generator=g).expand(before.shape[:2])
         path = self._paths(before, after, t)
         features, mask = self._contexts(chosen)
@@ -122,6 +127,7 @@ class ResponseBatches(Draws[ResponsePoints]):
             width=width,
             start=before[:, :n],
             survival=survival[:, :n],
+            carried=carried[:, :n],
             neighbourhood=path[0][:, n:],
             features=features,
             mask=mask,
@@ -132,17 +138,20 @@ class ResponseBatches(Draws[ResponsePoints]):
             keeps=keeps,
         )
 
-    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ``n`` pairs of each chosen task."""
+    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return ``n`` pairs of each chosen task, survival and features of the first of each."""
         dim = self.tasks[0].pairs.before.shape[1]
         before, after = torch.empty(2, len(chosen), n, dim, dtype=torch.float64)
         survival = torch.empty(len(chosen), n)
+        carried = torch.empty(len(chosen), n, self.tasks[0].carried.shape[1])
         for k in chosen.unique().tolist():
-            rows = (chosen == k).nonzero()[:, 0]
-            drawn = self.tasks[k].pairs.draw(len(rows) * n, generator=self.generator)
-            before[rows], after[rows] = (cells.double().reshape(-1, n, dim) for cells in drawn[:2])
-            survival[rows] = drawn[2].reshape(-1, n)
-        return before, after, survival
+            rows, task = (chosen == k).nonzero()[:, 0], self.tasks[k]
+            i, j = task.pairs.draw_rows(len(rows) * n, generator=self.generator)
+            before[rows] = task.pairs.before[i].double().reshape(-1, n, dim)
+            after[rows] = task.pairs.after[j].double().reshape(-1, n, dim)
+            survival[rows] = task.pairs.survival[i].reshape(-1, n)
+            carried[rows] = task.carried[i].reshape(len(rows), *carried.shape[1:])
+        return before, after, survival, carried
 
     def _paths(
         self, before: Tensor, after: Tensor, t: Tensor

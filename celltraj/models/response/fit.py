@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from celltraj.models.encoders import PopulationEncoder
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField, scale_of
 from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
@@ -29,6 +28,10 @@ from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import ModelDefaults, Training
 
 _DEFAULTS = ModelDefaults(fewest_steps=3_000, batch_size=128, learning_rate=5e-3)
+# a regression of ways, which the state does not blur, is learned sooner
+_CARRIED = _DEFAULTS._replace(fewest_steps=1_000)
+_GATED = _CARRIED._replace(learning_rate=2e-3)  # products of vectors make larger steps unstable
+_CHANNELS = 20  # mixed vectors of one
 _SUPPORT = 4096  # untreated cells that a model remembers
 _FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
 _NOWHERE = Support((), torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
@@ -96,7 +99,7 @@ def fit_response(
     training.without_validation("a response", "it couples all of them")
     populations = populations.in_order()
     n_cells = sum(len(group.x) for group in populations.groups)
-    schedule = training.schedule(_DEFAULTS, n_cells, n_populations=options.n_populations)
+    schedule = training.schedule(_defaults(options), n_cells, n_populations=options.n_populations)
     options.check_decay(schedule.learning_rate)
     groups = [(populations.controls[one.population], one.cells) for one in populations.treated]
     sigma = options.sigma or default_response_sigma(groups, generator=generator)
@@ -108,7 +111,9 @@ def fit_response(
     bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
     pairs = [couple_treated(populations, one, options.coupling, sigma=sigma) for one in bar]
     network = _network(populations, options, coder, training.width, sigma, generator)
-    tasks = _tasks(populations, options.encoder, coder, network.field, pairs)
+    options = _with_scales(populations, options, network.field)
+    carried = _carried(populations, options, network.field)
+    tasks = _tasks(populations, options, coder, network.field, pairs, carried)
     interpolant = _with_sigma(options.interpolant, pairs, sigma)
     step = StepSizes(options, network.field.sizes, schedule.batch_size)
     job = Job(
@@ -120,7 +125,7 @@ def fit_response(
     )
     trained, losses = train(job, training, schedule, progress=progress)
     model = MetaFlowMatching(trained, options.encoder, interpolant, coder, _NOWHERE, losses)
-    model = _with_support(model, populations, generator)
+    model = _with_support(model, populations, carried, generator)
     return _with_base(model, populations, options.base, pairs, generator)
 
 
@@ -132,17 +137,23 @@ def _network(
     sigma: float,
     generator: torch.Generator,
 ) -> MetaNetwork:
-    encoder = options.encoder
+    encoder, carried = options.pooling, options.carrying
+    is_equivariant = carried is not None and carried.is_equivariant
     sizes = FieldSizes(
         dim=populations.dim,
         embedding=0 if encoder is None else encoder.n_features,
         token=coder.token_size,
         covariates=coder.n_covariates,
-        heads=options.n_kernels,
+        heads=options.kernels,
         width=width,
         has_survival=not options.coupling.is_balanced,
+        vectors=0 if carried is None else carried.n_vectors,
+        scalars=0 if carried is None else carried.n_scalars,
+        channels=_CHANNELS if is_equivariant else 0,
     )
     centre, scale = _units(populations, sigma / 2)
+    if is_equivariant:  # one unit in all directions
+        scale = scale.square().mean().sqrt().expand_as(scale)
     cells = torch.cat([group.x for group in populations.groups])
     box = torch.stack(list(cells.double().aminmax(dim=0)))
     network = ResponseField(sizes, generator=generator).scale_to(centre, scale, box)
@@ -164,23 +175,60 @@ def _units(populations: Populations, noise: float) -> tuple[Tensor, Tensor]:
 
 def _tasks(
     populations: Populations,
-    encoder: PopulationEncoder | None,
+    options: ResponseOptions,
     coder: ConditionCoder,
     network: ResponseField,
     pairs: Sequence[Pairs],
+    carried: Sequence[Tensor],
 ) -> list[Task]:
     """Return what the training draws from; features of a control are computed once."""
-
-    def features(x: Tensor) -> Tensor:
-        if encoder is None:
-            return torch.zeros(len(x), 1)
-        return encoder.features((x - network.centre).float() / network.scale)
-
-    controls = [features(group.x) for group in populations.controls]
+    features = [
+        torch.zeros(len(x), 1) if options.pooling is None else options.pooling.features(x)
+        for x in _standardised(populations, network)
+    ]
     return [
-        Task(pair, controls[one.population], *_numbers(one.condition, coder))
+        Task(
+            pair,
+            features[one.population],
+            *_numbers(one.condition, coder),
+            carried[one.population],
+        )
         for one, pair in zip(populations.treated, pairs, strict=True)
     ]
+
+
+def _with_scales(
+    populations: Populations, options: ResponseOptions, network: ResponseField
+) -> ResponseOptions:
+    """Return the options with an encoder whose scales are those of the populations."""
+    encoder = options.carrying
+    if encoder is None:
+        return options
+    return replace(options, encoder=encoder.fit(_standardised(populations, network)))
+
+
+def _carried(
+    populations: Populations, options: ResponseOptions, network: ResponseField
+) -> list[Tensor]:
+    """Return the features that untreated cells carry; the field takes its units from them."""
+    cells, encoder = _standardised(populations, network), options.carrying
+    if encoder is None or network.carried is None:
+        return [torch.zeros(len(x), 0) for x in cells]
+    carried = [encoder.carried(x, x) for x in cells]
+    network.carried.scale_to(carried)
+    return carried
+
+
+def _standardised(populations: Populations, network: ResponseField) -> list[Tensor]:
+    return [(one.x - network.centre).float() / network.scale for one in populations.controls]
+
+
+def _defaults(options: ResponseOptions) -> ModelDefaults:
+    """Return what the training takes where it is left open."""
+    carried = options.carrying
+    if carried is None:
+        return _DEFAULTS
+    return _GATED if carried.is_equivariant else _CARRIED
 
 
 def _numbers(condition: Condition, coder: ConditionCoder) -> tuple[Tensor, Tensor]:
@@ -196,7 +244,10 @@ def _with_sigma(interpolant: Interpolant, pairs: Sequence[Pairs], sigma: float) 
 
 
 def _with_support(
-    model: MetaFlowMatching, populations: Populations, generator: torch.Generator
+    model: MetaFlowMatching,
+    populations: Populations,
+    carried: Sequence[Tensor],
+    generator: torch.Generator,
 ) -> MetaFlowMatching:
     """Return the model that remembers its training populations."""
     share = max(_SUPPORT // len(populations.names), _FEWEST_REMEMBERED)
@@ -205,7 +256,12 @@ def _with_support(
         rows = torch.randperm(len(group.x), generator=generator)[:share]
         cells.append(model.standardised(group.x[rows]))
         owner.append(torch.full((len(rows),), k))
-    embeddings = torch.stack([model.embed(group.x) for group in populations.controls])
+    embeddings = torch.stack(
+        [
+            model.embed(group.x) if told.shape[1] == 0 else model.mean_carried(told)
+            for group, told in zip(populations.controls, carried, strict=True)
+        ]
+    )
     support = Support(populations.names, embeddings, torch.cat(cells), torch.cat(owner))
     return replace(model, support=support)
 
@@ -242,7 +298,7 @@ def _facts(
         "digest of the conditions": digest(told),
         "digest of the labels": hashlib.sha256(labels.encode()).hexdigest()[:16],
         "encoder": repr(options.encoder),
-        "n_kernels": options.n_kernels,
+        "n_kernels": options.kernels,
         "coupling": repr(options.coupling),
         "paths": type(options.interpolant).__name__,
         "sigma": sigma,

@@ -26,6 +26,8 @@ class ResponsePoints(NamedTuple):
         ``(p, n, d)`` untreated cells that the paths begin at.
     survival
         ``(p, n)`` what these keep of their mass.
+    carried
+        ``(p, n, f)`` features that these carry.
     neighbourhood
         ``(p, m, d)`` other cells of each population at the same time.
     features, mask
@@ -43,6 +45,7 @@ class ResponsePoints(NamedTuple):
     width: Tensor
     start: Tensor
     survival: Tensor
+    carried: Tensor
     neighbourhood: Tensor
     features: Tensor
     mask: Tensor
@@ -79,12 +82,17 @@ class ResponseLoss:
         known = field.known(Situation(*situation))
         everyone = torch.ones_like(points.neighbourhood[..., 0], dtype=torch.bool)
         rate, score = field.heads(
-            points.t, points.x, known, Neighbourhood(points.neighbourhood, everyone)
+            points.t,
+            points.x,
+            known,
+            Neighbourhood(points.neighbourhood, everyone),
+            carried=points.carried,
         )
         loss = loss + (rate - points.rate / field.scale).square().mean()
-        loss = loss + (points.z + points.width / field.scale * score).square().mean()
+        if field.has_score:
+            loss = loss + (points.z + points.width / field.scale * score).square().mean()
         if field.survival is not None:
             # Poisson's deviance: least where the head is the log of the mean
-            log = field.log_survival(points.start, known)
+            log = field.log_survival(points.start, known, points.carried)
             loss = loss + (log.exp() - points.survival * log).mean()
         return loss

@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from celltraj._checks import check_option, checked_fields
-from celltraj.models.encoders import Moments, PopulationEncoder
+from celltraj.models.encoders import (
+    CellEncoder,
+    Encoder,
+    Moments,
+    PopulationEncoder,
+    carrying,
+    pooling,
+)
 from celltraj.models.interpolants import BrownianBridgeInterpolant, Interpolant
 from celltraj.ot import Solver, solve
 from celltraj.ot.solver import check_solver
+
+_KERNELS = 4
 
 
 @checked_fields
@@ -23,11 +32,12 @@ class ResponseOptions:
     Parameters
     ----------
     encoder
-        What embeds the untreated population; None for a field that knows nothing of it but what the
-        neighbourhood of a cell shows.
+        What embeds the untreated population, or gives each of its cells features of its own
+        (:class:`celltraj.models.GraphEncoder`); None for a field that knows nothing of it but what
+        the neighbourhood of a cell shows.
     n_kernels
         Kernels by which a cell sees the cells of its population around it, at the same time of the
-        response; 0 for none.
+        response; 0 for none. By default 4, and 0 where cells carry features of their own.
     coupling
         Coupling solver. ``ct.ot.solve`` keeps the mass of every cell; under
         ``ct.ot.Unbalanced()`` cells may die, and the model predicts which.
@@ -70,19 +80,20 @@ class ResponseOptions:
     TypeError
         A class or a text in place of an encoder, a solver or an interpolant.
     ValueError
-        A number is out of range, or a drug has several rows of features.
+        A number is out of range, kernels beside features that cells carry, or a drug has several
+        rows of features.
 
     Examples
     --------
     >>> import celltraj as ct
     >>> ct.models.ResponseOptions(
     ...     encoder=ct.models.DeepSets(), coupling=ct.ot.Unbalanced()
-    ... ).n_kernels
+    ... ).kernels
     4
     """
 
-    encoder: PopulationEncoder | None = field(default_factory=Moments)
-    n_kernels: int = 4
+    encoder: Encoder | None = field(default_factory=Moments)
+    n_kernels: int | None = None
     coupling: Solver = solve
     interpolant: Interpolant = field(default_factory=BrownianBridgeInterpolant)
     sigma: float | None = None
@@ -97,7 +108,7 @@ class ResponseOptions:
     base: float | None = None
 
     def __post_init__(self) -> None:
-        if self.encoder is not None:
+        if self.encoder is not None and self.carrying is None:
             check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
         check_solver(self.coupling, "coupling")
         example = "ct.models.BrownianBridgeInterpolant()"
@@ -106,11 +117,33 @@ class ResponseOptions:
         self._check_numbers()
         self.features()
 
+    @property
+    def pooling(self) -> PopulationEncoder | None:
+        """The encoder where it embeds a population."""
+        return pooling(self.encoder)
+
+    @property
+    def carrying(self) -> CellEncoder | None:
+        """The encoder where it gives each cell features of its own."""
+        return carrying(self.encoder)
+
+    @property
+    def kernels(self) -> int:
+        """Kernels by which a cell sees those around it."""
+        if self.n_kernels is not None:
+            return self.n_kernels
+        return _KERNELS if self.carrying is None else 0
+
     def _check_numbers(self) -> None:
-        if min(self.n_populations, self.n_context) < 1 or self.n_kernels < 0:
+        if self.carrying is not None and self.kernels:
+            raise ValueError(
+                "cells that carry what they saw of their population see it through no kernels; "
+                f"found n_kernels={self.kernels}, pass n_kernels=0 or leave it out"
+            )
+        if min(self.n_populations, self.n_context) < 1 or self.kernels < 0:
             raise ValueError(
                 "n_populations and n_context must be positive and n_kernels not negative; found "
-                f"{self.n_populations}, {self.n_context} and {self.n_kernels}"
+                f"{self.n_populations}, {self.n_context} and {self.kernels}"
             )
         if not 0 <= self.cell_dropout < 1 or not 0 <= self.unknown < 1:
             raise ValueError(

@@ -43,11 +43,15 @@ class Pairs:
 
     def draw(self, n: int, *, generator: torch.Generator) -> tuple[Cells, Cells, Earlier]:
         """Return ``n`` pairs of cells and what the first of each keeps of its mass."""
+        i, j = self.draw_rows(n, generator=generator)
+        return self.before[i], self.after[j], self.survival[i]
+
+    def draw_rows(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the rows of ``n`` pairs of cells, before and after."""
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         at = torch.searchsorted(self.cumulative, uniform, right=True)
         at = at.clamp_(max=len(self.cumulative) - 1)
-        i = self.i[at].long()
-        return self.before[i], self.after[self.j[at].long()], self.survival[i]
+        return self.i[at].long(), self.j[at].long()
 
 
 def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pairs:

@@ -60,6 +60,8 @@ class ResponseProcess:
     own
         ``(n,)`` which cell of the neighbourhood each state is that is moved, and so does not see;
         -1 for none. None where no state is one of them.
+    carried
+        ``(n, f)`` features of each state that is moved, for a field that reads them.
     """
 
     network: MetaNetwork
@@ -70,6 +72,7 @@ class ResponseProcess:
     noise: float = 0.0
     neighbourhood: Tensor | None = None
     own: Tensor | None = None
+    carried: Tensor | None = None
 
     @property
     def dim(self) -> int:
@@ -81,7 +84,18 @@ class ResponseProcess:
         return self._velocity_and_score(t, x)[0]
 
     def score(self, t: float, x: Cells) -> Cells:
-        """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x]."""
+        """Return ``grad log p_t(x)``, ``(n, d)``, in 1/[x].
+
+        Raises
+        ------
+        ValueError
+            The field sees no state, and has none.
+        """
+        if not self.network.field.has_score:
+            raise ValueError(
+                "a field of features that cells carry sees no state and has no score; fit with an "
+                "encoder such as ct.models.Moments()"
+            )
         return self._velocity_and_score(t, x)[1]
 
     def drift(self, t: float, x: Cells) -> Cells:
@@ -111,7 +125,12 @@ class ResponseProcess:
         time = torch.full((1, len(x), 1), t, device=x.device)
         neighbourhood = self._neighbourhood_at(t, z)
         rate, score = self.network.field.heads(
-            time, z, known, neighbourhood, self._own(z, neighbourhood)
+            time,
+            z,
+            known,
+            neighbourhood,
+            self._own(z, neighbourhood),
+            None if self.carried is None else self.carried[None],
         )
         return rate[0], score[0]
 
@@ -166,7 +185,7 @@ class NoisyResponse:
         return x + self.process.noise * _on_a_line(self.paths, t).to(x)
 
 
-def carried(
+def carried_along(
     process: ResponseProcess,
     cells: Cells,
     paths: Tensor | None,
@@ -180,7 +199,7 @@ def carried(
     Parameters
     ----------
     process
-        Law of the response.
+        Law of the response, with the features of these cells where they carry any.
     cells
         Untreated cells; one that is of the neighbourhood does not see itself.
     paths

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from celltraj._card import card
@@ -22,14 +23,14 @@ from celltraj.models._card_facts import response_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
 from celltraj.models._simulate import simulate
-from celltraj.models.encoders import PopulationEncoder, pack_encoder
+from celltraj.models.encoders import Encoder, carrying, pack_encoder, pooling
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import Interpolant, pack_interpolant
 from celltraj.models.networks import MetaNetwork, Situation
 from celltraj.models.response.cell_identity import brownian_paths, content_keys, content_order
 from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.neighbours import NeighbourTransfer
-from celltraj.models.response.process import Response, ResponseProcess, carried
+from celltraj.models.response.process import Response, ResponseProcess, carried_along
 from celltraj.models.response.support import ResponseSource, Support
 from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
 
@@ -48,7 +49,7 @@ class MetaFlowMatching(Saved):
     network
         Encoder and field.
     encoder
-        What the encoder was built from; None where populations are not embedded.
+        What embeds populations, or gives their cells features of their own; None for neither.
     interpolant
         Paths between untreated and treated cells.
     coder
@@ -80,7 +81,7 @@ class MetaFlowMatching(Saved):
     """
 
     network: MetaNetwork
-    encoder: PopulationEncoder | None
+    encoder: Encoder | None
     interpolant: Interpolant
     coder: ConditionCoder
     support: Support
@@ -112,11 +113,41 @@ class MetaFlowMatching(Saved):
 
     @torch.no_grad()
     def embed(self, cells: Cells) -> Tensor:
-        """Return the embedding ``(e,)`` of a population of untreated cells ``(n, d)``."""
-        if self.encoder is None:
+        """Return the embedding ``(e,)`` of a population of untreated cells ``(n, d)``.
+
+        Where cells carry features of their own, the mean of their scalars, in standard deviations
+        of the training: the field does not read it.
+        """
+        carried = self.carried(cells, cells)
+        return self._phi(cells) if carried.shape[1] == 0 else self.mean_carried(carried)
+
+    @torch.no_grad()
+    def mean_carried(self, carried: Float[Tensor, "n f"]) -> Float[Tensor, " s"]:
+        """Return the mean of the scalars that cells carry, in the units of the field."""
+        reader = self.network.field.carried
+        return carried.new_zeros(0) if reader is None else reader.scalars(carried).mean(0)
+
+    @torch.no_grad()
+    def _phi(self, cells: Cells) -> Tensor:
+        """Return the embedding that the field reads, of no size where it reads none."""
+        encoder = pooling(self.encoder)
+        if encoder is None:
             return torch.zeros(0, device=cells.device)
-        features = self.encoder.features(self.standardised(cells))[None]
+        features = encoder.features(self.standardised(cells))[None]
         return self.network.embed(features, torch.ones_like(features[..., 0], dtype=torch.bool))[0]
+
+    def carried(self, cells: Cells, population: Targets) -> Tensor:
+        """Return the features ``(n, f)`` that cells of a population carry, vectors first."""
+        encoder = carrying(self.encoder)
+        if encoder is None:
+            return torch.zeros(len(cells), 0, device=cells.device)
+        population = population[content_order(population)]
+        return encoder.carried(self.standardised(cells), self.standardised(population))
+
+    def carried_by_nearest(self, cells: Cells, population: Targets) -> Tensor:
+        """Return the features ``(n, f)`` of the nearest cell of another population, a control."""
+        parts = [torch.cdist(x, population).argmin(1) for x in cells.split(_BLOCK)]
+        return self.carried(population, population)[torch.cat(parts)]
 
     @property
     def reads_population(self) -> bool:
@@ -154,7 +185,7 @@ class MetaFlowMatching(Saved):
         ------
         ValueError
             An unknown drug, guidance that is not finite, negative noise, or noise where the paths
-            had none.
+            or the field had none.
         """
         if not math.isfinite(guidance):
             raise ValueError(f"guidance must be finite; found {guidance}")
@@ -164,6 +195,11 @@ class MetaFlowMatching(Saved):
             raise ValueError(
                 "noise needs a score, and paths without noise have none; fit with sigma"
             )
+        if noise > 0 and not self.network.field.has_score:
+            raise ValueError(
+                "noise needs a score, and a field of features that cells carry has none; pass "
+                "noise=0.0, or fit with an encoder such as ct.models.Moments()"
+            )
         population = population[content_order(population)]
         told = population if embedded is None else embedded[content_order(embedded)]
         known = self._known(told, condition, has_condition=True)
@@ -172,7 +208,11 @@ class MetaFlowMatching(Saved):
         return self._among(process, population, generator=generator)
 
     def _among(
-        self, process: ResponseProcess, population: Cells, *, generator: torch.Generator
+        self,
+        process: ResponseProcess,
+        population: Cells,
+        *,
+        generator: torch.Generator,
     ) -> ResponseProcess:
         """Return the law of motion in the midst of a population, where the field sees it."""
         if self.network.field.kernels is None:
@@ -194,7 +234,7 @@ class MetaFlowMatching(Saved):
     def _known(self, population: Cells, condition: Condition, *, has_condition: bool) -> Tensor:
         tokens = self.coder.tokens(condition)[None].to(population.device)
         situation = Situation(
-            self.embed(population)[None],
+            self._phi(population)[None],
             tokens,
             torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device),
             self.coder.covariate_vector(condition)[None].to(tokens),
@@ -211,6 +251,7 @@ class MetaFlowMatching(Saved):
         name: str | None = None,
         embedded: Targets | None = None,
         neighbourhood: Targets | None = None,
+        carried: Float[Tensor, "n f"] | None = None,
         keys: Sequence[int] | None = None,
         guidance: float = 1.0,
         noise: float = 0.0,
@@ -239,7 +280,11 @@ class MetaFlowMatching(Saved):
             those that share half of their untreated cells with this one.
         embedded, neighbourhood
             Cells of another population to be embedded or seen in place of these, for a control: a
-            prediction that is as good makes no use of what they were told apart by.
+            prediction that is as good makes no use of what they were told apart by. Where cells
+            carry features of their own, each takes those of the nearest cell embedded.
+        carried
+            Features that the cells carry in place of their own, for a control, see
+            :meth:`carried`.
         keys
             A number for each cell, which its noise is drawn by; by default what the cell holds.
         guidance
@@ -276,14 +321,19 @@ class MetaFlowMatching(Saved):
                 noise=noise,
                 generator=generator,
             )
+            features = carried
+            if features is None and embedded is not None:
+                features = self.carried_by_nearest(cells, embedded)
+            elif features is None:
+                features = self.carried(cells, everyone)
             seed = int(torch.randint(2**62, (1,), generator=generator))
             keys = content_keys(cells) if keys is None and noise > 0 else keys
             for rows in torch.arange(len(cells)).split(_BLOCK):
                 paths = None
                 if keys is not None and noise > 0:
                     paths = brownian_paths([keys[k] for k in rows], self.dim, seed=seed)
-                moved[rows] = carried(
-                    process,
+                moved[rows] = carried_along(
+                    replace(process, carried=features[rows]),
                     cells[rows],
                     paths,
                     solver=Midpoint(n_steps=_STEPS) if ode_solver is None else ode_solver,
@@ -292,7 +342,7 @@ class MetaFlowMatching(Saved):
                 )
             # what went under a condition knows of no more and no less of it
             way = self._way(cells, condition, everyone, name) if guidance == 1 else None
-        survival = self._survival(cells, everyone, process.known)
+        survival = self._survival(cells, everyone, process.known, features)
         if way is None:
             return Response(moved, survival)
         return Response(torch.lerp(moved, cells + way, self.strength), survival, self.strength)
@@ -311,12 +361,20 @@ class MetaFlowMatching(Saved):
         return None if way is None else way.to(cells.device)
 
     @torch.no_grad()
-    def _survival(self, cells: Cells, population: Targets, known: Tensor) -> Earlier | None:
+    def _survival(
+        self, cells: Cells, population: Targets, known: Tensor, carried: Tensor
+    ) -> Earlier | None:
         """Return the mass that cells keep, relative to the mean of their population."""
         if not self.has_survival:
             return None
         log = self.network.field.log_survival
-        mass, usual = (log(one[None], known)[0].exp().double() for one in (cells, population))
+        mass, usual = (
+            log(one[None], known, told[None])[0].exp().double()
+            for one, told in (
+                (cells, carried),
+                (population, self.carried(population, population)),
+            )
+        )
         return mass / usual.mean()
 
     def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:

@@ -10,7 +10,7 @@ import torch
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
-from celltraj.models.encoders import PopulationEncoder, unpack_encoder
+from celltraj.models.encoders import Encoder, carrying, pooling, unpack_encoder
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import PackedInterpolant, unpack_interpolant
 from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField
@@ -96,9 +96,10 @@ def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
     )
 
 
-def _network(sizes: FieldSizes, encoder: PopulationEncoder | None) -> MetaNetwork:
+def _network(sizes: FieldSizes, encoder: Encoder | None) -> MetaNetwork:
     generator = torch.Generator().manual_seed(0)  # weights are those of the file
-    built = None if encoder is None else encoder.build(sizes.dim, generator=generator)
+    pooled = pooling(encoder)
+    built = None if pooled is None else pooled.build(sizes.dim, generator=generator)
     field = ResponseField(sizes, generator=generator)
     return MetaNetwork(field, built, generator=generator)
 
@@ -118,16 +119,17 @@ def _coder(facts: _Coder, tensors: Stored) -> ConditionCoder:
     )
 
 
-def _check_sizes(
-    sizes: FieldSizes, encoder: PopulationEncoder | None, coder: ConditionCoder
-) -> None:
+def _check_sizes(sizes: FieldSizes, encoder: Encoder | None, coder: ConditionCoder) -> None:
     """Raise unless the parts of the network fit together, and are no larger than they may be."""
     counts = {name: size for name, size in vars(sizes).items() if name != "has_survival"}
     check_sizes(**counts)
     if min(sizes.dim, sizes.width, sizes.token) < 1:
         raise ValueError(f"dim, width and token must be at least 1; found {counts}")
+    pooled, carried = pooling(encoder), carrying(encoder)
     wanted = {
-        "embedding": 0 if encoder is None else encoder.n_features,
+        "embedding": 0 if pooled is None else pooled.n_features,
+        "vectors": 0 if carried is None else carried.n_vectors,
+        "scalars": 0 if carried is None else carried.n_scalars,
         "token": coder.token_size,
         "covariates": coder.n_covariates,
     }
@@ -139,7 +141,9 @@ def _check_sizes(
 def _support(facts: _Facts, tensors: Stored) -> Support:
     n, dim = len(facts.populations), facts.sizes.dim
     n_cells = tensors.shape("cells", 2)[0]
-    embeddings = tensors.take("embeddings", n, facts.sizes.embedding, dtypes=FLOATS)
+    # what cells carry is averaged, where a population is not embedded
+    n_features = facts.sizes.embedding or facts.sizes.scalars
+    embeddings = tensors.take("embeddings", n, n_features, dtypes=FLOATS)
     cells = tensors.take("cells", n_cells, dim, dtypes=FLOATS)
     owner = tensors.take("owner", n_cells, dtypes=(torch.int64,))
     if n_cells and not 0 <= int(owner.min()) <= int(owner.max()) < n:

@@ -662,6 +662,7 @@ class TestTraining:
                 x.float(),
                 torch.ones(k + 1, 2),
                 torch.zeros(0),
+                x.float(),
             )
             for k, x in enumerate((normal(5, 2, seed=0), normal(60, 2, seed=1) + 50))
         ]
@@ -685,6 +686,8 @@ class TestTraining:
                 at = (cells[mask][:, None] == own).all(2)
                 assert (at.sum(1) == 1).all()
                 assert (at.sum(0) <= 1).all()  # each once
+            # each cell carries what is its own
+            assert torch.equal(points.carried, points.start.float())
             # a population is seen at one time, so that its neighbourhood is that of this time
             assert (points.t == points.t[:, :1]).all()
 
