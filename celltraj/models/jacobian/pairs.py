@@ -56,7 +56,7 @@ def strongest_pairs(
         places = torch.cat([places, best.indices + first * n_genes])
         kept = values.topk(min(n_top, len(values))).indices
         values, places = values[kept], places[kept]
-    places = places[values > 0]
+    places = places[values >= 0]
     return torch.stack([places // n_genes, places % n_genes], 1)
 
 

@@ -90,7 +90,7 @@ def test_refused_steps_leave_the_law_of_the_end(rtol):
 
 def test_noise_of_few_cells_is_not_biased_by_what_was_refused():
     """One cell alone: its own noise decides its steps, where a bias would show."""
-    n, one = 600, torch.ones(1, 1, dtype=D)
+    n, one = 300, torch.ones(1, 1, dtype=D)
     ends = [float(run(Geometric(), one, (0.0, 1.0), 0.05, seed).x[-1]) for seed in range(n)]
     logs = np.log(ends)
     s, mean = Geometric.s, Geometric.mu - Geometric.s**2 / 2
