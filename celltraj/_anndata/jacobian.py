@@ -70,8 +70,9 @@ def mean_jacobian(
     mean = np.tensordot(weights / weights.sum(), np.asarray(record["means"]), 1)
     loadings = record.get("loadings")
     numbers = [places[name] for name in genes]
-    among = mean[np.ix_(numbers, numbers)]
-    if loadings is not None:
+    if loadings is None:
+        among = mean[np.ix_(numbers, numbers)]
+    else:
         kept = np.asarray(loadings)[numbers]
         among = kept @ mean @ kept.T
     names = {"index": pd.Index(genes, name="target"), "columns": pd.Index(genes, name="regulator")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -189,7 +189,7 @@ def _mean_noise(model: Process, paths: dict[str, ActionPath]) -> float:
     return float(torch.cat(noise).mean())
 
 
-def _warn(paths: dict[str, ActionPath], params: dict[str, object]) -> None:
+def _warn(paths: dict[str, ActionPath], params: Mapping[str, object]) -> None:
     if params["sigma_source"] == "estimated":
         warn(
             f"actions are in units of sigma={params['sigma']:.3g}, the default of the fit and not "

@@ -61,7 +61,8 @@ def test_what_is_written_comes_back_from_a_file_and_is_drawn(adata, tmp_path):
     panels = ct.pl.jacobian(again, show=False)
     assert [one.get_title() for one in panels] == ["progenitor", "upper", "lower"]
     panels[0].figure.canvas.draw()
-    assert again.uns["celltraj"]["jacobian"]["params"]["derivatives"] == "known"
+    params = again.uns["celltraj"]["jacobian"]["params"]
+    assert params["derivatives"] in {"known", "torch", "differences"}
 
 
 def test_a_flow_is_differentiated_at_the_time_of_each_cell(adata):

@@ -81,7 +81,8 @@ class FlowLoss:
             parts = points.width[:_SUBSET] * (left + right) * field.mean_gap
             total = total + weights.fokker_planck * _RESIDUAL * parts.square().mean()
         if weights.likelihood and self.start is not None:
-            some = tuple(one[:_FOLLOWED] for one in (t, x, torch.where(points.z > 0, 1.0, -1.0)))
+            signs = torch.where(points.z[:_FOLLOWED] > 0, 1.0, -1.0)
+            some = (t[:_FOLLOWED], x[:_FOLLOWED], signs)
             parameters = [p for p in field.parameters() if p.requires_grad]
             log_density = path_log_density(motion.velocity, parameters, self.start, some)
             total = total - weights.likelihood * log_density.mean() / x.shape[1]

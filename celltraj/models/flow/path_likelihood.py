@@ -11,7 +11,7 @@ of random signs, the same along a path. Chen et al., *Neural ordinary differenti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,7 +87,7 @@ class StartDensity:
 
 def path_log_density(
     velocity: Velocity,
-    parameters: list[Tensor],
+    parameters: Sequence[Tensor],
     start: StartDensity,
     points: tuple[Column, Cells, Cells],
     options: AdjointOptions | None = None,

@@ -6,7 +6,7 @@ torch's derivative along one direction is compared with a central difference at 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ def differentiable(law: Law, t: float, x: Cells) -> Law:
     step = steps_of(x)
 
     def differenced(s: float, y: Tensor) -> Tensor:
-        found: Tensor = _Differenced.apply(y, law, s, step)
+        found: Tensor = cast("Any", _Differenced).apply(y, law, s, step)
         return found
 
     return differenced

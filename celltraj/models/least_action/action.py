@@ -51,7 +51,7 @@ class Motion:
     def of(cls, process: Process, t: float, x: Cells, *, is_autonomous: bool) -> Motion:
         """Return the motion of a process, tried at states of a path."""
         drift = differentiable(process.drift, t, x)
-        noise = process.diffusion
+        noise: Law = process.diffusion
         at = noise(t, x)
         if not bool((at == at[:1]).all()):
             noise = differentiable(noise, t, x)

@@ -261,7 +261,7 @@ class _Search:
         matrix[beside, beside + 1] = matrix[beside + 1, beside] = -1 / h[1:-1]
         if self.span[1] is not None:
             matrix += self.stiffness * torch.diag((h[1:] + h[:-1]) / 2)
-        inverse = torch.linalg.inv(torch.linalg.cholesky(matrix)).T
+        inverse: Tensor = torch.linalg.inv(torch.linalg.cholesky(matrix)).T
         return inverse
 
     def times(self, x: Cells) -> Tensor:

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from scipy.integrate import RK45
@@ -117,7 +117,7 @@ def integrate_with_gradient(
         raise ValueError(f"the times of an ODE differ; found {times[0]:g} twice")
     knots = segments(times, breakpoints)
     call = _Call(velocity, knots, AdjointOptions() if options is None else options)
-    found: Tensor = _Integrated.apply(call, x0, *parameters)
+    found: Tensor = cast("Any", _Integrated).apply(call, x0, *parameters)
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import gaussian_kde
 
-from celltraj.models import FlowOptions, LinearInterpolant, Penalties, Training, fit_flow
+from celltraj.models import FlowOptions, Penalties, SplineInterpolant, Training, fit_flow
 from celltraj.models.flow.path_likelihood import StartDensity, path_log_density
 from celltraj.models.networks import mlp
 from celltraj.models.solvers.adjoint import AdjointOptions
@@ -76,7 +76,7 @@ def fitted(weight, *, steps=10):
     snapshots = Snapshots((0.0, 1.0), (x, 0.5 * x + 2))
     return fit_flow(
         snapshots,
-        LinearInterpolant(sigma=0.2),
+        SplineInterpolant(),
         sigma=0.2,
         options=FlowOptions(penalties=Penalties(likelihood=weight)),
         training=Training(max_steps=steps, width=16),
