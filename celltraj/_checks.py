@@ -275,6 +275,7 @@ _MAKERS = {
     "BridgeOptions": "such as ct.models.BridgeOptions()",
     "FlowOptions": "such as ct.models.FlowOptions()",
     "Interpolant": "such as ct.models.SplineInterpolant()",
+    "LeastAction": "such as ct.models.LeastAction(n_points=100)",
     "LearnedGrowth": "such as ct.models.LearnedGrowth()",
     "MetaFlowMatching": "as ct.tl.fit_response(adata, ...) returns",
     "Process": "a law of motion, as ct.tl.fit_bridge(adata) returns",

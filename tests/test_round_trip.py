@@ -129,6 +129,8 @@ READERS = {
     "gene_trends": lambda adata: ct.get.gene_trends(adata),
     "growth": lambda adata: ct.get.growth(adata),
     "growth of cells": lambda adata: ct.get.growth(adata, cells=True),
+    "jacobian": lambda adata: ct.get.jacobian(adata, group=NAMES[0], time=1.25),
+    "jacobian of genes": lambda adata: ct.get.jacobian(adata, genes=["y", "x"]),
     "jump_rates": lambda adata: ct.get.jump_rates(adata),
     "jump_rates, forecast": lambda adata: ct.get.jump_rates(adata, forecast=True),
     "knockout": lambda adata: ct.get.knockout(adata),
@@ -151,6 +153,7 @@ PICTURES = {
     "gene_heatmap": lambda adata, path: ct.pl.gene_heatmap(adata, return_fig=True),
     "gene_trends": lambda adata, path: ct.pl.gene_trends(adata, return_fig=True),
     "growth": lambda adata, path: ct.pl.growth(adata, basis="umap", return_fig=True),
+    "jacobian": lambda adata, path: ct.pl.jacobian(adata, return_fig=True),
     "jump_rates": lambda adata, path: ct.pl.jump_rates(adata, return_fig=True),
     "knockout": lambda adata, path: ct.pl.knockout(adata, return_fig=True),
     "pull": lambda adata, path: ct.pl.pull(adata, return_fig=True),
@@ -225,6 +228,8 @@ def analysed():
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", time=first)
+    pairs = [("x", "y"), ("y", "y")]
+    ct.tl.jacobian(adata, bridge.reference, groupby="arm", pairs=pairs, progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[NAMES[::-1]], forecast=5.0)
     silent = {"start": first, "groupby": "arm", "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], n_null=1, **silent)

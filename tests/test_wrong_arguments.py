@@ -35,6 +35,14 @@ FUNCTIONS = {
 }
 SILENT = {"progress": False}
 FEW = Midpoint(n_steps=4)
+BETWEEN = {
+    "model": ct.models.Brownian(0.5),
+    "source": "up",
+    "target": "down",
+    "groupby": "arm",
+    "stop": 1.0,
+    "options": ct.models.LeastAction(n_points=8, n_starts=1),
+}
 
 
 class Odd:
@@ -116,6 +124,8 @@ def course():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
+    ct.tl.jacobian(adata, landscape.reference, groupby="arm", **SILENT)
+    bent = ct.tl.least_action(adata, **BETWEEN, **SILENT)
     fit = partial(ct.tl.fit_bridge, training=None)
     scores = ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0], **SILENT)
     return {
@@ -124,6 +134,7 @@ def course():
         "flow": flow,
         "landscape": landscape,
         "path": path,
+        "bent": bent,
         "predicted": ct.tl.interpolate(adata, time=1.0, n_cells=6),
         "scores": scores,
         "fit": fit,
@@ -197,6 +208,9 @@ OWN = {
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
     "tl.log_density": lambda: {"model": course()["flow"]},
+    "tl.least_action": lambda: BETWEEN,
+    "get.least_action": lambda: {"adata": course()["bent"]},
+    "pl.least_action": lambda: {"adata": course()["bent"]},
     "pl.landscape": lambda: {"model": course()["landscape"]},
     "pl.refinement": lambda: {"model": course()["landscape"]},
     "pl.report": lambda: {"path": "report.html"},

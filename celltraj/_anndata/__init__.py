@@ -11,6 +11,7 @@ from celltraj._anndata.columns import (
 from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
 from celltraj._anndata.gene_pair import TARGET, UNTREATED, GenePair, gene_pair
 from celltraj._anndata.groups import chosen_cells, memberships, read_groups
+from celltraj._anndata.known_noise import sigma_source_of
 from celltraj._anndata.known_times import time_key_of, time_key_of_model
 from celltraj._anndata.lineage import (
     Tied,
@@ -129,6 +130,7 @@ __all__ = [
     "recorded",
     "response_record",
     "sample_record",
+    "sigma_source_of",
     "source_of",
     "texts_of",
     "time_key_of",

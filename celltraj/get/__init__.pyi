@@ -5,8 +5,10 @@ from ._drivers import drivers as drivers
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
+from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
+from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._results import results as results
 from ._score_summary import score_summary as score_summary
@@ -20,8 +22,10 @@ __all__ = [
     "fates",
     "gene_trends",
     "growth",
+    "jacobian",
     "jump_rates",
     "knockout",
+    "least_action",
     "losses",
     "results",
     "score_summary",

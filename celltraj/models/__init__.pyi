@@ -32,6 +32,9 @@ from .interpolants import OneSidedInterpolant as OneSidedInterpolant
 from .interpolants import ReferenceInterpolant as ReferenceInterpolant
 from .interpolants import SplineInterpolant as SplineInterpolant
 from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
+from .least_action.options import LeastAction as LeastAction
+from .least_action.path import ActionPath as ActionPath
+from .least_action.path import least_action as least_action
 from .lineage.lineage import Lineage as Lineage
 from .lineage.simulated import land as land
 from .noise_scale import default_sigma as default_sigma
@@ -71,6 +74,7 @@ from .response.process import Response as Response
 from .response.process import ResponseProcess as ResponseProcess
 from .response.response import MetaFlowMatching as MetaFlowMatching
 from .response.support import ResponseSource as ResponseSource
+from .solvers import AdaptiveHeun as AdaptiveHeun
 from .solvers import DormandPrince as DormandPrince
 from .solvers import Equation as Equation
 from .solvers import EulerMaruyama as EulerMaruyama
@@ -85,6 +89,8 @@ from .training.options import TrainerOptions as TrainerOptions
 from .training.options import Training as Training
 
 __all__ = [
+    "ActionPath",
+    "AdaptiveHeun",
     "Affine",
     "BirthDeath",
     "Bridge",
@@ -116,6 +122,7 @@ __all__ = [
     "KnockedOut",
     "KnownNoise",
     "LearnedGrowth",
+    "LeastAction",
     "Lineage",
     "LinearInterpolant",
     "LotkaVolterra",
@@ -165,6 +172,7 @@ __all__ = [
     "fit_response",
     "land",
     "learn_growth",
+    "least_action",
     "load",
     "log_density",
     "refine",

@@ -81,8 +81,9 @@ def simulate(
     solver
         How the equation is integrated: ``Midpoint()``, ``Heun``, ``EulerMaruyama``,
         ``ExponentialEuler`` and ``ExponentialMidpoint`` for a stiff pull, ``PredictorCorrector``,
-        ``DormandPrince`` for an ODE, or a :class:`celltraj.models.SdeSolver` of your own. Every
-        time and every breakpoint of the process (the snapshots of a bridge) is stepped onto. By
+        ``AdaptiveHeun`` for steps that an error chooses, ``DormandPrince`` for an ODE, or a
+        :class:`celltraj.models.SdeSolver` of your own. Every time and every breakpoint of the
+        process (the snapshots of a bridge) is stepped onto. By
         default the midpoint rule, and the exponential one where an affine law or reference pulls by
         more than a tenth in a step.
     n_steps

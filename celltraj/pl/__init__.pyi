@@ -11,9 +11,11 @@ from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._held_out import held_out as held_out
 from ._history import history as history
+from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._landscape import landscape as landscape
+from ._least_action import least_action as least_action
 from ._marginals import marginals as marginals
 from ._populations import populations as populations
 from ._pull import pull as pull
@@ -43,9 +45,11 @@ __all__ = [
     "growth",
     "held_out",
     "history",
+    "jacobian",
     "jump_rates",
     "knockout",
     "landscape",
+    "least_action",
     "marginals",
     "populations",
     "pull",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy.sparse import issparse
 
 from celltraj._anndata import find_representation, find_space, read_representation
-from celltraj._anndata.results import INTERPOLATE, SIMULATE
+from celltraj._anndata.results import INTERPOLATE, LEAST_ACTION, SIMULATE
 from celltraj.models import Process
 from celltraj.pl._style import Style
 
@@ -118,7 +119,7 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     if basis is not None:
         return basis
     if isinstance(lives_in, AnnData):
-        record = SIMULATE.find(lives_in) or INTERPOLATE.find(lives_in) or {}
+        record = _made_of(lives_in)
         params = record.get("params", {})
         return str(params.get("use_rep", None) or find_representation(adata, None))
     if isinstance(lives_in, Process):
@@ -130,6 +131,12 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
         drawn, key=lambda key: _PICTURES.index(key) if key in _PICTURES else len(_PICTURES)
     )
     return first
+
+
+def _made_of(path: AnnData) -> dict[str, Any]:
+    """Return the record of the cells that a tool returned; nothing where there is none."""
+    found = (one.find(path) for one in (SIMULATE, INTERPOLATE, LEAST_ACTION))
+    return next((record for record in found if record), {})
 
 
 def check_components(

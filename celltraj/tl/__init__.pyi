@@ -17,9 +17,11 @@ from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
+from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._knockout_screen import knockout_screen as knockout_screen
+from ._least_action import least_action as least_action
 from ._log_density import log_density as log_density
 from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
@@ -51,9 +53,11 @@ __all__ = [
     "gene_trends",
     "growth",
     "interpolate",
+    "jacobian",
     "jump_rates",
     "knockout",
     "knockout_screen",
+    "least_action",
     "log_density",
     "predict_response",
     "pull",

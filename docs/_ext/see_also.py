@@ -30,6 +30,8 @@ FAMILIES = (
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
     ("tl.compare_conditions", "get.conditions", "pl.conditions"),
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
+    ("tl.jacobian", "get.jacobian", "pl.jacobian", "tl.velocity", "tl.regulation"),
+    ("tl.least_action", "get.least_action", "pl.least_action", "pl.trajectories"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 

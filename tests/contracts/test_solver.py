@@ -9,6 +9,7 @@ import torch
 from analytic import OrnsteinUhlenbeck, normal
 
 from celltraj.models import (
+    AdaptiveHeun,
     Brownian,
     DormandPrince,
     EulerMaruyama,
@@ -50,13 +51,17 @@ SOLVERS = {
     "exponential midpoint": Entry(lambda n: ExponentialMidpoint(pull(0.5), n), 2, 2),
     "predictor-corrector": Entry(PredictorCorrector, 2, 2),
 }
-EVERY = [*SOLVERS, "Dormand-Prince"]
+ADAPTIVE = {
+    "Dormand-Prince": lambda: DormandPrince(1e-8, 1e-10),
+    "adaptive Heun": lambda: AdaptiveHeun(3e-3, 3e-3),
+}
+EVERY = [*SOLVERS, *ADAPTIVE]
 sdes = pytest.mark.parametrize("name", SOLVERS)
 all_solvers = pytest.mark.parametrize("name", EVERY)
 
 
 def make(name, n_steps=50):
-    return SOLVERS[name].make(n_steps) if name in SOLVERS else DormandPrince(1e-8, 1e-10)
+    return SOLVERS[name].make(n_steps) if name in SOLVERS else ADAPTIVE[name]()
 
 
 # another seed than that of the states: a generator draws the same numbers as noise
@@ -125,7 +130,7 @@ def test_a_bridge_arrives_at_its_snapshots(name, order):
         progress=False,
     )
     x0 = bridge.snapshots.x[0 if order == 1 else 2].repeat_interleave(20, 0)
-    path = run(bridge, x0, times, name, 20, ode=name not in SOLVERS)
+    path = run(bridge, x0, times, name, 20, ode=name == "Dormand-Prince")
     for t, x in zip(times, path.x, strict=True):
         cells = bridge.snapshots.x[bridge.snapshots.times.index(t)]
         # within four widths of the noise of the last, shortest step, a 400th of its gap
@@ -192,7 +197,7 @@ def test_weak_order_of_the_variance(name):
     assert fitted > SOLVERS[name].order - 0.2 - 4 * noise
 
 
-@sdes
+@pytest.mark.parametrize("name", [*SOLVERS, "adaptive Heun"])
 def test_noise_that_depends_on_the_state_is_ito(name):
     if "exponential" in name:
         pytest.skip("needs a constant diffusion")
@@ -210,7 +215,7 @@ def test_noise_that_depends_on_the_state_is_ito(name):
     assert abs(float(end.mean()) - 1) < 4 * (math.exp(0.25) - 1) ** 0.5 / n**0.5
 
 
-@sdes
+@pytest.mark.parametrize("name", [*SOLVERS, "adaptive Heun"])
 @pytest.mark.parametrize("ode", [False, True])
 @pytest.mark.parametrize("times", [(0.0, 0.5, 1.0), (1.0, 0.5, 0.0)])
 def test_a_stationary_law_stays(name, times, ode):
@@ -235,7 +240,7 @@ def test_corrections_lead_back_to_the_marginal():
     torch.testing.assert_close(end, wide)
 
 
-@sdes
+@pytest.mark.parametrize("name", [*SOLVERS, "adaptive Heun"])
 def test_seeds_repeat_and_leave_the_global_state(name):
     before, x0 = torch.get_rng_state(), normal(5, 1, seed=0)
     one, again, other = (
@@ -259,7 +264,7 @@ class Counting(OrnsteinUhlenbeck):
 @all_solvers
 @pytest.mark.parametrize("ode", [False, True])
 def test_evaluations_are_counted(name, ode):
-    if name not in SOLVERS and not ode:
+    if name == "Dormand-Prince" and not ode:
         pytest.skip("integrates ODEs")
     Counting.n_calls = 0
     path = run(Counting(), normal(3, 1, seed=0), (0.0, 0.3, 1.0), name, 10, ode=ode)
@@ -278,7 +283,7 @@ class Growing(OrnsteinUhlenbeck):
 @all_solvers
 @pytest.mark.parametrize("ode", [False, True])
 def test_mass_is_integrated_beside_the_states(name, ode):
-    if name not in SOLVERS and not ode:
+    if name == "Dormand-Prince" and not ode:
         pytest.skip("integrates ODEs")
     path = run(Growing(), normal(3, 1, seed=0), (1.0, 0.3, 0.0), name, 10, ode=ode)
     expected = torch.tensor([0.0, -0.49, -0.7]).double()[:, None].expand(3, 3)
@@ -305,6 +310,8 @@ def test_a_solver_is_one(name):
         (lambda: PredictorCorrector(step=0.0), "step must be positive and finite; found 0.0"),
         (lambda: DormandPrince(rtol=0.0), "rtol must be positive"),
         (lambda: DormandPrince(atol=math.nan), "atol must be finite"),
+        (lambda: AdaptiveHeun(rtol=0.0), "rtol must be positive"),
+        (lambda: AdaptiveHeun(max_halvings=1), "max_halvings must be a whole number of at least 2"),
     ],
 )
 def test_options_are_checked(solver, message):

@@ -15,6 +15,8 @@ from cycler import cycler
 import celltraj as ct
 from celltraj.models import (
     BridgeOptions,
+    Brownian,
+    LeastAction,
     Midpoint,
     OrnsteinUhlenbeck,
     PotentialLandscape,
@@ -59,6 +61,7 @@ def world():
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
+    ct.tl.jacobian(adata, bridge.reference, groupby="arm", progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     knocked = {"start": 1.0, "groupby": "arm", "n_null": 2, "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], **knocked)
@@ -119,6 +122,16 @@ def draw(world, refined, answered):
     """Return a function that draws any plot, and returns its figure."""
     adata, path, predicted, bridge = world
     before, response, embedded = answered
+    bent = ct.tl.least_action(
+        adata,
+        Brownian(0.3),
+        source="progenitor",
+        target=["upper", "lower"],
+        groupby="arm",
+        stop=1.0,
+        options=LeastAction(n_points=8, n_starts=1),
+        progress=False,
+    )
     calls = {
         "animate": lambda **k: ct.pl.animate(adata, path, color="arm", basis="X", **k),
         "branches": lambda **k: ct.pl.branches(adata, **k),
@@ -133,9 +146,11 @@ def draw(world, refined, answered):
         "growth": lambda **k: ct.pl.growth(adata, **k),
         "held_out": lambda **k: ct.pl.held_out(adata, predicted, color="arm", **k),
         "history": lambda **k: ct.pl.history(adata, key="fit", **k),
+        "jacobian": lambda **k: ct.pl.jacobian(adata, **k),
         "jump_rates": lambda **k: ct.pl.jump_rates(adata, **k),
         "knockout": lambda **k: ct.pl.knockout(adata, **k),
         "landscape": lambda **k: ct.pl.landscape(adata, refined[0], **k),
+        "least_action": lambda **k: ct.pl.least_action(bent, **k),
         "marginals": lambda **k: ct.pl.marginals(adata, path, **k),
         "populations": lambda **k: ct.pl.populations(embedded, color="kind", **k),
         "pull": lambda **k: ct.pl.pull(adata, **k),

@@ -7,12 +7,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celltraj as ct
 from celltraj._anndata import time_of, times_of
 
 SILENT = {"progress": False}
 UP = {"arm": "up"}
+SHEAR = ct.models.OrnsteinUhlenbeck(
+    matrix=torch.tensor([[-1.0, 0.5], [0.0, -1.0]]), shift=torch.zeros(2), sigma=0.5
+)
 plug_in = partial(ct.tl.fit_bridge, training=None, **SILENT)
 
 
@@ -26,6 +30,7 @@ def cells():
     ct.tl.couplings(adata, **SILENT)
     ct.tl.fates(adata, groupby="arm", **SILENT)
     ct.tl.transitions(adata, groupby="arm", **SILENT)
+    ct.tl.jacobian(adata, SHEAR, **SILENT)
     for tool in (ct.tl.push, ct.tl.pull):
         tool(adata, source=1, target=4, cells=UP, **SILENT)
     return adata
@@ -60,6 +65,13 @@ def drawn(plot, *arguments, **options):
     return said
 
 
+def jacobian_drawn(adata, time):
+    panels = ct.pl.jacobian(adata, time=time, show=False)
+    said = [panel.images[0].get_array().tolist() for panel in panels]
+    plt.close("all")
+    return said
+
+
 CALLS = {
     "tl.simulate": lambda a, b, t: ct.tl.simulate(
         a, b, start=t(1), stop=[t(2), t(4)], n_cells=5, **SILENT
@@ -86,6 +98,19 @@ CALLS = {
         forecast=t(4),
         key_added="jump_rates",
     ),
+    "tl.least_action": lambda a, _, t: ct.tl.least_action(
+        a,
+        ct.models.Brownian(0.5),
+        source="up",
+        target="down",
+        groupby="arm",
+        start=t(1),
+        stop=t(3),
+        options=ct.models.LeastAction(n_points=8, n_starts=1),
+        **SILENT,
+    ).X.tolist(),
+    "get.jacobian": lambda a, _, t: ct.get.jacobian(a, time=t(2)).to_string(),
+    "pl.jacobian": lambda a, _, t: jacobian_drawn(a, t(2)),
     "tl.push": lambda a, _, t: written(ct.tl.push, "push", a, source=t(1), target=t(4), cells=UP),
     "tl.pull": lambda a, _, t: written(ct.tl.pull, "pull", a, source=t(1), target=t(4), cells=UP),
     "tl.transitions": lambda a, _, t: written(
@@ -181,7 +206,12 @@ def test_no_function_asks_for_a_time_as_a_number_alone():
         if one.name in names and not any(w in str(one.annotation) for w in ("Time", "Entry"))
     }
     # what a response holds out is populations, cell types, conditions or doses
-    assert found == {"tl.cross_validate_response hold_out"}
+    # and a path of least action leads between states
+    assert found == {
+        "tl.cross_validate_response hold_out",
+        "tl.least_action source",
+        "tl.least_action target",
+    }
 
 
 @pytest.mark.filterwarnings("ignore:with so few samples")

@@ -14,6 +14,7 @@ from celltraj._anndata.results.analysis import (
     CONDITIONS,
     DRIVERS,
     GENE_TRENDS,
+    JACOBIAN,
     JUMP_RATES,
     KNOCKOUT,
     VELOCITY,
@@ -30,7 +31,13 @@ from celltraj._anndata.results.lineage import (
     PUSH,
     TRANSITIONS,
 )
-from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
+from celltraj._anndata.results.new_cells import (
+    EMBEDDING,
+    INTERPOLATE,
+    LEAST_ACTION,
+    PREDICTION,
+    SIMULATE,
+)
 
 __all__ = [
     "BRIDGE",
@@ -48,8 +55,10 @@ __all__ = [
     "GROWTH",
     "GROWTH_PRIOR",
     "INTERPOLATE",
+    "JACOBIAN",
     "JUMP_RATES",
     "KNOCKOUT",
+    "LEAST_ACTION",
     "LOG_DENSITY",
     "MATRIX",
     "PCA",

@@ -14,6 +14,7 @@ from celltraj._anndata.results.analysis import (
     CONDITIONS,
     DRIVERS,
     GENE_TRENDS,
+    JACOBIAN,
     JUMP_RATES,
     KNOCKOUT,
     VELOCITY,
@@ -30,13 +31,19 @@ from celltraj._anndata.results.lineage import (
     PUSH,
     TRANSITIONS,
 )
-from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
+from celltraj._anndata.results.new_cells import (
+    EMBEDDING,
+    INTERPOLATE,
+    LEAST_ACTION,
+    PREDICTION,
+    SIMULATE,
+)
 
 RESULTS = (
     *(BRIDGE, FLOW, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
-    *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
-    *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),
+    *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, JACOBIAN),
+    *(SIMULATE, LEAST_ACTION, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )
 _BY_KIND = {one.kind: one for one in RESULTS}

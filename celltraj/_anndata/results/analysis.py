@@ -93,6 +93,65 @@ VELOCITY = Result(
         ),
     ),
 )
+JACOBIAN = Result(
+    kind="jacobian",
+    call="ct.tl.jacobian(adata, model)",
+    key="jacobian",
+    places=(
+        Place(
+            "obs",
+            "{key}_divergence",
+            "sum of the derivatives of each variable by itself: below zero where cells converge",
+            dtype="float32",
+            unit="1/[t]",
+        ),
+        Place(
+            "obs",
+            "{key}_instability",
+            "largest real part of the eigenvalues: above zero where small differences grow",
+            dtype="float32",
+            unit="1/[t]",
+        ),
+        Place(
+            "obsm",
+            "{key}",
+            "derivatives of the pairs that were asked for, in their order; only with pairs",
+            width="p",
+            dtype="float32",
+            unit="1/[t]",
+            is_optional=True,
+        ),
+    ),
+    params="arguments as used, and derivatives (known, torch or differences: how they were taken)",
+    fields=(
+        Field(
+            "table",
+            "one row per group, time and pair of the strongest or those asked for; mean and std "
+            "over cells, in 1/[t], and agreement, the share of cells of the same sign",
+            columns=(
+                *("group", "time", "regulator", "target", "mean", "std", "agreement"),
+                "n_cells",
+            ),
+            texts=("group", "regulator", "target"),
+        ),
+        Field(
+            "means",
+            "mean derivative of variable i by j of each group and time, `(rows, d, d)`, in 1/[t]",
+        ),
+        Field(
+            "rows",
+            "group, time and number of cells of each of the means",
+            columns=("group", "time", "n_cells"),
+            texts=("group",),
+        ),
+        Field("genes", "names of the genes, in the order of the loadings"),
+        Field(
+            "loadings",
+            "rows of the genes in the variables, `(g, d)`; absent where variables are genes",
+            is_optional=True,
+        ),
+    ),
+)
 GENE_TRENDS = Result(
     kind="gene trends",
     call="ct.tl.gene_trends(adata, path, genes=...)",

@@ -41,6 +41,32 @@ INTERPOLATE = Result(
     record="interpolate",
     places=(Place("obs", "time", "time of the drawn cells", unit="[t]"), _states("drawn")),
 )
+LEAST_ACTION = Result(
+    kind="least action",
+    call="ct.tl.least_action(adata, model, source=..., target=...)",
+    key="least_action",
+    record="least_action",
+    params="arguments as used, sigma (mean noise on the paths) and sigma_source",
+    places=(
+        Place("obs", "trajectory", "number of the path"),
+        Place("obs", "time", "time of the point", unit="[t]"),
+        Place("obs", "source", "group or cell that the path starts from"),
+        Place("obs", "target", "group or cell that it leads to"),
+        Place("obs", "action", "action from the start of the path to the point"),
+        _states("points of paths: their"),
+    ),
+    fields=(
+        Field(
+            "table",
+            "one row per path; duration in [t], infinite where a path comes to rest on its way",
+            columns=(
+                *("source", "target", "action", "error", "duration", "converged"),
+                "agreeing_starts",
+            ),
+            texts=("source", "target"),
+        ),
+    ),
+)
 PREDICTION = Result(
     kind="prediction",
     call="ct.tl.predict_response(adata, model, condition=...)",

@@ -14,6 +14,7 @@ from celltraj.models.flow.course_check import CourseCheck
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.losses import FlowLoss
 from celltraj.models.flow.options import FlowOptions, Penalties
+from celltraj.models.flow.path_likelihood import StartDensity
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.own_snapshots import Meeting
@@ -94,6 +95,7 @@ def fit_flow(
     box = torch.stack([torch.stack(list(x.aminmax(dim=0))) for x in snapshots.x])
     growth = course.plans.masses.growth()
     flow = FlowMatching(heads, snapshots.times, course.interpolant, box, mass=growth)
+    start = _start(course, options, generator)
     check = CourseCheck(flow, Meeting.of(snapshots))
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
     validation = None
@@ -107,13 +109,25 @@ def fit_flow(
     job = Job(
         heads,
         batches,
-        FlowLoss(course.interpolant, options.penalties),
+        FlowLoss(course.interpolant, options.penalties, start),
         validation=validation,
         stop=check.stop(schedule),
         facts=_facts(snapshots, course, sigma, options),
     )
     trained, losses = train(job, training, schedule, progress=progress)
     return check.judged(replace(flow, heads=trained, losses=losses))
+
+
+def _start(course: Course, options: FlowOptions, generator: torch.Generator) -> StartDensity | None:
+    """Return the density that a likelihood begins with; None where none is asked for."""
+    if not options.penalties.likelihood:
+        return None
+    if course.plans.masses.is_growing:
+        raise ValueError(
+            "Penalties(likelihood=) follows the ODE of a flow whose cells neither divide nor die; "
+            "fit with growth=None"
+        )
+    return StartDensity.of(course.snapshots, generator)
 
 
 def _facts(

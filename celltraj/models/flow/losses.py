@@ -20,11 +20,13 @@ from torch import Tensor
 from celltraj._typing import Cells, Column, Earlier
 from celltraj.metrics import directional, score_residual
 from celltraj.models.flow.options import Penalties
+from celltraj.models.flow.path_likelihood import StartDensity, path_log_density
 from celltraj.models.growth.path_mass import EARLY
 from celltraj.models.interpolants import Interpolant, share_of
 from celltraj.models.networks import Points, TwoHeads, point_errors
 
 _SUBSET = 64  # points of a batch that penalties with derivatives are taken on
+_FOLLOWED = 16  # points whose likelihood is taken
 _TOLERANCE = 1e-3  # of the mean speed, what a step may miss
 # A score that vanishes has the least residual, and thin paths hold their scores by little: beside
 # much more of it than this the regression gives way, and ODE and SDE part.
@@ -42,10 +44,13 @@ class FlowLoss:
         Paths, whose noise ties rate, score and velocity.
     penalties
         Weights of the penalties.
+    start
+        Density of the first snapshot, for the likelihood; None without.
     """
 
     interpolant: Interpolant
     penalties: Penalties
+    start: StartDensity | None = None
 
     def __call__(self, field: TwoHeads, points: Points) -> Tensor:
         """Return the loss, a scalar."""
@@ -75,6 +80,12 @@ class FlowLoss:
             )
             parts = points.width[:_SUBSET] * (left + right) * field.mean_gap
             total = total + weights.fokker_planck * _RESIDUAL * parts.square().mean()
+        if weights.likelihood and self.start is not None:
+            signs = torch.where(points.z[:_FOLLOWED] > 0, 1.0, -1.0)
+            some = (t[:_FOLLOWED], x[:_FOLLOWED], signs)
+            parameters = [p for p in field.parameters() if p.requires_grad]
+            log_density = path_log_density(motion.velocity, parameters, self.start, some)
+            total = total - weights.likelihood * log_density.mean() / x.shape[1]
         return total
 
 

@@ -34,6 +34,11 @@ class Penalties:
         2,000 steps from .19 to .22. For the residual says how an error of the score goes on in
         time, not how large it is, and it is least for a score that vanishes: 30 halves the score
         and parts ODE and SDE in two variables.
+    likelihood
+        Negative log likelihood of a few points of each batch along the ODE back to the first
+        snapshot, in nats per variable: maximum likelihood beside the regression, for flows
+        without growth. Each step then integrates an ODE and its adjoint and is some ten to a
+        hundred times as dear.
 
     Raises
     ------
@@ -51,6 +56,7 @@ class Penalties:
     acceleration: float = 0.0
     solver_error: float = 0.0
     fokker_planck: float = 0.0
+    likelihood: float = 0.0
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -95,7 +95,7 @@ def gaussian_problem(mean: Cells, covariance: Tensor, y: Targets) -> tuple[Cost,
     """Return cost and epsilon of transport under ``N(y; mean, covariance)``."""
     factor = torch.linalg.cholesky(covariance)
     log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
-    epsilon = float((log_det.mean() / mean.shape[1]).exp())
+    epsilon = float((log_det.detach().mean() / mean.shape[1]).exp())
     if len(factor) == 1:
         unit = factor[0] / epsilon**0.5
         x, y = (torch.linalg.solve_triangular(unit, v.T, upper=False).T for v in (mean, y))

@@ -1,5 +1,6 @@
 """Solvers of the equations of motion, one per file."""
 
+from celltraj.models.solvers.adaptive_heun import AdaptiveHeun
 from celltraj.models.solvers.dormand_prince import DormandPrince
 from celltraj.models.solvers.euler_maruyama import EulerMaruyama
 from celltraj.models.solvers.exponential_euler import ExponentialEuler
@@ -10,6 +11,7 @@ from celltraj.models.solvers.predictor_corrector import PredictorCorrector
 from celltraj.models.solvers.solver import Equation, SdeSolver
 
 __all__ = [
+    "AdaptiveHeun",
     "DormandPrince",
     "Equation",
     "EulerMaruyama",

@@ -1,0 +1,1 @@
+"""Paths of least action between states, under drift and noise."""
