@@ -6,6 +6,13 @@ from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
 from .bridge.refine import refine as refine
+from .conditioning.composed import Composed as Composed
+from .conditioning.condition import Conditioned as Conditioned
+from .conditioning.condition import condition as condition
+from .conditioning.linear_reward import LinearReward as LinearReward
+from .conditioning.quadratic_reward import QuadraticReward as QuadraticReward
+from .conditioning.reward import Reward as Reward
+from .conditioning.reward import Worth as Worth
 from .encoders import DeepSets as DeepSets
 from .encoders import GraphEncoder as GraphEncoder
 from .encoders import Moments as Moments
@@ -89,8 +96,10 @@ __all__ = [
     "BridgeOptions",
     "Brownian",
     "BrownianBridgeInterpolant",
+    "Composed",
     "Condition",
     "ConditionCoder",
+    "Conditioned",
     "Covariate",
     "DeepSets",
     "DormandPrince",
@@ -115,6 +124,7 @@ __all__ = [
     "LearnedGrowth",
     "Lineage",
     "LinearInterpolant",
+    "LinearReward",
     "LotkaVolterra",
     "MetaFlowMatching",
     "Midpoint",
@@ -135,6 +145,7 @@ __all__ = [
     "PredictorCorrector",
     "Process",
     "Projection",
+    "QuadraticReward",
     "Reference",
     "ReferenceInterpolant",
     "Refinement",
@@ -144,6 +155,7 @@ __all__ = [
     "ResponseOptions",
     "ResponseProcess",
     "ResponseSource",
+    "Reward",
     "ReversibleProcess",
     "SdeSolver",
     "SetAttention",
@@ -155,6 +167,8 @@ __all__ = [
     "Treated",
     "TrigonometricInterpolant",
     "Vortex",
+    "Worth",
+    "condition",
     "default_sigma",
     "fit_bridge",
     "fit_flow",

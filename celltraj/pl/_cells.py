@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from scipy.sparse import issparse
 
 from celltraj._anndata import find_representation, find_space, read_representation
-from celltraj._anndata.results import INTERPOLATE, SIMULATE
+from celltraj._anndata.results import CONDITION, INTERPOLATE, SIMULATE
 from celltraj.models import Process
 from celltraj.pl._style import Style
 
@@ -118,7 +118,9 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
     if basis is not None:
         return basis
     if isinstance(lives_in, AnnData):
-        record = SIMULATE.find(lives_in) or INTERPOLATE.find(lives_in) or {}
+        record = (
+            SIMULATE.find(lives_in) or CONDITION.find(lives_in) or INTERPOLATE.find(lives_in) or {}
+        )
         params = record.get("params", {})
         return str(params.get("use_rep", None) or find_representation(adata, None))
     if isinstance(lives_in, Process):

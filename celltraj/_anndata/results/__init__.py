@@ -30,11 +30,18 @@ from celltraj._anndata.results.lineage import (
     PUSH,
     TRANSITIONS,
 )
-from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
+from celltraj._anndata.results.new_cells import (
+    CONDITION,
+    EMBEDDING,
+    INTERPOLATE,
+    PREDICTION,
+    SIMULATE,
+)
 
 __all__ = [
     "BRIDGE",
     "COMMON",
+    "CONDITION",
     "CONDITIONS",
     "COUPLINGS",
     "DECODE",

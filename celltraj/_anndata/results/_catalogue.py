@@ -30,13 +30,19 @@ from celltraj._anndata.results.lineage import (
     PUSH,
     TRANSITIONS,
 )
-from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
+from celltraj._anndata.results.new_cells import (
+    CONDITION,
+    EMBEDDING,
+    INTERPOLATE,
+    PREDICTION,
+    SIMULATE,
+)
 
 RESULTS = (
     *(BRIDGE, FLOW, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
-    *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),
+    *(SIMULATE, CONDITION, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )
 _BY_KIND = {one.kind: one for one in RESULTS}
