@@ -26,7 +26,8 @@ def condition(adata: AnnData, *, ancestors: bool = False) -> pd.DataFrame:
     ``e^r``), error (its standard error), is_bound (no path met the condition, and the probability
     is at most so much, at 95 %), effective (number of equal paths that they are worth), n_ancestors
     (particles of the start that they come from), n_pilot (unsteered paths simulated before),
-    n_reached (how many of these met the condition), look_ahead (what paths were steered by),
+    n_reached (how many of these met the condition), log_mass (log of the mean mass at the end
+    without condition, 0 without growth), look_ahead (what paths were steered by),
     outside (share of states outside the data of the model, NaN where it does not know them).
     With ``ancestors=True`` one row for each cell that paths start from, the heaviest first: source,
     share (of the weight), n_paths.

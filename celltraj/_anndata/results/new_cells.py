@@ -54,10 +54,10 @@ CONDITION = Result(
             "one row: log of the mean of e^r, for a group of its probability, its standard error, "
             "whether it is only a bound; effective number of paths, particles of the start that "
             "they come from; unsteered paths that were simulated before, and how many of them met "
-            "the condition; what paths were steered by; share of states outside the data",
+            "the condition; log of the mean mass without condition, what paths were steered by; share of states outside the data",
             columns=(
                 *("log_probability", "error", "is_bound", "effective", "n_ancestors"),
-                *("n_pilot", "n_reached", "look_ahead", "outside"),
+                *("n_pilot", "n_reached", "log_mass", "look_ahead", "outside"),
             ),
             texts=("look_ahead",),
         ),

@@ -89,6 +89,7 @@ class Conditioned:
             "n_ancestors": self.paths.n_ancestors,
             "n_pilot": self.n_pilot,
             "n_reached": self.n_reached,
+            "log_mass": self.log_total,
             "look_ahead": self.look_ahead,
             "outside": self.outside,
         }
@@ -176,11 +177,10 @@ def condition(
         paths = weighted_paths(
             steps, look, reward, x0, grid, generator=generator, progress=progress
         )
-    _check_finite(process, paths)
     return Conditioned(
         paths,
         type(look).__name__,
-        0.0 if pilot is None else pilot.log_total,
+        _log_total(paths, reward, pilot),
         0 if pilot is None else len(x0),
         0.0 if met is None else float(met.exp().sum()),
         _outside(process, paths),
@@ -189,9 +189,11 @@ def condition(
 
 def _needs_pilot(process: Process, reward: Reward | None, look: LookAhead | None) -> bool:
     """Whether unsteered paths are needed: to learn from, or to know the mean mass."""
+    if reward is None:
+        return False
     if is_growing(process) or isinstance(reward, GroupReward):
         return True
-    return reward is not None and look is None and not isinstance(process, Affine)
+    return look is None and not isinstance(process, Affine)
 
 
 def _look(
@@ -212,6 +214,13 @@ def _seen(met: Tensor, pilot: Pilot) -> float:
     """Return how many pilot paths met the event, each by its mass; the least of both sides."""
     share = float(torch.softmax(pilot.log_mass, 0) @ met.exp())
     return len(met) * min(share, 1.0)
+
+
+def _log_total(paths: Weighted, reward: Reward | None, pilot: Pilot | None) -> float:
+    """Return the log of the mean mass at the last time, without condition."""
+    if reward is None:
+        return paths.log_mean
+    return 0.0 if pilot is None else pilot.log_total
 
 
 def _outside(process: Process, paths: Weighted) -> float:
@@ -249,12 +258,3 @@ def _check(process: Process, x0: Cells, times: tuple[float, ...], reward: Reward
                 f"{type(reward).__name__} must return a number for each state; found shape "
                 f"{tuple(shape)} for one"
             )
-
-
-def _check_finite(process: Process, paths: Weighted) -> None:
-    n_bad = int((~torch.isfinite(paths.x)).any(2).any(0).sum())
-    if n_bad or math.isnan(paths.log_mean):
-        raise ValueError(
-            f"{n_bad} of {len(paths.weights)} paths of {type(process).__name__} leave the finite "
-            "numbers: steps too long for its drift, or an estimate too steep; pass more steps"
-        )

@@ -30,7 +30,7 @@ from torch import Tensor
 from celltraj._typing import Cells, Earlier, States
 from celltraj.models.conditioning.look_ahead import LookAhead
 from celltraj.models.conditioning.reward import Reward, Worth
-from celltraj.models.conditioning.steps import Ahead, Steps
+from celltraj.models.conditioning.steps import Ahead, Steps, check_finite
 from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import StepGrid, progress_bar
 
@@ -127,6 +127,7 @@ def weighted_paths(
             ahead = steps.ahead(*span, cloud.x)
             z, ratio = _steered(ahead, look(span[1], ahead.mean), cloud.x, generator)
             x, growth = steps.move(span, cloud.x, ahead, z, generator)
+            check_finite(steps.process, x, span[1])
             is_last = k + 1 == len(grid)
             cloud.go(x, _worth(look, reward, span[1], x, is_last=is_last), ratio + growth)
             bar.update()

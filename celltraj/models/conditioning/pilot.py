@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells, States
-from celltraj.models.conditioning.steps import Steps
+from celltraj.models.conditioning.steps import Steps, check_finite
 from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import StepGrid, progress_bar
 
@@ -66,6 +66,7 @@ def pilot_paths(
             x, growth = steps.move(
                 span, x, steps.ahead(*span, x), normal_like(x, generator), generator
             )
+            check_finite(steps.process, x, span[1])
             gained = gained + growth
             if k % every == 0 and k < len(grid):
                 kept.append((span[1], x, gained))

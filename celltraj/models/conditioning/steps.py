@@ -47,6 +47,11 @@ class Ahead:
 class Steps(Protocol):
     """A scheme."""
 
+    @property
+    def process(self) -> object:
+        """Return the law that is stepped."""
+        ...
+
     def ahead(self, start: float, stop: float, x: Cells) -> Ahead:
         """Return where the step leads from ``x``."""
         ...
@@ -105,6 +110,22 @@ class MidpointSteps:
             return moved, torch.zeros_like(x[:, 0])
         process: GrowingProcess = self.process
         return moved, h * process.growth(t, middle)
+
+
+def check_finite(process: object, x: Cells, t: float) -> None:
+    """Raise where paths have left the finite numbers.
+
+    Raises
+    ------
+    ValueError
+        They have.
+    """
+    n_bad = int((~torch.isfinite(x)).any(1).sum())
+    if n_bad:
+        raise ValueError(
+            f"{n_bad} of {len(x)} paths of {type(process).__name__} leave the finite numbers by "
+            f"time {t:g}: its drift is not finite, or too steep for the steps that are taken"
+        )
 
 
 def steps_of(process: Process) -> Steps:
