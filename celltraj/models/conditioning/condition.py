@@ -14,14 +14,13 @@ from itertools import pairwise
 
 import torch
 from scipy.stats import beta
-from torch import Tensor
 
 from celltraj._arrays import takes_arrays
 from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.conditioning.gaussian import AffineEnds, FittedEnds, GaussianLookAhead
 from celltraj.models.conditioning.group_reward import GroupReward
-from celltraj.models.conditioning.logistic import LogisticLookAhead
+from celltraj.models.conditioning.learned import learned_paths
 from celltraj.models.conditioning.look_ahead import Blind, LookAhead
 from celltraj.models.conditioning.particles import Weighted, weighted_paths
 from celltraj.models.conditioning.pilot import Pilot, pilot_paths
@@ -30,7 +29,6 @@ from celltraj.models.conditioning.steps import steps_of
 from celltraj.models.process import Affine, Bounded, Process, breakpoints_of, is_growing
 from celltraj.models.solvers.solver import step_grid
 
-_TO_LEARN = 20.0  # pilot paths that must meet an event for its odds to be learned
 _BOUND = 0.95  # level of the bound of a probability that nothing was seen of
 
 
@@ -168,21 +166,27 @@ def condition(
     _check(process, x0, times, reward)
     grid = step_grid(times, breakpoints_of(process), n_steps)
     steps = steps_of(process)
+    draw = {"generator": generator, "progress": progress}
     with torch.no_grad():
         pilot = None
         if _needs_pilot(process, reward, look_ahead):
-            pilot = pilot_paths(steps, x0, grid, generator=generator, progress=progress)
-        met = None if pilot is None or not isinstance(reward, GroupReward) else reward(pilot.end)
-        look = look_ahead or _look(process, reward, times[-1], pilot, met)
-        paths = weighted_paths(
-            steps, look, reward, x0, grid, generator=generator, progress=progress
-        )
+            pilot = pilot_paths(steps, x0, grid, **draw)
+        learned = None
+        if pilot is not None and look_ahead is None and isinstance(reward, GroupReward):
+            learned = learned_paths(steps, reward, x0, grid, pilot, **draw)
+        if learned is None:
+            look = look_ahead or _look(process, reward, times[-1], pilot)
+            paths = weighted_paths(steps, look, reward, x0, grid, **draw)
+        else:
+            look, paths = learned
+    paths = paths.at(times)
+    is_event = pilot is not None and isinstance(reward, GroupReward)
     return Conditioned(
         paths,
         type(look).__name__,
         _log_total(paths, reward, pilot),
         0 if pilot is None else len(x0),
-        0.0 if met is None else float(met.exp().sum()),
+        float(reward(pilot.end).exp().sum()) if is_event else 0.0,
         _outside(process, paths),
     )
 
@@ -196,24 +200,13 @@ def _needs_pilot(process: Process, reward: Reward | None, look: LookAhead | None
     return look is None and not isinstance(process, Affine)
 
 
-def _look(
-    process: Process, reward: Reward | None, stop: float, pilot: Pilot | None, met: Tensor | None
-) -> LookAhead:
+def _look(process: Process, reward: Reward | None, stop: float, pilot: Pilot | None) -> LookAhead:
     """Return the usual estimate of what a path is worth."""
     if reward is None:
         return Blind()
-    can_learn = pilot is not None and len(pilot.times) > 0
-    if pilot is not None and met is not None and can_learn and _seen(met, pilot) >= _TO_LEARN:
-        return LogisticLookAhead.of(pilot, met.exp())
     if isinstance(process, Affine) and not is_growing(process):
         return GaussianLookAhead(reward, AffineEnds(process, stop))
     return GaussianLookAhead(reward, FittedEnds.of(pilot)) if pilot is not None else Blind()
-
-
-def _seen(met: Tensor, pilot: Pilot) -> float:
-    """Return how many pilot paths met the event, each by its mass; the least of both sides."""
-    share = float(torch.softmax(pilot.log_mass, 0) @ met.exp())
-    return len(met) * min(share, 1.0)
 
 
 def _log_total(paths: Weighted, reward: Reward | None, pilot: Pilot | None) -> float:

@@ -111,10 +111,11 @@ class FittedEnds:
     def of(cls, pilot: Pilot) -> FittedEnds:
         """Return the regressions of the ends of pilot paths."""
         d = pilot.end.shape[1]
-        fits = [_regressed(x, pilot.end, pilot.weights(k)) for k, x in enumerate(pilot.x)]
+        known = zip(pilot.passages.x, pilot.weights, strict=True)
+        fits = [_regressed(x, pilot.end, weights) for x, weights in known]
         one, none = torch.eye(d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
         parts = zip(*fits, (one, none, 0 * one), strict=True)
-        times = torch.tensor([*pilot.times, pilot.stop], dtype=torch.float64)
+        times = torch.tensor([*pilot.passages.times, pilot.stop], dtype=torch.float64)
         return cls(times, *(torch.stack(part) for part in parts))
 
     def __call__(self, t: float, x: Cells) -> Ends:

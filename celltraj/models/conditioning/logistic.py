@@ -1,12 +1,15 @@
-r"""Look ahead to an event by logistic regression on pilot paths.
+r"""Look ahead to an event by logistic regression on where cells go of their own accord.
 
 At each of some twenty times ``log h / (1 - h)`` is linear in the variables, their squares and, of
-few variables, their products; in time between it lies on straight lines. What it misses, weights
-make up for.
+few variables, their products and cubes; in time between it lies on straight lines. Regressions go
+back in time, each of what the next one says of the states that are reached: so they learn from
+passages between neighbouring times, and of events that hardly a path meets. What they miss, weights
+make up for. Guarniero, Johansen & Lee, *The iterated auxiliary particle filter* (2017).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +18,8 @@ from torch.nn.functional import logsigmoid
 
 from celltraj._typing import Cells, Earlier
 from celltraj.models.conditioning.gaussian import place
-from celltraj.models.conditioning.pilot import Pilot
-from celltraj.models.conditioning.reward import Worth
+from celltraj.models.conditioning.pilot import Passages
+from celltraj.models.conditioning.reward import Reward, Worth
 
 _PRODUCTS = 5  # variables up to which their products are looked at
 _ITERATIONS = 25  # of Newton's method, which converges in about six
@@ -34,7 +37,7 @@ class Odds:
     centre, scale
         ``(d,)`` mean and spread of the pilot paths, in [x].
     weights
-        Coefficients of a constant, the variables, their squares and their products.
+        Coefficients of a constant, the variables, their squares, products and cubes.
     """
 
     centre: Tensor
@@ -63,10 +66,20 @@ class LogisticLookAhead:
     odds: tuple[Odds, ...]
 
     @classmethod
-    def of(cls, pilot: Pilot, happened: Earlier) -> LogisticLookAhead:
-        """Return the regressions of the event, ``(n,)`` shares in [0, 1], on pilot paths."""
-        odds = tuple(_fitted(x, happened, len(x) * pilot.weights(k)) for k, x in enumerate(pilot.x))
-        return cls(torch.tensor(pilot.times, dtype=torch.float64), odds)
+    def of(cls, known: Sequence[Passages], reward: Reward) -> LogisticLookAhead:
+        """Return the regressions on passages between the same times, from the last one back.
+
+        At each time of the odds that were found at the next, ``h(t, x) = E[h(t', X_t') | X_t =
+        x]``, wherever the states were drawn from.
+        """
+        times = known[0].times
+        found: list[Odds] = []
+        for k in reversed(range(len(times))):
+            x, onward = (torch.cat([getattr(one, n)[k] for one in known]) for n in ("x", "onward"))
+            gained = torch.cat([one.gained[k] for one in known])
+            happened = torch.sigmoid(found[-1](onward)) if found else reward(onward).exp()
+            found.append(_fitted(x, happened, len(x) * torch.softmax(gained, 0)))
+        return cls(torch.tensor(times, dtype=torch.float64), tuple(found[::-1]))
 
     def __call__(self, t: float, x: Cells) -> Worth:
         """Return the log of the probability and its slope by ``x``; its curvature is left out."""
@@ -83,13 +96,15 @@ class LogisticLookAhead:
 
 
 def features(z: Tensor) -> Tensor:
-    """Return a constant, the variables, their squares and, of few, their products."""
+    """Return a constant, the variables, their squares and, of few, their products and cubes."""
     bounded = z.clamp(-_REACH, _REACH)
     parts = [torch.ones_like(z[:, :1]), z, bounded.square() - 1]
     d = z.shape[1]
     if 1 < d <= _PRODUCTS:
         i, j = torch.triu_indices(d, d, 1)
         parts.append(bounded[:, i] * bounded[:, j])
+    if d <= _PRODUCTS:
+        parts.append(bounded**3 - 3 * bounded)
     return torch.cat(parts, 1)
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -60,6 +60,11 @@ class Weighted:
     weights: Tensor
     start: Tensor
     log_mean: float
+
+    def at(self, times: Sequence[float]) -> Weighted:
+        """Return the paths at some of their times."""
+        rows = [self.times.index(t) for t in times]
+        return replace(self, times=tuple(times), x=self.x[rows])
 
     @property
     def effective(self) -> float:
@@ -205,9 +210,3 @@ def systematic(shares: Earlier, generator: torch.Generator) -> Tensor:
     edges = shares.double().cumsum(0)
     rows: Tensor = torch.searchsorted(edges / edges[-1], points, right=True).clamp(max=n - 1)
     return rows
-
-
-def grid_of(times: Sequence[float], steps: Sequence[float]) -> StepGrid:
-    """Return the grid of given steps onto requested times, which are among them."""
-    place = {t: k for k, t in enumerate(steps)}
-    return StepGrid(tuple(steps), tuple(place[t] for t in times))

@@ -18,29 +18,45 @@ _NODES = 20  # times at which paths are kept
 
 
 @dataclass(frozen=True, eq=False)
+class Passages:
+    """Hold where cells went from each of several times to the next, of their own accord.
+
+    Parameters
+    ----------
+    times
+        ``(K,)`` times after the start and before the end.
+    x
+        ``(K, n, d)`` states there, of whatever law.
+    onward
+        ``(K, n, d)`` where they went by the next of the times, after the last one by the end.
+    gained
+        ``(K, n)`` log of the mass that they gained on the way.
+    """
+
+    times: tuple[float, ...]
+    x: States
+    onward: States
+    gained: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Pilot:
     """Hold paths of a law of motion.
 
     Parameters
     ----------
-    times
-        ``(K,)`` times after the start and before the end at which states are kept.
-    x
-        ``(K, n, d)`` states there.
+    passages
+        Where they were at some twenty times, and where they went.
     end
         ``(n, d)`` states at the last time.
-    log_left
-        ``(K, n)`` log of the mass that a path gains from each time to its end.
     log_mass
-        ``(n,)`` log of the mass that it gains from the start.
+        ``(n,)`` log of the mass that a path gains from the start.
     stop
         The last time.
     """
 
-    times: tuple[float, ...]
-    x: States
+    passages: Passages
     end: Cells
-    log_left: Tensor
     log_mass: Tensor
     stop: float
 
@@ -49,29 +65,62 @@ class Pilot:
         """Log of the mean mass at the end."""
         return float(torch.logsumexp(self.log_mass, 0)) - math.log(len(self.log_mass))
 
-    def weights(self, k: int) -> Tensor:
-        """Return the shares of the paths ``(n,)`` by what they gain from a time on."""
-        return torch.softmax(self.log_left[k], 0)
+    @property
+    def weights(self) -> Tensor:
+        """Shares of the paths ``(K, n)`` by what they gain from each time to the end."""
+        left = self.passages.gained.flip(0).cumsum(0).flip(0)
+        return torch.softmax(left, 1)
+
+
+def nodes_of(grid: StepGrid) -> tuple[int, ...]:
+    """Return the numbers of the steps, some twenty, before which paths are kept."""
+    every = max(1, len(grid) // _NODES)
+    return tuple(range(every, len(grid), every))
 
 
 def pilot_paths(
     steps: Steps, x0: Cells, grid: StepGrid, *, generator: torch.Generator, progress: bool = False
 ) -> Pilot:
-    """Return paths from ``x0 (n, d)``, kept at some twenty times."""
-    x, gained = x0, torch.zeros_like(x0[:, 0])
-    every = max(1, len(grid) // _NODES)
-    kept: list[tuple[float, Tensor, Tensor]] = []
-    with progress_bar(len(grid), progress=progress) as bar:
-        for k, span in enumerate(pairwise(grid.times), start=1):
-            x, growth = steps.move(
-                span, x, steps.ahead(*span, x), normal_like(x, generator), generator
-            )
-            check_finite(steps.process, x, span[1])
-            gained = gained + growth
-            if k % every == 0 and k < len(grid):
-                kept.append((span[1], x, gained))
+    """Return paths from ``x0 (n, d)``, kept at the nodes of the grid."""
+    places = (0, *nodes_of(grid), len(grid))
+    states, gains = [x0], []
+    with progress_bar(len(places) - 1, progress=progress) as bar:
+        for first, last in pairwise(places):
+            x, gained = _walked(steps, states[-1], grid.times[first : last + 1], generator)
+            states.append(x)
+            gains.append(gained)
             bar.update()
-    times, states, masses = zip(*kept, strict=True) if kept else ((), (), ())
-    left = gained - torch.stack(masses) if kept else gained[None][:0]
-    stacked = torch.stack(states) if kept else x[None][:0]
-    return Pilot(tuple(times), stacked, x, left, gained, grid.times[-1])
+    passages = Passages(
+        tuple(grid.times[k] for k in places[1:-1]),
+        torch.stack(states[1:-1]) if len(states) > 2 else x0[None][:0],
+        torch.stack(states[2:]) if len(states) > 2 else x0[None][:0],
+        torch.stack(gains[1:]) if len(gains) > 1 else x0[None, :, 0][:0],
+    )
+    return Pilot(passages, states[-1], torch.stack(gains).sum(0), grid.times[-1])
+
+
+def passages_from(
+    steps: Steps, x: States, grid: StepGrid, *, generator: torch.Generator
+) -> Passages:
+    """Return where states ``(K, n, d)`` at the nodes of a grid go by the next of them."""
+    places = (*nodes_of(grid), len(grid))
+    moved = [
+        _walked(steps, start, grid.times[first : last + 1], generator)
+        for start, (first, last) in zip(x, pairwise(places), strict=True)
+    ]
+    onward, gained = zip(*moved, strict=True)
+    times = tuple(grid.times[k] for k in places[:-1])
+    return Passages(times, x, torch.stack(onward), torch.stack(gained))
+
+
+def _walked(
+    steps: Steps, x: Cells, times: tuple[float, ...], generator: torch.Generator
+) -> tuple[Cells, Tensor]:
+    """Return states after several steps, and the growth that was gathered."""
+    gained = torch.zeros_like(x[:, 0])
+    for span in pairwise(times):
+        z = normal_like(x, generator)
+        x, growth = steps.move(span, x, steps.ahead(*span, x), z, generator)
+        check_finite(steps.process, x, span[1])
+        gained = gained + growth
+    return x, gained

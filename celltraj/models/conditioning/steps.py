@@ -48,7 +48,7 @@ class Steps(Protocol):
     """A scheme."""
 
     @property
-    def process(self) -> object:
+    def process(self) -> Process:
         """Return the law that is stepped."""
         ...
 
@@ -67,7 +67,7 @@ class Steps(Protocol):
 class ExactSteps:
     """Step an affine law by its transition ``N(F x + c, Q)``."""
 
-    process: Affine
+    process: Process
 
     def ahead(self, start: float, stop: float, x: Cells) -> Ahead:
         """Return ``F x + c`` and a root of ``Q``."""
