@@ -100,6 +100,17 @@ def course():
     path = ct.tl.simulate(
         adata, bridge, start=0.0, stop=2.0, n_cells=6, n_times=3, ode_solver=FEW, **SILENT
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # few particles
+        steered = ct.tl.condition(
+            *(adata, bridge),
+            start=0.0,
+            stop=1.0,
+            toward={"arm": "up"},
+            n_particles=20,
+            n_times=2,
+            **SILENT,
+        )
     ct.tl.couplings(adata, **SILENT)
     both = {"source": 0.0, "target": 2.0, "cells": {"arm": "up"}} | SILENT
     ct.tl.push(adata, **both)
@@ -124,6 +135,7 @@ def course():
         "flow": flow,
         "landscape": landscape,
         "path": path,
+        "steered": steered,
         "predicted": ct.tl.interpolate(adata, time=1.0, n_cells=6),
         "scores": scores,
         "fit": fit,
@@ -196,6 +208,8 @@ OWN = {
     "tl.fit_bridge": lambda: {"training": None},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
+    "tl.condition": lambda: {"n_times": 2, "n_particles": 20, "toward": {"arm": "up"}},
+    "get.condition": lambda: {"adata": course()["steered"]},
     "tl.log_density": lambda: {"model": course()["flow"]},
     "pl.landscape": lambda: {"model": course()["landscape"]},
     "pl.refinement": lambda: {"model": course()["landscape"]},

@@ -75,8 +75,8 @@ def condition(
     n_times
         Equally spaced times in the result, both ends included.
     time_key
-        Column of ``obs`` that selects the cells at ``start``; ``None`` starts from all
-        of ``adata``.
+        Column of ``obs`` with the sampling times, which select the cells at ``start`` and the group
+        at ``stop``; ``None`` starts from all of ``adata``, for a reward alone.
     use_rep
         ``"X"`` or a key of ``obsm``; by default the one that ``model`` was fitted in.
     noise
