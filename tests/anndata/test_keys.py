@@ -13,7 +13,6 @@ from celltraj._anndata.keys import page
 from celltraj._anndata.results import (
     BRIDGE,
     CONDITION,
-    CONDITION,
     DRIVERS,
     ENTROPY,
     FATES,

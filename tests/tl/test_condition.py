@@ -66,27 +66,27 @@ def test_the_probability_is_the_share_of_simulated_cells_that_arrive(adata, path
 
 
 def test_through_observed_cells_paths_are_those_of_the_couplings(adata):
-    bridge = ct.tl.fit_bridge(adata, growth=None, training=None, **SILENT)
-    two = adata[adata.obs["time"].isin([3.0, 4.0])].copy()
-    del two.uns["celltraj"]
-    top = np.asarray(two.X)[:, 1] > 2.0
-    two.obs["top"] = np.where(top, "top", "rest")
-    ct.tl.couplings(two, growth=None, reference=bridge.reference, **SILENT)
-    bridge = ct.tl.fit_bridge(two, growth=None, reference=bridge.reference, training=None, **SILENT)
+    two = adata[adata.obs["time"].isin([3.0, 4.0])][::4].copy()
+    two.obs["top"] = np.where(np.asarray(two.X)[:, 1] > 2.0, "top", "rest")
+    bridge = ct.tl.fit_bridge(
+        two, reference=ct.models.Brownian(0.5), growth=None, training=None, **SILENT
+    )
+    ct.tl.couplings(two, bridge, **SILENT)
     ct.tl.pull(two, source=3.0, target=4.0, cells={"top": "top"}, **SILENT)
     ct.tl.fates(two, groupby="top", **SILENT)
     path = ct.tl.condition(
-        two, bridge, start=3.0, stop=4.0, toward={"top": "top"}, n_particles=600, **SILENT
+        two, bridge, start=3.0, stop=4.0, toward={"top": "top"}, n_particles=400, **SILENT
     )
     early = two[two.obs["time"] == 3.0]
     row = ct.get.condition(path).iloc[0]
     fates = ct.get.fates(two).loc[early.obs_names, "top"].mean()
+    # cells end among those observed, of which the nearest ten vote: a little blur at the boundary
     assert np.exp(row["log_probability"]) == pytest.approx(fates, abs=0.05)
     shares = ct.get.condition(path, ancestors=True).set_index("source")["share"]
     y = pd.Series(np.asarray(early.X)[:, 1], index=early.obs_names)
     ours = (shares * y[shares.index]).sum()
     exact = (early.obs["pull"] * y).sum()
-    assert ours == pytest.approx(exact, abs=0.1 * y.std())
+    assert ours == pytest.approx(exact, abs=0.15 * float(y.std()))
 
 
 def test_a_reward_is_as_good_as_a_group(adata):

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -79,6 +79,10 @@ class Composed:
     p_B`` there is no such law. Scores of networks hold where they saw cells: ``outside`` tells
     which states lie beyond, where they are those of the edge.
 
+    Shifts add within one normal state. Where both drugs move several states by more than their
+    widths, a product of densities is made of tails, in which states mix, and is another law than
+    that of cells that make both moves, however well the scores are known.
+
     References
     ----------
     Du et al., *Reduce, reuse, recycle: compositional generation with energy-based diffusion models*
@@ -97,7 +101,7 @@ class Composed:
     True
     """
 
-    parts: Mapping[Process, float] | Sequence[tuple[Process, float]]
+    parts: Mapping[Any, float] | Sequence[tuple[Any, float]]
     noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -117,7 +121,7 @@ class Composed:
             raise ValueError(f"noise must not be negative; found {self.noise}")
 
     @cached_property
-    def pairs(self) -> tuple[tuple[Process, float], ...]:
+    def pairs(self) -> tuple[tuple[Any, float], ...]:
         """Models with their powers."""
         given = self.parts.items() if isinstance(self.parts, Mapping) else self.parts
         return tuple((model, float(power)) for model, power in given)

@@ -202,7 +202,7 @@ def test_the_probability_of_the_other_well_is_that_of_the_backward_equation(stop
     assert abs(error) < 4 * found.paths.error + 0.01
     assert found.paths.effective > 800
     # an unsteered path meets it in one of ten or twenty, a steered one nearly always
-    assert float((found.paths.x[-1, :, 0] > 0).double().mean()) > 0.8
+    assert float((found.paths.x[-1, :, 0] > 0).double().mean()) > 0.7
     assert found.n_reached < 0.15 * found.n_pilot
 
 
