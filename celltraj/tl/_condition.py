@@ -27,6 +27,7 @@ from celltraj.models.conditioning.group_reward import GroupReward
 from celltraj.tl._simulate import cells_at_start, outside_of, with_noise
 
 Toward = Mapping[str, str | Sequence[str]] | Reward
+_FAR = 0.1  # share of the states outside the data of the model that deserves a warning
 _FEW = 10  # cells that all paths come from, or equal paths that they are worth: too few to trust
 
 
@@ -112,8 +113,8 @@ def condition(
     Warns
     -----
     DataWarning
-        No path meets the condition, so that its probability is a bound; or the weight has come to
-        sit on few paths or few cells.
+        No path meets the condition, so that its probability is a bound; the weight has come to sit
+        on few paths or few cells; or more than a tenth of it lies outside the data of the model.
 
     Notes
     -----
@@ -266,5 +267,12 @@ def _warn_of_little(found: Conditioned) -> None:
             f"the weight has come to sit on {paths.effective:.0f} equal paths from "
             f"{paths.n_ancestors} particles at the start, and what is read off them is as "
             "uncertain, more so than its standard error; pass more n_particles=, or start later",
+            DataWarning,
+        )
+    if found.outside > _FAR:
+        warn(
+            f"{found.outside:.0%} of the weight of the states lies outside the data of the model, "
+            "which sees them as if they were at the edge: drift, growth and score are extrapolated "
+            "there, and the weights with them",
             DataWarning,
         )

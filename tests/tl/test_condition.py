@@ -1,5 +1,7 @@
 """Conditioned paths from AnnData: what is written, read and drawn, and what is refused."""
 
+import warnings
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -115,7 +117,9 @@ def test_a_flow_has_noise_of_its_own_or_is_given_some(adata):
     call = {"start": 0.0, "stop": 1.0, "toward": None, "n_particles": 20, "n_times": 2} | SILENT
     with pytest.raises(ValueError, match="FlowMatching has no noise"):
         ct.tl.condition(adata, flow, **call)
-    path = ct.tl.condition(adata, flow, noise=0.2, **call)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # five steps of a training
+        path = ct.tl.condition(adata, flow, noise=0.2, **call)
     assert 0 <= ct.get.condition(path)["outside"].iloc[0] <= 1
     with pytest.raises(TypeError, match="noise is chosen after the fit for a flow only"):
         ct.tl.condition(adata, LAW, noise=0.2, **call)
@@ -165,6 +169,33 @@ def test_weight_on_few_paths_is_told(adata):
         ct.tl.condition(
             adata, LAW, start=0.0, stop=4.0, toward=UP, n_particles=5, n_times=2, **SILENT
         )
+
+
+class Beyond:
+    """A law of which all states lie outside its data."""
+
+    def drift(self, t, x):
+        return torch.zeros_like(x)
+
+    def diffusion(self, t, x):
+        return torch.ones_like(x)
+
+    def outside(self, t, x):
+        return torch.ones(len(x), dtype=torch.bool)
+
+
+def test_states_outside_the_data_of_a_model_are_told(adata):
+    with pytest.warns(ct.DataWarning, match="100% of the weight of the states lies outside"):
+        path = ct.tl.condition(
+            *(adata, Beyond()),
+            start=0.0,
+            stop=1.0,
+            toward=None,
+            n_particles=20,
+            n_times=2,
+            **SILENT,
+        )
+    assert ct.get.condition(path)["outside"].tolist() == [1.0]
 
 
 def test_what_cannot_be_asked_is_refused(adata):

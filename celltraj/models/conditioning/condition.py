@@ -45,6 +45,8 @@ class Conditioned:
         What they were steered by.
     log_total
         Log of the mean mass at the last time, without condition; 0 without growth.
+    error_total
+        Its standard error, where it comes from other paths than the weighted ones.
     n_pilot
         Unsteered paths that were simulated before; 0 where none was needed.
     n_reached
@@ -57,6 +59,7 @@ class Conditioned:
     paths: Weighted
     look_ahead: str
     log_total: float = 0.0
+    error_total: float = 0.0
     n_pilot: int = 0
     n_reached: float = 0.0
     outside: float = math.nan
@@ -77,11 +80,16 @@ class Conditioned:
         met = min(self.n_reached, self.n_pilot)
         return float(math.log(beta.ppf(_BOUND, met + 1, max(self.n_pilot - met, 1))))
 
+    @property
+    def error(self) -> float:
+        """Standard error of ``log_probability``; infinite where that is a bound."""
+        return math.hypot(self.paths.error, self.error_total)
+
     def row(self) -> dict[str, float | int | bool | str]:
         """Return what is to be known of the paths as one row of a table."""
         return {
             "log_probability": self.log_probability,
-            "error": self.paths.error,
+            "error": self.error,
             "is_bound": not self.is_reached,
             "effective": self.paths.effective,
             "n_ancestors": self.paths.n_ancestors,
@@ -185,6 +193,7 @@ def condition(
         paths,
         type(look).__name__,
         _log_total(paths, reward, pilot),
+        0.0 if pilot is None else pilot.error,
         0 if pilot is None else len(x0),
         float(reward(pilot.end).exp().sum()) if is_event else 0.0,
         _outside(process, paths),

@@ -155,7 +155,13 @@ def _steered(
     turned = ahead.root.mT
     pull = (turned @ worth.slope[..., None])[..., 0]
     one = torch.eye(x.shape[1], dtype=x.dtype)
-    factor = torch.linalg.cholesky(one + turned @ worth.curvature @ ahead.root)
+    precision = one + turned @ worth.curvature @ ahead.root
+    factor, failed = torch.linalg.cholesky_ex(precision)
+    if failed.any():
+        raise ValueError(
+            "the curvature of what is looked ahead to is not positive semi-definite; give zeros in "
+            "its place, which steer less well and are as right"
+        )
     free = normal_like(x, generator)
     mean = torch.cholesky_solve(pull[..., None], factor)
     z = (mean + torch.linalg.solve_triangular(factor.mT, free[..., None], upper=True))[..., 0]

@@ -66,6 +66,12 @@ class Pilot:
         return float(torch.logsumexp(self.log_mass, 0)) - math.log(len(self.log_mass))
 
     @property
+    def error(self) -> float:
+        """Standard error of ``log_total``; 0 without growth."""
+        n = len(self.log_mass)
+        return float((n * torch.softmax(self.log_mass, 0) - 1).square().sum().sqrt() / n)
+
+    @property
     def weights(self) -> Tensor:
         """Shares of the paths ``(K, n)`` by what they gain from each time to the end."""
         left = self.passages.gained.flip(0).cumsum(0).flip(0)

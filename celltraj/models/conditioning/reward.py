@@ -27,7 +27,8 @@ class Worth:
         ``(n, d)`` derivatives by ``m``, in 1/[x].
     curvature
         ``(c, d, d)`` second derivatives by ``m`` with the sign turned, in 1/[x]^2; ``c`` is 1
-        where all cells share them.
+        where all cells share them. Positive semi-definite: zeros, which only steer less well, stand
+        for what is not.
     """
 
     log_mean: Tensor
