@@ -160,6 +160,7 @@ def test_a_group_that_no_path_meets_has_a_bound(adata):
     assert row["is_bound"]
     assert np.exp(row["log_probability"]) == pytest.approx(1 - 0.05 ** (1 / 50))
     assert (path.obs["mass"] == 0).all()
+    ct.pl.trajectories(adata, path, show=False).figure.canvas.draw()
     with pytest.raises(ValueError, match="has no rows"):
         ct.get.condition(path, ancestors=True)
 

@@ -184,7 +184,7 @@ class Composed:
     def _flow(self, k: int, t: float, x: Cells, score: Cells) -> Cells:
         """Return the probability flow ``b - (d_i s_i^2 + s_i^2 score) / 2`` of a part."""
         variance, divergence = self._noises[k].variance(t, x)
-        flow = self.pairs[k][0].drift(t, x) - variance * score / 2
+        flow: Tensor = self.pairs[k][0].drift(t, x) - variance * score / 2
         return flow if divergence is None else flow - divergence / 2
 
 

@@ -174,28 +174,32 @@ def condition(
     _check(process, x0, times, reward)
     grid = step_grid(times, breakpoints_of(process), n_steps)
     steps = steps_of(process)
-    draw = {"generator": generator, "progress": progress}
+    pilot, n_reached, learned = None, 0.0, None
     with torch.no_grad():
-        pilot = None
         if _needs_pilot(process, reward, look_ahead):
-            pilot = pilot_paths(steps, x0, grid, **draw)
-        learned = None
-        if pilot is not None and look_ahead is None and isinstance(reward, GroupReward):
-            learned = learned_paths(steps, reward, x0, grid, pilot, **draw)
-        if learned is None:
-            look = look_ahead or _look(process, reward, times[-1], pilot)
-            paths = weighted_paths(steps, look, reward, x0, grid, **draw)
-        else:
+            pilot = pilot_paths(steps, x0, grid, generator=generator, progress=progress)
+        if pilot is not None and isinstance(reward, GroupReward):
+            n_reached = float(reward(pilot.end).exp().sum())
+            if look_ahead is None:
+                learned = learned_paths(
+                    steps, reward, x0, grid, pilot, generator=generator, progress=progress
+                )
+        look: LookAhead
+        if learned is not None:
             look, paths = learned
+        else:
+            look = look_ahead or _look(process, reward, times[-1], pilot)
+            paths = weighted_paths(
+                steps, look, reward, x0, grid, generator=generator, progress=progress
+            )
     paths = paths.at(times)
-    is_event = pilot is not None and isinstance(reward, GroupReward)
     return Conditioned(
         paths,
         type(look).__name__,
         _log_total(paths, reward, pilot),
         0.0 if pilot is None else pilot.error,
         0 if pilot is None else len(x0),
-        float(reward(pilot.end).exp().sum()) if is_event else 0.0,
+        n_reached,
         _outside(process, paths),
     )
 
