@@ -33,6 +33,7 @@ from celltraj.models import (
     OrnsteinUhlenbeck,
     QuadraticReward,
     Worth,
+    add_moves,
     condition,
     simulate,
 )
@@ -274,13 +275,11 @@ def _ways(
 
 def _moved(law: Composed, x0: Tensor, g: torch.Generator) -> Tensor:
     """Return cells that make the moves of both drugs, and survive both."""
-    end, log_mass = x0, torch.zeros_like(x0[:, 0])
-    for drug, _ in law.pairs[:2]:
-        path = simulate(drug, x0, (0.0, 1.0), generator=g)
-        end = end + path.x[-1] - x0
-        log_mass = log_mass if path.log_mass is None else log_mass + path.log_mass[-1]
-    rows = torch.multinomial(torch.softmax(log_mass, 0), len(x0), replacement=True, generator=g)
-    return end[rows]
+    path = add_moves(law.pairs[:2], x0, (0.0, 1.0), generator=g)
+    if path.log_mass is None:
+        return path.x[-1]
+    shares = torch.softmax(path.log_mass[-1], 0)
+    return path.x[-1][torch.multinomial(shares, len(x0), replacement=True, generator=g)]
 
 
 def _screen(chosen: Namespace, seed: int) -> Iterator[dict]:

@@ -6,6 +6,7 @@ from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
 from .bridge.refine import refine as refine
+from .conditioning.add_moves import add_moves as add_moves
 from .conditioning.composed import Composed as Composed
 from .conditioning.condition import Conditioned as Conditioned
 from .conditioning.condition import condition as condition
@@ -168,6 +169,7 @@ __all__ = [
     "TrigonometricInterpolant",
     "Vortex",
     "Worth",
+    "add_moves",
     "condition",
     "default_sigma",
     "fit_bridge",

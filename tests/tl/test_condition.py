@@ -68,7 +68,7 @@ def test_the_probability_is_the_share_of_simulated_cells_that_arrive(adata, path
 
 
 def test_through_observed_cells_paths_are_those_of_the_couplings(adata):
-    two = adata[adata.obs["time"].isin([3.0, 4.0])][::4].copy()
+    two = adata[adata.obs["time"].isin([3.0, 4.0])][::5].copy()
     two.obs["top"] = np.where(np.asarray(two.X)[:, 1] > 2.0, "top", "rest")
     bridge = ct.tl.fit_bridge(
         two, reference=ct.models.Brownian(0.5), growth=None, training=None, **SILENT
@@ -77,7 +77,7 @@ def test_through_observed_cells_paths_are_those_of_the_couplings(adata):
     ct.tl.pull(two, source=3.0, target=4.0, cells={"top": "top"}, **SILENT)
     ct.tl.fates(two, groupby="top", **SILENT)
     path = ct.tl.condition(
-        two, bridge, start=3.0, stop=4.0, toward={"top": "top"}, n_particles=400, **SILENT
+        two, bridge, start=3.0, stop=4.0, toward={"top": "top"}, n_particles=300, **SILENT
     )
     early = two[two.obs["time"] == 3.0]
     row = ct.get.condition(path).iloc[0]

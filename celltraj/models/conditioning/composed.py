@@ -81,7 +81,8 @@ class Composed:
 
     Shifts add within one normal state. Where both drugs move several states by more than their
     widths, a product of densities is made of tails, in which states mix, and is another law than
-    that of cells that make both moves, however well the scores are known.
+    that of cells that make both moves, however well the scores are known:
+    :func:`celltraj.models.add_moves` adds these.
 
     References
     ----------

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import celltraj as ct
-from celltraj.models import Brownian, Composed, condition, simulate
+from celltraj.models import Brownian, Composed, add_moves, condition, simulate
 
 WIDTH = 0.3
 MEANS = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
@@ -85,6 +85,23 @@ def test_a_drug_that_kills_and_one_that_shifts_do_both():
     # the weights are the growth that simulate gathers
     mass = torch.softmax(unweighted.log_mass[-1], 0)
     assert w1(unweighted.x[-1], true, mass) - floor < (added - floor) / 5
+
+
+def test_moves_of_cells_add_and_survivals_multiply():
+    first, second = States(SHIFT, DIE), States(2 * SHIFT, 0.5 * DIE)
+    x0 = States().draw(0.0, 300, seeded())
+    path = add_moves([(first, 1), (second, 1)], x0, (0.0, 1.0), generator=seeded())
+    torch.testing.assert_close(path.x[-1], x0 + 3 * SHIFT)
+    left = [simulate(one, x0, (0.0, 1.0), generator=seeded()).log_mass for one in (first, second)]
+    torch.testing.assert_close(path.log_mass, left[0] + left[1])
+    # of the first state e^-3 is left
+    dying = (path.log_mass[-1] < -1.5).double()
+    assert float(dying.mean()) == pytest.approx(0.5, abs=0.1)
+    assert float((dying * path.log_mass[-1]).sum() / dying.sum()) == pytest.approx(-3, abs=0.05)
+    with pytest.raises(ValueError, match="names no model"):
+        add_moves({}, x0, (0.0, 1.0), generator=seeded())
+    with pytest.raises(TypeError, match="Brownian has no score"):
+        add_moves({Brownian(1.0): 1}, x0, (0.0, 1.0), generator=seeded())
 
 
 class Widening:

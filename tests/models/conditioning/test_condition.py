@@ -186,7 +186,7 @@ def right_well():
     return GroupReward(cells, cells[:, 0] > 0, 1)
 
 
-@pytest.mark.parametrize(("stop", "seed"), [(5.0, 0), (5.0, 1), (3.0, 0)])
+@pytest.mark.parametrize(("stop", "seed"), [(5.0, 0), (3.0, 0)])
 def test_the_probability_of_the_other_well_is_that_of_the_backward_equation(stop, seed):
     x, u = committor(stop)
     true = float(np.interp(-1.0, x, u))
@@ -225,18 +225,18 @@ def test_the_standard_error_is_how_far_runs_differ():
     runs = [
         condition(
             DoubleWell(),
-            torch.full((300, 1), -1.0).double(),
+            torch.full((200, 1), -1.0).double(),
             (0.0, 5.0),
             reward=right_well(),
-            n_steps=30,
+            n_steps=20,
             generator=seeded(seed),
         )
-        for seed in range(20)
+        for seed in range(16)
     ]
     spread = float(np.std([one.log_probability for one in runs], ddof=1))
     told = float(np.median([one.paths.error for one in runs]))
-    # a standard deviation of 20 runs is known to 16 %
-    assert 0.5 < spread / told < 1.8
+    # a standard deviation of 16 runs is known to 18 %
+    assert 0.45 < spread / told < 1.8
 
 
 def test_cells_that_meet_the_condition_are_told_from_those_that_do_not():
