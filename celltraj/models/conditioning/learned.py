@@ -29,7 +29,7 @@ from celltraj.models.process import Process
 from celltraj.models.solvers.solver import StepGrid
 
 _TO_LEARN = 20.0  # paths that must meet an event for its odds to be learned
-_NOISIER = (2.0, 4.0)  # times the noise, where unsteered paths hardly meet it
+_NOISIER = (1.5, 2.0, 4.0)  # times the noise, where unsteered paths hardly meet it
 _ROUNDS = 2  # in which odds are learned again
 _POOR = 0.5  # share of particles, effective or with a path from the start, below which
 
@@ -112,7 +112,10 @@ def _first_passages(
         return pilot.passages
     for factor in _NOISIER:
         wide = MidpointSteps(Noisier(steps.process, factor))
-        paths = pilot_paths(wide, x0, grid, generator=generator)
+        try:
+            paths = pilot_paths(wide, x0, grid, generator=generator)
+        except ValueError:  # more noise than the law bears in steps of this length; more is no use
+            return None
         if float(reward(paths.end).exp().sum()) >= _TO_LEARN:
             return passages_from(steps, paths.passages.x, grid, generator=generator)
     return None

@@ -34,6 +34,8 @@ from celltraj.models.conditioning.steps import Ahead, Steps, check_finite
 from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import StepGrid, progress_bar
 
+_LOST = 0.01  # share of particles that may be steered out of the finite numbers in a step
+_MOST = 3.0  # standard deviations of its noise that a step is steered by
 _ENOUGH = 0.5  # effective share of particles below which they are resampled
 
 
@@ -132,14 +134,26 @@ def weighted_paths(
             ahead = steps.ahead(*span, cloud.x)
             z, ratio = _steered(ahead, look(span[1], ahead.mean), cloud.x, generator)
             x, growth = steps.move(span, cloud.x, ahead, z, generator)
-            check_finite(steps.process, x, span[1])
+            gained = _without_lost(steps, x, ratio + growth, span[1])
+            x = torch.where(torch.isfinite(gained)[:, None], x, cloud.x)
             is_last = k + 1 == len(grid)
-            cloud.go(x, _worth(look, reward, span[1], x, is_last=is_last), ratio + growth)
+            cloud.go(x, _worth(look, reward, span[1], x, is_last=is_last), gained)
             bar.update()
     cloud.keep()
     shares, log_mean = cloud.total()
     times = tuple(grid.times[k] for k in grid.requested)
     return Weighted(times, torch.stack(cloud.kept), shares, cloud.start, log_mean)
+
+
+def _without_lost(steps: Steps, x: Cells, gained: Earlier, t: float) -> Earlier:
+    """Return log weights, minus infinity for the few paths that were steered out of all numbers.
+
+    They have no end that could be worth anything; of many, steps are too long for the law.
+    """
+    lost = (~torch.isfinite(x)).any(1)
+    if lost.double().mean() > _LOST:
+        check_finite(steps.process, x, t)
+    return torch.where(lost, -torch.inf, gained)
 
 
 def _worth(look: LookAhead, reward: Reward | None, t: float, x: Cells, *, is_last: bool) -> Tensor:
@@ -163,6 +177,9 @@ def _steered(
             "its place, which steer less well and are as right"
         )
     free = normal_like(x, generator)
+    if not worth.curvature.any():
+        # nothing holds an estimate without curvature back: one step may kick a path out of all data
+        pull = pull * (_MOST / pull.norm(dim=1, keepdim=True).clamp(min=_MOST))
     mean = torch.cholesky_solve(pull[..., None], factor)
     z = (mean + torch.linalg.solve_triangular(factor.mT, free[..., None], upper=True))[..., 0]
     log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -225,10 +225,10 @@ def test_the_standard_error_is_how_far_runs_differ():
     runs = [
         condition(
             DoubleWell(),
-            torch.full((200, 1), -1.0).double(),
+            torch.full((300, 1), -1.0).double(),
             (0.0, 5.0),
             reward=right_well(),
-            n_steps=20,
+            n_steps=40,
             generator=seeded(seed),
         )
         for seed in range(16)
