@@ -81,16 +81,16 @@ def add_moves(
     pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
     if not pairs:
         raise ValueError("parts names no model; pass such as {flow_a: 1, flow_b: 1}")
-    moved, log_mass, n_evaluations = None, None, 0
+    paths, moved, masses = [], torch.zeros_like(x0), []
     for process, power in pairs:
         is_noisy = bool(process.diffusion(float(times[0]), x0[:1]).any())
         path = simulate(
             process, x0, times, solver=solver, ode=is_noisy, generator=generator, progress=progress
         )
-        move = power * (path.x - x0)
-        moved = move if moved is None else moved + move
-        n_evaluations += path.n_evaluations
+        paths.append(path)
+        moved = moved + power * (path.x - x0)
         if path.log_mass is not None:
-            gained = power * path.log_mass
-            log_mass = gained if log_mass is None else log_mass + gained
-    return Trajectories(path.times, x0 + moved, n_evaluations, path.solver, log_mass)
+            masses.append(power * path.log_mass)
+    n_evaluations = sum(one.n_evaluations for one in paths)
+    log_mass = torch.stack(masses).sum(0) if masses else None
+    return Trajectories(paths[0].times, x0 + moved, n_evaluations, paths[0].solver, log_mass)
