@@ -272,6 +272,7 @@ def test_everything_written_comes_back_and_is_read_and_drawn(analysed, reload):
 def test_all_results_of_cells_are_among_them(analysed):
     """What is written to cells at hand; the others are AnnData of their own, or models'."""
     elsewhere = {"projection", "decoding", "interpolation", "response", "prediction", "embedding"}
+    elsewhere |= {"conditioned paths"}
     kinds = {record["kind"] for adata in analysed for record in adata.uns["celltraj"].values()}
     assert kinds == set(KINDS) - elsewhere
 
@@ -303,13 +304,13 @@ def test_no_function_is_left_out():
         | {"dose_response"}
         # tests/report/test_report.py
         | {"report"},
-        # tests/get/test_score_summary.py, tests/tl/test_dose_response.py
-        "get": {"score_summary", "dose_curves"},
+        # tests/get/test_score_summary.py, tests/tl: test_dose_response.py, test_condition.py
+        "get": {"score_summary", "dose_curves", "condition"},
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
-        | {"response_intervals"},
+        | {"response_intervals", "condition"},
         "ex": {"to_cell_eval"},
     }
     drawn = {name.split(" ")[0] for name in PICTURES} | set(PLOTS)

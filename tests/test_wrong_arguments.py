@@ -108,6 +108,17 @@ def course():
     path = ct.tl.simulate(
         adata, bridge, start=0.0, stop=2.0, n_cells=6, n_times=3, ode_solver=FEW, **SILENT
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # few particles
+        steered = ct.tl.condition(
+            *(adata, bridge),
+            start=0.0,
+            stop=1.0,
+            toward={"arm": "up"},
+            n_particles=20,
+            n_times=2,
+            **SILENT,
+        )
     ct.tl.couplings(adata, **SILENT)
     both = {"source": 0.0, "target": 2.0, "cells": {"arm": "up"}} | SILENT
     ct.tl.push(adata, **both)
@@ -135,6 +146,7 @@ def course():
         "landscape": landscape,
         "path": path,
         "bent": bent,
+        "steered": steered,
         "predicted": ct.tl.interpolate(adata, time=1.0, n_cells=6),
         "scores": scores,
         "fit": fit,
@@ -207,6 +219,8 @@ OWN = {
     "tl.fit_bridge": lambda: {"training": None},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
+    "tl.condition": lambda: {"n_times": 2, "n_particles": 20, "toward": {"arm": "up"}},
+    "get.condition": lambda: {"adata": course()["steered"]},
     "tl.log_density": lambda: {"model": course()["flow"]},
     "tl.least_action": lambda: BETWEEN,
     "get.least_action": lambda: {"adata": course()["bent"]},

@@ -7,6 +7,14 @@ from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
 from .bridge.refine import refine as refine
 from .encoders import CellEncoder as CellEncoder
+from .conditioning.add_moves import add_moves as add_moves
+from .conditioning.composed import Composed as Composed
+from .conditioning.condition import Conditioned as Conditioned
+from .conditioning.condition import condition as condition
+from .conditioning.linear_reward import LinearReward as LinearReward
+from .conditioning.quadratic_reward import QuadraticReward as QuadraticReward
+from .conditioning.reward import Reward as Reward
+from .conditioning.reward import Worth as Worth
 from .encoders import DeepSets as DeepSets
 from .encoders import GraphEncoder as GraphEncoder
 from .encoders import Moments as Moments
@@ -98,8 +106,10 @@ __all__ = [
     "Brownian",
     "BrownianBridgeInterpolant",
     "CellEncoder",
+    "Composed",
     "Condition",
     "ConditionCoder",
+    "Conditioned",
     "Covariate",
     "DeepSets",
     "DormandPrince",
@@ -125,6 +135,7 @@ __all__ = [
     "LeastAction",
     "Lineage",
     "LinearInterpolant",
+    "LinearReward",
     "LotkaVolterra",
     "MetaFlowMatching",
     "Midpoint",
@@ -146,6 +157,7 @@ __all__ = [
     "PredictorCorrector",
     "Process",
     "Projection",
+    "QuadraticReward",
     "Reference",
     "ReferenceInterpolant",
     "Refinement",
@@ -155,6 +167,7 @@ __all__ = [
     "ResponseOptions",
     "ResponseProcess",
     "ResponseSource",
+    "Reward",
     "ReversibleProcess",
     "SdeSolver",
     "SetAttention",
@@ -166,6 +179,9 @@ __all__ = [
     "Treated",
     "TrigonometricInterpolant",
     "Vortex",
+    "Worth",
+    "add_moves",
+    "condition",
     "default_sigma",
     "fit_bridge",
     "fit_flow",

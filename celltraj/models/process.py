@@ -101,6 +101,15 @@ class FittedProcess(PiecewiseProcess, Protocol):
 
 
 @runtime_checkable
+class Bounded(Protocol):
+    """A law of motion that knows where its data lay, and is extrapolated elsewhere."""
+
+    def outside(self, t: float, x: Cells) -> Tensor:
+        """Return which states ``(n,)`` lie outside the data around time ``t``."""
+        ...
+
+
+@runtime_checkable
 class OnReference(Protocol):
     """A law of motion that stays near another one, as a bridge does."""
 

@@ -247,7 +247,7 @@ class _Frames:
         if "mass" not in path.obs:
             return np.ones(path.n_obs)
         mass = path.obs["mass"].astype(float)
-        mean = mass.groupby(self.row).transform("mean")
+        mean = mass.groupby(self.row).transform("mean").replace(0.0, 1.0)
         shares: np.ndarray = np.clip(mass / mean, 0.1, 6.0).to_numpy()
         return shares
 

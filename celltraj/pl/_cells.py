@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy.sparse import issparse
 
 from celltraj._anndata import find_representation, find_space, read_representation
-from celltraj._anndata.results import INTERPOLATE, LEAST_ACTION, SIMULATE
+from celltraj._anndata.results import CONDITION, INTERPOLATE, LEAST_ACTION, SIMULATE
 from celltraj.models import Process
 from celltraj.pl._style import Style
 
@@ -135,7 +135,7 @@ def default_basis(adata: AnnData, basis: str | None, *, lives_in: object = None)
 
 def _made_of(path: AnnData) -> dict[str, Any]:
     """Return the record of the cells that a tool returned; nothing where there is none."""
-    found = (one.find(path) for one in (SIMULATE, INTERPOLATE, LEAST_ACTION))
+    found = (one.find(path) for one in (SIMULATE, CONDITION, INTERPOLATE, LEAST_ACTION))
     return next((record for record in found if record), {})
 
 

@@ -52,7 +52,8 @@ def trajectories(
     adata
         Observed cells; not changed.
     path
-        Result of :func:`celltraj.tl.simulate` in the representation ``basis``.
+        Result of :func:`celltraj.tl.simulate` or :func:`celltraj.tl.condition` in the
+        representation ``basis``.
     time_key
         Column of ``obs`` with the sampling times.
     basis
@@ -127,5 +128,6 @@ def _final_mass(path: AnnData, n: int) -> np.ndarray:
         return np.ones(len(shown))
     mass = path.obs["mass"].to_numpy(float)
     last = np.array([mass[labels == label][-1] for label in shown])
-    shares: np.ndarray = np.clip(last / last.mean(), 0.05, 10.0)
+    mean = last.mean()  # zero where none of conditioned paths meets the condition
+    shares: np.ndarray = np.clip(last / (mean if mean > 0 else 1.0), 0.05, 10.0)
     return shares

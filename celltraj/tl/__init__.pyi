@@ -1,5 +1,6 @@
 from ._bootstrap import bootstrap as bootstrap
 from ._compare_conditions import compare_conditions as compare_conditions
+from ._condition import condition as condition
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_response import cross_validate_response as cross_validate_response
@@ -36,6 +37,7 @@ from ._which_model import which_model as which_model
 __all__ = [
     "bootstrap",
     "compare_conditions",
+    "condition",
     "couplings",
     "cross_validate",
     "cross_validate_response",

@@ -127,13 +127,13 @@ def simulate(
     if n_cells is not None and n_cells < 1:
         raise ValueError(f"n_cells must be at least 1; found {n_cells}")
     name, x = read_space(adata, model, use_rep, time_key)
-    candidates = _cells_at_start(adata, start, time_key)
+    candidates = cells_at_start(adata, start, time_key)
     rng = np.random.default_rng(seed)
     n = len(candidates) if n_cells is None else n_cells
     rows = rng.choice(candidates, n, replace=n > len(candidates))
     is_ode = noise == 0 and not isinstance(model, FlowMatching)
     if noise is not None and not is_ode:
-        model = _with_noise(model, noise)
+        model = with_noise(model, noise)
     path = models.simulate(
         model,
         torch.from_numpy(x[rows]),
@@ -145,7 +145,7 @@ def simulate(
     )
     _warn_of_few(path)
     sources = adata.obs_names[rows].to_numpy()
-    obs = _observations(path, sources, _outside(model, path.times))
+    obs = _observations(path, sources, outside_of(model, path.times))
     params = {
         "model": type(model).__name__,
         "start": start,
@@ -197,7 +197,7 @@ def _warn_of_few(path: Trajectories) -> None:
         )
 
 
-def _outside(model: Process, times: Sequence[float]) -> np.ndarray:
+def outside_of(model: Process, times: Sequence[float]) -> np.ndarray:
     """Return which times lie outside those that ``model`` was fitted to, and warn of a flow."""
     span = span_of(model)
     if span is None:
@@ -218,7 +218,7 @@ def _outside(model: Process, times: Sequence[float]) -> np.ndarray:
     return outside
 
 
-def _with_noise(model: Process, noise: float) -> FlowMatching:
+def with_noise(model: Process, noise: float) -> FlowMatching:
     if not isinstance(model, FlowMatching):
         raise TypeError(
             f"noise is chosen after the fit for a flow only; {type(model).__name__} has its own. "
@@ -237,7 +237,7 @@ def _time_grid(start: float, stops: Sequence[float], n_times: int, *, is_list: b
     return [start, *stops] if is_list else np.linspace(start, stops[0], n_times).tolist()
 
 
-def _cells_at_start(adata: AnnData, start: float, time_key: str | None) -> np.ndarray:
+def cells_at_start(adata: AnnData, start: float, time_key: str | None) -> np.ndarray:
     """Return the rows of the cells that trajectories may start from."""
     if time_key is None:
         if adata.n_obs == 0:

@@ -17,6 +17,7 @@ FAMILIES = (
     ("tl.dose_response", "get.dose_curves", "pl.dose_response", "tl.predict_response"),
     ("tl.embed_populations", "tl.predict_response", "pl.populations"),
     ("tl.simulate", "pl.report", "pl.trajectories", "pl.animate", "pl.marginals"),
+    ("tl.condition", "get.condition", "tl.simulate", "pl.trajectories", "tl.fates", "tl.pull"),
     ("tl.interpolate", "tl.simulate", "pl.marginals", "pl.density", "pl.held_out"),
     ("tl.velocity", "pl.stream", "pl.vector_field"),
     ("tl.couplings", "get.convergence", "io.from_moscot", "io.from_wot", "ex.to_cellrank"),

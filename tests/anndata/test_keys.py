@@ -12,6 +12,7 @@ import celltraj as ct
 from celltraj._anndata.keys import page
 from celltraj._anndata.results import (
     BRIDGE,
+    CONDITION,
     DRIVERS,
     ENTROPY,
     FATES,
@@ -89,6 +90,11 @@ class TestWritten:
         check_record(path.uns["celltraj"]["simulate"], SIMULATE)
         grown = ct.tl.simulate(adata, Doubling(0.1), **options)
         assert written(grown) == declared_places(SIMULATE, among=any_place, use_rep="X_two")
+        steered = ct.tl.condition(
+            adata, Doubling(0.1), toward=None, n_particles=20, n_times=2, **options
+        )
+        assert written(steered) == declared_places(CONDITION, use_rep="X_two")
+        check_record(steered.uns["celltraj"]["condition"], CONDITION)
         cells = ct.tl.interpolate(adata, bridge, time=0.5, n_cells=3, use_rep="X_two")
         assert written(cells) == declared_places(INTERPOLATE, use_rep="X_two")
         check_record(cells.uns["celltraj"]["interpolate"], INTERPOLATE)

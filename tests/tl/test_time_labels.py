@@ -76,6 +76,9 @@ CALLS = {
     "tl.simulate": lambda a, b, t: ct.tl.simulate(
         a, b, start=t(1), stop=[t(2), t(4)], n_cells=5, **SILENT
     ).X.tolist(),
+    "tl.condition": lambda a, b, t: ct.tl.condition(
+        a, b, start=t(2), stop=t(3), toward=UP, n_particles=100, n_times=2, **SILENT
+    ).X.tolist(),
     "tl.velocity": lambda a, b, t: (
         ct.tl.velocity(a, b, time=t(2), copy=True, **SILENT).obsm["velocity"].tolist()
     ),

@@ -35,6 +35,9 @@ from celltraj._anndata.results.new_cells import (
     EMBEDDING,
     INTERPOLATE,
     LEAST_ACTION,
+    CONDITION,
+    EMBEDDING,
+    INTERPOLATE,
     PREDICTION,
     SIMULATE,
 )
@@ -42,6 +45,7 @@ from celltraj._anndata.results.new_cells import (
 __all__ = [
     "BRIDGE",
     "COMMON",
+    "CONDITION",
     "CONDITIONS",
     "COUPLINGS",
     "DECODE",

@@ -34,6 +34,42 @@ SIMULATE = Result(
     ),
     fields=(Field("n_evaluations", "calls of the velocity that the solver took"),),
 )
+CONDITION = Result(
+    kind="conditioned paths",
+    call="ct.tl.condition(adata, model, ...)",
+    key="condition",
+    record="condition",
+    params="arguments as used; toward as text",
+    places=(
+        Place("obs", "trajectory", "number of the trajectory"),
+        Place("obs", "time", "time of the state", unit="[t]"),
+        Place("obs", "source", "obs name of the cell that the trajectory starts from"),
+        Place("obs", "extrapolated", "whether the time lies outside those of the fit"),
+        Place("obs", "mass", "weight of the trajectory, the same at all its times, mean 1"),
+        _states("simulated"),
+    ),
+    fields=(
+        Field(
+            "summary",
+            "one row: log of the mean of e^r, for a group of its probability, its standard error, "
+            "whether it is only a bound; effective number of paths, particles of the start that "
+            "they come from; unsteered paths that were simulated before, and how many of them met "
+            "the condition; log of the mean mass without condition, what paths were steered by; share of states outside the data",
+            columns=(
+                *("log_probability", "error", "is_bound", "effective", "n_ancestors"),
+                *("n_pilot", "n_reached", "log_mass", "look_ahead", "outside"),
+            ),
+            texts=("look_ahead",),
+        ),
+        Field(
+            "ancestors",
+            "one row per cell that paths with weight start from, heaviest first: its share of the "
+            "weight and how many paths; of no rows where no path meets the condition",
+            columns=("source", "share", "n_paths"),
+            texts=("source",),
+        ),
+    ),
+)
 INTERPOLATE = Result(
     kind="interpolation",
     call="ct.tl.interpolate(adata, ...)",

@@ -145,6 +145,10 @@ class FlowMatching(Saved):
         inside = torch.clamp(x, (low - margin).to(x), (high + margin).to(x))
         return inside, self.times[k + 1] - self.times[k]
 
+    def outside(self, t: float, x: Cells) -> Tensor:
+        """Return which states ``(n,)`` the network sees as if they were at the edge of its box."""
+        return (self._inside(t, x)[0] != x).any(1)
+
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``velocity + noise^2/2 score``, ``(n, d)``, in [x]/[t]."""
         velocity, score = self._velocity_and_score(t, x)

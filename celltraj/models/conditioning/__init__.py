@@ -1,0 +1,1 @@
+"""Conditioned paths: a law of motion, given what becomes of its cells."""
