@@ -16,6 +16,7 @@ from celltraj._anndata.results.analysis import (
     GENE_TRENDS,
     JUMP_RATES,
     KNOCKOUT,
+    SLOW_MODES,
     VELOCITY,
 )
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
@@ -61,6 +62,7 @@ __all__ = [
     "RESULTS",
     "ROOT",
     "SIMULATE",
+    "SLOW_MODES",
     "TRANSITIONS",
     "VELOCITY",
     "Field",
