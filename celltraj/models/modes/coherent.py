@@ -85,9 +85,11 @@ def coherent_modes(
 ) -> CoherentModes:
     r"""Return the slowest modes of couplings between two times.
 
-    Standard errors are those of cells of both times drawn anew, with the couplings as they are: a
-    singular value is stationary in its functions, so that the weight of cell ``i`` moves it by
-    ``s a_i (phi_i^2 - 1) / 2``, with ``phi = u / sqrt(a)``, and likewise at the other end.
+    Standard errors are those of cells of all times drawn anew, each time with its marginal kept:
+    singular values are stationary in their functions, so that the weight of a cell ``i`` of the
+    first time moves ``s`` by ``s a_i (phi_i^2 - 1) / 2``, with ``phi = u / sqrt(a)``, likewise at
+    the last, and that of a cell between by ``m_i (phi psi - s)``, with ``m`` its mass and the means
+    of ``phi`` over its ancestors and of ``psi = v / sqrt(b)`` over its descendants.
 
     Parameters
     ----------
@@ -142,11 +144,26 @@ def coherent_modes(
     )
     values = found.values[1:].clamp(max=1)
     left, right = roots[0] * found.left[:, 1:], roots[1] * found.right[:, 1:]
-    errors = values / 2 * (_variance(a, left) + _variance(b, right)).sqrt()
     functions, masses = chain.means(right)
+    errors = _errors(chain, values, left, functions, masses)
     return CoherentModes(lineage.times[first : last + 1], values, errors, functions, masses)
 
 
-def _variance(weights: Tensor, functions: Tensor) -> Tensor:
-    """Return the variance of the mean of squares ``(K,)`` over cells that are drawn anew."""
-    return weights.square() @ (functions.square() - 1).square()
+def _errors(
+    chain: Chain,
+    values: Tensor,
+    left: Tensor,
+    functions: tuple[Tensor, ...],
+    masses: tuple[Tensor, ...],
+) -> Tensor:
+    """Return the standard errors ``(K,)`` of singular values, by the influence of each cell."""
+    influences = [
+        masses[0][:, None] * values / 2 * (left.square() - 1),
+        masses[-1][:, None] * values / 2 * (functions[-1].square() - 1),
+    ]
+    origins = chain.onwards(left)
+    for k in range(1, len(masses) - 1):
+        reached = chain.reached[k][:, None]
+        before = torch.where(reached > 0, origins[k] / reached, 0.0)
+        influences.append(masses[k][:, None] * (before * functions[k] - values))
+    return torch.stack([one.nan_to_num().square().sum(0) for one in influences]).sum(0).sqrt()

@@ -78,7 +78,7 @@ def coherent_sets(
     tensor([[0.8000, 0.8000],
             [1.0000, 1.0000]], dtype=torch.float64)
     """
-    k = n_sets_of(modes.rates) if n_sets is None else n_sets
+    k = n_sets_of(modes.rates, modes.log_errors) if n_sets is None else n_sets
     sets = Sets.of(modes.functions[-1], modes.masses[-1], k, generator=generator)
     ends = sets.labels(modes.functions[-1])
     first, last = lineage.span(modes.times[0], modes.times[-1])

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from celltraj._typing import Cells
 from celltraj.models._simulate import simulate
-from celltraj.models.modes.choice import Pace
+from celltraj.models.modes.bursts import Pace
 from celltraj.models.process import Process
 from celltraj.models.solvers import Midpoint
 
@@ -142,7 +142,7 @@ def count_crossings(
     --------
     >>> import torch
     >>> import celltraj as ct
-    >>> from celltraj.models.modes.choice import Pace
+    >>> from celltraj.models.modes.bursts import Pace
     >>> from celltraj.models.modes.crossings import count_crossings
     >>> pull = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(1), shift=torch.zeros(1), sigma=1.0)
     >>> def core_of(x):

@@ -45,10 +45,6 @@ class Motion:
         with torch.no_grad():
             return cls(x, process.drift(time, x), process.diffusion(time, x).square())
 
-    def take(self, rows: Tensor) -> Motion:
-        """Return some of the cells."""
-        return Motion(self.x[rows], self.drift[rows], self.variance[rows])
-
 
 @dataclass(frozen=True, eq=False)
 class Features:

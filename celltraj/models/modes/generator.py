@@ -10,9 +10,10 @@ the limit of extended dynamic mode decomposition for bursts of no length, withou
 simulated ones: exact, whatever the cells, where the features hold a space that the generator leaves
 invariant, as linear and quadratic ones do for an Ornstein-Uhlenbeck process.
 
-Of a cell ``i`` an eigenvalue knows ``(y' f_i)^* r_i / n``, with ``r = L psi - mu psi`` what is left
-at the cell and ``y`` the left eigenvector: the sum of its squares is the variance over cells that
-are drawn anew, the limit of the bootstrap (the infinitesimal jackknife).
+Of a state ``i`` an eigenvalue knows ``(y' f_i)^* r_i / n``, with ``r = L psi - mu psi`` what is
+left there and ``y`` the left eigenvector; added up over the states of a cell, the sum of the
+squares is the variance over cells that are drawn anew, the limit of the bootstrap (the
+infinitesimal jackknife).
 
 Klus, Nueske, Peitz, Niemann, Clementi & Schuette, *Data-driven approximation of the Koopman
 generator* (2020); Williams, Kevrekidis & Rowley (2015); Efron, *The jackknife, the bootstrap and
@@ -27,7 +28,8 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
-from celltraj.models.modes.features import Features, Motion
+from celltraj.models.modes.bursts import Bursts
+from celltraj.models.modes.features import Features
 
 _RANK = 1e-9  # of the greatest eigenvalue of the Gram matrix, below which features are one another
 _ROTATES = 1e-9  # of the rate of the fastest mode, above which an imaginary part is one
@@ -74,14 +76,14 @@ class GeneratorModes:
 
 
 def generator_modes(
-    motion: Motion, features: Features, n_modes: int, *, is_reversible: bool
+    bursts: Bursts, features: Features, n_modes: int, *, is_reversible: bool
 ) -> GeneratorModes:
     """Return the slowest modes of a law within some features.
 
     Parameters
     ----------
-    motion
-        Cells, and how the law moves them.
+    bursts
+        Cells, and where the law takes them.
     features
         Features of the state, fewer than cells.
     n_modes
@@ -95,17 +97,18 @@ def generator_modes(
     --------
     >>> import torch
     >>> import celltraj as ct
-    >>> from celltraj.models.modes.features import Features, Motion
+    >>> from celltraj.models.modes.bursts import Bursts
+    >>> from celltraj.models.modes.features import Features
     >>> from celltraj.models.modes.generator import generator_modes
     >>> pull = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(1), shift=torch.zeros(1), sigma=1.0)
     >>> x = torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]
     >>> one = torch.ones(1, dtype=torch.float64)
     >>> features = Features(0 * one, one, True, torch.zeros(0, 1, dtype=torch.float64))
-    >>> motion = Motion.of(pull, x, 0.0)
-    >>> generator_modes(motion, features, 2, is_reversible=True).rates.round(decimals=6)
+    >>> bursts = Bursts(pull, x[None])
+    >>> generator_modes(bursts, features, 2, is_reversible=True).rates.round(decimals=6)
     tensor([1., 2.], dtype=torch.float64)
     """
-    f, moved = features.values(motion.x), features.generated(motion)
+    f, moved = features.values(bursts.motion.x), features.generated(bursts.motion)
     n = len(f)
     sizes, turn = torch.linalg.eigh(f.T @ f / n)
     kept = sizes > _RANK * sizes[-1]
@@ -119,7 +122,9 @@ def generator_modes(
         values = values.real.to(values.dtype)
     rest = h.to(right.dtype) @ right - (g.to(right.dtype) @ right) * values
     influence = (g.to(left.dtype) @ left).conj() * rest
-    errors = influence.real.square().sum(0).sqrt() / n
+    # all states of a cell come and go with it
+    of_cells = influence.real.view(-1, bursts.n_cells, len(values)).sum(0)
+    errors = of_cells.square().sum(0).sqrt() / n
     return GeneratorModes(features, basis.to(right.dtype) @ right, values, errors)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from celltraj._typing import Cells
-from celltraj.models.modes.choice import Pace, chosen_features
+from celltraj.models.modes.bursts import Bursts, Pace
+from celltraj.models.modes.choice import chosen_features
 from celltraj.models.modes.crossings import Crossings, count_crossings
 from celltraj.models.modes.features import Motion
 from celltraj.models.modes.generator import GeneratorModes, generator_modes
@@ -22,6 +23,8 @@ _PROBED = 200  # cells at which a law is asked for other times
 _SAME = 1e-6  # of the drift, by which it may differ: programs round
 _CORE = 0.75  # share of the cells of a set that lie in its core
 _PATHS = 2_000  # that start in all cores together
+_GROWS = 0.1  # of the pace of a law: what features miss a slow rate by is less
+_STAYS = 1e-6  # of the pace
 _EVEN = 0.5  # chance of staying from which a set is terminal
 
 
@@ -159,48 +162,47 @@ def law_modes(
     tensor([1., 2., 3.], dtype=torch.float64)
     """
     x = x.double()
-    motion = Motion.of(process, x, 0.0)
-    pace, is_reversible = (
-        Pace.of(process, motion, generator=generator),
-        is_gradient(process, x.shape[1]),
-    )
-    features = chosen_features(
-        process,
-        motion,
-        n_modes,
-        lag=1 / pace.usual,
-        is_reversible=is_reversible,
-        generator=generator,
-    )
-    modes = generator_modes(motion, features, n_modes, is_reversible=is_reversible)
+    pace = Pace.of(process, Motion.of(process, x, 0.0), generator=generator)
+    bursts = Bursts.of(process, x, pace, generator=generator)
+    is_reversible = is_gradient(process, x.shape[1])
+    features = chosen_features(bursts, n_modes, is_reversible=is_reversible, generator=generator)
+    modes = generator_modes(bursts, features, n_modes, is_reversible=is_reversible)
     _check_held(process, modes, pace)
+    k = _n_sets(modes, n_sets)
+    shaped = modes.functions(bursts.motion.x)
+    sets = Sets.of(shaped, torch.ones(len(shaped)).double(), k, generator=generator)
     functions = modes.functions(x)
-    weights = torch.full((len(x),), 1 / len(x), dtype=torch.float64)
-    n_real = _leading_real(modes)
-    k = min(n_sets_of(modes.rates), n_real + 1) if n_sets is None else n_sets
-    if k - 1 > n_real:
-        raise ValueError(
-            f"{k} sets need {k - 1} slow modes that do not rotate; found {n_real} before the first "
-            "rotation"
-        )
-    sets = Sets.of(functions, weights, k, generator=generator)
     labels = sets.labels(functions)
     crossings = None
     if k > 1:
-        crossings = _crossings(process, x, modes, sets, pace, generator, progress=progress)
+        crossings = _crossings(bursts, modes, sets, pace, generator, progress=progress)
     return LawModes(modes, functions, sets, labels, crossings, is_reversible)
 
 
-def _leading_real(modes: GeneratorModes) -> int:
-    """Return how many of the slowest modes do not rotate."""
+def _n_sets(modes: GeneratorModes, asked: int | None) -> int:
+    """Return how many sets to look for, by modes that do not rotate.
+
+    Raises
+    ------
+    ValueError
+        More were asked for than there are such modes before the first rotation.
+    """
     rotates = (modes.eigenvalues.imag != 0).tolist()
-    return rotates.index(True) if any(rotates) else len(rotates)
+    n_real = rotates.index(True) if any(rotates) else len(rotates)
+    if asked is None:
+        return min(n_sets_of(modes.rates, modes.errors), n_real + 1)
+    if asked - 1 > n_real:
+        raise ValueError(
+            f"{asked} sets need {asked - 1} slow modes that do not rotate; found {n_real}"
+        )
+    return asked
 
 
 def _check_held(process: Process, modes: GeneratorModes, pace: Pace) -> None:
     """Raise where modes do not decay, as those of cells that nothing holds."""
-    certain = modes.rates + 3 * modes.errors
-    if bool((certain < 1e-6 * pace.usual).any()):
+    grows = modes.rates + 3 * modes.errors < -_GROWS * pace.usual
+    stays = torch.maximum(modes.rates.abs(), modes.errors) < _STAYS * pace.usual
+    if bool((grows | stays).any()):
         raise ValueError(
             f"{type(process).__name__} does not keep these cells together: what they are at the "
             "start grows or stays for good, rates "
@@ -211,8 +213,7 @@ def _check_held(process: Process, modes: GeneratorModes, pace: Pace) -> None:
 
 
 def _crossings(
-    process: Process,
-    x: Cells,
+    bursts: Bursts,
     modes: GeneratorModes,
     sets: Sets,
     pace: Pace,
@@ -221,8 +222,8 @@ def _crossings(
     progress: bool,
 ) -> Crossings:
     """Return the crossings of paths that start from cells in the cores of all sets."""
+    x, k = bursts.motion.x, sets.n_sets
     distance, nearest = sets.distances(modes.functions(x)).min(1)
-    k = sets.n_sets
     radius = torch.stack([distance[nearest == i].quantile(_CORE) for i in range(k)])
 
     def core_of(states: Cells) -> Tensor:
@@ -236,5 +237,5 @@ def _crossings(
         rows.append(inside[torch.randint(len(inside), (each,), generator=generator)])
     starts = x[torch.cat(rows)]
     return count_crossings(
-        process, starts, core_of, k, pace=pace, generator=generator, progress=progress
+        bursts.process, starts, core_of, k, pace=pace, generator=generator, progress=progress
     )

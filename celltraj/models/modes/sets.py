@@ -14,7 +14,7 @@ _STARTS = 10  # of k-means
 _LEAST = 1e-9  # of the fastest rate, below which a rate counts as zero
 
 
-def n_sets_of(rates: Tensor) -> int:
+def n_sets_of(rates: Tensor, errors: Tensor) -> int:
     """Return how many sets slow modes tell apart: where the largest ratio of rates lies.
 
     ``k`` sets have ``k - 1`` slow modes, and the next is faster by far. One where no ratio is above
@@ -24,17 +24,21 @@ def n_sets_of(rates: Tensor) -> int:
     ----------
     rates
         ``(K,)`` rates of the modes beside the constant one, ascending, in 1/[t].
+    errors
+        ``(K,)`` their standard errors: no rate counts as slower than that.
 
     Examples
     --------
     >>> import torch
     >>> from celltraj.models.modes.sets import n_sets_of
-    >>> n_sets_of(torch.tensor([0.1, 0.2, 3.0, 4.0])), n_sets_of(torch.tensor([1.0, 2.0, 3.0]))
+    >>> rates = torch.tensor([0.1, 0.2, 3.0, 4.0])
+    >>> n_sets_of(rates, 0 * rates), n_sets_of(rates[2:], 0 * rates[2:])
     (3, 1)
     """
-    known = rates[rates.isfinite()]
-    if len(known) < 2:
+    there = rates.isfinite()
+    if int(there.sum()) < 2:
         return 1
+    known = torch.maximum(rates, errors.nan_to_num())[there].cummax(0).values
     known = known.clamp(min=_LEAST * max(float(known.max()), 1e-300))
     ratios = known[1:] / known[:-1]
     best = int(ratios.argmax())
