@@ -134,11 +134,9 @@ def slow_modes(
     of 2 to 10: rates between sets are therefore those of simulated crossings between their cores,
     and ``by`` in the table says which number is which.
 
-    Intervals, of 95 %, are those of cells drawn anew (of crossings, of the counts), with the
-    couplings, the law and the features as they are: how far these are off, they do not say. Those
-    of couplings are too narrow where sets hardly mix: shares of sets that differ by chance between
-    two times make any transport carry cells across. Over drawn sets of ``branching`` cells the
-    standard error of the slowest mode was .6 (one gap) to 1.1 (three) of its standard deviation.
+    Intervals, of 95 %, are those of cells drawn anew: of couplings with plans that answer to it, of
+    a law with the law and the features as they are; how far these are off, they do not say. Those
+    of crossings are of the counts.
 
     References
     ----------

@@ -29,7 +29,10 @@ from torch import Tensor
 
 from celltraj.models.lineage.lineage import Lineage
 from celltraj.models.modes.chain import Chain
+from celltraj.models.modes.influence import standard_errors
 from celltraj.models.modes.singular import singular_vectors
+
+_BESIDE = 6  # modes beside those that are asked for, through which plans answer to weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +88,8 @@ def coherent_modes(
 ) -> CoherentModes:
     r"""Return the slowest modes of couplings between two times.
 
-    Standard errors are those of cells of all times drawn anew, each time with its marginal kept:
-    singular values are stationary in their functions, so that the weight of a cell ``i`` of the
-    first time moves ``s`` by ``s a_i (phi_i^2 - 1) / 2``, with ``phi = u / sqrt(a)``, likewise at
-    the last, and that of a cell between by ``m_i (phi psi - s)``, with ``m`` its mass and the means
-    of ``phi`` over its ancestors and of ``psi = v / sqrt(b)`` over its descendants.
+    Standard errors are those of cells of all times drawn anew, see
+    :mod:`celltraj.models.modes.influence`.
 
     Parameters
     ----------
@@ -138,32 +138,19 @@ def coherent_modes(
         lambda v: roots[0] * chain.product(roots[1] * v),
         lambda u: roots[1] * chain.adjoint(roots[0] * u),
         b.sqrt(),
-        n_modes + 1,
+        1 + min(n_modes + _BESIDE, min(cells) - 1),
         generator=generator,
         progress=progress,
     )
     values = found.values[1:].clamp(max=1)
     left, right = roots[0] * found.left[:, 1:], roots[1] * found.right[:, 1:]
     functions, masses = chain.means(right)
-    errors = _errors(chain, values, left, functions, masses)
-    return CoherentModes(lineage.times[first : last + 1], values, errors, functions, masses)
-
-
-def _errors(
-    chain: Chain,
-    values: Tensor,
-    left: Tensor,
-    functions: tuple[Tensor, ...],
-    masses: tuple[Tensor, ...],
-) -> Tensor:
-    """Return the standard errors ``(K,)`` of singular values, by the influence of each cell."""
-    influences = [
-        masses[0][:, None] * values / 2 * (left.square() - 1),
-        masses[-1][:, None] * values / 2 * (functions[-1].square() - 1),
-    ]
-    origins = chain.onwards(left)
-    for k in range(1, len(masses) - 1):
-        reached = chain.reached[k][:, None]
-        before = torch.where(reached > 0, origins[k] / reached, 0.0)
-        influences.append(masses[k][:, None] * (before * functions[k] - values))
-    return torch.stack([one.nan_to_num().square().sum(0) for one in influences]).sum(0).sqrt()
+    errors = standard_errors(chain, values, (left, right), functions, masses)
+    kept = slice(n_modes)
+    return CoherentModes(
+        lineage.times[first : last + 1],
+        values[kept],
+        errors[kept],
+        tuple(one[:, kept] for one in functions),
+        masses,
+    )
