@@ -86,6 +86,9 @@ CALLS = {
         forecast=t(4),
         key_added="jump_rates",
     ),
+    "tl.slow_modes": lambda a, _, t: written(
+        ct.tl.slow_modes, "ct_modes", a, source=t(1), target=t(4), n_modes=2, n_sets=2
+    ),
     "tl.push": lambda a, _, t: written(ct.tl.push, "push", a, source=t(1), target=t(4), cells=UP),
     "tl.pull": lambda a, _, t: written(ct.tl.pull, "pull", a, source=t(1), target=t(4), cells=UP),
     "tl.transitions": lambda a, _, t: written(

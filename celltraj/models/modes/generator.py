@@ -132,7 +132,7 @@ def _slowest(values: Tensor, n_modes: int) -> Tensor:
     """Return the places of the slowest modes without the constant, pairs of them together."""
     constant = int(values.abs().argmin())
     rest = [k for k in range(len(values)) if k != constant]
-    top = float(values.abs().max())
+    top = max(float(values.abs().max()), 1e-300)
     # conjugates have the same real part to rounding; that of a positive imaginary part goes first
     rest.sort(key=lambda k: (-round(float(values[k].real) / top, 12), -float(values[k].imag)))
     chosen = rest[:n_modes]

@@ -1,8 +1,8 @@
 r"""How much each cell has a say in the singular values of couplings, and what that makes uncertain.
 
 With ``phi = u / sqrt(a)`` and ``psi = v / sqrt(b)`` a singular value is the sum of ``P_ij phi_i
-psi_j`` and stationary in both. A cell of the first time that weighs more by ``omega_i`` changes ``a``, and
-the plan that is fitted to it anew changes to ``P_ij (1 + alpha_i + beta_j)`` with
+psi_j`` and stationary in both. A cell of the first time that weighs more by ``omega_i`` changes
+``a``, and the plan that is fitted to it anew changes to ``P_ij (1 + alpha_i + beta_j)`` with
 
     alpha + E[beta | i] = omega,    beta + E[alpha | j] = 0,
 
