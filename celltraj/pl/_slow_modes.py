@@ -7,6 +7,7 @@ from typing import Unpack
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from celltraj._anndata.results import SLOW_MODES
 from celltraj._checks import check_at_least, checked
@@ -22,13 +23,14 @@ _KINDS = ("scales", "embedding")
 _SHADES = {"couplings": "black", "features": "black", "crossings": "C3"}
 _NAMES = {
     "couplings": "couplings",
-    "features": "features: no shorter across barriers",
+    "features": "features: a lower bound across barriers",
     "crossings": "simulated crossings",
 }
 _SIZE = 28.0  # square points of a dot
 _MOST_COLUMNS = 3
 _APART = 0.2  # of a row, between what is known of a mode in two ways
 _FAR = 100.0  # times the longest time, where an interval without an end is cut
+_SUBS = (2.0, 5.0)  # ticks between powers of ten
 _SPAN = (1, 99)  # percentiles that the colours tell apart
 _UNUSED = ("cmap", "vmin", "vmax", "ncols")  # styles that scales have no use for
 
@@ -133,6 +135,9 @@ def _draw_scales(adata: AnnData, key: str, ax: Axes | None, look: Style) -> Axes
         dots = look.dots(_SIZE) | {"lw": 1.2}
         ax.scatter(its["time"], rows, color=_SHADES[one], zorder=3, **dots)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(LogLocator(subs=_SUBS))
+    ax.xaxis.set_minor_formatter("{x:g}")
     ax.set_yticks(sorted(table["mode"].unique()))
     ax.set_ylim(table["mode"].max() + 0.6, 0.5)
     ax.set_ylabel("mode")

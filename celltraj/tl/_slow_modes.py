@@ -156,7 +156,7 @@ def slow_modes(
     SLOW_MODES.claim(adata, key_added)
     check_at_least(1, n_modes=n_modes)
     _check_sets(n_sets, n_modes)
-    options = {"n_modes": n_modes, "n_sets": n_sets}
+    options = _Options(n_modes, n_sets)
     generator = torch.Generator().manual_seed(seed)
     if model is None:
         if use_rep is not None:
@@ -186,6 +186,13 @@ def slow_modes(
     return adata if copy else None
 
 
+class _Options(NamedTuple):
+    """Hold how many modes and sets were asked for."""
+
+    n_modes: int
+    n_sets: int | None
+
+
 class _Made(NamedTuple):
     """Hold what is to be written."""
 
@@ -207,7 +214,7 @@ def _of_couplings(
     adata: AnnData,
     key: str,
     ends: tuple[Time | None, Time | None],
-    options: dict[str, int | None],
+    options: _Options,
     generator: torch.Generator,
     name: str,
     *,
@@ -216,15 +223,15 @@ def _of_couplings(
     """Return coherent modes and sets."""
     tied = read_lineage(adata, key)
     times = tied.lineage.times
-    asked = [
+    start, stop = (
         usual if one is None else tied.times_of(adata, one)[0]
         for one, usual in zip(ends, (times[0], times[-1]), strict=True)
-    ]
-    modes = coherent_modes(
-        tied.lineage, *asked, options["n_modes"], generator=generator, progress=progress
     )
-    sets = coherent_sets(tied.lineage, modes, n_sets=options["n_sets"], generator=generator)
-    first, last = tied.lineage.span(*asked)
+    modes = coherent_modes(
+        tied.lineage, start, stop, options.n_modes, generator=generator, progress=progress
+    )
+    sets = coherent_sets(tied.lineage, modes, n_sets=options.n_sets, generator=generator)
+    first, last = tied.lineage.span(start, stop)
     there = dict(enumerate(tied.rows[first : last + 1], first))
     labels = labels_of_course(there, sets, adata.n_obs)
     at = [np.isin(np.arange(adata.n_obs), tied.rows[k]) for k in (last, first)]
@@ -239,9 +246,9 @@ def _of_couplings(
     params = {
         "couplings": tied.name,
         "time_key": tied.time_key,
-        "source": asked[0],
-        "target": asked[1],
-        **options,
+        "source": start,
+        "target": stop,
+        **options._asdict(),
     }
     return _Made(params, tables, columns, tied.source, sets.n_sets)
 
@@ -250,7 +257,7 @@ def _of_law(
     adata: AnnData,
     model: Process,
     use_rep: str | None,
-    options: dict[str, int | None],
+    options: _Options,
     generator: torch.Generator,
     name: str,
     *,
@@ -263,7 +270,14 @@ def _of_law(
     times = np.zeros(adata.n_obs) if time_key is None else read_times(adata, time_key)
     x, ends = torch.from_numpy(states), (times.min(), times.max())
     check_without_time(model, x, [ends[0], times.mean(), ends[1]])
-    law = law_modes(model, x, **options, generator=generator, progress=progress)
+    law = law_modes(
+        model,
+        x,
+        options.n_modes,
+        n_sets=options.n_sets,
+        generator=generator,
+        progress=progress,
+    )
     scales = [TimeScales.of_features(law.modes, CONFIDENCE)]
     tables: dict[str, Any] = {}
     if law.crossings is not None:
@@ -283,7 +297,7 @@ def _of_law(
         "reversible": law.is_reversible,
         "time_key": time_key,
         "use_rep": use_rep,
-        **options,
+        **options._asdict(),
     }
     source = Source.of(adata, time_key, use_rep)
     return _Made(params, tables, columns, source, law.sets.n_sets)

@@ -102,8 +102,9 @@ class Crossings:
 
 def _relaxation(rates: Tensor) -> Tensor:
     off = rates - torch.diag(rates.diagonal())
-    values = -torch.linalg.eigvals(off - torch.diag(off.sum(1))).real
-    return values.sort().values[1:]
+    values: Tensor = -torch.linalg.eigvals(off - torch.diag(off.sum(1))).real
+    found: Tensor = values.sort().values[1:]
+    return found
 
 
 def count_crossings(
