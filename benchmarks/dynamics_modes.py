@@ -87,7 +87,7 @@ def ornstein_uhlenbeck(seed: int) -> Iterator[dict]:
     for name, (matrix, true, n) in {"pull": pull, "rotation": turn}.items():
         law = ct.models.OrnsteinUhlenbeck(matrix=matrix, shift=torch.zeros(2), sigma=2**0.5)
         adata = cells_of(rng.normal(size=(n, 2)) / np.sqrt(-np.diag(matrix.numpy())))
-        seconds = metered(adata, law, n_sets=1)
+        seconds = metered(adata, law, n_sets=1, seed=seed)
         table = ct.get.slow_modes(adata)
         found = table["rate"].to_numpy()[:3]
         yield {
@@ -106,7 +106,7 @@ def double_wells(seed: int) -> Iterator[dict]:
         x = rng.normal(size=(5_000, 2)) * [0.3, 0.5]
         x[:, 0] += np.where(rng.random(len(x)) < 0.5, -1, 1)
         adata, true = cells_of(x), slow_rate(sigma)
-        seconds = metered(adata, DoubleWell(sigma))
+        seconds = metered(adata, DoubleWell(sigma), seed=seed)
         table = ct.get.slow_modes(adata).query("mode == 1").set_index("by")
         agreed = ((adata.obs["ct_modes_metastable"] == "1") == (x[:, 0] > 0)).mean()
         crossed = table.loc["crossings"]
@@ -127,7 +127,7 @@ def arms(seed: int, n_cells: int) -> Iterator[dict]:
     adata = ct.datasets.branching(n_cells=n_cells, seed=seed)
     ct.tl.couplings(adata, **SILENT)
     for source in (0.0, 2.0, 3.0):
-        seconds = metered(adata, source=source)
+        seconds = metered(adata, source=source, seed=seed)
         table = ct.get.slow_modes(adata)
         yield {
             "method": f"slow_modes from {source:g}",

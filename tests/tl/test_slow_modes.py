@@ -215,7 +215,7 @@ def test_laws_that_have_no_modes_are_refused_by_name(course):
     push = ct.models.OrnsteinUhlenbeck(matrix=torch.eye(2), shift=torch.zeros(2), sigma=0.5)
     with pytest.raises(ValueError, match="does not keep these cells together"):
         ct.tl.slow_modes(adata, push, **SILENT)
-    bridge = ct.tl.fit_bridge(course.copy(), training=None, **SILENT)
+    bridge = ct.tl.fit_bridge(course.copy(), growth=None, training=None, **SILENT)
     with pytest.raises(
         ValueError, match=r"Bridge depends on time.*ct.tl.couplings\(adata, model\)"
     ):
