@@ -134,6 +134,8 @@ READERS = {
     "jump_rates": lambda adata: ct.get.jump_rates(adata),
     "jump_rates, forecast": lambda adata: ct.get.jump_rates(adata, forecast=True),
     "knockout": lambda adata: ct.get.knockout(adata),
+    "slow_modes": lambda adata: ct.get.slow_modes(adata),
+    "slow_modes, sets": lambda adata: ct.get.slow_modes(adata, kind="sets"),
     "losses": lambda adata: ct.get.losses(adata, key="flow"),
     "results": lambda adata: ct.get.results(adata).sort_values("key", ignore_index=True),
     "transitions": lambda adata: ct.get.transitions(adata, source=0.5, target=1.25),
@@ -156,6 +158,7 @@ PICTURES = {
     "jacobian": lambda adata, path: ct.pl.jacobian(adata, return_fig=True),
     "jump_rates": lambda adata, path: ct.pl.jump_rates(adata, return_fig=True),
     "knockout": lambda adata, path: ct.pl.knockout(adata, return_fig=True),
+    "slow_modes": lambda adata, path: ct.pl.slow_modes(adata, kind="embedding", return_fig=True),
     "pull": lambda adata, path: ct.pl.pull(adata, return_fig=True),
     "push": lambda adata, path: ct.pl.push(adata, return_fig=True),
     "sankey": lambda adata, path: ct.pl.sankey(adata, return_fig=True),
@@ -231,6 +234,7 @@ def analysed():
     pairs = [("x", "y"), ("y", "y")]
     ct.tl.jacobian(adata, bridge.reference, groupby="arm", pairs=pairs, progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[NAMES[::-1]], forecast=5.0)
+    ct.tl.slow_modes(adata, n_modes=2, n_sets=2, progress=False)
     silent = {"start": first, "groupby": "arm", "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], n_null=1, **silent)
     ct.tl.knockout_screen(adata, bridge, genes=["x", "y"], n_null=2, **silent)

@@ -134,6 +134,7 @@ def course():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
+    ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
     ct.tl.jacobian(adata, landscape.reference, groupby="arm", **SILENT)
     bent = ct.tl.least_action(adata, **BETWEEN, **SILENT)

@@ -13,6 +13,7 @@ from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._results import results as results
 from ._score_summary import score_summary as score_summary
+from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "losses",
     "results",
     "score_summary",
+    "slow_modes",
     "transitions",
 ]

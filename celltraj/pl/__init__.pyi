@@ -25,6 +25,7 @@ from ._report import report as report
 from ._response import response as response
 from ._sankey import sankey as sankey
 from ._scores import scores as scores
+from ._slow_modes import slow_modes as slow_modes
 from ._snapshots import snapshots as snapshots
 from ._stream import stream as stream
 from ._trajectories import trajectories as trajectories
@@ -59,6 +60,7 @@ __all__ = [
     "response",
     "sankey",
     "scores",
+    "slow_modes",
     "snapshots",
     "stream",
     "trajectories",

@@ -111,6 +111,10 @@ class CellValueStyle(ValueStyle, total=False):
     alpha: float
 
 
+class PanelCellValueStyle(CellValueStyle, PanelStyle, total=False):
+    """What panels of cells take whose colours are numbers alone."""
+
+
 class DotOnlyStyle(FigureStyle, total=False):
     """What plots of dots without a legend take."""
 

@@ -30,6 +30,7 @@ from ._push import push as push
 from ._regulation import regulation as regulation
 from ._response_intervals import response_intervals as response_intervals
 from ._simulate import simulate as simulate
+from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
 from ._velocity import velocity as velocity
 from ._which_model import which_model as which_model
@@ -67,6 +68,7 @@ __all__ = [
     "regulation",
     "response_intervals",
     "simulate",
+    "slow_modes",
     "transitions",
     "velocity",
     "which_model",

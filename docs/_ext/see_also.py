@@ -30,6 +30,7 @@ FAMILIES = (
     ("tl.drivers", "get.drivers", "pl.drivers"),
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
     ("tl.compare_conditions", "get.conditions", "pl.conditions"),
+    ("tl.slow_modes", "get.slow_modes", "pl.slow_modes", "tl.couplings", "tl.fates"),
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
     ("tl.jacobian", "get.jacobian", "pl.jacobian", "tl.velocity", "tl.regulation"),
     ("tl.least_action", "get.least_action", "pl.least_action", "pl.trajectories"),

@@ -63,6 +63,7 @@ def world():
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
     ct.tl.jacobian(adata, bridge.reference, groupby="arm", progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
+    ct.tl.slow_modes(adata, n_modes=2, progress=False)
     knocked = {"start": 1.0, "groupby": "arm", "n_null": 2, "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], **knocked)
     adata.uns["celltraj"]["fit"] = {
@@ -159,6 +160,7 @@ def draw(world, refined, answered):
         "response": lambda **k: ct.pl.response(before, response, **k),
         "sankey": lambda **k: ct.pl.sankey(adata, **k),
         "scores": lambda **k: ct.pl.scores(scores(), **k),
+        "slow_modes": lambda **k: ct.pl.slow_modes(adata, kind="embedding", **k),
         "snapshots": lambda **k: ct.pl.snapshots(adata, color="arm", **k),
         "stream": lambda **k: ct.pl.stream(adata, basis="umap", color="arm", **k),
         "trajectories": lambda **k: ct.pl.trajectories(adata, path, color="arm", **k),
@@ -345,6 +347,7 @@ def test_what_is_for_a_new_figure_is_refused_with_axes(draw, name):
         "marginals": {"components": (0,)},
         "response": {"population": "p0"},
         "scores": {"metric": "W1"},
+        "slow_modes": {"n_modes": 1},
     }.get(name, {})
     if name in ("marginals", "response"):
         return  # one panel takes other data

@@ -114,6 +114,9 @@ CALLS = {
     ).X.tolist(),
     "get.jacobian": lambda a, _, t: ct.get.jacobian(a, time=t(2)).to_string(),
     "pl.jacobian": lambda a, _, t: jacobian_drawn(a, t(2)),
+    "tl.slow_modes": lambda a, _, t: written(
+        ct.tl.slow_modes, "ct_modes", a, source=t(1), target=t(4), n_modes=2, n_sets=2
+    ),
     "tl.push": lambda a, _, t: written(ct.tl.push, "push", a, source=t(1), target=t(4), cells=UP),
     "tl.pull": lambda a, _, t: written(ct.tl.pull, "pull", a, source=t(1), target=t(4), cells=UP),
     "tl.transitions": lambda a, _, t: written(

@@ -17,6 +17,7 @@ from celltraj._anndata.results.analysis import (
     JACOBIAN,
     JUMP_RATES,
     KNOCKOUT,
+    SLOW_MODES,
     VELOCITY,
 )
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
@@ -74,6 +75,7 @@ __all__ = [
     "RESULTS",
     "ROOT",
     "SIMULATE",
+    "SLOW_MODES",
     "TRANSITIONS",
     "VELOCITY",
     "Field",

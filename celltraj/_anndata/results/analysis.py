@@ -69,6 +69,70 @@ JUMP_RATES = Result(
         ),
     ),
 )
+SLOW_MODES = Result(
+    kind="slow modes",
+    call="ct.tl.slow_modes(adata)",
+    key="ct_modes",
+    reads="couplings",
+    params="arguments as used; of a law also model, use_rep and reversible, whether it is known to "
+    "be a gradient system",
+    places=(
+        Place(
+            "obsm",
+            "{key}",
+            "slow modes at each cell, the slowest first; of a rotation real and imaginary part; "
+            "NaN outside the times that were asked for",
+            width="K",
+            dtype="float32",
+        ),
+        Place(
+            "obs",
+            "{key}_metastable",
+            "set of cells that stay together, by the slowest modes, the largest first",
+        ),
+        Place(
+            "obs",
+            "{key}_terminal",
+            "the same of cells of the last time alone; of a law, only sets that are likelier than "
+            "not to be kept for as long as the time course; not of a law and a single time",
+            is_optional=True,
+        ),
+        Place(
+            "obs", "{key}_initial", "the same of cells of the first time alone", is_optional=True
+        ),
+    ),
+    fields=(
+        Field(
+            "table",
+            "one row per mode and by what its rate is known: `couplings`, `features` (an upper "
+            "bound where a barrier is crossed) or simulated `crossings`; rates in 1/[t], times in "
+            "[t]",
+            columns=(
+                *("mode", "by", "rate", "lower", "upper", "frequency"),
+                *("time", "time_lower", "time_upper", "singular_value"),
+            ),
+            texts=("by",),
+            rare=("singular_value",),
+        ),
+        Field(
+            "sets",
+            "one row per set and time; decided, which share of descendants is in the set at the "
+            "last time (of couplings); stays, the chance not to leave it in the time of the whole "
+            "course (of a law)",
+            columns=("set", "time", "share", "decided", "stays"),
+            texts=("set",),
+            rare=("decided", "stays"),
+        ),
+        Field(
+            "rates",
+            "one row per pair of sets of a law: simulated crossings and the time that paths were "
+            "in the source; rates in 1/[t]",
+            columns=("source", "target", "rate", "lower", "upper", "crossings", "at_risk"),
+            texts=("source", "target"),
+            is_optional=True,
+        ),
+    ),
+)
 VELOCITY = Result(
     kind="velocity",
     call="ct.tl.velocity(adata, model)",
