@@ -1,5 +1,6 @@
 from ._animate import animate as animate
 from ._branches import branches as branches
+from ._calibration import calibration as calibration
 from ._cell_numbers import cell_numbers as cell_numbers
 from ._conditions import conditions as conditions
 from ._density import density as density
@@ -32,6 +33,7 @@ from ._vector_field import vector_field as vector_field
 __all__ = [
     "animate",
     "branches",
+    "calibration",
     "cell_numbers",
     "conditions",
     "density",

@@ -1,4 +1,5 @@
 from ._bootstrap import bootstrap as bootstrap
+from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
@@ -33,6 +34,7 @@ from ._which_model import which_model as which_model
 
 __all__ = [
     "bootstrap",
+    "calibrate",
     "compare_conditions",
     "couplings",
     "cross_validate",

@@ -25,6 +25,7 @@ FAMILIES = (
     ("tl.pull", "pl.pull", "tl.push"),
     ("tl.transitions", "get.transitions", "pl.transitions", "pl.sankey", "pl.branches"),
     ("tl.fates", "get.fates", "pl.fates", "tl.drivers", "tl.entropy"),
+    ("tl.calibrate", "get.calibration", "pl.calibration", "tl.fates", "get.fates"),
     ("tl.growth", "get.growth", "pl.growth", "pl.cell_numbers"),
     ("tl.drivers", "get.drivers", "pl.drivers"),
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),

@@ -21,6 +21,7 @@ from celltraj._anndata.results.analysis import (
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
+    CALIBRATION,
     COUPLINGS,
     ENTROPY,
     FATES,
@@ -34,6 +35,7 @@ from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTI
 
 __all__ = [
     "BRIDGE",
+    "CALIBRATION",
     "COMMON",
     "CONDITIONS",
     "COUPLINGS",

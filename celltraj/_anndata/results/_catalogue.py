@@ -21,6 +21,7 @@ from celltraj._anndata.results.analysis import (
 from celltraj._anndata.results.fits import BRIDGE, DRAWN, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
+    CALIBRATION,
     COUPLINGS,
     ENTROPY,
     FATES,
@@ -34,7 +35,7 @@ from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTI
 
 RESULTS = (
     *(BRIDGE, FLOW, RESPONSE, LOG_DENSITY),
-    *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
+    *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX, CALIBRATION),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
     *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
