@@ -2,26 +2,31 @@
 
 ``larry``: fates of day 2 from two coordinates, brought to what clones became. Each row is a truth
 and what its units are. ``clones``: the share of neutrophils among late cells of the clone, and as
-units all cells whose clones have the same counts in all ten fates, since the file names no clones: the
-clones of one unit are merged, never divided. ``smoothed``: the published truth, smoothed over clones
-nearby, with groups of about 20 cells that lie together as units. Calibrated by one half of the clones,
-judged by the other: coverage of 90 % intervals, squared errors, over divisions of the first half.
+units all cells whose clones have the same counts in all ten fates, since the file names no clones:
+the clones of one unit are merged, never divided. ``smoothed``: the published truth, smoothed over
+clones nearby, with groups of about 20 cells that lie together as units. Calibrated by one half of
+the clones, judged by the other: coverage of 90 % intervals, squared errors, over divisions of the
+first half.
 
 ``simulated``: clones whose fates are a known function of the state, 20 data sets of 300 clones of 1
 to 20 cells: coverage over clones kept aside, and over 2,000 fresh ones.
 
-``martingale``: how often the test of a fitted law refuses the law itself (size), and one whose drift
-is 20 % too weak (power), at the 5 % level, on 300 clones of an Ornstein-Uhlenbeck process.
+``martingale``: how often the test of a law refuses the true one (size), and one whose drift is 20 %
+too weak (power), at the 5 % level, on 300 clones of an Ornstein-Uhlenbeck process in two variables,
+one to three cells each, that relax from (2, 0) or are stationary. ``ancestor``: the cell seen first
+is the ancestor itself; ``sisters``: one or two sisters of it, .3 apart.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from argparse import Namespace
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from sklearn.cluster import KMeans
 
@@ -29,6 +34,8 @@ import celltraj as ct
 from benchmarks._report import mean_and_error, parser, report
 from benchmarks.fates_tasks import ARMS, AT, larry_cells
 from celltraj._stats.calibration import Told, calibrated, judged
+from celltraj.models import OrnsteinUhlenbeck
+from celltraj.models.clonal.martingale import ClonePair, conditional_mean, martingale
 
 LEVEL = 0.9
 GROUP = 20  # cells of a unit of the smoothed truth
@@ -74,7 +81,7 @@ def _larry(chosen: Namespace) -> None:
 
 
 def _on_others(adata: AnnData, name: str, is_other: np.ndarray) -> dict[str, float]:
-    """Return coverage and errors on the other half of the clones, each unit of which counts once."""
+    """Return coverage and errors on the other half of the clones, units counting once."""
     mean, lower, upper = (
         ct.get.fates(adata, key="ct_fates_calibrated", end=end)[ARMS[0]].to_numpy()
         for end in ("mean", "lower", "upper")
@@ -158,7 +165,52 @@ def _simulated(chosen: Namespace) -> None:
     report("dynamics_calibration_simulated", records, table, chosen.out)
 
 
-TASKS = {"larry": _larry, "simulated": _simulated}
+def relaxing(n: int, start: float, sisters: int, generator: torch.Generator) -> ClonePair:
+    """Return clones of ``dX = -X dt + dW`` at times 0 and 1; without sisters, of ancestors."""
+
+    def normal(shape: torch.Size) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    x = normal(torch.Size((n, 2))) * 0.7 + torch.tensor([start, 0.0])
+    clone1 = torch.arange(n).repeat_interleave(torch.randint(1, 4, (n,), generator=generator))
+    clone0, x0, origin = torch.arange(n), x, x[clone1]
+    if sisters:
+        clone0 = clone0.repeat_interleave(sisters)
+        x0 = x[clone0] + 0.3 * normal(x[clone0].shape)
+        origin = origin + 0.3 * normal(origin.shape)
+    spread = math.sqrt((1 - math.exp(-2)) / 2)
+    x1 = math.exp(-1) * origin + spread * normal(origin.shape)
+    return ClonePair((0.0, 1.0), x0, x1, clone0, clone1, sisters == 0)
+
+
+def _martingale(chosen: Namespace) -> None:
+    rows = []
+    laws = {"size": 1.0, "power": 0.8}
+    for start in (2.0, 0.0):
+        for sisters, name in enumerate(("ancestor", "sisters, 1", "sisters, 2")):
+            generator = torch.Generator().manual_seed(0)
+            found: dict[str, list[bool]] = {key: [] for key in laws}
+            begin = time.process_time()
+            for _ in range(chosen.tests):
+                pair = relaxing(300, start, sisters, generator)
+                for key, pull in laws.items():
+                    law = OrnsteinUhlenbeck(
+                        matrix=-pull * torch.eye(2), shift=torch.zeros(2), sigma=1.0
+                    )
+                    mean = conditional_mean(
+                        law, pair.x0, pair.times, n_draws=16, generator=generator
+                    )
+                    found[key].append(martingale(pair, mean, generator=generator).p <= 0.05)
+            seconds = (time.process_time() - begin) / (2 * chosen.tests)
+            shares = {key: float(np.mean(one)) for key, one in found.items()}
+            row = {"start": start, "seen": name, "tests": chosen.tests, "cpu_s": seconds}
+            rows.append(row | shares)
+    records = pd.DataFrame(rows)
+    table = records.set_index(["start", "seen"])
+    report("dynamics_calibration_martingale", records, table, chosen.out)
+
+
+TASKS = {"larry": _larry, "simulated": _simulated, "martingale": _martingale}
 
 
 if __name__ == "__main__":

@@ -90,9 +90,8 @@ class Calibration:
             return found
         total = found.sum(1, keepdims=True)
         base = np.array([one.mean() for one in self.values])
-        scaled: np.ndarray = np.where(total > 0, found, base) / np.where(
-            total > 0, total, base.sum()
-        )
+        found = np.where(total > 0, found, base)
+        scaled: np.ndarray = found / found.sum(1, keepdims=True)
         return scaled
 
     def bins(self, predicted: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from ._growth import growth as growth
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._losses import losses as losses
+from ._martingale_test import martingale_test as martingale_test
 from ._results import results as results
 from ._score_summary import score_summary as score_summary
 from ._transitions import transitions as transitions
@@ -25,6 +26,7 @@ __all__ = [
     "jump_rates",
     "knockout",
     "losses",
+    "martingale_test",
     "results",
     "score_summary",
     "transitions",

@@ -16,6 +16,7 @@ from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._landscape import landscape as landscape
 from ._marginals import marginals as marginals
+from ._martingale_test import martingale_test as martingale_test
 from ._populations import populations as populations
 from ._pull import pull as pull
 from ._push import push as push
@@ -49,6 +50,7 @@ __all__ = [
     "knockout",
     "landscape",
     "marginals",
+    "martingale_test",
     "populations",
     "pull",
     "push",

@@ -22,6 +22,7 @@ from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._knockout_screen import knockout_screen as knockout_screen
 from ._log_density import log_density as log_density
+from ._martingale_test import martingale_test as martingale_test
 from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
@@ -57,6 +58,7 @@ __all__ = [
     "knockout",
     "knockout_screen",
     "log_density",
+    "martingale_test",
     "predict_response",
     "pull",
     "push",

@@ -144,7 +144,8 @@ def calibrate(
 
 
 def _warn_of_constant(names: Sequence[str], verdict: Verdict) -> None:
-    if len(plain := [name for name, told in zip(names, verdict.beats_constant) if not told]):
+    plain = np.array(names, dtype=object)[~verdict.beats_constant].tolist()
+    if plain:
         warn(
             f"a constant does as well as the calibrated fates {plain}: on the units kept aside, "
             f"their squared error is {np.round(verdict.error[~verdict.beats_constant], 4).tolist()}"

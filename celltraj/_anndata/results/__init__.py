@@ -16,6 +16,7 @@ from celltraj._anndata.results.analysis import (
     GENE_TRENDS,
     JUMP_RATES,
     KNOCKOUT,
+    MARTINGALE,
     VELOCITY,
 )
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
@@ -53,6 +54,7 @@ __all__ = [
     "JUMP_RATES",
     "KNOCKOUT",
     "LOG_DENSITY",
+    "MARTINGALE",
     "MATRIX",
     "PCA",
     "PREDICTION",

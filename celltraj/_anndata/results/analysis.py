@@ -69,6 +69,27 @@ JUMP_RATES = Result(
         ),
     ),
 )
+MARTINGALE = Result(
+    kind="martingale test",
+    call="ct.tl.martingale_test(adata, model, clone_key=...)",
+    key="martingale_test",
+    fields=(
+        Field(
+            "table",
+            "one row per law and gap: clones, those of which tell of slopes, moments, Wald "
+            "statistic and p",
+            columns=(*("model", "t0", "t1", "n_clones", "n_told", "n_moments", "statistic", "p"),),
+            texts=("model",),
+        ),
+        Field(
+            "moments",
+            "one row per law, gap, function and variable: mean residual in [x], of the constant "
+            "alone, and z, in standard errors over clones",
+            columns=("model", "t0", "t1", "function", "variable", "residual", "z"),
+            texts=("model", "function", "variable"),
+        ),
+    ),
+)
 VELOCITY = Result(
     kind="velocity",
     call="ct.tl.velocity(adata, model)",
