@@ -3,6 +3,7 @@ from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
 from ._dose_curves import dose_curves as dose_curves
 from ._drivers import drivers as drivers
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
@@ -20,6 +21,7 @@ __all__ = [
     "convergence",
     "dose_curves",
     "drivers",
+    "entropy_production",
     "fates",
     "gene_trends",
     "growth",

@@ -6,6 +6,7 @@ from ._conditions import conditions as conditions
 from ._density import density as density
 from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._gene_heatmap import gene_heatmap as gene_heatmap
 from ._gene_trends import gene_trends as gene_trends
@@ -40,6 +41,7 @@ __all__ = [
     "density",
     "dose_response",
     "drivers",
+    "entropy_production",
     "fates",
     "gene_heatmap",
     "gene_trends",

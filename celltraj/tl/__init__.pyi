@@ -9,6 +9,7 @@ from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
 from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
@@ -45,6 +46,7 @@ __all__ = [
     "drivers",
     "embed_populations",
     "entropy",
+    "entropy_production",
     "fates",
     "fit_bridge",
     "fit_flow",

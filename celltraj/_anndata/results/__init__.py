@@ -13,6 +13,7 @@ from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import (
     CONDITIONS,
     DRIVERS,
+    ENTROPY_PRODUCTION,
     GENE_TRENDS,
     JUMP_RATES,
     KNOCKOUT,
@@ -44,6 +45,7 @@ __all__ = [
     "DRIVERS",
     "EMBEDDING",
     "ENTROPY",
+    "ENTROPY_PRODUCTION",
     "FATES",
     "FITS",
     "FLOW",
