@@ -34,7 +34,7 @@ import celltraj as ct
 from benchmarks._report import mean_and_error, parser, report
 from benchmarks.fates_tasks import ARMS, AT, larry_cells
 from celltraj._stats.calibration import Told, calibrated, judged
-from celltraj.models import OrnsteinUhlenbeck
+from celltraj.models import Midpoint, OrnsteinUhlenbeck
 from celltraj.models.clonal.martingale import ClonePair, conditional_mean, martingale
 
 LEVEL = 0.9
@@ -198,7 +198,12 @@ def _martingale(chosen: Namespace) -> None:
                         matrix=-pull * torch.eye(2), shift=torch.zeros(2), sigma=1.0
                     )
                     mean = conditional_mean(
-                        law, pair.x0, pair.times, n_draws=16, generator=generator
+                        law,
+                        pair.x0,
+                        pair.times,
+                        n_draws=16,
+                        solver=Midpoint(n_steps=10),
+                        generator=generator,
                     )
                     found[key].append(martingale(pair, mean, generator=generator).p <= 0.05)
             seconds = (time.process_time() - begin) / (2 * chosen.tests)

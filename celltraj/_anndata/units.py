@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,7 @@ def read_unit_fates(
     key: str,
     truth: Mapping[str, str] | None,
     unit_key: str,
-    time: Time | tuple[Time, ...] | None,
+    time: Time | Sequence[Time] | None,
 ) -> UnitFates:
     """Return fates, and what became of units.
 

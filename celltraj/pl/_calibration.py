@@ -89,7 +89,7 @@ def calibration(
     rows = curve[curve["fate"] == fate].sort_values("before")
     _draw(ax, rows, look)
     held = float(scores.loc[scores["fate"] == fate, "coverage"].iloc[0])
-    ax.set_title(f"{level:.0%} intervals hold {held:.0%} of units")
+    ax.set_title(f"{level:.0%} intervals hold {held:.0%} of units", fontsize="medium")
     ax.set_xlabel(f"predicted share of {fate}")
     ax.set_ylabel(f"observed share, {level:.0%} interval")
     ax.legend(frameon=False)

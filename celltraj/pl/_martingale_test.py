@@ -95,7 +95,7 @@ def martingale_test(
     ax.set_ylim(len(shown) - 0.5, -0.5)
     ax.set_xlabel("residual of clones, standard errors")
     ps = ", ".join(f"{one.p:.2g} ({one.t0:g} to {one.t1:g})" for one in table.itertuples())
-    ax.set_title(f"{model}: p {ps}")
+    ax.set_title(f"{model}: p {ps}", fontsize="medium")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return finish("martingale_test", ax, show=show, save=save, return_fig=return_fig, look=look)
 

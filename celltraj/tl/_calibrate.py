@@ -115,8 +115,7 @@ def calibrate(
     CALIBRATION.claim(adata, key_added)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1; found {confidence}")
-    asked = time if time is None or isinstance(time, str | float | int) else tuple(time)
-    fates = read_unit_fates(adata, key, truth, unit_key, asked)
+    fates = read_unit_fates(adata, key, truth, unit_key, time)
     generator = np.random.default_rng(seed)
     found, aside, constant = calibrated(
         fates.told, confidence=confidence, noun=f"units of {unit_key!r}", generator=generator

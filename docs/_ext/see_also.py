@@ -31,6 +31,11 @@ FAMILIES = (
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
     ("tl.compare_conditions", "get.conditions", "pl.conditions"),
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
+    ("tl.martingale_test", "get.martingale_test", "pl.martingale_test", "tl.calibrate"),
+    (
+        *("tl.entropy_production", "get.entropy_production", "pl.entropy_production"),
+        "pl.stream",
+    ),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 
