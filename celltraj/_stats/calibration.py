@@ -215,15 +215,17 @@ def judged(aside: Told, calibration: Calibration, constant: np.ndarray) -> Verdi
     if aside.lower is not None and aside.upper is not None:
         before = by_unit(_holds(aside.lower, aside.truth, aside.upper), aside.unit).mean(0)
     shares = (aside.predicted, mean, np.broadcast_to(constant, mean.shape))
-    errors = [by_unit((one - aside.truth) ** 2, aside.unit) for one in shares]
-    gain = errors[2] - errors[1]
+    raw, after, plain = (by_unit((one - aside.truth) ** 2, aside.unit) for one in shares)
+    gain = plain - after
     n = len(gain)
     spread = gain.std(0, ddof=1) / math.sqrt(n) if n > 1 else missing
     beats = gain.mean(0) > (student.ppf(_ONE_SIDED, n - 1) if n > 1 else np.nan) * spread
     return Verdict(
         before,
         by_unit(_holds(lower, aside.truth, upper), aside.unit).mean(0),
-        *(one.mean(0) for one in errors),
+        raw.mean(0),
+        after.mean(0),
+        plain.mean(0),
         by_unit(upper - lower, aside.unit).mean(0),
         beats,
     )
