@@ -28,7 +28,7 @@ _SHOWN = 12  # variables, those farthest from zero
 def martingale_test(
     adata: AnnData,
     *,
-    model: str | None = None,
+    law: str | None = None,
     key: str = "martingale_test",
     ax: Axes | None = None,
     show: bool | None = None,
@@ -46,7 +46,7 @@ def martingale_test(
     ----------
     adata
         After :func:`celltraj.tl.martingale_test`, also one that was read from a file; not changed.
-    model
+    law
         Name of the law; by default the first.
     key
         The ``key_added`` of :func:`celltraj.tl.martingale_test`.
@@ -73,8 +73,8 @@ def martingale_test(
     >>> import matplotlib.pyplot as plt
     >>> adata = ct.datasets.branching(n_cells=60, seed=0)
     >>> adata.obs["clone"] = [f"clone {i % 30}" for i in range(adata.n_obs)]
-    >>> law = ct.models.Brownian(0.1)
-    >>> ct.tl.martingale_test(adata, law, clone_key="clone", n_draws=4, progress=False)
+    >>> still = ct.models.Brownian(0.1)
+    >>> ct.tl.martingale_test(adata, still, clone_key="clone", n_draws=4, progress=False)
     >>> ct.pl.martingale_test(adata, show=False).get_xlabel()
     'residual of clones, standard errors'
     >>> plt.close()
@@ -82,10 +82,10 @@ def martingale_test(
     look = Style(**style)
     table, moments = (MARTINGALE.table(adata, key, name) for name in ("table", "moments"))
     names = table["model"].unique().tolist()
-    model = names[0] if model is None else model
-    if model not in names:
-        raise ValueError(f"no law {model!r} was tested; found {names}")
-    table, moments = table[table["model"] == model], moments[moments["model"] == model]
+    law = names[0] if law is None else law
+    if law not in names:
+        raise ValueError(f"no law {law!r} was tested; found {names}")
+    table, moments = table[table["model"] == law], moments[moments["model"] == law]
     largest = moments["z"].abs().groupby(moments["variable"], sort=False).max()
     shown = [one for one in largest.index if one in largest.nlargest(_SHOWN).index]
     ax = axes_of(ax, look, (3.6, 0.3 * len(shown) + 1.1))
@@ -95,7 +95,7 @@ def martingale_test(
     ax.set_ylim(len(shown) - 0.5, -0.5)
     ax.set_xlabel("residual of clones, standard errors")
     ps = ", ".join(f"{one.p:.2g} ({one.t0:g} to {one.t1:g})" for one in table.itertuples())
-    ax.set_title(f"{model}: p {ps}", fontsize="medium")
+    ax.set_title(f"{law}: p {ps}", fontsize="medium")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return finish("martingale_test", ax, show=show, save=save, return_fig=return_fig, look=look)
 

@@ -56,7 +56,7 @@ def test_it_comes_back_from_a_file_is_drawn_and_knows_no_order(tested, tmp_path)
             ct.get.martingale_test(again, moments=moments),
             ct.get.martingale_test(tested, moments=moments),
         )
-    ax = ct.pl.martingale_test(again, model="weak", show=False)
+    ax = ct.pl.martingale_test(again, law="weak", show=False)
     assert ax.get_title().startswith("weak: p 0.0005 (0 to 0.5)")
     ax.figure.canvas.draw()
 
@@ -77,4 +77,4 @@ def test_what_tells_nothing_is_refused(tested):
     with pytest.raises(ValueError, match="holds no law"):
         ct.tl.martingale_test(adata, {}, clone_key="clone", progress=False)
     with pytest.raises(ValueError, match="no law 'other'"):
-        ct.pl.martingale_test(adata, model="other", show=False)
+        ct.pl.martingale_test(adata, law="other", show=False)
