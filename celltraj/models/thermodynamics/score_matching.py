@@ -58,6 +58,11 @@ class _Features:
             return torch.arange(d).repeat(2, 1)
         return torch.triu_indices(d, d)
 
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return len(self.centre) + self.pairs.shape[1] + len(self.centres)
+
     def slopes(self, x: Cells) -> tuple[Tensor, Tensor]:
         """Return gradients ``(n, q, d)`` and ``tr(D hess psi)``, ``(n, q)``, in whitened states."""
         z = (x - self.centre) @ self.white.T
@@ -169,13 +174,13 @@ def _sums(features: _Features, x: Cells, fold: Tensor, n_folds: int) -> tuple[Te
     grams, traces = [], []
     for k in range(n_folds):
         rows = torch.nonzero(fold == k)[:, 0]
-        gram: Tensor | float = 0.0
-        trace: Tensor | float = 0.0
+        gram = x.new_zeros(features.size, features.size)
+        trace = x.new_zeros(features.size)
         for part in torch.split(rows, _BLOCK):
             slopes, bent = features.slopes(x[part])
             flat = (slopes @ features.spread).transpose(1, 2).reshape(-1, slopes.shape[1])
-            gram = gram + flat.T @ slopes.transpose(1, 2).reshape(-1, slopes.shape[1])
-            trace = trace + bent.sum(0)
+            gram += flat.T @ slopes.transpose(1, 2).reshape(-1, slopes.shape[1])
+            trace += bent.sum(0)
         grams.append(gram / len(rows))
         traces.append(trace / len(rows))
     return torch.stack(grams), torch.stack(traces)
