@@ -124,11 +124,13 @@ def martingale_test(
     if not models:
         raise ValueError("model= holds no law of motion; fit one with ct.tl.fit_bridge(adata)")
     spaces = {name: read_space(adata, one, use_rep, time_key) for name, one in models.items()}
-    keys = {"clone_key": clone_key, "time_key": time_key, "is_ancestor": is_ancestor}
     tables, moments = [], []
     for name, one in models.items():
         rep, x = spaces[name]
-        for pair in _with_enough(list(read_clones(adata, x, **keys))):
+        pairs = read_clones(
+            adata, x, clone_key=clone_key, time_key=time_key, is_ancestor=is_ancestor
+        )
+        for pair in _with_enough(list(pairs)):
             generator = torch.Generator().manual_seed(seed)
             mean = conditional_mean(
                 one, pair.x0, pair.times, n_draws=n_draws, generator=generator, progress=progress
@@ -139,9 +141,12 @@ def martingale_test(
             moments.append(_named(found, told, variables_of(adata, rep)))
     params = {
         "models": np.array(list(models), dtype=object),
+        "clone_key": clone_key,
+        "time_key": time_key,
         "use_rep": rep,
+        "is_ancestor": is_ancestor,
         "n_draws": n_draws,
-    } | keys
+    }
     source = Source.of(adata, time_key, rep)
     adata = annotated(adata, copy)
     record: dict[str, Any] = sample_record(params, seed)
