@@ -1,10 +1,10 @@
 """How near is the entropy production of a law, from cells of one snapshot, to what is known.
 
 ``laws``: cells drawn from the stationary density of a law, whose drift and noise are given:
-rotating Ornstein-Uhlenbeck processes (2 w^2 / k) and a driven double well (by quadrature). Columns: lower,
-plug_in and middle, the relative error of the middle, whether the bracket holds the truth, and the
-middle by a Gaussian score, the trivial row. ``bridge``: six snapshots of a relaxing rotation, to
-which a bridge on the right family is fitted, its sigma given, beside the closed form.
+rotating Ornstein-Uhlenbeck processes (2 w^2 / k) and a driven double well (by quadrature). Columns:
+lower, plug_in and middle, the absolute error of the middle, whether the bracket holds the truth,
+and the rate by a Gaussian score, the trivial row. ``bridge``: six snapshots of a relaxing rotation,
+to which a bridge on the right family is fitted, its sigma given, beside the closed form.
 """
 
 from __future__ import annotations
