@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+import warnings
 from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from declared import check_places, check_record
 
 import celltraj as ct
@@ -119,13 +121,18 @@ NAMES = ("CD4/CD8", "NK")
 GROUPS = [*NAMES, "a category nobody has"]
 SIMULATED = {"n_cells": 20, "n_times": 4, "progress": False}
 READERS = {
+    "calibration": lambda adata: ct.get.calibration(adata),
+    "calibration, curve": lambda adata: ct.get.calibration(adata, curve=True),
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "convergence": lambda adata: ct.get.convergence(adata),
     "convergence of a bridge": lambda adata: ct.get.convergence(adata, key="bridge"),
     "convergence from elsewhere": lambda adata: ct.get.convergence(adata, key="wot"),
     "drivers": lambda adata: ct.get.drivers(adata),
+    "entropy_production": lambda adata: ct.get.entropy_production(adata),
+    "entropy_production, groups": lambda adata: ct.get.entropy_production(adata, by="group"),
     "fates": lambda adata: ct.get.fates(adata),
+    "fates, calibrated": lambda adata: ct.get.fates(adata, key="ct_fates_calibrated", end="lower"),
     "gene_trends": lambda adata: ct.get.gene_trends(adata),
     "growth": lambda adata: ct.get.growth(adata),
     "growth of cells": lambda adata: ct.get.growth(adata, cells=True),
@@ -137,16 +144,20 @@ READERS = {
     "slow_modes": lambda adata: ct.get.slow_modes(adata),
     "slow_modes, sets": lambda adata: ct.get.slow_modes(adata, kind="sets"),
     "losses": lambda adata: ct.get.losses(adata, key="flow"),
+    "martingale_test": lambda adata: ct.get.martingale_test(adata),
+    "martingale_test, moments": lambda adata: ct.get.martingale_test(adata, moments=True),
     "results": lambda adata: ct.get.results(adata).sort_values("key", ignore_index=True),
     "transitions": lambda adata: ct.get.transitions(adata, source=0.5, target=1.25),
 }
 PICTURES = {
     "animate": lambda adata, path: ct.pl.animate(adata, path, return_fig=True),
     "branches": lambda adata, path: ct.pl.branches(adata, return_fig=True),
+    "calibration": lambda adata, path: ct.pl.calibration(adata, return_fig=True),
     "cell_numbers": lambda adata, path: ct.pl.cell_numbers(adata, return_fig=True),
     "conditions": lambda adata, path: ct.pl.conditions(adata, return_fig=True),
     "density": lambda adata, path: ct.pl.density(adata, of="ct_entropy", return_fig=True),
     "drivers": lambda adata, path: ct.pl.drivers(adata, return_fig=True),
+    "entropy_production": lambda adata, path: ct.pl.entropy_production(adata, return_fig=True),
     "fates": lambda adata, path: ct.pl.fates(adata, basis="umap", return_fig=True),
     "fates as bars": lambda adata, path: ct.pl.fates(
         adata, kind="bars", groupby="arm", return_fig=True
@@ -159,6 +170,7 @@ PICTURES = {
     "jump_rates": lambda adata, path: ct.pl.jump_rates(adata, return_fig=True),
     "knockout": lambda adata, path: ct.pl.knockout(adata, return_fig=True),
     "slow_modes": lambda adata, path: ct.pl.slow_modes(adata, kind="embedding", return_fig=True),
+    "martingale_test": lambda adata, path: ct.pl.martingale_test(adata, return_fig=True),
     "pull": lambda adata, path: ct.pl.pull(adata, return_fig=True),
     "push": lambda adata, path: ct.pl.push(adata, return_fig=True),
     "sankey": lambda adata, path: ct.pl.sankey(adata, return_fig=True),
@@ -179,6 +191,7 @@ def grown():
     adata.uns["arm_colors"] = ["#1b9e77", "#d95f02", "#7570b3"]
     adata.uns["time_unit"] = "day"
     adata.obs["sample"] = [f"mouse/{i % 12}" for i in range(adata.n_obs)]
+    adata.obs["clone"] = [f"clone {i % 20}" for i in range(adata.n_obs)]
     adata.obs["diet"] = [("HFD 45/60", "chow")[i % 2] for i in range(adata.n_obs)]
     adata.obsm["X_umap"] = adata.X.copy()
     return adata
@@ -227,6 +240,12 @@ def analysed():
     ct.tl.fates(adata, groupby="arm", key=["of_bridge", "of_process"], progress=False)
     ct.tl.entropy(adata)
     ct.tl.growth(adata, key="of_bridge")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # what clones became is drawn at random
+        ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
+    ct.tl.martingale_test(adata, bridge, clone_key="clone", n_draws=2, progress=False)
+    pull = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
+    ct.tl.entropy_production(adata, pull, groupby="arm", basis="umap", progress=False)
     ct.tl.drivers(adata, progress=False)
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celltraj as ct
 from celltraj._checks import fits
@@ -43,6 +44,7 @@ BETWEEN = {
     "stop": 1.0,
     "options": ct.models.LeastAction(n_points=8, n_starts=1),
 }
+PULL = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
 
 
 class Odd:
@@ -91,6 +93,7 @@ def course():
     obs["sample"] = np.tile(np.repeat(["a", "b", "c", "d"], 3), 3)
     obs["state"] = np.where(np.isin(obs["sample"], ["a", "b"]), "ill", "well")
     obs["is_in"] = True
+    obs["clone"] = [f"clone {i % n}" for i in range(3 * n)]
     genes = ["MKI67", "TOP2A", "CASP3", "BAX"]
     adata = ad.AnnData(x.astype("float32"), obs=obs, var=pd.DataFrame(index=genes))
     ct.pp.pca_model(adata, n_comps=2)
@@ -135,6 +138,11 @@ def course():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
+        ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
+    ct.tl.martingale_test(adata, bridge, clone_key="clone", n_draws=2, **SILENT)
+    ct.tl.entropy_production(adata, PULL, **SILENT)
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
     ct.tl.jacobian(adata, landscape.reference, groupby="arm", **SILENT)
     bent = ct.tl.least_action(adata, **BETWEEN, **SILENT)
@@ -200,6 +208,8 @@ REQUIRED = {
     "hold_out": [1.0],
     "sample_key": "sample",
     "condition_key": "state",
+    "unit_key": "clone",
+    "clone_key": "clone",
     "of": "fates",
     "basis": "umap",
     "x": np.zeros((5, 2)),
@@ -217,6 +227,8 @@ REQUIRED = {
 # also what makes a call that is allowed a short one
 OWN = {
     "pp.match_variables": lambda: {"like": course()["adata"]},
+    "tl.calibrate": lambda: {"confidence": 0.5},
+    "tl.entropy_production": lambda: {"model": PULL},
     "tl.fit_bridge": lambda: {"training": None},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
@@ -226,6 +238,7 @@ OWN = {
     "tl.least_action": lambda: BETWEEN,
     "get.least_action": lambda: {"adata": course()["bent"]},
     "pl.least_action": lambda: {"adata": course()["bent"]},
+    "tl.martingale_test": lambda: {"n_draws": 2},
     "pl.landscape": lambda: {"model": course()["landscape"]},
     "pl.refinement": lambda: {"model": course()["landscape"]},
     "pl.report": lambda: {"path": "report.html"},

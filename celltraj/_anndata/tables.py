@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.results import FATES, TRANSITIONS
+from celltraj._anndata.results import CALIBRATION, FATES, TRANSITIONS
 from celltraj._anndata.times import time_of
 from celltraj._typing import Time
 
@@ -23,11 +23,13 @@ def fates_table(adata: AnnData, key: str, end: str = "mean") -> pd.DataFrame:
     ValueError
         Their source has changed, or there are more names than shares.
     """
-    shares = np.asarray(FATES.values(adata, key, ENDS[end]))
-    names = pd.Index([str(name) for name in FATES.peek(adata, key)["names"]])
+    result = FATES if CALIBRATION.find(adata, key) is None else CALIBRATION
+    shares = np.asarray(result.values(adata, key, ENDS[end]))
+    names = pd.Index([str(name) for name in result.peek(adata, key)["names"]])
     if shares.ndim != 2 or shares.shape[1] != len(names):
         raise ValueError(
-            f"obsm[{key!r}] has shape {shares.shape} and {len(names)} names; run {FATES.call} again"
+            f"obsm[{key!r}] has shape {shares.shape} and {len(names)} names; run {result.call} "
+            "again"
         )
     return pd.DataFrame(shares, index=adata.obs_names, columns=names)
 

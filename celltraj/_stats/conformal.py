@@ -12,8 +12,8 @@ import numpy as np
 _ROUNDING = 1e-9  # of ranks: (1 - .8) 5 is a little less than 1
 
 
-def check_confidence(n: int, confidence: float) -> None:
-    """Raise where ``n`` populations give no interval of a confidence.
+def check_confidence(n: int, confidence: float, noun: str = "populations") -> None:
+    """Raise where ``n`` populations, or other units, give no interval of a confidence.
 
     A new population is missed by more than all ``n`` others in ``1 / (n + 1)`` of cases: no finite
     interval errs less often.
@@ -34,9 +34,9 @@ def check_confidence(n: int, confidence: float) -> None:
         needed = math.ceil(1 / (1 - confidence) - _ROUNDING) - 1
         most = math.floor(100 * n / (n + 1)) / 100
         raise ValueError(
-            f"{n} populations give no {confidence:.0%} interval: the least honest error rate is "
+            f"{n} {noun} give no {confidence:.0%} interval: the least honest error rate is "
             f"1 / (n + 1) = {1 / (n + 1):.1%}. Pass confidence={most} or less, or {needed} "
-            "populations"
+            f"{noun.partition(',')[0]}"
         )
 
 
@@ -124,3 +124,38 @@ def jackknife_plus(
     last = math.ceil(confidence * (n + 1) - _ROUNDING)
     low = np.sort(predicted - missed, axis=0)[first - 1]
     return low, np.sort(predicted + missed, axis=0)[last - 1]
+
+
+def grouped_reach(missed: np.ndarray, unit: np.ndarray, *, confidence: float) -> float:
+    """Return how far a random cell of a new unit is missed at most, in ``confidence`` of cases.
+
+    The least ``q`` with ``sum_k (1 / (n + 1)) (share of the cells of unit k missed by q or less)``
+    of at least ``1 - alpha``: each of the ``n`` units counts once, however many cells it has, and
+    the new one as missed without end. With one cell a unit this is split conformal; infinite where
+    ``n`` is below ``1 / alpha - 1``.
+
+    Parameters
+    ----------
+    missed
+        ``(m,)`` distances of predictions from the truth, not negative.
+    unit
+        ``(m,)`` number or name of the unit of each cell.
+    confidence
+        ``1 - alpha``.
+
+    References
+    ----------
+    Lee, Barber & Willett, *Distribution-free inference with hierarchical data* (2023), equation 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from celltraj._stats.conformal import grouped_reach
+    >>> grouped_reach(np.arange(1.0, 5), np.arange(4), confidence=0.8)
+    4.0
+    """
+    _, which, cells = np.unique(unit, return_inverse=True, return_counts=True)
+    order = np.argsort(missed, kind="stable")
+    reached = np.cumsum(1.0 / cells[which[order]]) / (len(cells) + 1)
+    first = int(np.searchsorted(reached, confidence - _ROUNDING))
+    return float(missed[order[first]]) if first < len(order) else math.inf

@@ -1,8 +1,10 @@
 from ._condition import condition as condition
+from ._calibration import calibration as calibration
 from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
 from ._dose_curves import dose_curves as dose_curves
 from ._drivers import drivers as drivers
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
@@ -11,6 +13,7 @@ from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
 from ._least_action import least_action as least_action
 from ._losses import losses as losses
+from ._martingale_test import martingale_test as martingale_test
 from ._results import results as results
 from ._score_summary import score_summary as score_summary
 from ._slow_modes import slow_modes as slow_modes
@@ -18,10 +21,12 @@ from ._transitions import transitions as transitions
 
 __all__ = [
     "condition",
+    "calibration",
     "conditions",
     "convergence",
     "dose_curves",
     "drivers",
+    "entropy_production",
     "fates",
     "gene_trends",
     "growth",
@@ -30,6 +35,7 @@ __all__ = [
     "knockout",
     "least_action",
     "losses",
+    "martingale_test",
     "results",
     "score_summary",
     "slow_modes",

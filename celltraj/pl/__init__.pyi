@@ -1,10 +1,12 @@
 from ._animate import animate as animate
 from ._branches import branches as branches
+from ._calibration import calibration as calibration
 from ._cell_numbers import cell_numbers as cell_numbers
 from ._conditions import conditions as conditions
 from ._density import density as density
 from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._gene_heatmap import gene_heatmap as gene_heatmap
 from ._gene_trends import gene_trends as gene_trends
@@ -17,6 +19,7 @@ from ._knockout import knockout as knockout
 from ._landscape import landscape as landscape
 from ._least_action import least_action as least_action
 from ._marginals import marginals as marginals
+from ._martingale_test import martingale_test as martingale_test
 from ._populations import populations as populations
 from ._pull import pull as pull
 from ._push import push as push
@@ -35,11 +38,13 @@ from ._vector_field import vector_field as vector_field
 __all__ = [
     "animate",
     "branches",
+    "calibration",
     "cell_numbers",
     "conditions",
     "density",
     "dose_response",
     "drivers",
+    "entropy_production",
     "fates",
     "gene_heatmap",
     "gene_trends",
@@ -52,6 +57,7 @@ __all__ = [
     "landscape",
     "least_action",
     "marginals",
+    "martingale_test",
     "populations",
     "pull",
     "push",

@@ -1,4 +1,5 @@
 from ._bootstrap import bootstrap as bootstrap
+from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
 from ._couplings import couplings as couplings
@@ -9,6 +10,7 @@ from ._dose_response import dose_response as dose_response
 from ._drivers import drivers as drivers
 from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
+from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
@@ -24,6 +26,7 @@ from ._knockout import knockout as knockout
 from ._knockout_screen import knockout_screen as knockout_screen
 from ._least_action import least_action as least_action
 from ._log_density import log_density as log_density
+from ._martingale_test import martingale_test as martingale_test
 from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
@@ -37,6 +40,7 @@ from ._which_model import which_model as which_model
 
 __all__ = [
     "bootstrap",
+    "calibrate",
     "compare_conditions",
     "condition",
     "couplings",
@@ -47,6 +51,7 @@ __all__ = [
     "drivers",
     "embed_populations",
     "entropy",
+    "entropy_production",
     "fates",
     "fit_bridge",
     "fit_flow",
@@ -62,6 +67,7 @@ __all__ = [
     "knockout_screen",
     "least_action",
     "log_density",
+    "martingale_test",
     "predict_response",
     "pull",
     "push",

@@ -54,7 +54,8 @@ def fates(
     key
         Couplings to read, the ``key_added`` of :func:`celltraj.tl.couplings`. Several of them, by
         models of resampled cells or samples or by flows of other seeds, give an interval of the
-        fit, not of the truth: how far fits differ, and not how far they all may be off.
+        fit, not of the truth: how far fits differ, and not how far they all may be off, which
+        :func:`celltraj.tl.calibrate` tells from clones.
     confidence
         Share of several couplings that the interval covers, in the middle.
     key_added

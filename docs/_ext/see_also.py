@@ -26,6 +26,7 @@ FAMILIES = (
     ("tl.pull", "pl.pull", "tl.push"),
     ("tl.transitions", "get.transitions", "pl.transitions", "pl.sankey", "pl.branches"),
     ("tl.fates", "get.fates", "pl.fates", "tl.drivers", "tl.entropy"),
+    ("tl.calibrate", "get.calibration", "pl.calibration", "tl.fates", "get.fates"),
     ("tl.growth", "get.growth", "pl.growth", "pl.cell_numbers"),
     ("tl.drivers", "get.drivers", "pl.drivers"),
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
@@ -34,6 +35,11 @@ FAMILIES = (
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
     ("tl.jacobian", "get.jacobian", "pl.jacobian", "tl.velocity", "tl.regulation"),
     ("tl.least_action", "get.least_action", "pl.least_action", "pl.trajectories"),
+    ("tl.martingale_test", "get.martingale_test", "pl.martingale_test", "tl.calibrate"),
+    (
+        *("tl.entropy_production", "get.entropy_production", "pl.entropy_production"),
+        "pl.stream",
+    ),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+import torch
 from cycler import cycler
 
 import celltraj as ct
@@ -38,6 +40,7 @@ def world():
     """Return cells with every result, a path, predicted cells and models."""
     adata = ct.datasets.branching(n_cells=25, seed=0)
     adata.obs["sample"] = [f"m{i % 8}" for i in range(adata.n_obs)]
+    adata.obs["clone"] = [f"clone {i % 20}" for i in range(adata.n_obs)]
     adata.obs["diet"] = [("fat", "lean")[i % 2] for i in range(adata.n_obs)]
     adata.obsm["X_umap"] = np.asarray(adata.X) + 5
     bridge = ct.tl.fit_bridge(adata, training=None, progress=False)
@@ -64,6 +67,12 @@ def world():
     ct.tl.jacobian(adata, bridge.reference, groupby="arm", progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     ct.tl.slow_modes(adata, n_modes=2, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # what clones became is drawn at random
+        ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
+    pull = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
+    ct.tl.martingale_test(adata, pull, clone_key="clone", n_draws=2, progress=False)
+    ct.tl.entropy_production(adata, pull, progress=False)
     knocked = {"start": 1.0, "groupby": "arm", "n_null": 2, "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], **knocked)
     adata.uns["celltraj"]["fit"] = {
@@ -136,11 +145,13 @@ def draw(world, refined, answered):
     calls = {
         "animate": lambda **k: ct.pl.animate(adata, path, color="arm", basis="X", **k),
         "branches": lambda **k: ct.pl.branches(adata, **k),
+        "calibration": lambda **k: ct.pl.calibration(adata, **k),
         "cell_numbers": lambda **k: ct.pl.cell_numbers(adata, **k),
         "conditions": lambda **k: ct.pl.conditions(adata, **k),
         "density": lambda **k: ct.pl.density(adata, of="y", groupby="arm", **k),
         "dose_response": lambda **k: ct.pl.dose_response(doses(), **k),
         "drivers": lambda **k: ct.pl.drivers(adata, **k),
+        "entropy_production": lambda **k: ct.pl.entropy_production(adata, **k),
         "fates": lambda **k: ct.pl.fates(adata, **k),
         "gene_heatmap": lambda **k: ct.pl.gene_heatmap(adata, **k),
         "gene_trends": lambda **k: ct.pl.gene_trends(adata, **k),
@@ -153,6 +164,7 @@ def draw(world, refined, answered):
         "landscape": lambda **k: ct.pl.landscape(adata, refined[0], **k),
         "least_action": lambda **k: ct.pl.least_action(bent, **k),
         "marginals": lambda **k: ct.pl.marginals(adata, path, **k),
+        "martingale_test": lambda **k: ct.pl.martingale_test(adata, **k),
         "populations": lambda **k: ct.pl.populations(embedded, color="kind", **k),
         "pull": lambda **k: ct.pl.pull(adata, **k),
         "push": lambda **k: ct.pl.push(adata, **k),

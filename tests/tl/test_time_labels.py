@@ -27,6 +27,7 @@ def cells():
     adata.obs["arm"] = np.where(adata.X[:, 1] > 0, "up", "down")
     adata.obs["sample"] = [f"m{k % 4}" for k in range(adata.n_obs)]
     adata.obs["diet"] = np.where(adata.obs["sample"].isin(["m0", "m1"]), "lean", "fat")
+    adata.obs["clone"] = [f"clone {k % 20}" for k in range(adata.n_obs)]
     ct.tl.couplings(adata, **SILENT)
     ct.tl.fates(adata, groupby="arm", **SILENT)
     ct.tl.transitions(adata, groupby="arm", **SILENT)
@@ -83,6 +84,14 @@ CALLS = {
         ct.tl.velocity(a, b, time=t(2), copy=True, **SILENT).obsm["velocity"].tolist()
     ),
     "tl.drivers": lambda a, _, t: written(ct.tl.drivers, "drivers", a, time=[t(2), t(3)]),
+    "tl.calibrate": lambda a, _, t: written(
+        ct.tl.calibrate,
+        "ct_fates_calibrated",
+        a,
+        unit_key="clone",
+        time=t(2),
+        confidence=0.5,
+    ),
     "tl.compare_conditions": lambda a, _, t: written(
         ct.tl.compare_conditions,
         "conditions",
@@ -220,7 +229,7 @@ def test_no_function_asks_for_a_time_as_a_number_alone():
     }
 
 
-@pytest.mark.filterwarnings("ignore:with so few samples")
+@pytest.mark.filterwarnings("ignore:with so few samples", "ignore:a constant does as well")
 @pytest.mark.parametrize("name", CALLS)
 def test_labels_say_what_numbers_say(cells, bridge, name):
     call = partial(CALLS[name], cells, bridge)

@@ -13,16 +13,19 @@ from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import (
     CONDITIONS,
     DRIVERS,
+    ENTROPY_PRODUCTION,
     GENE_TRENDS,
     JACOBIAN,
     JUMP_RATES,
     KNOCKOUT,
     SLOW_MODES,
+    MARTINGALE,
     VELOCITY,
 )
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
+    CALIBRATION,
     COUPLINGS,
     ENTROPY,
     FATES,
@@ -45,6 +48,7 @@ from celltraj._anndata.results.new_cells import (
 
 __all__ = [
     "BRIDGE",
+    "CALIBRATION",
     "COMMON",
     "CONDITION",
     "CONDITIONS",
@@ -53,6 +57,7 @@ __all__ = [
     "DRIVERS",
     "EMBEDDING",
     "ENTROPY",
+    "ENTROPY_PRODUCTION",
     "FATES",
     "FITS",
     "FLOW",
@@ -65,6 +70,7 @@ __all__ = [
     "KNOCKOUT",
     "LEAST_ACTION",
     "LOG_DENSITY",
+    "MARTINGALE",
     "MATRIX",
     "PCA",
     "PREDICTION",

@@ -69,6 +69,92 @@ JUMP_RATES = Result(
         ),
     ),
 )
+MARTINGALE = Result(
+    kind="martingale test",
+    call="ct.tl.martingale_test(adata, model, clone_key=...)",
+    key="martingale_test",
+    fields=(
+        Field(
+            "table",
+            "one row per law and gap: clones, those of which tell of slopes, moments, Wald "
+            "statistic and p",
+            columns=(*("model", "t0", "t1", "n_clones", "n_told", "n_moments", "statistic", "p"),),
+            texts=("model",),
+        ),
+        Field(
+            "moments",
+            "one row per law, gap, function and variable: mean residual in [x], of the constant "
+            "alone, and z, in standard errors over clones",
+            columns=("model", "t0", "t1", "function", "variable", "residual", "z"),
+            texts=("model", "function", "variable"),
+        ),
+    ),
+)
+ENTROPY_PRODUCTION = Result(
+    kind="entropy production",
+    call="ct.tl.entropy_production(adata, model)",
+    key="ct_entropy_production",
+    params="arguments as used; sigma_source, given, estimated or that of the law; and scope, what "
+    "snapshots cannot say",
+    places=(
+        Place(
+            "obs",
+            "{key}",
+            "rate at each cell by its mean velocity; NaN at times that the model does not tell",
+            dtype="float32",
+            unit="nats/[t]",
+        ),
+        Place(
+            "obsm",
+            "{key}_velocity",
+            "mean velocity of the probability flow, the current over the density",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+        Place(
+            "obsm",
+            "{key}_velocity_{basis}",
+            "its projection on `obsm[X_{basis}]`; only with basis",
+            width="e",
+            dtype="float32",
+            unit="[embedding]/[t]",
+            is_optional=True,
+        ),
+    ),
+    fields=(
+        Field(
+            "table",
+            "one row per time, in nats per [t]; low and high are the bracket over resampled cells, "
+            "middle is NaN where the density changes, least what any law needs to the next time",
+            columns=(
+                *("time", "n_cells", "lower", "plug_in", "middle", "medium", "system"),
+                *("p_stationary", "low", "high", "least"),
+            ),
+        ),
+        Field(
+            "variables",
+            "one row per time and variable, parts of plug_in",
+            columns=("time", "variable", "rate"),
+            texts=("variable",),
+        ),
+        Field(
+            "genes",
+            "one row per time and gene, parts of plug_in; only with components of "
+            "`ct.pp.pca_model`",
+            columns=("time", "gene", "rate"),
+            texts=("gene",),
+            is_optional=True,
+        ),
+        Field(
+            "groups",
+            "one row per time and group, plug-in rates; only with groupby",
+            columns=("time", "group", "n_cells", "rate", "low", "high"),
+            texts=("group",),
+            is_optional=True,
+        ),
+    ),
+)
 SLOW_MODES = Result(
     kind="slow modes",
     call="ct.tl.slow_modes(adata)",

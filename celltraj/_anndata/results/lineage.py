@@ -135,6 +135,43 @@ FATES = Result(
     ),
     fields=(Field("names", "names of the fates, `(K,)`"),),
 )
+CALIBRATION = Result(
+    kind="calibration",
+    call="ct.tl.calibrate(adata, unit_key=...)",
+    key="ct_fates_calibrated",
+    reads="key",
+    params="arguments as used, at, the time of the fates, and n_units whose fate was seen",
+    places=(
+        _of_fates(
+            "{key}",
+            "calibrated share of each cell's descendants in each fate",
+            is_optional=False,
+        ),
+        _of_fates("{key}_lower", "lower end of the interval over new units", is_optional=False),
+        _of_fates("{key}_upper", "upper end of it", is_optional=False),
+    ),
+    fields=(
+        Field("names", "names of the fates, `(K,)`"),
+        Field(
+            "scores",
+            "one row per fate, on units kept aside: coverage of intervals, mean squared errors and "
+            "mean width; beats_constant where better than the mean of all by more than chance",
+            columns=(
+                *("fate", "n_units", "n_cells", "coverage_before", "coverage", "error_before"),
+                *("error", "error_constant", "width", "beats_constant"),
+            ),
+            texts=("fate",),
+        ),
+        Field(
+            "curve",
+            "one row per fate and fifth of what was predicted, on units kept aside",
+            columns=(
+                *("fate", "before", "after", "observed", "lower", "upper", "coverage", "n_units"),
+            ),
+            texts=("fate",),
+        ),
+    ),
+)
 ENTROPY = Result(
     kind="entropy",
     call="ct.tl.entropy(adata)",

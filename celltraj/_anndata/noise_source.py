@@ -1,0 +1,81 @@
+"""Find out where the noise of a model came from, since thermodynamics divides by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from anndata import AnnData
+
+from celltraj._anndata.results import BRIDGE, records_of
+from celltraj.models import Bridge, Process
+from celltraj.models.references.family import sigma_of
+
+_SAME = 1e-6  # relative
+
+
+def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
+    """Return where the noise of a model came from: ``"given"``, ``"estimated"`` or ``"law"``.
+
+    Parameters
+    ----------
+    adata
+        Cells, with the record of the fit where there is one.
+    model
+        The model.
+    sigma
+        What the caller vouches for, in [x]/sqrt([t]); None for nothing.
+
+    Raises
+    ------
+    ValueError
+        The sigma of a bridge is the default one, nothing says where it came from, or it is another
+        than ``sigma``.
+    """
+    if not isinstance(model, Bridge):
+        if sigma is not None:
+            raise ValueError(
+                f"sigma= vouches for that of a bridge, and the {type(model).__name__} has a noise "
+                "of its own; leave it out"
+            )
+        return "law"
+    own = sigma_of(model.reference)
+    if sigma is not None:
+        if not math.isclose(sigma, own, rel_tol=_SAME):
+            raise ValueError(
+                f"the bridge was fitted with sigma={own:.6g}, and a law with sigma={sigma:g} is "
+                f"another; fit it with ct.tl.fit_bridge(adata, sigma={sigma:g})"
+            )
+        return "given"
+    source = _recorded(adata, own)
+    if source is None:
+        raise ValueError(
+            f"nothing in adata.uns says where the sigma of the bridge, {own:.6g}, came from, and "
+            "entropy production goes as 1 / sigma^2: pass sigma= with the same number if it is "
+            "known, from an experiment or a family that it was estimated with"
+        )
+    if source == "default":
+        raise ValueError(
+            f"the bridge has the default sigma, {own:.6g}, which is a hundredth of the displacement"
+            " and no estimate; entropy production goes as 1 / sigma^2. Fit it with a sigma= that "
+            "is known, or estimate one: ct.models.Refinement(estimate_sigma=True) in BridgeOptions"
+        )
+    return source
+
+
+def _recorded(adata: AnnData, sigma: float) -> str | None:
+    """Return what the records of bridges with this sigma say, None for nothing."""
+    for record in records_of(adata).values():
+        params = record.get("params", {}) if isinstance(record, Mapping) else {}
+        is_bridge = isinstance(record, Mapping) and record.get("kind") == BRIDGE.kind
+        if is_bridge and math.isclose(float(params.get("sigma", -1)), sigma, rel_tol=_SAME):
+            if params.get("sigma_source") == "given":
+                return "given"
+            return "estimated" if _estimates(params) else "default"
+    return None
+
+
+def _estimates(params: Mapping[str, Any]) -> bool:
+    refinement = params.get("options", {}).get("refinement", {})
+    return bool(refinement.get("estimate_sigma", False))

@@ -1,0 +1,1 @@
+"""What clones say of a law of motion."""

@@ -1,0 +1,1 @@
+"""What a law of motion dissipates."""
