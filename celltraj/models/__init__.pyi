@@ -41,8 +41,11 @@ from .process import PiecewiseProcess as PiecewiseProcess
 from .process import Process as Process
 from .process import ReversibleProcess as ReversibleProcess
 from .references import Brownian as Brownian
+from .references import CoxIngersollRoss as CoxIngersollRoss
 from .references import GeneRegulation as GeneRegulation
+from .references import Geometric as Geometric
 from .references import KernelReference as KernelReference
+from .references import LinearNoise as LinearNoise
 from .references import LotkaVolterra as LotkaVolterra
 from .references import ModuleReference as ModuleReference
 from .references import NeuralReference as NeuralReference
@@ -92,6 +95,7 @@ __all__ = [
     "Condition",
     "ConditionCoder",
     "Covariate",
+    "CoxIngersollRoss",
     "DeepSets",
     "DormandPrince",
     "EncodingDecodingInterpolant",
@@ -103,6 +107,7 @@ __all__ = [
     "FlowMatching",
     "FlowOptions",
     "GeneRegulation",
+    "Geometric",
     "GraphEncoder",
     "Group",
     "GrowingProcess",
@@ -115,6 +120,7 @@ __all__ = [
     "LearnedGrowth",
     "Lineage",
     "LinearInterpolant",
+    "LinearNoise",
     "LotkaVolterra",
     "MetaFlowMatching",
     "Midpoint",

@@ -31,6 +31,7 @@ from celltraj.models.bridge.bridge import Round
 from celltraj.models.bridge.fit import check_training
 from celltraj.models.course import default_paths, law_of_chains
 from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.references.chart import mapped_snapshots, straightened_snapshots
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
@@ -235,7 +236,9 @@ class _Problem:
         value = own if given is None else given
         is_told = value is not None and not self.options.refinement.estimate_sigma
         if value is None:
-            value = models.default_sigma(self.snapshots, generator=self.generator)
+            # in the coordinates in which the noise is the same everywhere
+            cells = straightened_snapshots(self.snapshots, family)
+            value = models.default_sigma(cells, generator=self.generator)
         return value, "given" if is_told else "estimated"
 
     def solved(
@@ -244,8 +247,13 @@ class _Problem:
         """Return the bridge, on a member of the family or the law of chains, and what that says."""
         coupling = self.options.coupling
         snapshots, found = with_growth(
-            self.snapshots, self.growth, sigma=sigma, coupling=coupling, progress=self.progress
+            straightened_snapshots(self.snapshots, family),
+            self.growth,
+            sigma=sigma,
+            coupling=coupling,
+            progress=self.progress,
         )
+        snapshots = mapped_snapshots(snapshots, self.snapshots.x)
         words: str | None = None
         rounds: tuple[Round, ...] = ()
         if family is None and isinstance(default_paths(snapshots), ReferenceInterpolant):

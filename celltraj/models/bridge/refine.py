@@ -26,10 +26,16 @@ from celltraj.models._predict import predict
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
 from celltraj.models.bridge.fit import check_family
+from celltraj.models.bridge.in_states import in_states
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.process import Affine
-from celltraj.models.references import Brownian
+from celltraj.models.references import Brownian, Straightened
+from celltraj.models.references.chart import (
+    ShapedNoise,
+    straightened,
+    straightened_snapshots,
+)
 from celltraj.models.references.family import Parametric, Paths, Reference, sigma_of, with_sigma
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
 from celltraj.models.references.paths import sample_paths
@@ -157,6 +163,10 @@ def refine(
     0.5
     """
     check_family(reference, snapshots)
+    if isinstance(reference, ShapedNoise):
+        return _refined_noise(
+            snapshots, reference, coupling, refinement, generator=generator, progress=progress
+        )
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     held = None if refinement.hold_out is None else float(refinement.hold_out)
     if held is not None and held not in snapshots.times[1:-1]:
@@ -198,6 +208,30 @@ def refine(
     best = _best(rounds)
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return kept[best], marked
+
+
+def _refined_noise(
+    snapshots: Snapshots,
+    reference: ShapedNoise,
+    coupling: Solver,
+    refinement: Refinement,
+    *,
+    generator: torch.Generator,
+    progress: bool,
+) -> tuple[Reference, tuple[Round, ...]]:
+    """Refine in coordinates of constant noise, and return the law of the states."""
+    try:
+        fitted, rounds = refine(
+            straightened_snapshots(snapshots, reference),
+            straightened(reference),
+            coupling=coupling,
+            refinement=refinement,
+            generator=generator,
+            progress=progress,
+        )
+    except RefinementError as error:
+        raise RefinementError(str(error), in_states(error.result, snapshots)) from error
+    return (fitted.law if isinstance(fitted, Straightened) else fitted), rounds
 
 
 def _couple_all(train: Snapshots, reference: Reference, coupling: Solver) -> _State:
