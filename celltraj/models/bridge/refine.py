@@ -28,6 +28,7 @@ from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
 from celltraj.models.bridge.fit import check_family
 from celltraj.models.bridge.in_states import in_states
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.bridge.spread import sigma_of_spread
 from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.process import Affine
 from celltraj.models.references import Brownian, Straightened
@@ -333,6 +334,9 @@ def _best(rounds: Sequence[Round]) -> int:
 def _estimated_sigma(state: _State, train: Snapshots) -> float:
     """Return the sigma of the squared residuals of the couplings, the mean over gaps.
 
+    Where the drift moves all cells alike, that by which clouds widen, see :mod:`.spread`: it needs
+    no couplings, which of so few cells leave more to the noise than there was.
+
     Raises
     ------
     ValueError
@@ -344,6 +348,8 @@ def _estimated_sigma(state: _State, train: Snapshots) -> float:
         scaled = torch.linalg.solve(flow.covariance[-1], moment)
         shares.append(float(scaled.diagonal(dim1=1, dim2=2).sum()) / train.dim)
     sigma = sigma_of(state.reference) * math.sqrt(sum(shares) / len(shares))
+    if _moves_all_alike(state):
+        sigma = sigma_of_spread(train)
     scale = float(torch.cat(train.x).std(0).max()) / math.sqrt(train.times[-1] - train.times[0])
     if not sigma > 1e-4 * scale:
         raise ValueError(
@@ -351,6 +357,14 @@ def _estimated_sigma(state: _State, train: Snapshots) -> float:
             "likelihood has no bound; pass sigma="
         )
     return sigma
+
+
+def _moves_all_alike(state: _State) -> bool:
+    """Whether no two cells come nearer to each other by the drift of the reference."""
+    if not isinstance(state.reference, Affine):
+        return False
+    pull, _ = state.reference.affine(state.flows[0].mean.shape[2])
+    return not bool(pull.any())
 
 
 def _held_out(

@@ -3,7 +3,7 @@
 from celltraj.models.references._pack import PackedReference, pack_reference, unpack_reference
 from celltraj.models.references._regression import stack_points
 from celltraj.models.references.brownian import Brownian
-from celltraj.models.references.chart import LogChart, RootChart, ShapedNoise
+from celltraj.models.references.chart import LogChart, RootChart, ShapedNoise, straightened
 from celltraj.models.references.cox_ingersoll_ross import CoxIngersollRoss
 from celltraj.models.references.gene_regulation import GeneRegulation, allowed_edges
 from celltraj.models.references.geometric import Geometric
@@ -41,5 +41,6 @@ __all__ = [
     "allowed_edges",
     "pack_reference",
     "stack_points",
+    "straightened",
     "unpack_reference",
 ]

@@ -22,6 +22,7 @@ from celltraj.models.references.family import Reference
 from celltraj.snapshots import Snapshots
 
 
+@runtime_checkable
 class Chart(Protocol):
     """Map states to coordinates of constant noise and back, each variable by itself."""
 

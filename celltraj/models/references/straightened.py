@@ -83,8 +83,12 @@ class Straightened:
 
     def _curved(self, paths: Paths) -> Paths:
         chart, sigma = self.law.chart, sigma_of(self)
-        x = chart.curved(paths.x)
-        return replace(paths, x=x, velocity=to_curved(chart, sigma, x[:-1], paths.velocity))
+        x = chart.curved(paths.x.flatten(0, 1))
+        inner = x[: paths.velocity.shape[0] * paths.velocity.shape[1]]
+        velocity = to_curved(chart, sigma, inner, paths.velocity.flatten(0, 1))
+        return replace(
+            paths, x=x.view_as(paths.x), velocity=velocity.view_as(paths.velocity)
+        )
 
 
 class ScoredStraightened(Straightened):
