@@ -53,6 +53,7 @@ from .references import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from .references import PotentialLandscape as PotentialLandscape
 from .references import Repressilator as Repressilator
 from .references import Simulator as Simulator
+from .references import VelocityReference as VelocityReference
 from .references import Vortex as Vortex
 from .references.family import Parametric as Parametric
 from .references.family import Paths as Paths
@@ -160,6 +161,7 @@ __all__ = [
     "Trajectories",
     "Treated",
     "TrigonometricInterpolant",
+    "VelocityReference",
     "Vortex",
     "default_sigma",
     "fit_bridge",

@@ -16,6 +16,7 @@ from celltraj.models.references.potential_landscape import NeuralReference, Pote
 from celltraj.models.references.repressilator import Repressilator
 from celltraj.models.references.simulator import Simulator
 from celltraj.models.references.straightened import Straightened
+from celltraj.models.references.velocity import VelocityReference
 from celltraj.models.references.vortex import Vortex
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "ShapedNoise",
     "Simulator",
     "Straightened",
+    "VelocityReference",
     "Vortex",
     "allowed_edges",
     "pack_reference",

@@ -12,7 +12,7 @@ from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.cox_ingersoll_ross import CoxIngersollRoss
-from celltraj.models.references.family import Reference
+from celltraj.models.references.family import Reference, sigma_of, with_sigma
 from celltraj.models.references.gene_regulation import GeneRegulation
 from celltraj.models.references.geometric import Geometric
 from celltraj.models.references.kernel import KernelReference
@@ -27,6 +27,7 @@ from celltraj.models.references.potential_landscape import (
 )
 from celltraj.models.references.repressilator import Repressilator
 from celltraj.models.references.simulator import Simulator
+from celltraj.models.references.velocity import VelocityReference
 from celltraj.models.references.vortex import Vortex
 
 _FAMILIES: dict[str, Any] = {  # each has its own arguments
@@ -84,6 +85,8 @@ _DRIFT, _NOISE = "drift_of", ("floor", "slope", "sigma")
 
 def is_ours(reference: Reference) -> bool:
     """Return whether a file can say what the family is, without code of the user's."""
+    if isinstance(reference, VelocityReference):
+        return True
     if isinstance(reference, LinearNoise):
         return is_ours(reference.drift_of)
     return _FAMILIES.get(type(reference).__name__) is type(reference)
@@ -97,6 +100,8 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     TypeError
         The family holds code of the user's that is more than numbers and tensors.
     """
+    if isinstance(reference, VelocityReference):  # of which the law alone moves cells
+        return pack_reference(with_sigma(reference.law, sigma_of(reference)))
     name = type(reference).__name__
     if isinstance(reference, LinearNoise):
         return _packed_noise(reference)
