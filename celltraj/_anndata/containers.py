@@ -41,7 +41,7 @@ def split_name(name: str, modalities: Mapping[str, Any]) -> tuple[str, str]:
     modality, colon, key = name.partition(":")
     if not colon or not key:
         raise ValueError(
-            f"use_rep must name a modality and its representation, such as "
+            f"representations must name a modality and what it holds, such as "
             f"'{next(iter(modalities), 'rna')}:X_pca'; found {name!r}, and the modalities "
             f"{list(modalities)}"
         )

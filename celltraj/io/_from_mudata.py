@@ -11,7 +11,7 @@ from celltraj._checks import checked
 
 
 @checked
-def from_mudata(mdata: Modalities, use_rep: str | Sequence[str]) -> AnnData:
+def from_mudata(mdata: Modalities, representations: str | Sequence[str]) -> AnnData:
     """Multimodal data: take representations of modalities as an AnnData, which all else reads.
 
     The cells that all named modalities have, in the order of the first, with ``X``, ``var``,
@@ -21,7 +21,7 @@ def from_mudata(mdata: Modalities, use_rep: str | Sequence[str]) -> AnnData:
     ----------
     mdata
         A MuData, of the package ``mudata``, which stays as it is.
-    use_rep
+    representations
         Modality and representation, ``"rna:X_pca"`` or ``"rna:X"``; or several of them.
 
     Returns
@@ -48,7 +48,7 @@ def from_mudata(mdata: Modalities, use_rep: str | Sequence[str]) -> AnnData:
     >>> list(adata.obsm)
     ['rna:X']
     """
-    names = [use_rep] if isinstance(use_rep, str) else list(use_rep)
+    names = [representations] if isinstance(representations, str) else list(representations)
     if not names:
-        raise ValueError("use_rep must name a representation, such as 'rna:X_pca'; found none")
+        raise ValueError("representations must name one, such as 'rna:X_pca'; found none")
     return joined(mdata, names)

@@ -30,6 +30,7 @@ FAMILIES = (
     ("tl.gene_trends", "get.gene_trends", "pl.gene_trends", "pl.gene_heatmap"),
     ("tl.compare_conditions", "get.conditions", "pl.conditions"),
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
+    ("io.from_mudata", "pp.check_times", "tl.fit_bridge"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 

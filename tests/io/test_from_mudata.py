@@ -54,17 +54,17 @@ def test_one_name_will_do():
 
 
 @pytest.mark.parametrize(
-    ("use_rep", "error", "message"),
+    ("names", "error", "message"),
     [
         ("X_pca", ValueError, "such as 'rna:X_pca'; found 'X_pca', and the modalities"),
         ("protein:X", KeyError, r"no modality 'protein'; found \['rna', 'atac'\]"),
         ("rna:X_umap", KeyError, r"no obsm\['X_umap'\] in 'rna'; found \['X_pca'\]"),
-        ([], ValueError, "must name a representation"),
+        ([], ValueError, "must name one"),
     ],
 )
-def test_names_that_are_not_there(use_rep, error, message):
+def test_names_that_are_not_there(names, error, message):
     with pytest.raises(error, match=message):
-        ct.io.from_mudata(container(), use_rep)
+        ct.io.from_mudata(container(), names)
 
 
 def test_cells_that_nothing_shares():

@@ -171,9 +171,7 @@ def _unpacked_noise(
     facts: PackedReference, tensors: Stored, *, dim: int, classes: Classes
 ) -> LinearNoise:
     packed = facts_as(_PackedNoise, facts.options, "reference LinearNoise")
-    drift = unpack_reference(
-        packed.drift_of, tensors.below(f"{_DRIFT}."), dim=dim, classes=classes
-    )
+    drift = unpack_reference(packed.drift_of, tensors.below(f"{_DRIFT}."), dim=dim, classes=classes)
     return LinearNoise(drift, packed.floor, packed.slope, packed.sigma)
 
 

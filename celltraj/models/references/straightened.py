@@ -86,9 +86,7 @@ class Straightened:
         x = chart.curved(paths.x.flatten(0, 1))
         inner = x[: paths.velocity.shape[0] * paths.velocity.shape[1]]
         velocity = to_curved(chart, sigma, inner, paths.velocity.flatten(0, 1))
-        return replace(
-            paths, x=x.view_as(paths.x), velocity=velocity.view_as(paths.velocity)
-        )
+        return replace(paths, x=x.view_as(paths.x), velocity=velocity.view_as(paths.velocity))
 
 
 class ScoredStraightened(Straightened):

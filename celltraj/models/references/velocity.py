@@ -168,9 +168,7 @@ class VelocityReference:
         weights = torch.full((len(few),), 1 / len(few), dtype=torch.float64)
         return Paths(torch.tensor([0.0, 1.0]).double(), torch.stack([x, x]), v[None], weights)
 
-    def _unit(
-        self, measured: Paths, paths: Sequence[Paths], generator: torch.Generator
-    ) -> float:
+    def _unit(self, measured: Paths, paths: Sequence[Paths], generator: torch.Generator) -> float:
         """Return the factor ``E v.w / E |w|^2`` of the velocities; 0 where they run against."""
         if self.unit is not None:
             return self.unit
