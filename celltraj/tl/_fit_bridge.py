@@ -130,8 +130,8 @@ def fit_bridge(
     FitWarning
         Velocities of a ``VelocityReference`` foretell snapshots that are left out no better than
         none, and are not used; trajectories miss a snapshot by more than 1.5 times the distance of
-        its random halves, or less than half of them carry the mass; fewer than 50 cells of a time, or two times, of which
-        little can be learned.
+        its random halves, or less than half of them carry the mass; fewer than 50 cells of a time,
+        or two times, of which little can be learned.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
