@@ -22,7 +22,7 @@ CHEAP = {
 }
 
 
-def turning(n=40, n_times=4, seed=0):
+def turning(n=50, n_times=4, seed=0):
     """Return a cloud that turns by more than a right angle between two left in."""
     random = np.random.default_rng(seed)
     parts, times = [], []
@@ -125,7 +125,7 @@ def test_velocities_that_cannot_be_used():
 
 
 def test_two_snapshots_weigh_nothing():
-    adata = turning(45, n_times=2)
+    adata = turning(50, n_times=2)
     with (
         pytest.raises(ValueError, match="two snapshots: none can be left out"),
         pytest.warns(ct.FitWarning),

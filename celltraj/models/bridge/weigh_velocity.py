@@ -15,7 +15,7 @@ from celltraj._errors import ConvergenceError
 from celltraj.metrics import wasserstein
 from celltraj.models.bridge.fit import fit_bridge
 from celltraj.models.course import Course, default_paths, plans_of
-from celltraj.models.interpolants import Interpolant, ReferenceInterpolant, SplineInterpolant
+from celltraj.models.interpolants import Curves, ReferenceInterpolant, SplineInterpolant
 from celltraj.models.interpolants.reference import as_paths
 from celltraj.models.references import Brownian, KernelReference, VelocityReference
 from celltraj.models.references.family import Paths, Reference, with_sigma
@@ -78,7 +78,7 @@ def law_of_velocity(
         Source of randomness.
     """
     chains = _Chains.of(snapshots, reference, coupling, generator)
-    return chains.law(reference)
+    return chains.law_with(reference)
 
 
 def weigh_velocity(
@@ -130,14 +130,12 @@ def weigh_velocity(
 
 
 @dataclass(frozen=True)
-class _Chains:
+class _Chains(ReferenceInterpolant):
     """Fit one smooth law to chains of cells, and keep the paths that it gives them.
 
-    Stands where :class:`Course` asks for an interpolant, which alone knows how chains are drawn.
+    Its reference is the family before the fit, and the law of the snapshots alone after it.
     """
 
-    family: KernelReference
-    law_alone: KernelReference
     paths: tuple[Paths, ...] = ()
 
     @classmethod
@@ -148,29 +146,26 @@ class _Chains:
         coupling: Solver,
         generator: torch.Generator,
     ) -> _Chains:
-        sigma, family = reference.sigma or 0.0, reference.law
-        start = cls(family, family)
+        """Return them fitted along the couplings of the snapshots."""
+        sigma, start = reference.sigma or 0.0, cls(reference.law)
         plans = plans_of(snapshots, sigma, coupling)
-        course = Course.along(
-            snapshots, plans, cast("Interpolant", start), sigma=sigma, generator=generator
-        )
+        course = Course.along(snapshots, plans, start, sigma=sigma, generator=generator)
         return cast("_Chains", course.interpolant)
 
     def fit(self, times: Tensor, chain: Tensor, gap: Tensor, *, sigma: float) -> _Chains:
         """Return the law of the chains: first of curves through them, then of its own paths."""
-        curves = SplineInterpolant().curves(times, chain, gap)
+        curves: Curves = SplineInterpolant().curves(times, chain, gap)
         generator = torch.Generator().manual_seed(0)
-        law, paths = self.family, as_paths(curves, times, gap)
+        law, paths = with_sigma(self.law, sigma), as_paths(curves, times, gap)
         for _ in range(_ROUNDS):
             law = law.fit(paths, generator=generator)
-            along = ReferenceInterpolant(with_sigma(law, sigma), rounds=0, sigma=sigma)
+            along = ReferenceInterpolant(law, rounds=0, sigma=sigma)
             paths = as_paths(along.curves(times, chain, gap), times, gap)
-        return replace(self, law_alone=law, paths=tuple(paths))
+        return replace(self, reference=law, sigma=sigma, paths=tuple(paths))
 
-    def law(self, reference: VelocityReference) -> KernelReference:
+    def law_with(self, reference: VelocityReference) -> KernelReference:
         """Return the law that the paths and the velocities agree on."""
-        generator = torch.Generator().manual_seed(0)
-        fitted = replace(reference, law=self.family).fit(self.paths, generator=generator)
+        fitted = reference.fit(self.paths, generator=torch.Generator().manual_seed(0))
         return replace(fitted.law, sigma=reference.sigma)
 
 
@@ -186,10 +181,10 @@ def _errors(
     chains = _Chains.of(train, reference, coupling, torch.Generator().manual_seed(seed))
     truth = snapshots.x[snapshots.times.index(time)].numpy()
     is_learned = isinstance(default_paths(train), ReferenceInterpolant)
-    alone: Reference = chains.law_alone if is_learned else Brownian()
+    alone: Reference = chains.law if is_learned else Brownian()
     laws: Sequence[Reference] = [
         with_sigma(alone, reference.sigma or 0.0),
-        *(chains.law(replace(reference, strength=strength)) for strength in STRENGTHS),
+        *(chains.law_with(replace(reference, strength=strength)) for strength in STRENGTHS),
     ]
     return [_error(train.pair(train.gap_of(time)), time, truth, law, coupling) for law in laws]
 

@@ -79,7 +79,8 @@ class Straightened:
     def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> Reference:
         """Return the member of the family that is nearest to ``paths`` of coordinates."""
         curved = [self._curved(part) for part in paths]
-        return replace(self, law=self.law.fit(curved, generator=generator))
+        fitted = cast("ShapedNoise", self.law.fit(curved, generator=generator))
+        return replace(self, law=fitted)
 
     def _curved(self, paths: Paths) -> Paths:
         chart, sigma = self.law.chart, sigma_of(self)
