@@ -3,8 +3,8 @@
 ``directions``: geometric motion run forwards and backwards by SDE and ODE with its exact score, and
 drawn from a bridge through samples of it: ends of the mean logarithm. ``sigma``: the noise of the
 geometric family from 5 times 500 cells. ``cir``: rate and level of a square-root diffusion.
-``velocity``: W1 to snapshots left out, with simulated velocities that are right or wrong in a known
-way, beside no velocities.
+``velocity``: W1 to a snapshot left out, with simulated velocities that are right or wrong in a
+known way, beside that without velocities (``truth``).
 
     python -m benchmarks.designs_noise --tasks directions sigma --out results
 """
@@ -37,7 +37,11 @@ from celltraj.models import (
     refine,
     simulate,
 )
-from celltraj.models.bridge.weigh_velocity import STRENGTHS, weigh_velocity
+from celltraj.models.bridge.weigh_velocity import (
+    STRENGTHS,
+    errors_left_out,
+    weigh_velocity,
+)
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
 
@@ -201,14 +205,19 @@ def velocity(seed: int, n: int = 60) -> Iterator[dict]:
                 sigma=default_sigma(snapshots, generator=generator(seed)),
             )
             start = time.process_time()
-            found = weigh_velocity(snapshots, reference, coupling=solve, seed=seed, progress=False)
-            used = found.found if found.strength > 0 else found.without
+            # the strength is found without the snapshot that it is then compared at
+            held = snapshots.times[2]
+            found = weigh_velocity(
+                snapshots.without([held]), reference, coupling=solve, seed=seed, progress=False
+            )
+            errors = errors_left_out(snapshots, held, reference, solve, seed)
+            used = errors[(0.0, *STRENGTHS).index(found.strength)]
             yield {
                 "row": f"{name}, {bias}",
                 "strength": found.strength,
                 "found": used,
-                "truth": found.without,
-                "error": used / found.without - 1,
+                "truth": errors[0],
+                "error": used / errors[0] - 1,
                 "cpu_s": time.process_time() - start,
             }
 

@@ -120,7 +120,7 @@ def weigh_velocity(
         )
     few = snapshots.at_most(_MOST_CELLS, seed=seed)
     inner = tqdm(few.times[1:-1], desc="weighing velocities", disable=not progress)
-    errors = np.array([_errors(few, time, reference, coupling, seed) for time in inner])
+    errors = np.array([errors_left_out(few, time, reference, coupling, seed) for time in inner])
     means = errors.mean(0)
     best = 1 + int(means[1:].argmin())
     is_better = means[best] < _BETTER * means[0]
@@ -169,14 +169,28 @@ class _Chains(ReferenceInterpolant):
         return replace(fitted.law, sigma=reference.sigma)
 
 
-def _errors(
+def errors_left_out(
     snapshots: Snapshots,
     time: float,
     reference: VelocityReference,
     coupling: Solver,
     seed: int,
 ) -> list[float]:
-    """Return W1 to the snapshot at ``time`` without velocities, and with each strength."""
+    """Return W1 to the snapshot at ``time`` without velocities, and with each strength.
+
+    Parameters
+    ----------
+    snapshots
+        Observed clouds, that at ``time`` among them.
+    time
+        An inner time, whose snapshot nothing but the distance sees.
+    reference
+        Velocities, with a sigma.
+    coupling
+        Coupling solver.
+    seed
+        Seed of everything random.
+    """
     train = snapshots.without([time])
     chains = _Chains.of(train, reference, coupling, torch.Generator().manual_seed(seed))
     truth = snapshots.x[snapshots.times.index(time)].numpy()
