@@ -23,7 +23,9 @@ from celltraj.ot import Solver
 from celltraj.snapshots import Snapshots
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-_BETTER = 0.95  # of the distance without velocities, above which they are not taken
+# of the distance without velocities, above which they are not taken: less is within what a few
+# snapshots tell by chance, and velocities that were half right there did harm elsewhere
+_BETTER = 0.85
 _MOST_CELLS = 300  # of a snapshot, on which strengths are compared
 _ROUNDS = 3  # alternations of paths and law
 
@@ -93,7 +95,7 @@ def weigh_velocity(
 
     Each inner snapshot is left out in turn; a bridge over the gap that this leaves, on the law of
     each strength, is compared with it by W1, as is one without velocities. A strength is taken
-    where it is better by 5 % in the mean, and better at the median of the snapshots.
+    where it is better by 15 % in the mean, and better at the median of the snapshots.
 
     Parameters
     ----------
