@@ -161,7 +161,7 @@ def straightened(reference: Reference) -> Reference:
     return reference.straightened() if isinstance(reference, ShapedNoise) else reference
 
 
-def mapped_snapshots(snapshots: Snapshots, x: tuple[Cells, ...]) -> Snapshots:
+def mapped_snapshots(snapshots: Snapshots, x: tuple[torch.Tensor, ...]) -> Snapshots:
     """Return snapshots of the same cells with other states."""
     moved = replace(snapshots, x=x)
     # they were divided by their sum when it was made: once more would change last digits
