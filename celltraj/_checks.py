@@ -28,6 +28,7 @@ from typing import (
 
 import numpy as np
 
+from celltraj._containers import advice_for
 from celltraj._hints import brief, fits, lacking, names_choices
 from celltraj._signature import bound, public_name
 
@@ -261,6 +262,7 @@ _PLURALS = {"int": "integers", "float": "numbers", "str": "texts", "bool": "True
 
 _WORDS = {
     "AnnData": "an AnnData",
+    "Modalities": "a MuData",
     "DataFrame": "a table",
     "int": "an integer",
     "float": "a number",
@@ -289,6 +291,7 @@ _MAKERS = {
 
 
 def _found(value: object, hint: Any) -> str:
-    """Return a value in a few letters, and what it lacks of a protocol."""
+    """Return a value in a few letters, and what it lacks of a protocol or holds instead."""
     missing = lacking(value, hint)
-    return brief(value) + (f", which has no {' and no '.join(missing)}" if missing else "")
+    lacks = f", which has no {' and no '.join(missing)}" if missing else ""
+    return brief(value) + (advice_for(value) or lacks)

@@ -25,6 +25,8 @@ DATA = {
     "embedded",
     "maps",
     "problem",
+    "mdata",
+    "representations",
 }
 
 

@@ -10,6 +10,7 @@ import traceback
 import warnings
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -226,6 +227,10 @@ REQUIRED = {
 }
 # also what makes a call that is allowed a short one
 OWN = {
+    "io.from_mudata": lambda: {
+        "mdata": SimpleNamespace(mod={"rna": course()["adata"]}, obs=course()["adata"].obs),
+        "representations": "rna:X",
+    },
     "pp.match_variables": lambda: {"like": course()["adata"]},
     "tl.calibrate": lambda: {"confidence": 0.5},
     "tl.entropy_production": lambda: {"model": PULL},

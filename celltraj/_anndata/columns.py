@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from celltraj._containers import advice_for
+
 
 def check_adata(adata: object) -> None:
     """Raise where something is no AnnData in memory, or one that only its matrix is on disk.
@@ -24,7 +26,8 @@ def check_adata(adata: object) -> None:
     >>> check_adata(ad.AnnData(np.zeros((2, 1))))
     """
     if not isinstance(adata, AnnData):
-        raise TypeError(f"expected an AnnData, found {type(adata).__name__}")
+        kind = type(adata).__name__
+        raise TypeError(f"expected an AnnData, found {kind}{advice_for(adata)}")
     if not isinstance(adata.obs, pd.DataFrame):
         raise TypeError(
             "adata was opened by anndata.experimental.read_lazy, and its cells are not in memory; "

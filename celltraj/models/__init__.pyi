@@ -54,8 +54,11 @@ from .process import PiecewiseProcess as PiecewiseProcess
 from .process import Process as Process
 from .process import ReversibleProcess as ReversibleProcess
 from .references import Brownian as Brownian
+from .references import CoxIngersollRoss as CoxIngersollRoss
 from .references import GeneRegulation as GeneRegulation
+from .references import Geometric as Geometric
 from .references import KernelReference as KernelReference
+from .references import LinearNoise as LinearNoise
 from .references import LotkaVolterra as LotkaVolterra
 from .references import ModuleReference as ModuleReference
 from .references import NeuralReference as NeuralReference
@@ -63,6 +66,7 @@ from .references import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from .references import PotentialLandscape as PotentialLandscape
 from .references import Repressilator as Repressilator
 from .references import Simulator as Simulator
+from .references import VelocityReference as VelocityReference
 from .references import Vortex as Vortex
 from .references.family import Parametric as Parametric
 from .references.family import Paths as Paths
@@ -111,6 +115,7 @@ __all__ = [
     "ConditionCoder",
     "Conditioned",
     "Covariate",
+    "CoxIngersollRoss",
     "DeepSets",
     "DormandPrince",
     "EncodingDecodingInterpolant",
@@ -122,6 +127,7 @@ __all__ = [
     "FlowMatching",
     "FlowOptions",
     "GeneRegulation",
+    "Geometric",
     "GraphEncoder",
     "Group",
     "GrowingProcess",
@@ -136,6 +142,7 @@ __all__ = [
     "Lineage",
     "LinearInterpolant",
     "LinearReward",
+    "LinearNoise",
     "LotkaVolterra",
     "MetaFlowMatching",
     "Midpoint",
@@ -178,6 +185,7 @@ __all__ = [
     "Trajectories",
     "Treated",
     "TrigonometricInterpolant",
+    "VelocityReference",
     "Vortex",
     "Worth",
     "add_moves",

@@ -20,7 +20,7 @@ def bridge_facts(bridge: Any) -> dict[str, object]:
         **course_facts(bridge.snapshots),
         "reference": bridge.reference,
         "diffusion": None if sigma is None else f"{sigma:.4g} [x]/sqrt([t])",
-        "drift": type(bridge.field).__name__,
+        "drift": type(getattr(bridge.field, "straight", bridge.field)).__name__,
         "training": training_of(bridge.losses),
         "couplings": couplings_of(bridge.couplings),
         "growth": growth_of(bridge.masses),

@@ -14,8 +14,9 @@ from celltraj._anndata import bridge_record, inner_time_of, options_record, reco
 from celltraj._anndata.course import Course
 from celltraj._anndata.needs import check_bridge
 from celltraj._anndata.results import BRIDGE
+from celltraj._anndata.velocities import with_velocities
 from celltraj._checks import checked
-from celltraj._errors import ConvergenceError
+from celltraj._errors import ConvergenceError, FitWarning, warn
 from celltraj._typing import Counts
 from celltraj.models import (
     Bridge,
@@ -25,12 +26,15 @@ from celltraj.models import (
     Reference,
     ReferenceInterpolant,
     Training,
+    VelocityReference,
     refine,
 )
 from celltraj.models.bridge.bridge import Round
 from celltraj.models.bridge.fit import check_training
+from celltraj.models.bridge.weigh_velocity import law_of_velocity, weigh_velocity
 from celltraj.models.course import default_paths, law_of_chains
 from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.references.chart import mapped_snapshots, straightened_snapshots
 from celltraj.models.references.family import sigma_of, with_sigma
 from celltraj.ot.solver import check_entropic
 from celltraj.snapshots import Snapshots
@@ -73,7 +77,9 @@ def fit_bridge(
     reference
         Family of the reference, such as ``ct.models.LotkaVolterra()``, or a ``torch.nn.Module``
         with ``forward(t, x)``, see :class:`celltraj.models.ModuleReference`; its parameters are
-        fitted in alternation with the bridge, those that it has are where that starts. By default
+        fitted in alternation with the bridge, those that it has are where that starts. Noise may
+        depend on the state (``ct.models.Geometric()``, ``ct.models.LinearNoise(...)``), and
+        ``ct.models.VelocityReference("velocity")`` gives measured velocities a say. By default
         one smooth law of motion, the same at all times, that chains of cells follow (a
         ``KernelReference`` fitted once); with two snapshots or less than 40 cells in one, which
         tell no law, and as ``ct.models.Brownian()``, Brownian motion.
@@ -122,9 +128,10 @@ def fit_bridge(
     DataWarning
         Few, constant or duplicate cells.
     FitWarning
-        Trajectories miss a snapshot by more than 1.5 times the distance of its random halves, or
-        less than half of them carry the mass; fewer than 50 cells of a time, or two times, of which
-        little can be learned.
+        Velocities of a ``VelocityReference`` foretell snapshots that are left out no better than
+        none, and are not used; trajectories miss a snapshot by more than 1.5 times the distance of
+        its random halves, or less than half of them carry the mass; fewer than 50 cells of a time,
+        or two times, of which little can be learned.
     ImplicitModificationWarning
         ``adata`` is a view: it becomes an AnnData of its own, its parent gets nothing.
 
@@ -173,8 +180,11 @@ def fit_bridge(
         None if training is None else training.for_variables(course.variables),
         torch.Generator().manual_seed(seed),
         progress,
+        seed,
     )
     family = ModuleReference(reference) if isinstance(reference, torch.nn.Module) else reference
+    if isinstance(family, VelocityReference):
+        family = with_velocities(course.cells, family, course.use_rep)
     value, origin = problem.sigma(family, sigma)
     try:
         bridge, words = problem.solved(family, value)
@@ -228,6 +238,7 @@ class _Problem:
     training: Training | None
     generator: torch.Generator
     progress: bool
+    seed: int
 
     def sigma(self, family: Reference | None, given: float | None) -> tuple[float, str]:
         """Return the diffusion, and where it came from."""
@@ -235,7 +246,9 @@ class _Problem:
         value = own if given is None else given
         is_told = value is not None and not self.options.refinement.estimate_sigma
         if value is None:
-            value = models.default_sigma(self.snapshots, generator=self.generator)
+            # in the coordinates in which the noise is the same everywhere
+            cells = straightened_snapshots(self.snapshots, family)
+            value = models.default_sigma(cells, generator=self.generator)
         return value, "given" if is_told else "estimated"
 
     def solved(
@@ -244,13 +257,25 @@ class _Problem:
         """Return the bridge, on a member of the family or the law of chains, and what that says."""
         coupling = self.options.coupling
         snapshots, found = with_growth(
-            self.snapshots, self.growth, sigma=sigma, coupling=coupling, progress=self.progress
+            straightened_snapshots(self.snapshots, family),
+            self.growth,
+            sigma=sigma,
+            coupling=coupling,
+            progress=self.progress,
         )
+        snapshots = mapped_snapshots(snapshots, self.snapshots.x)
         words: str | None = None
         rounds: tuple[Round, ...] = ()
+        heard: str | None = None
+        if isinstance(family, VelocityReference):
+            family, heard = self._heard(snapshots, replace(family, sigma=sigma))
         if family is None and isinstance(default_paths(snapshots), ReferenceInterpolant):
             law = law_of_chains(snapshots, sigma=sigma, coupling=coupling, generator=self.generator)
             reference, words = law.law, law.in_words
+        elif isinstance(family, VelocityReference):
+            reference = law_of_velocity(
+                snapshots, family, coupling=coupling, generator=self.generator
+            )
         else:
             reference, rounds = self._member(snapshots, family or Brownian(sigma), sigma)
         bridge = models.fit_bridge(
@@ -261,7 +286,33 @@ class _Problem:
             generator=self.generator,
             progress=self.progress,
         )
-        return replace(bridge, rounds=rounds), {"law": words, "growth_found": found}
+        told = {"law": words, "growth_found": found}
+        told |= {} if heard is None else {"velocities": heard}
+        return replace(bridge, rounds=rounds), told
+
+    def _heard(
+        self, snapshots: Snapshots, family: VelocityReference
+    ) -> tuple[VelocityReference | None, str]:
+        """Return the velocities with their strength, None for none, and what that says."""
+        if family.strength is not None:
+            words = f"velocities have strength {family.strength:g}, which was given"
+            return (family if family.strength > 0 else None), words
+        weighed = weigh_velocity(
+            snapshots,
+            family,
+            coupling=self.options.coupling,
+            seed=self.seed,
+            progress=self.progress,
+        )
+        if weighed.strength > 0:
+            return replace(family, strength=weighed.strength), weighed.in_words
+        warn(
+            f"velocities in {family.key!r} are not used: {weighed.in_words}. Snapshots contradict "
+            "them, or tell as much by themselves; pass strength= to "
+            "ct.models.VelocityReference to use them all the same",
+            FitWarning,
+        )
+        return None, weighed.in_words
 
     def _member(
         self, snapshots: Snapshots, family: Reference, sigma: float

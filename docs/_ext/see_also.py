@@ -40,6 +40,7 @@ FAMILIES = (
         *("tl.entropy_production", "get.entropy_production", "pl.entropy_production"),
         "pl.stream",
     ),
+    ("io.from_mudata", "pp.check_times", "tl.fit_bridge"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )
 

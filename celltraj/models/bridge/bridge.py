@@ -20,6 +20,7 @@ from celltraj._typing import Cells, Earlier
 from celltraj.models._card_facts import bridge_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
+from celltraj.models.bridge.curved import CurvedField
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.parts import pack_masses, pack_snapshots
 from celltraj.models.bridge.plug_in import PlugInField
@@ -28,6 +29,7 @@ from celltraj.models.lineage.lineage import Lineage
 from celltraj.models.own_snapshots import Passage
 from celltraj.models.process import Affine
 from celltraj.models.references import pack_reference
+from celltraj.models.references.chart import chart_of, straightened
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, flow_of, uniform_grid
 from celltraj.models.references.paths import Pinning
@@ -127,7 +129,7 @@ class Bridge(Saved):
     snapshots: Snapshots
     reference: Reference
     couplings: tuple[Coupling, ...]
-    field: PlugInField | NeuralField
+    field: PlugInField | NeuralField | CurvedField
     rounds: tuple[Round, ...] = ()
     masses: Masses | None = None
     representation: Representation | None = None
@@ -147,7 +149,7 @@ class Bridge(Saved):
     @property
     def losses(self) -> tuple[float, ...]:
         """Training loss at each step; empty for the plug-in drift."""
-        return self.field.losses if isinstance(self.field, NeuralField) else ()
+        return self.field.losses
 
     @property
     def dim(self) -> int:
@@ -227,9 +229,10 @@ class Bridge(Saved):
         name, options, state = pack_reference(self.reference)
         parts = {"reference": state}
         width: int | None = None
-        if isinstance(self.field, NeuralField):
-            width = self.field.heads.sizes.width
-            parts["field"] = self.field.heads.state_dict()
+        field = self.field.straight if isinstance(self.field, CurvedField) else self.field
+        if isinstance(field, NeuralField):
+            width = field.heads.sizes.width
+            parts["field"] = field.heads.state_dict()
         tensors = named(parts) | pack_snapshots(self.snapshots) | pack_masses(self.masses)
         for k, coupling in enumerate(self.couplings):
             tensors |= {f"{key}.{k}": getattr(coupling, key) for key in POTENTIALS}
@@ -267,8 +270,10 @@ class Bridge(Saved):
         share = (time - start) / (stop - start)
         before, after = (_nodes(self.reference, part) for part in (share, 1 - share))
         grid = (*uniform_grid(start, time, before)[:-1], *uniform_grid(time, stop, after))
-        flow, sigma = flow_of(self.reference, x0, grid), sigma_of(self.reference)
-        return Pinning.of(flow, before, sigma).points(torch.arange(n), x1, generator=generator).x
+        chart, law = chart_of(self.reference), straightened(self.reference)
+        pinning = Pinning.of(flow_of(law, chart.straight(x0), grid), before, sigma_of(law))
+        drawn = pinning.points(torch.arange(n), chart.straight(x1), generator=generator)
+        return chart.curved(drawn.x)
 
     def _pairs(self, k: int, s: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` pairs of cells of gap ``k`` as the paths between them have mass at ``s``."""

@@ -13,6 +13,7 @@ from celltraj._typing import Cells
 from celltraj.models._simulate import simulate
 from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.bridge.in_states import in_states
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.coupling import couple_with_potentials, coupled_gaps
@@ -20,6 +21,11 @@ from celltraj.models.growth.path_mass import Masses, masses_of
 from celltraj.models.networks import HeadSizes, TwoHeads, two_heads_loss
 from celltraj.models.own_snapshots import Meeting, stop_at, warn_of
 from celltraj.models.process import Affine
+from celltraj.models.references.chart import (
+    ShapedNoise,
+    straightened,
+    straightened_snapshots,
+)
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.training.checkpoint import fingerprint
 from celltraj.models.training.module import Job, train
@@ -91,6 +97,16 @@ def fit_bridge(
     check_entropic(coupling)
     check_training(training)
     check_family(reference, snapshots)
+    if isinstance(reference, ShapedNoise):
+        bridge = fit_bridge(
+            straightened_snapshots(snapshots, reference),
+            straightened(reference),
+            coupling=coupling,
+            training=training,
+            generator=generator,
+            progress=progress,
+        )
+        return in_states(bridge, snapshots)
     task = partial(_couple, reference=reference, coupling=coupling)
     couplings = tuple(coupled_gaps(task, snapshots, progress=progress))
     masses = masses_of(snapshots, couplings)
@@ -212,7 +228,8 @@ def check_family(reference: Reference, snapshots: Snapshots) -> None:
     ------
     ValueError
         Another dimension, negative cells of a positive family, a drift of another shape or with
-        values that are not finite, a diffusion that is not ``sigma`` everywhere.
+        values that are not finite, a diffusion that is neither ``sigma`` everywhere nor known to be
+        so in other coordinates, cells in which there is no noise.
     """
     name, dim = type(reference).__name__, getattr(reference, "dim", None) or snapshots.dim
     if dim != snapshots.dim:
@@ -234,6 +251,9 @@ def check_family(reference: Reference, snapshots: Snapshots) -> None:
                 f"{name} returns a drift of shape {tuple(found)} for cells of shape "
                 f"{tuple(snapshots.x[0].shape)}"
             )
+    if isinstance(reference, ShapedNoise):
+        straightened_snapshots(snapshots, reference)  # raises where there is no noise
+        return
     for t, x in zip(snapshots.times, snapshots.x, strict=True):
         _check_constant_noise(reference, t, x)
 
@@ -244,7 +264,8 @@ def _check_constant_noise(reference: Reference, t: float, x: Cells) -> None:
         raise ValueError(
             f"{type(reference).__name__} has a diffusion of {float(noise.min()):g} to "
             f"{float(noise.max()):g} at time {t:g}, and sigma={sigma:g}: couplings and drift of a "
-            "bridge are those of one sigma for all variables, states and times. Work in variables "
-            "in which the noise is constant (the logarithm, where it grows with the state), or "
-            "simulate the process itself with ct.tl.simulate"
+            "bridge are those of one sigma for all variables, states and times. Take a family that "
+            "knows coordinates of constant noise (ct.models.Geometric, ct.models.LinearNoise, "
+            "ct.models.CoxIngersollRoss), work in such variables (the logarithm, where the noise "
+            "grows with the state), or simulate the process itself with ct.tl.simulate"
         )

@@ -49,6 +49,7 @@ class PlugInField:
     reference: Reference
     couplings: tuple[Coupling, ...]
     cell_masses: Masses | None = None
+    losses = ()  # nothing is trained
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref + sigma^2 grad log h``, ``(n, d)``, in [x]/[t]."""

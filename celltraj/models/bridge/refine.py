@@ -26,10 +26,17 @@ from celltraj.models._predict import predict
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fisher_scoring import RowMoments, score_transitions
 from celltraj.models.bridge.fit import check_family
+from celltraj.models.bridge.in_states import in_states
 from celltraj.models.bridge.plug_in import PlugInField
+from celltraj.models.bridge.spread import sigma_of_spread
 from celltraj.models.coupling import couple_with_potentials
 from celltraj.models.process import Affine
-from celltraj.models.references import Brownian
+from celltraj.models.references import Brownian, Straightened
+from celltraj.models.references.chart import (
+    ShapedNoise,
+    straightened,
+    straightened_snapshots,
+)
 from celltraj.models.references.family import Parametric, Paths, Reference, sigma_of, with_sigma
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, flow_of, uniform_grid
 from celltraj.models.references.paths import sample_paths
@@ -157,6 +164,10 @@ def refine(
     0.5
     """
     check_family(reference, snapshots)
+    if isinstance(reference, ShapedNoise):
+        return _refined_noise(
+            snapshots, reference, coupling, refinement, generator=generator, progress=progress
+        )
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     held = None if refinement.hold_out is None else float(refinement.hold_out)
     if held is not None and held not in snapshots.times[1:-1]:
@@ -198,6 +209,30 @@ def refine(
     best = _best(rounds)
     marked = tuple(replace(one, kept=one.number == best) for one in rounds)
     return kept[best], marked
+
+
+def _refined_noise(
+    snapshots: Snapshots,
+    reference: ShapedNoise,
+    coupling: Solver,
+    refinement: Refinement,
+    *,
+    generator: torch.Generator,
+    progress: bool,
+) -> tuple[Reference, tuple[Round, ...]]:
+    """Refine in coordinates of constant noise, and return the law of the states."""
+    try:
+        fitted, rounds = refine(
+            straightened_snapshots(snapshots, reference),
+            straightened(reference),
+            coupling=coupling,
+            refinement=refinement,
+            generator=generator,
+            progress=progress,
+        )
+    except RefinementError as error:
+        raise RefinementError(str(error), in_states(error.result, snapshots)) from error
+    return (fitted.law if isinstance(fitted, Straightened) else fitted), rounds
 
 
 def _couple_all(train: Snapshots, reference: Reference, coupling: Solver) -> _State:
@@ -299,6 +334,9 @@ def _best(rounds: Sequence[Round]) -> int:
 def _estimated_sigma(state: _State, train: Snapshots) -> float:
     """Return the sigma of the squared residuals of the couplings, the mean over gaps.
 
+    Where the drift moves all cells alike, that by which clouds widen, see :mod:`.spread`: it needs
+    no couplings, which of so few cells leave more to the noise than there was.
+
     Raises
     ------
     ValueError
@@ -310,6 +348,8 @@ def _estimated_sigma(state: _State, train: Snapshots) -> float:
         scaled = torch.linalg.solve(flow.covariance[-1], moment)
         shares.append(float(scaled.diagonal(dim1=1, dim2=2).sum()) / train.dim)
     sigma = sigma_of(state.reference) * math.sqrt(sum(shares) / len(shares))
+    if _moves_all_alike(state):
+        sigma = sigma_of_spread(train)
     scale = float(torch.cat(train.x).std(0).max()) / math.sqrt(train.times[-1] - train.times[0])
     if not sigma > 1e-4 * scale:
         raise ValueError(
@@ -317,6 +357,14 @@ def _estimated_sigma(state: _State, train: Snapshots) -> float:
             "likelihood has no bound; pass sigma="
         )
     return sigma
+
+
+def _moves_all_alike(state: _State) -> bool:
+    """Whether no two cells come nearer to each other by the drift of the reference."""
+    if not isinstance(state.reference, Affine):
+        return False
+    pull, _ = state.reference.affine(state.flows[0].mean.shape[2])
+    return not bool(pull.any())
 
 
 def _held_out(

@@ -13,12 +13,14 @@ from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
 from celltraj.models.bridge.bridge import Bridge, Round
 from celltraj.models.bridge.fit import check_family
+from celltraj.models.bridge.in_states import in_states
 from celltraj.models.bridge.neural import NeuralField
 from celltraj.models.bridge.plug_in import PlugInField
 from celltraj.models.growth.path_mass import N_NODES, Masses
 from celltraj.models.networks import HeadSizes, TwoHeads
 from celltraj.models.own_snapshots import PackedPassage
 from celltraj.models.references import PackedReference, unpack_reference
+from celltraj.models.references.chart import straightened, straightened_snapshots
 from celltraj.models.references.family import Reference, sigma_of
 from celltraj.models.references.gaussian_law import gap_flow
 from celltraj.models.representation import Representation, known_space
@@ -91,18 +93,20 @@ def unpack_bridge(content: Content, classes: Classes) -> Bridge:
         facts.reference, tensors.below("reference."), dim=snapshots.dim, classes=classes
     )
     masses = _masses(snapshots, tensors)
-    network = None
+    _check_reference(reference, snapshots)
+    states, snapshots = snapshots, straightened_snapshots(snapshots, reference)
+    reference, network = straightened(reference), None
     if facts.width is not None:
         network = _network(facts, snapshots, reference, masses, tensors)
     parts = [_potentials(snapshots, k, tensors) for k in range(len(snapshots.gaps))]
     tensors.finish()
-    _check_reference(reference, snapshots)
     couplings = _couplings(facts, snapshots, reference, parts)
     drift = network or PlugInField(snapshots, reference, couplings, masses)
     rounds = tuple(one.unpacked() for one in facts.rounds)
     space = known_space(facts.representation, snapshots.dim)
     passages = tuple(one.unpacked() for one in facts.passages)
-    return Bridge(snapshots, reference, couplings, drift, rounds, masses, space, passages)
+    bridge = Bridge(snapshots, reference, couplings, drift, rounds, masses, space, passages)
+    return in_states(bridge, states)
 
 
 def _snapshots(facts: _Facts, tensors: Stored) -> Snapshots:

@@ -149,7 +149,7 @@ class ReferenceInterpolant:
         # a generator of its own: how often the law is fitted changes nothing that is drawn later
         generator = torch.Generator().manual_seed(0)
         for _ in range(self.rounds):
-            paths = _as_paths(curves, times, gap)
+            paths = as_paths(curves, times, gap)
             law = current.law.fit(paths, generator=generator)
             current = replace(current, reference=law)
             curves = current.curves(times, chain, gap)
@@ -159,7 +159,7 @@ class ReferenceInterpolant:
 
     def _missed(self, curves: Curves, times: Tensor, chain: Tensor, gap: Tensor) -> float:
         """Return how far laws of the paths of all other gaps miss the ends of each gap."""
-        paths, misses = _as_paths(curves, times, gap), []
+        paths, misses = as_paths(curves, times, gap), []
         drawn = [k for k in range(len(times) - 1) if bool((gap == k).any())]
         for place, k in enumerate(drawn):
             generator = torch.Generator().manual_seed(0)
@@ -257,7 +257,7 @@ def _spline(times: Tensor, missed: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return along, rate
 
 
-def _as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
+def as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
     """Return the curves of each gap as equally weighted paths.
 
     Their nodes are the middles of equal steps, by which neither end of a gap counts more.

@@ -11,9 +11,12 @@ from torch import Tensor
 from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.references.brownian import Brownian
-from celltraj.models.references.family import Reference
+from celltraj.models.references.cox_ingersoll_ross import CoxIngersollRoss
+from celltraj.models.references.family import Reference, sigma_of, with_sigma
 from celltraj.models.references.gene_regulation import GeneRegulation
+from celltraj.models.references.geometric import Geometric
 from celltraj.models.references.kernel import KernelReference
+from celltraj.models.references.linear_noise import LinearNoise
 from celltraj.models.references.lotka_volterra import LotkaVolterra
 from celltraj.models.references.module import ModuleReference
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -24,14 +27,18 @@ from celltraj.models.references.potential_landscape import (
 )
 from celltraj.models.references.repressilator import Repressilator
 from celltraj.models.references.simulator import Simulator
+from celltraj.models.references.velocity import VelocityReference
 from celltraj.models.references.vortex import Vortex
 
 _FAMILIES: dict[str, Any] = {  # each has its own arguments
     family.__name__: family
     for family in (
         Brownian,
+        CoxIngersollRoss,
         GeneRegulation,
+        Geometric,
         KernelReference,
+        LinearNoise,
         LotkaVolterra,
         NeuralReference,
         OrnsteinUhlenbeck,
@@ -52,6 +59,8 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "weights": ("d", "d"),
     "frame": (4, "d"),
     "centres": ("m", "d"),
+    "rates": ("d",),
+    "levels": ("d",),
 }
 
 
@@ -63,8 +72,23 @@ class PackedReference:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _PackedNoise:
+    drift_of: PackedReference
+    floor: float
+    slope: float
+    sigma: float | None
+
+
+_DRIFT, _NOISE = "drift_of", ("floor", "slope", "sigma")
+
+
 def is_ours(reference: Reference) -> bool:
     """Return whether a file can say what the family is, without code of the user's."""
+    if isinstance(reference, VelocityReference):
+        return True
+    if isinstance(reference, LinearNoise):
+        return is_ours(reference.drift_of)
     return _FAMILIES.get(type(reference).__name__) is type(reference)
 
 
@@ -76,7 +100,11 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     TypeError
         The family holds code of the user's that is more than numbers and tensors.
     """
+    if isinstance(reference, VelocityReference):  # of which the law alone moves cells
+        return pack_reference(with_sigma(reference.law, sigma_of(reference)))
     name = type(reference).__name__
+    if isinstance(reference, LinearNoise):
+        return _packed_noise(reference)
     if not is_ours(reference):
         _refuse_programs(reference)
         return name, *own_parts(reference, "reference", ours=_FAMILIES)
@@ -86,6 +114,14 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     if network is not None:
         tensors |= {f"network.{key}": value for key, value in network.state_dict().items()}
     return name, {key: v for key, v in values.items() if not isinstance(v, Tensor)}, tensors
+
+
+def _packed_noise(reference: LinearNoise) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    """Return the numbers of the noise beside the reference whose drift it has."""
+    name, options, tensors = pack_reference(reference.drift_of)
+    numbers = {key: getattr(reference, key) for key in _NOISE}
+    inner = {f"{_DRIFT}.{key}": value for key, value in tensors.items()}
+    return "LinearNoise", numbers | {_DRIFT: {"name": name, "options": options}}, inner
 
 
 def _refuse_programs(reference: Reference) -> None:
@@ -107,6 +143,8 @@ def unpack_reference(
     ValueError
         Facts or tensors are not those of a fitted reference.
     """
+    if facts.name == "LinearNoise":
+        return _unpacked_noise(facts, tensors, dim=dim, classes=classes)
     if facts.name not in _FAMILIES:
         users: Reference = own_part(facts.name, facts.options, tensors, classes, "reference")
         return users
@@ -127,6 +165,14 @@ def unpack_reference(
     if reference.sigma is not None and not reference.sigma > 0:
         raise ValueError(f"{where}: sigma must be positive; found {reference.sigma}")
     return cast("Reference", reference)
+
+
+def _unpacked_noise(
+    facts: PackedReference, tensors: Stored, *, dim: int, classes: Classes
+) -> LinearNoise:
+    packed = facts_as(_PackedNoise, facts.options, "reference LinearNoise")
+    drift = unpack_reference(packed.drift_of, tensors.below(f"{_DRIFT}."), dim=dim, classes=classes)
+    return LinearNoise(drift, packed.floor, packed.slope, packed.sigma)
 
 
 def _tensor(name: str, tensors: Stored, dim: int) -> Tensor:

@@ -4,12 +4,13 @@ Along the flow ``phi`` of each cell, ``phi' = b(t, phi)``, the linearised equati
 ``dX = [b(t, phi) + J(t, phi) (X - phi)] dt + sigma dW``. Over one step of the grid
 
     F' = J F, F(0) = I                      (propagator)
-    Q = sigma^2 int F(h - u) F(h - u)' du   (covariance of the noise gathered in the step)
+    Q = int F(h - u) D F(h - u)' du   (covariance of the noise gathered in the step)
 
-so that the path at the nodes of the grid is a Gaussian Markov chain. Where ``b = A x + c`` nothing
-is approximated and all cells share ``F`` and ``Q``, one matrix exponential (Van Loan, *Computing
-integrals involving the matrix exponential*, 1978). Sarkka & Solin, *Applied stochastic differential
-equations* (2019), chapters 6 and 9.
+with ``D = sigma^2 I``, or ``diag s^2(t, phi)`` where the noise depends on the state, so that the
+path at the nodes of the grid is a Gaussian Markov chain. Where
+``b = A x + c`` nothing is approximated and all cells share ``F`` and ``Q``, one
+matrix exponential (Van Loan, *Computing integrals involving the matrix exponential*, 1978). Sarkka
+& Solin, *Applied stochastic differential equations* (2019), chapters 6 and 9.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
 from celltraj.models.process import Affine, KnownSlope
+from celltraj.models.references.chart import ShapedNoise
 from celltraj.models.references.family import CommonSlope, Reference, sigma_of
 from celltraj.ot import Cost, GaussianCost, SquaredEuclidean
 
@@ -182,10 +184,11 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
         centre, first = runge_kutta(rates, start, h / 2, (mean[-1], fresh))
         end, second = runge_kutta(rates, start + h / 2, h / 2, (centre, fresh))
         whole = second @ first
+        # Simpson's sum of positive definite terms is positive definite however coarse the step
+        before, half_way, after = (_shape(reference, x) for x in (mean[-1], centre, end))
+        terms = (before * whole) @ whole.mT + 4 * (half_way * second) @ second.mT + after * identity
         mean.append(end)
         steps.append(whole)
-        # Simpson's sum of positive definite terms is positive definite however coarse the step
-        terms = whole @ whole.mT + 4 * second @ second.mT + identity
         noises.append(sigma_of(reference) ** 2 * h / 6 * terms)
     if not torch.isfinite(steps[-1]).all() or not torch.isfinite(mean[-1]).all():
         raise ValueError(
@@ -193,6 +196,13 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
             "finite: its parameters make it explode, or its drift returned NaN"
         )
     return Flow(times, torch.stack(mean), torch.stack(steps), torch.stack(noises))
+
+
+def _shape(reference: Reference, x: Cells) -> Tensor | float:
+    """Return the squared shape ``(n, 1, d)`` of the noise at ``x``; 1 where it is constant."""
+    if not isinstance(reference, ShapedNoise):
+        return 1.0
+    return reference.chart.shape(x).square()[:, None]
 
 
 def runge_kutta(

@@ -21,6 +21,7 @@ from celltraj.models.references._pack import (
     pack_reference,
     unpack_reference,
 )
+from celltraj.models.references.chart import chart_of, straightened
 from celltraj.models.references.family import Reference
 from celltraj.models.references.gaussian_law import gap_flow
 from celltraj.ot import Cost
@@ -61,4 +62,5 @@ def unpacked_law(packed: Mapping[str, Any], *, dim: int) -> Reference:
 
 def law_cost(reference: Reference, x: Cells, y: Targets, span: tuple[float, float]) -> Cost:
     """Return the cost of transport under a reference from ``x`` to ``y``, at the two times."""
-    return gap_flow(reference, x, *span).problem(y)[0]
+    chart, law = chart_of(reference), straightened(reference)
+    return gap_flow(law, chart.straight(x.double()), *span).problem(chart.straight(y.double()))[0]
