@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from celltraj._parallel import mapped
 from celltraj.models.encoders import PopulationEncoder
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField, scale_of
 from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
+from celltraj.models.response.cell_identity import key_of
 from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
-from celltraj.models.response.pairs import Pairs, couple_treated, default_response_sigma
+from celltraj.models.response.pairs import Pairs, couple_all, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.strength import strength_of
 from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import Job, train
-from celltraj.models.training.options import ModelDefaults, Training
+from celltraj.models.training.options import ModelDefaults, Schedule, Training
 
 _DEFAULTS = ModelDefaults(fewest_steps=3_000, batch_size=128, learning_rate=5e-3)
 _SUPPORT = 4096  # untreated cells that a model remembers
@@ -105,23 +107,100 @@ def fit_response(
         features=options.features(),
         covariate_names=options.covariate_keys,
     )
-    bar = tqdm(populations.treated, desc="coupling", unit="treatment", disable=not progress)
-    pairs = [couple_treated(populations, one, options.coupling, sigma=sigma) for one in bar]
-    network = _network(populations, options, coder, training.width, sigma, generator)
-    tasks = _tasks(populations, options.encoder, coder, network.field, pairs)
-    interpolant = _with_sigma(options.interpolant, pairs, sigma)
-    step = StepSizes(options, network.field.sizes, schedule.batch_size)
-    job = Job(
-        network,
-        ResponseBatches(tasks, interpolant, step, schedule.n_steps, generator),
-        ResponseLoss(options.kl),
-        groups=network.parameter_groups(weight_decay=options.weight_decay),
-        facts=_facts(populations, options, coder, sigma),
+    pairs = couple_all(populations, options.coupling, sigma=sigma, progress=progress)
+    lesson = _Lesson(populations, options, coder, pairs, sigma)
+    networks, losses = _networks(lesson, training, schedule, generator, progress=progress)
+    model = MetaFlowMatching(
+        networks[0],
+        options.encoder,
+        lesson.interpolant,
+        coder,
+        _NOWHERE,
+        losses,
+        others=tuple(networks[1:]),
+        has_lived=populations.has_lived,
     )
-    trained, losses = train(job, training, schedule, progress=progress)
-    model = MetaFlowMatching(trained, options.encoder, interpolant, coder, _NOWHERE, losses)
     model = _with_support(model, populations, generator)
     return _with_base(model, populations, options.base, pairs, generator)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """Hold what networks are taught, which is the same for all of an ensemble."""
+
+    populations: Populations
+    options: ResponseOptions
+    coder: ConditionCoder
+    pairs: Sequence[Pairs]
+    sigma: float
+
+    @property
+    def interpolant(self) -> Interpolant:
+        return _with_sigma(self.options.interpolant, self.pairs, self.sigma)
+
+    def taught(
+        self, training: Training, schedule: Schedule, state: Tensor, *, progress: bool
+    ) -> tuple[MetaNetwork, tuple[float, ...], Tensor]:
+        """Return a network, its losses, and the state in which it left the source of randomness."""
+        generator = torch.Generator()
+        generator.set_state(state)
+        populations, options, coder = self.populations, self.options, self.coder
+        network = _network(populations, options, coder, training.width, self.sigma, generator)
+        tasks = _tasks(populations, options.encoder, coder, network.field, self.pairs)
+        step = StepSizes(options, network.field.sizes, schedule.batch_size)
+        job = Job(
+            network,
+            ResponseBatches(tasks, self.interpolant, step, schedule.n_steps, generator),
+            ResponseLoss(options.kl),
+            groups=network.parameter_groups(weight_decay=options.weight_decay),
+            facts=_facts(populations, options, coder, self.sigma),
+        )
+        trained, losses = train(job, training, schedule, progress=progress)
+        return trained, losses, generator.get_state()
+
+
+def _networks(
+    lesson: _Lesson,
+    training: Training,
+    schedule: Schedule,
+    generator: torch.Generator,
+    *,
+    progress: bool,
+) -> tuple[list[MetaNetwork], tuple[float, ...]]:
+    """Return the networks of an ensemble and their mean losses; the first is that of no ensemble.
+
+    The generator is left in the state in which the first network leaves it.
+    """
+    n = lesson.options.n_models
+    states = [generator.get_state(), *(_state(generator.initial_seed(), k) for k in range(1, n))]
+    if n == 1:
+        taught = [lesson.taught(training, schedule, states[0], progress=progress)]
+    else:
+        taught = list(
+            mapped(
+                _taught,
+                ((training.of_network(k), schedule, states[k]) for k in range(n)),
+                n_tasks=n,
+                what=("training", "network"),
+                shared=(lesson,),
+                progress=progress,
+            )
+        )
+    networks, losses, ends = zip(*taught, strict=True)
+    generator.set_state(ends[0])
+    return list(networks), tuple(fmean(step) for step in zip(*losses, strict=False))
+
+
+def _taught(
+    lesson: _Lesson, training: Training, schedule: Schedule, state: Tensor
+) -> tuple[MetaNetwork, tuple[float, ...], Tensor]:
+    """Return one network of several, whose steps have no bar."""
+    return lesson.taught(training, schedule, state, progress=False)
+
+
+def _state(seed: int, number: int) -> Tensor:
+    """Return the state in which a network of an ensemble finds its source of randomness."""
+    return torch.Generator().manual_seed(key_of("network", seed, number)).get_state()
 
 
 def _network(
@@ -140,7 +219,7 @@ def _network(
         covariates=coder.n_covariates,
         heads=options.n_kernels,
         width=width,
-        has_survival=not options.coupling.is_balanced,
+        has_survival=populations.has_lived or not options.coupling.is_balanced,
     )
     centre, scale = _units(populations, sigma / 2)
     cells = torch.cat([group.x for group in populations.groups])
@@ -235,11 +314,14 @@ def _facts(
     told = [v for one in populations.conditions for v in _numbers(one, coder)]
     owners = [populations.names[one.population] for one in populations.treated]
     labels = json.dumps([owners, [one.name for one in populations.conditions]])
+    shares = [one.lived for one in populations.treated if one.lived is not None]
+    lived = {"shares that lived": shares} if shares else {}
     return {
         "n_cells": [len(group.x) for group in groups],
         "digest of the cells": digest([group.x for group in groups]),
         "digest of the cell types": digest([g.types for g in groups if g.types is not None]),
         "digest of the conditions": digest(told),
+        **lived,
         "digest of the labels": hashlib.sha256(labels.encode()).hexdigest()[:16],
         "encoder": repr(options.encoder),
         "n_kernels": options.n_kernels,

@@ -64,6 +64,13 @@ class ResponseOptions:
     unknown
         Share of the steps in which the embedding, and apart from it the condition, is hidden: what
         guidance needs.
+    n_models
+        Networks of an ensemble, fitted to the same couplings from other seeds, in the processes of
+        ``joblib.parallel_config``. A prediction is their mean, and says how far they disagree.
+    survival_key
+        Column of ``obs`` with the number of cells, or their viability: one number for a population
+        under a condition, of which that over the control's is the share that lived (where the
+        control has none, the number itself). The model then predicts the share killed.
 
     Raises
     ------
@@ -95,6 +102,8 @@ class ResponseOptions:
     weight_decay: float = 1.0
     unknown: float = 0.1
     base: float | None = None
+    n_models: int = 1
+    survival_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.encoder is not None:
@@ -112,6 +121,8 @@ class ResponseOptions:
                 "n_populations and n_context must be positive and n_kernels not negative; found "
                 f"{self.n_populations}, {self.n_context} and {self.n_kernels}"
             )
+        if self.n_models < 1:
+            raise ValueError(f"n_models must be at least 1; found {self.n_models}")
         if not 0 <= self.cell_dropout < 1 or not 0 <= self.unknown < 1:
             raise ValueError(
                 "cell_dropout and unknown must lie in [0, 1); found "
