@@ -11,9 +11,7 @@ process held after import, cells included. The slope is the power of the number 
 
 from __future__ import annotations
 
-from argparse import Namespace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,26 +50,65 @@ def screen(n_patients: int, n_drugs: int, *, every_dose: bool = False, seed: int
     return AnnData(x.astype(np.float32), obs=obs)
 
 
-def measured(n_patients: int, n_drugs: int, *, every_dose: bool, steps: int | None) -> pd.Series:
-    """Return CPU seconds and memory of one fit, in this process."""
-    adata = screen(n_patients, n_drugs, every_dose=every_dose)
-    with Meter() as meter:
-        model = ct.tl.fit_response(
-            adata,
-            population_key="patient",
-            condition_key="drug",
-            control="control",
-            dose_key="dose",
-            use_rep="X",
-            training=ct.models.Training(max_steps=steps),
-            progress=False,
-        )
-    return pd.Series(
-        {
-            "patients": n_patients,
-            "treatments": len(adata.obs.query("drug != 'control'").groupby(
-                ["patient", "drug", "dose"], observed=True).size()),
-            "cells": adata.n_obs,
-            "steps": len(model.losses),
-        }
+def costs(size: tuple[int, int], steps: int | None, every_dose: bool) -> dict[str, object]:  # noqa: FBT001
+    """Return what one fit costs in this process, and what predicting one patient does."""
+    silent = {"progress": False}
+    fit = partial(
+        ct.tl.fit_response,
+        population_key="patient",
+        condition_key="drug",
+        control="control",
+        dose_key="dose",
+        use_rep="X",
+        **silent,
     )
+    fit(screen(2, 2), training=ct.models.Training(max_steps=2))  # what is compiled does not grow
+    meter, adata = Meter(), screen(*size, every_dose=every_dose)
+    model, cost = meter(lambda: fit(adata, training=ct.models.Training(max_steps=steps)))
+    new = screen(1, 1, seed=1)
+    asked = ct.models.Condition(("drug 0",), (1.0,))
+    _, told = meter(lambda: ct.tl.predict_response(new, model, condition=asked, **silent))
+    treatments = adata.obs.loc[adata.obs["drug"] != "control"]
+    return {
+        "patients": size[0],
+        "drugs": size[1],
+        "treatments": len(treatments.drop_duplicates()),
+        "cells": adata.n_obs,
+        "steps": len(model.losses),
+        **cost,
+        "predict_cpu_s": told["cpu_s"],
+    }
+
+
+def table(records: pd.DataFrame) -> pd.DataFrame:
+    """Return what each size costs, and the power of the treatments by which it grew."""
+    found = records.sort_values(["steps", "treatments"]).reset_index(drop=True)
+    by = found.groupby("steps", sort=False)
+    grown = [np.log(found[name] / by[name].shift()) for name in ("cpu_s", "treatments")]
+    found["slope"] = grown[0] / grown[1]
+    shown = ["cells", "cpu_s", "above_gb", "peak_gb", "predict_cpu_s", "slope"]
+    return found.set_index(["treatments", "steps"])[shown]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parser(__doc__)
+    options.add_argument("--patients", type=int, nargs="+", default=[30, 100, 300])
+    options.add_argument("--drugs", type=int, default=20)
+    options.add_argument("--steps", type=int, help="of the training; by default those of a fit")
+    options.add_argument("--every-dose", action="store_true", help="each drug at all three doses")
+    chosen = options.parse_args(argv)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    file: Path = chosen.out / "response_size.csv"
+    known = [pd.read_csv(file)] if file.exists() else []
+    for n in chosen.patients:
+        row = apart(costs, (n, chosen.drugs), chosen.steps, chosen.every_dose)
+        known.append(pd.DataFrame([row]))
+        print(known[-1].to_string(index=False), flush=True)
+        pd.concat(known, ignore_index=True).to_csv(file, index=False)
+    records = pd.concat(known, ignore_index=True)
+    report("response_size", records, table(records), chosen.out)
+
+
+if __name__ == "__main__":
+    main()
