@@ -50,12 +50,18 @@ from celltraj._anndata.read import (
     variables_of,
     warn_of_limits,
 )
-from celltraj._anndata.response import Predicted, embedded_populations, predicted_cells
+from celltraj._anndata.response import (
+    Predicted,
+    embedded_populations,
+    killed_table,
+    predicted_cells,
+)
 from celltraj._anndata.samples import (
     ResponseKeys,
     read_samples,
     warn_of_never_treated,
 )
+from celltraj._anndata.survival import relative_survival, shared_survival
 from celltraj._anndata.times import inner_time_of, labels_of, read_times, time_of, times_of
 from celltraj._anndata.write import (
     annotated,
@@ -103,6 +109,7 @@ __all__ = [
     "has_column",
     "in_memory",
     "inner_time_of",
+    "killed_table",
     "labels_of",
     "memberships",
     "noise_keys",
@@ -127,8 +134,10 @@ __all__ = [
     "read_times",
     "read_untreated",
     "recorded",
+    "relative_survival",
     "response_record",
     "sample_record",
+    "shared_survival",
     "source_of",
     "texts_of",
     "time_key_of",

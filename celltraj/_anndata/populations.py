@@ -18,11 +18,13 @@ from celltraj._anndata.samples import (
     read_samples,
     warn_of_never_treated,
 )
+from celltraj._anndata.survival import relative_survival, shared_survival
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Group, Populations, ResponseSource, Treated
 from celltraj.models.evaluation import Sample
 
 _FEW_CELLS = 10
+_LEAST = 1e-12  # of a share that lived: of none there are no cells
 
 
 def read_rows(adata: AnnData, use_rep: str, rows: np.ndarray) -> np.ndarray:
@@ -64,8 +66,8 @@ def read_populations(
     KeyError
         A column, the representation or the control does not exist.
     ValueError
-        A treated population without a control, names of variables that are not unique, or values
-        that are not finite.
+        A treated population without a control, names of variables that are not unique, values
+        that are not finite, or a survival that is not positive or not shared by treated cells.
     """
     samples = read_samples(adata, keys)
     use_rep = find_representation(adata, use_rep)
@@ -88,11 +90,19 @@ def read_populations(
         x = torch.from_numpy(read_rows(adata, use_rep, sample.rows))
         return Group(x, None if codes is None else torch.from_numpy(codes[sample.rows]))
 
+    places = {name: k for k, name in enumerate(names)}
+    rates = None if keys.survival is None else relative_survival(adata, keys.survival, samples)
+
+    def lived(sample: Sample) -> float | None:
+        if rates is None:
+            return None
+        return shared_survival(rates[sample.rows], sample.population, least=_LEAST)
+
     populations = Populations(
         tuple(names),
         tuple(group(controls[name]) for name in names),
         tuple(
-            Treated(names.index(one.population), one.condition, group(one))
+            Treated(places[one.population], one.condition, group(one), lived(one))
             for one in treated
             if one.condition is not None
         ),

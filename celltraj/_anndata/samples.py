@@ -37,6 +37,8 @@ class ResponseKeys:
         Columns with covariates of the treated cells.
     cell_type
         Column with cell types; None where there is none.
+    survival
+        Column with counts or viabilities; None where there is none.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class ResponseKeys:
     doses: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     cell_type: str | None = None
+    survival: str | None = None
 
     def __post_init__(self) -> None:
         if self.doses and len(self.doses) != len(self.conditions):
@@ -68,6 +71,7 @@ class ResponseKeys:
         dose_key: str | Sequence[str] | None = None,
         covariate_keys: str | Sequence[str] = (),
         cell_type_key: str | None = None,
+        survival_key: str | None = None,
     ) -> ResponseKeys:
         """Return the keys from what a user typed, where one column or label may stand alone."""
         return cls(
@@ -77,13 +81,14 @@ class ResponseKeys:
             () if dose_key is None else _listed(dose_key),
             _listed(covariate_keys),
             cell_type_key,
+            survival_key,
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that must be there."""
-        types = () if self.cell_type is None else (self.cell_type,)
-        return (self.population, *self.conditions, *self.doses, *self.covariates, *types)
+        rest = [one for one in (self.cell_type, self.survival) if one is not None]
+        return (self.population, *self.conditions, *self.doses, *self.covariates, *rest)
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:

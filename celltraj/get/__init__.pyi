@@ -6,6 +6,7 @@ from ._fates import fates as fates
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._jump_rates import jump_rates as jump_rates
+from ._killed import killed as killed
 from ._knockout import knockout as knockout
 from ._losses import losses as losses
 from ._results import results as results
@@ -21,6 +22,7 @@ __all__ = [
     "gene_trends",
     "growth",
     "jump_rates",
+    "killed",
     "knockout",
     "losses",
     "results",

@@ -68,6 +68,14 @@ PREDICTION = Result(
         ),
         Place(
             "obs",
+            "spread",
+            "how far the networks of an ensemble disagree on the cell; only of an ensemble",
+            dtype="float32",
+            unit="[x]",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
             "{cell_type_key}",
             "cell type of the untreated cell, if known",
             is_optional=True,
@@ -81,6 +89,14 @@ PREDICTION = Result(
             "where the network alone predicts",
             columns=("population", *_SUPPORT, "base"),
             texts=("population",),
+        ),
+        Field(
+            "killed",
+            "one row per population and condition: survival relative to the control, and the share "
+            "killed; only by a model with `survival_key`",
+            columns=("population", "condition", "survival", "killed"),
+            texts=("population", "condition"),
+            is_optional=True,
         ),
     ),
 )

@@ -108,7 +108,8 @@ class ResponseBatches(Draws[ResponsePoints]):
         g, options = self.generator, self.step.options
         chosen = torch.randint(len(self.tasks), (n_rows,), generator=g)
         n, has_neighbourhood = self.step.batch_size, self.step.field.heads > 0
-        before, after, survival = self._pairs(chosen, n + has_neighbourhood * options.n_context)
+        before, after = self._pairs(chosen, n + has_neighbourhood * options.n_context)
+        start, survival = self._untreated(chosen, before[:, :n])
         t = torch.rand(n_rows, 1 if has_neighbourhood else n, generator=g).expand(before.shape[:2])
         path = self._paths(before, after, t)
         features, mask = self._contexts(chosen)
@@ -120,8 +121,8 @@ class ResponseBatches(Draws[ResponsePoints]):
             rate=rate,
             z=z,
             width=width,
-            start=before[:, :n],
-            survival=survival[:, :n],
+            start=start,
+            survival=survival,
             neighbourhood=path[0][:, n:],
             features=features,
             mask=mask,
@@ -132,17 +133,30 @@ class ResponseBatches(Draws[ResponsePoints]):
             keeps=keeps,
         )
 
-    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """Return ``n`` pairs of each chosen task."""
         dim = self.tasks[0].pairs.before.shape[1]
         before, after = torch.empty(2, len(chosen), n, dim, dtype=torch.float64)
-        survival = torch.empty(len(chosen), n)
         for k in chosen.unique().tolist():
             rows = (chosen == k).nonzero()[:, 0]
             drawn = self.tasks[k].pairs.draw(len(rows) * n, generator=self.generator)
-            before[rows], after[rows] = (cells.double().reshape(-1, n, dim) for cells in drawn[:2])
-            survival[rows] = drawn[2].reshape(-1, n)
-        return before, after, survival
+            before[rows], after[rows] = (cells.double().reshape(-1, n, dim) for cells in drawn)
+        return before, after
+
+    def _untreated(self, chosen: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Return untreated cells of each chosen task, and what these keep of their mass.
+
+        Each as often as any other: among those at which paths begin, few will die.
+        """
+        survival = torch.ones(before.shape[:2])
+        if not self.step.field.has_survival:
+            return before, survival
+        start, n = torch.empty_like(before), before.shape[1]
+        for row, k in enumerate(chosen.tolist()):
+            pairs = self.tasks[k].pairs
+            drawn = torch.randint(len(pairs.before), (n,), generator=self.generator)
+            start[row], survival[row] = pairs.before[drawn].double(), pairs.survival[drawn]
+        return start, survival
 
     def _paths(
         self, before: Tensor, after: Tensor, t: Tensor

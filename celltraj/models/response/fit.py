@@ -21,10 +21,11 @@ from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
+from celltraj.models.response.out_of_bag import left_out, small, weighed
 from celltraj.models.response.pairs import Pairs, couple_all, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
-from celltraj.models.response.strength import strength_of
+from celltraj.models.response.strength import FEWEST, HALF, strength_of
 from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import Job, train
@@ -121,7 +122,10 @@ def fit_response(
         has_lived=populations.has_lived,
     )
     model = _with_support(model, populations, generator)
-    return _with_base(model, populations, options.base, pairs, generator)
+    model = _with_base(model, populations, options.base, pairs, generator)
+    if options.weigh_base and model.strength == HALF:
+        return _weighed(model, lesson, small(training, schedule), generator, progress=progress)
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +137,13 @@ class _Lesson:
     coder: ConditionCoder
     pairs: Sequence[Pairs]
     sigma: float
+
+    def of(self, kept: Tensor) -> _Lesson:
+        """Return what is taught of some of the populations, ``(p,)`` true for those kept."""
+        treated = self.populations.treated
+        chosen = [k for k, one in enumerate(treated) if kept[one.population]]
+        populations = self.populations.subset(chosen)
+        return replace(self, populations=populations, pairs=[self.pairs[k] for k in chosen])
 
     @property
     def interpolant(self) -> Interpolant:
@@ -196,6 +207,35 @@ def _taught(
 ) -> tuple[MetaNetwork, tuple[float, ...], Tensor]:
     """Return one network of several, whose steps have no bar."""
     return lesson.taught(training, schedule, state, progress=False)
+
+
+def _weighed(
+    model: MetaFlowMatching,
+    lesson: _Lesson,
+    how: tuple[Training, Schedule],
+    generator: torch.Generator,
+    *,
+    progress: bool,
+) -> MetaFlowMatching:
+    """Return the model with the weight of its base that small networks find."""
+    populations = lesson.populations
+    if model.base is None or len(populations.names) < FEWEST:
+        return model
+    without = left_out(len(populations.names), generator=generator)
+    taught = mapped(
+        _taught,
+        (
+            (lesson.of(~row), *how, _state(generator.initial_seed(), -1 - k))
+            for k, row in enumerate(without)
+        ),
+        n_tasks=len(without),
+        what=("weighing the base", "network"),
+        progress=progress,
+    )
+    alone = replace(model, base=None, others=())
+    networks = [replace(alone, network=network) for network, _, _ in taught]
+    found = weighed(networks, without, model.base, populations, generator=generator)
+    return replace(model, strength=found.strength, reason=found.reason)
 
 
 def _state(seed: int, number: int) -> Tensor:
@@ -298,11 +338,14 @@ def _with_base(
 ) -> MetaFlowMatching:
     """Return the model with neighbours as its base, where several populations are there to be."""
     if strength == 0 or len(populations.names) < 2:
-        return model
+        why = "as given" if strength == 0 else "one population has no neighbours in others"
+        return replace(model, reason=why)
     centre = model.network.field.centre
     base = NeighbourTransfer.of(populations, pairs, centre, generator=generator)
+    reason = "as given"
     if strength is None:
-        strength = strength_of(base, populations, centre, generator=generator)
+        strength, reason = strength_of(base, populations, centre, generator=generator)
+    model = replace(model, reason=reason)
     return replace(model, base=base, strength=strength) if strength > 0 else model
 
 

@@ -23,7 +23,7 @@ class ResponsePoints(NamedTuple):
     width
         ``(p, n, 1)`` standard deviation of the paths.
     start
-        ``(p, n, d)`` untreated cells that the paths begin at.
+        ``(p, n, d)`` untreated cells, drawn whatever becomes of them.
     survival
         ``(p, n)`` what these keep of their mass.
     neighbourhood

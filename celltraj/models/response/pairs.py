@@ -43,13 +43,13 @@ class Pairs:
     cumulative: Tensor
     survival: Earlier
 
-    def draw(self, n: int, *, generator: torch.Generator) -> tuple[Cells, Cells, Earlier]:
-        """Return ``n`` pairs of cells and what the first of each keeps of its mass."""
+    def draw(self, n: int, *, generator: torch.Generator) -> tuple[Cells, Cells]:
+        """Return ``n`` pairs of cells."""
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         at = torch.searchsorted(self.cumulative, uniform, right=True)
         at = at.clamp_(max=len(self.cumulative) - 1)
         i = self.i[at].long()
-        return self.before[i], self.after[self.j[at].long()], self.survival[i]
+        return self.before[i], self.after[self.j[at].long()]
 
 
 def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pairs:

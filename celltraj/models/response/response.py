@@ -71,6 +71,8 @@ class MetaFlowMatching(Saved):
         law, its process and the embedding of populations, is that of ``network``.
     has_lived
         Whether it was told what share of the cells lived, and so predicts the share killed.
+    reason
+        Where the weight of the base comes from, in words.
 
     Examples
     --------
@@ -96,6 +98,7 @@ class MetaFlowMatching(Saved):
     strength: float = 0.0
     others: tuple[MetaNetwork, ...] = ()
     has_lived: bool = False
+    reason: str = ""
 
     @property
     def members(self) -> tuple[MetaFlowMatching, ...]:
@@ -350,6 +353,8 @@ class MetaFlowMatching(Saved):
             facts["others"] = len(self.others)
         if self.has_lived:
             facts["has_lived"] = True
+        if self.reason:
+            facts["reason"] = self.reason
         if self.base is not None:
             facts["base"] = {"strength": self.strength, "moves": self.base.facts()}
         parts: dict[str, Mapping[str, Tensor]] = {

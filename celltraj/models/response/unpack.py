@@ -62,6 +62,7 @@ class _Facts:
     base: _Base | None = None  # files up to format 6 may have none
     others: int = 0
     has_lived: bool = False
+    reason: str = ""
 
 
 def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
@@ -103,6 +104,7 @@ def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
         0.0 if facts.base is None else facts.base.strength,
         others,
         facts.has_lived,
+        facts.reason,
     )
 
 
