@@ -27,7 +27,12 @@ from celltraj._anndata.new_cells import (
     source_of,
     warn_of_few,
 )
-from celltraj._anndata.populations import given_once, read_populations, read_rows
+from celltraj._anndata.populations import (
+    given_once,
+    never_together,
+    read_populations,
+    read_rows,
+)
 from celltraj._anndata.projection import (
     Projected,
     genes_of,
@@ -112,6 +117,7 @@ __all__ = [
     "killed_table",
     "labels_of",
     "memberships",
+    "never_together",
     "noise_keys",
     "options_record",
     "predicted_cells",

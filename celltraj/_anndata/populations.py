@@ -156,6 +156,33 @@ def given_once(populations: Populations) -> list[str]:
     return sorted(name for name, owners in given.items() if several and len(owners) == 1)
 
 
+def never_together(populations: Populations) -> list[str]:
+    """Return groups of conditions, joined by commas, that have no population in common.
+
+    The difference between two of them is not told from that of the populations; of a single group
+    there is nothing to tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj._anndata.populations import never_together
+    >>> from celltraj.models import Condition, Group, Populations, Treated
+    >>> cells = Group(torch.zeros(2, 1))
+    >>> treated = [Treated(k, Condition((drug,)), cells) for k, drug in enumerate(["A", "B"])]
+    >>> never_together(Populations(("a", "b"), (cells, cells), tuple(treated)))
+    ['A', 'B']
+    """
+    groups: list[tuple[set[int], set[str]]] = []
+    for one in populations.treated:
+        owners, names = {one.population}, {one.condition.name}
+        shared = [group for group in groups if group[0] & owners or group[1] & names]
+        for group in shared:
+            owners, names = owners | group[0], names | group[1]
+        groups = [group for group in groups if group not in shared] + [(owners, names)]
+    found = sorted(", ".join(sorted(names)) for _, names in groups)
+    return found if len(found) > 1 else []
+
+
 def _name(sample: Sample) -> str:
     condition = "control" if sample.condition is None else sample.condition.name
     return f"{sample.population} ({condition})"

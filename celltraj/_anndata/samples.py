@@ -128,6 +128,7 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
         )
     _check_once(adata, keys, drugs)
     doses = _doses(adata, keys, drugs)
+    _warn_of_dosed_controls(drugs, doses)
     covariates = _covariates(adata, keys, drugs)
     parts = [populations.astype(str), drugs, doses, covariates]
     table = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
@@ -179,9 +180,24 @@ def _doses(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.DataFr
             raise ValueError(
                 f"{int(bad.sum())} cells have a drug in obs[{drug!r}] and no positive dose in "
                 f"obs[{dose!r}] (first: {adata.obs_names[bad][0]!r}, "
-                f"{adata.obs[dose][bad].iloc[0]}); fill it in, or name the control as the drug"
+                f"{adata.obs[dose][bad].iloc[0]}); fill it in, or, where it is zero, name the "
+                f"control ({list(keys.controls)}) as the drug"
             )
     return doses
+
+
+def _warn_of_dosed_controls(drugs: pd.DataFrame, doses: pd.DataFrame) -> None:
+    """Warn where what is named as the control was given at several doses, as drugs are."""
+    is_control = drugs.isna().all(axis=1)
+    values = np.unique(doses[is_control].to_numpy())
+    given = values[values > 0]
+    if len(given) > 1:
+        warn(
+            f"the control has several doses ({given[:_SHOWN].tolist()}), as a drug has; its cells "
+            "are pooled as untreated. If it is a drug, pass the label of untreated cells as "
+            "control=",
+            DataWarning,
+        )
 
 
 def _covariates(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from celltraj._anndata import (
     ResponseKeys,
     genes_of,
     given_once,
+    never_together,
     options_record,
     read_populations,
     read_projection,
@@ -99,7 +100,8 @@ def fit_response(
     The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
     ``uns["celltraj"][key]`` (params, version, seed, populations, base, base_reason, history; under
     params also
-    ``never_treated``, the populations left out, and ``given_once``, drugs that one population had).
+    ``never_treated``, the populations left out, ``given_once``, drugs that one population had, and
+    ``never_together``, groups of conditions that share no population).
     The order of cells does not matter.
 
     Warns
@@ -199,7 +201,7 @@ def _params(keys: ResponseKeys, use_rep: str) -> dict[str, Any]:
 def _told_little(
     adata: AnnData, keys: ResponseKeys, populations: Populations
 ) -> dict[str, np.ndarray | None]:
-    """Return populations that were left out, and drugs whose effect is known of one alone."""
+    """Return populations that were left out, and drugs of which one population or few tell."""
     never = sorted(set(adata.obs[keys.population].astype(str)) - set(populations.names))
     once = given_once(populations)
     if once:
@@ -208,7 +210,18 @@ def _told_little(
             "about it: %s",
             ", ".join(once),
         )
-    return {"never_treated": _labels(never), "given_once": _labels(once)}
+    apart = never_together(populations)
+    if apart:
+        logger.info(
+            "no population had conditions of more than one of these groups, so that what sets them "
+            "apart is not told from what does populations: %s",
+            "; ".join(apart),
+        )
+    return {
+        "never_treated": _labels(never),
+        "given_once": _labels(once),
+        "never_together": _labels(apart),
+    }
 
 
 def _labels(names: list[str]) -> np.ndarray | None:
