@@ -11,8 +11,10 @@ process held after import, cells included. The slope is the power of the number 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,22 +54,21 @@ def screen(n_patients: int, n_drugs: int, *, every_dose: bool = False, seed: int
 
 def costs(size: tuple[int, int], steps: int | None, every_dose: bool) -> dict[str, object]:  # noqa: FBT001
     """Return what one fit costs in this process, and what predicting one patient does."""
-    silent = {"progress": False}
-    fit = partial(
+    fit: Callable[..., Any] = partial(
         ct.tl.fit_response,
         population_key="patient",
         condition_key="drug",
         control="control",
         dose_key="dose",
         use_rep="X",
-        **silent,
+        progress=False,
     )
     fit(screen(2, 2), training=ct.models.Training(max_steps=2))  # what is compiled does not grow
     meter, adata = Meter(), screen(*size, every_dose=every_dose)
     model, cost = meter(lambda: fit(adata, training=ct.models.Training(max_steps=steps)))
     new = screen(1, 1, seed=1)
     asked = ct.models.Condition(("drug 0",), (1.0,))
-    _, told = meter(lambda: ct.tl.predict_response(new, model, condition=asked, **silent))
+    _, told = meter(lambda: ct.tl.predict_response(new, model, condition=asked, progress=False))
     treatments = adata.obs.loc[adata.obs["drug"] != "control"]
     return {
         "patients": size[0],

@@ -11,7 +11,7 @@ import celltraj as ct
 
 KEYS = {"population_key": "line", "condition_key": "drug", "control": "none", "dose_key": "dose"}
 LIVED = {1.0: 0.8, 10.0: 0.3}  # share that lives by dose, in all lines
-FEW = ct.models.ResponseOptions(n_context=16, n_kernels=0, survival_key="count")
+FEW = ct.models.ResponseOptions(encoder=None, n_context=16, n_kernels=0, survival_key="count")
 
 
 @pytest.fixture

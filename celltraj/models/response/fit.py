@@ -21,7 +21,7 @@ from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
-from celltraj.models.response.out_of_bag import left_out, small, weighed
+from celltraj.models.response.out_of_bag import Bag, left_out, small
 from celltraj.models.response.pairs import Pairs, couple_all, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
@@ -234,7 +234,8 @@ def _weighed(
     )
     alone = replace(model, base=None, others=())
     networks = [replace(alone, network=network) for network, _, _ in taught]
-    found = weighed(networks, without, model.base, populations, generator=generator)
+    bag = Bag(networks, without, model.base, populations, model.network.field.centre)
+    found = bag.weighed(generator=generator)
     return replace(model, strength=found.strength, reason=found.reason)
 
 

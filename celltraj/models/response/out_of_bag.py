@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from celltraj.metrics import energy_distance
@@ -64,20 +64,9 @@ def small(training: Training, schedule: Schedule) -> tuple[Training, Schedule]:
     return cheap, Schedule(steps, batch, schedule.learning_rate, steps)
 
 
-def weighed(
-    models: Sequence[MetaFlowMatching],
-    without: Bool[Tensor, "k p"],
-    base: NeighbourTransfer,
-    populations: Populations,
-    *,
-    generator: torch.Generator,
-) -> Weighed:
-    """Return the weight of neighbours: a half, or more where the network makes predictions worse.
-
-    Each population is predicted by the mean of the small networks that have not seen it, beside
-    neighbours in the populations that these have seen. ``E(w)`` is the energy distance to its
-    treated cells, with the weight ``w`` of the network. The default ``w`` of a half is lowered only
-    where ``E(w) / E(0)`` exceeds 1, on average over populations, by more than its standard error.
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """Hold small networks, and what the populations that they have not seen are judged by.
 
     Parameters
     ----------
@@ -89,79 +78,83 @@ def weighed(
         Neighbours.
     populations
         Populations of the training.
-    generator
-        Draws the populations, treatments and cells that are looked at.
+    centre
+        What the cells of the base are measured from.
     """
-    ratios = _ratios(models, without, base, populations, generator)
-    n = len(ratios)
-    if n < FEWEST:
-        return Weighed(
-            HALF, f"by default: {n} populations can be judged by others, {FEWEST} are needed"
+
+    models: Sequence[MetaFlowMatching]
+    without: Bool[Tensor, "k p"]
+    base: NeighbourTransfer
+    populations: Populations
+    centre: Float[Tensor, " d"]
+
+    def weighed(self, *, generator: torch.Generator) -> Weighed:
+        """Return the weight of neighbours: a half, or more where networks predict worse.
+
+        Each population is predicted by the mean of the networks that have not seen it, beside
+        neighbours in the populations that these have seen. ``E(w)`` is the energy distance to its
+        treated cells, with the weight ``w`` of the network. The default ``w`` of a half is lowered
+        only where ``E(w) / E(0)`` exceeds 1, on average over populations, by more than its standard
+        error.
+
+        Parameters
+        ----------
+        generator
+            Draws the populations, treatments and cells that are looked at.
+        """
+        ratios = self._ratios(generator)
+        n = len(ratios)
+        if n < FEWEST:
+            return Weighed(
+                HALF, f"by default: {n} populations can be judged by others, {FEWEST} are needed"
+            )
+        mean, error = ratios.mean(0), ratios.std(0) / math.sqrt(n)
+        told = (
+            f"out of bag, with a network {mean[0]:.2f} +- {error[0]:.2f} of the energy distance is "
+            f"left that neighbours alone leave, over {n} populations"
         )
-    mean, error = ratios.mean(0), ratios.std(0) / math.sqrt(n)
-    told = (
-        f"out of bag, networks have {mean[0]:.2f} +- {error[0]:.2f} of the energy distance that "
-        f"neighbours alone leave, over {n} populations"
-    )
-    if mean[0] <= 1 + error[0]:
-        return Weighed(HALF, told)
-    best = min(range(len(_LOWER)), key=lambda k: float(mean[1 + k]))
-    return Weighed(1 - _LOWER[best], f"{told}, and so less to say")
+        if mean[0] <= 1 + error[0]:
+            return Weighed(HALF, told)
+        best = min(range(len(_LOWER)), key=lambda k: float(mean[1 + k]))
+        return Weighed(1 - _LOWER[best], f"{told}, so that it has less to say")
 
+    def _ratios(self, generator: torch.Generator) -> Tensor:
+        """Return ``E(w) / E(0)`` of populations, for the default and for lower weights."""
+        found: list[list[float]] = []
+        given: dict[int, list[Treated]] = {}
+        for one in self.populations.treated:
+            given.setdefault(one.population, []).append(one)
+        for q in torch.randperm(len(self.populations.names), generator=generator).tolist():
+            chosen = int(torch.randint(len(given[q]), (), generator=generator))
+            row = self._ratio(given[q][chosen], generator)
+            if row is not None:
+                found.append(row)
+            if len(found) == _POPULATIONS:
+                break
+        return torch.tensor(found, dtype=torch.float64).reshape(len(found), 1 + len(_LOWER))
 
-def _ratios(
-    models: Sequence[MetaFlowMatching],
-    without: Tensor,
-    base: NeighbourTransfer,
-    populations: Populations,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return ``E(w) / E(0)`` of populations, for the default and for lower weights."""
-    found = []
-    by_population: dict[int, list[Treated]] = {}
-    for one in populations.treated:
-        by_population.setdefault(one.population, []).append(one)
-    for q in torch.randperm(len(populations.names), generator=generator).tolist():
-        known = by_population[q]
-        one = known[int(torch.randint(len(known), (), generator=generator))]
-        row = _ratio(models, without, base, populations, one, generator)
-        if row is not None:
-            found.append(row)
-        if len(found) == _POPULATIONS:
-            break
-    return torch.tensor(found, dtype=torch.float64).reshape(len(found), 1 + len(_LOWER))
-
-
-def _ratio(
-    models: Sequence[MetaFlowMatching],
-    without: Tensor,
-    base: NeighbourTransfer,
-    populations: Populations,
-    one: Treated,
-    generator: torch.Generator,
-) -> list[float] | None:
-    """Return that of one population; None where no other one had the condition."""
-    whole = populations.controls[one.population].x.double()
-    before, after = (
-        x[torch.randperm(len(x), generator=generator)[:_CELLS]].double()
-        for x in (whole, one.cells.x)
-    )
-    moved, ways = [], []
-    for k in without[:, one.population].nonzero()[:, 0].tolist():
-        names = {populations.names[q] for q in without[k].nonzero()[:, 0].tolist()}
-        centre = models[k].network.field.centre
-        way = base.displacement((before - centre).float(), one.condition, names)
-        if way is not None:
-            ways.append(way)
-            told = models[k].respond(before, one.condition, population=whole, generator=generator)
-            moved.append(told.x - before)
-    if not moved:
-        return None
-    flow, way = torch.stack(moved).mean(0), torch.stack(ways).mean(0)
-    alone = energy_distance((before + way).numpy(), after.numpy())
-    if alone <= 0:
-        return None
-    return [
-        energy_distance((before + torch.lerp(way, flow, w)).numpy(), after.numpy()) / alone
-        for w in (HALF, *_LOWER)
-    ]
+    def _ratio(self, one: Treated, generator: torch.Generator) -> list[float] | None:
+        """Return that of one population; None where no other had the condition, or all is met."""
+        whole = self.populations.controls[one.population].x.double()
+        before, after = (
+            x[torch.randperm(len(x), generator=generator)[:_CELLS]].double()
+            for x in (whole, one.cells.x)
+        )
+        place, moved, ways = (before - self.centre).float(), [], []
+        for k in self.without[:, one.population].nonzero()[:, 0].tolist():
+            names = {self.populations.names[q] for q in self.without[k].nonzero()[:, 0].tolist()}
+            way = self.base.displacement(place, one.condition, names)
+            if way is not None:
+                told = self.models[k].respond(
+                    before, one.condition, population=whole, generator=generator
+                )
+                moved.append(told.x - before)
+                ways.append(way)
+        if not moved:
+            return None
+        flow, way = torch.stack(moved).mean(0), torch.stack(ways).mean(0)
+        left = [
+            energy_distance((before + torch.lerp(way, flow, w)).numpy(), after.numpy())
+            for w in (0.0, HALF, *_LOWER)
+        ]
+        return [value / left[0] for value in left[1:]] if left[0] > 0 else None

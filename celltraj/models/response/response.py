@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -339,7 +340,7 @@ class MetaFlowMatching(Saved):
     def pack(self) -> Content:
         """Return the response as facts and tensors, see :func:`celltraj.models.response.unpack`."""
         interpolant, tensors = pack_interpolant(self.interpolant)
-        facts = {
+        facts: dict[str, Any] = {
             "sizes": asdict(self.network.field.sizes),
             "encoder": None if self.encoder is None else pack_encoder(self.encoder),
             "interpolant": interpolant,

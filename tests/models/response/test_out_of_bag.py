@@ -17,7 +17,7 @@ from celltraj.models import (
     fit_response,
 )
 from celltraj.models.response.neighbours import Moves, NeighbourTransfer
-from celltraj.models.response.out_of_bag import left_out, small, weighed
+from celltraj.models.response.out_of_bag import Bag, left_out, small
 from celltraj.models.training.options import Schedule
 
 DRUG = Condition(("drug",))
@@ -56,7 +56,8 @@ def found(model, n, by, way):
     populations, base = shifted(n, by)
     g = torch.Generator().manual_seed(1)
     without = left_out(n, generator=g)
-    return weighed([mover(model, way)] * len(without), without, base, populations, generator=g)
+    moved, centre = [mover(model, way)] * len(without), torch.zeros(2).double()
+    return Bag(moved, without, base, populations, centre).weighed(generator=g)
 
 
 @pytest.mark.parametrize("n", [6, 7, 12])
