@@ -21,7 +21,7 @@ from celltraj.models.response.condition import Condition, ConditionCoder
 from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
-from celltraj.models.response.out_of_bag import Bag, left_out, small
+from celltraj.models.response.out_of_bag import FEWEST_STEPS, Bag, left_out, small
 from celltraj.models.response.pairs import Pairs, couple_all, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
@@ -218,9 +218,12 @@ def _weighed(
     progress: bool,
 ) -> MetaFlowMatching:
     """Return the model with the weight of its base that small networks find."""
-    populations = lesson.populations
+    populations, n_steps = lesson.populations, how[1].n_steps
     if model.base is None or len(populations.names) < FEWEST:
         return model
+    if n_steps < FEWEST_STEPS:
+        why = f"by default: small networks of {n_steps} steps tell nothing, {FEWEST_STEPS} may"
+        return replace(model, reason=why)
     without = left_out(len(populations.names), generator=generator)
     taught = mapped(
         _taught,

@@ -65,8 +65,8 @@ class ResponseOptions:
         Whether small networks shall find, with more than five populations, whether the network adds
         to neighbours: each population is predicted by the mean of four that have not seen it. The
         base gets more than a half only where they leave a larger energy distance than neighbours
-        alone by more than its standard error. They take at most three tenths of the time of the
-        training again.
+        alone by more than its standard error. They take about three tenths of the time of the
+        training again; one of less than some 2,200 steps is too short for them to tell.
     unknown
         Share of the steps in which the embedding, and apart from it the condition, is hidden: what
         guidance needs.

@@ -15,14 +15,17 @@ from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.populations import Populations, Treated
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.strength import FEWEST, HALF
+from celltraj.models.solvers import Midpoint
 from celltraj.models.training.options import Schedule, Training
 
-SHARE = 0.3  # of the cost of a training, that all small ones together may take
+SHARE = 0.3  # of the cost of a training of some thousand steps, that all small ones may take
 _NETWORKS = 8  # of which half have not seen a population
 _WIDTH, _BATCH = 32, 64  # of the small ones
-_CHEAPER = 3.0  # times, that a step of theirs is at least, as measured on 2 to 50 variables
+_CHEAPER = 1.25  # times, that a step of theirs is, with what judging them costs
+FEWEST_STEPS = 100  # of each: shorter ones are worse than neighbours whatever there is to learn
 _LOWER = (0.25, 0.0)  # weights of the network, in place of a half
-_POPULATIONS, _CELLS = 16, 200  # that are scored
+_POPULATIONS, _CELLS = 12, 100  # that are scored
+_STEPS = 5  # of the solver that predicts them
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,9 @@ class Bag:
 
     def _ratio(self, one: Treated, generator: torch.Generator) -> list[float] | None:
         """Return that of one population; None where no other had the condition, or all is met."""
-        whole = self.populations.controls[one.population].x.double()
         before, after = (
             x[torch.randperm(len(x), generator=generator)[:_CELLS]].double()
-            for x in (whole, one.cells.x)
+            for x in (self.populations.controls[one.population].x, one.cells.x)
         )
         place, moved, ways = (before - self.centre).float(), [], []
         for k in self.without[:, one.population].nonzero()[:, 0].tolist():
@@ -146,7 +148,10 @@ class Bag:
             way = self.base.displacement(place, one.condition, names)
             if way is not None:
                 told = self.models[k].respond(
-                    before, one.condition, population=whole, generator=generator
+                    before,
+                    one.condition,
+                    ode_solver=Midpoint(n_steps=_STEPS),
+                    generator=generator,
                 )
                 moved.append(told.x - before)
                 ways.append(way)
