@@ -11,6 +11,7 @@ state of each untreated cell and has no sampling error, the counts of the traini
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +19,15 @@ from anndata import AnnData
 
 import celltraj as ct
 from benchmarks._report import add_seeds, parser, report
+from celltraj.ot import Solver
 
-KEYS = {
+KEYS: dict[str, Any] = {
     "population_key": "population",
     "condition_key": ["drug_1", "drug_2"],
     "dose_key": ["dose_1", "dose_2"],
     "control": "control",
 }
-COUPLINGS = {"unbalanced": ct.ot.Unbalanced(), "balanced": ct.ot.solve}
+COUPLINGS: dict[str, Solver] = {"unbalanced": ct.ot.Unbalanced(), "balanced": ct.ot.solve}
 
 
 def counted(seed: int, n_lines: int) -> AnnData:
@@ -87,7 +89,8 @@ def _mean(adata: AnnData, drug: str, doses: list[float]) -> np.ndarray:
     usual = adata.obs[adata.obs["drug_1"] == "control"].groupby("population", observed=True)
     treated = adata.obs[adata.obs["drug_1"] == drug]
     lived = treated.groupby(["dose_1", "population"], observed=True)["count"].first().unstack()
-    return 1 - np.exp(np.log(lived / usual["count"].first()).mean(axis=1)).loc[doses].to_numpy()
+    survival = np.exp(np.log(lived / usual["count"].first()).mean(axis=1)).loc[doses]
+    return np.asarray(1 - survival, dtype=float)
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
