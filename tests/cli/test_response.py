@@ -149,10 +149,8 @@ class TestFit:
         summary = json.loads(capsys.readouterr().out)
         assert (summary["networks"], summary["base"]) == (2, 0.5)
         assert summary["base_reason"] == "by default: 3 populations decide nothing"
-        main(
-            ["predict", str(tmp_path / "run/model"), str(tmp_path / "cells.h5ad"), "--quiet"]
-            + ["--condition", "STIM", "--out", str(tmp_path / "new.h5ad"), "--json"]
-        )
+        call = ["predict", str(tmp_path / "run/model"), str(tmp_path / "cells.h5ad"), "--quiet"]
+        main([*call, "--condition", "STIM", "--out", str(tmp_path / "new.h5ad"), "--json"])
         killed = json.loads(capsys.readouterr().out)["killed"]
         told = ct.get.killed(ad.read_h5ad(tmp_path / "new.h5ad"))
         assert [row["killed"] for row in killed] == pytest.approx(told["killed"].tolist())
