@@ -7,7 +7,19 @@ import warnings
 from typing import Any
 
 
-class ConvergenceError(RuntimeError):
+class _WithResult(RuntimeError):
+    """Carry a result, out of another process as well."""
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by default a message alone is handed on, and the process that gets it dies of that
+        return type(self), (str(self), self.result)
+
+
+class ConvergenceError(_WithResult):
     """Report a solver that stopped before its tolerance.
 
     Parameters
@@ -18,12 +30,8 @@ class ConvergenceError(RuntimeError):
         The unconverged result; inspect it, or ask the solver for it with ``throw=False``.
     """
 
-    def __init__(self, message: str, result: Any) -> None:
-        super().__init__(message)
-        self.result = result
 
-
-class RefinementError(RuntimeError):
+class RefinementError(_WithResult):
     """Report a refinement that diverged.
 
     Parameters
@@ -34,12 +42,8 @@ class RefinementError(RuntimeError):
         The bridge on the best reference until then.
     """
 
-    def __init__(self, message: str, result: Any) -> None:
-        super().__init__(message)
-        self.result = result
 
-
-class TrainingError(RuntimeError):
+class TrainingError(_WithResult):
     """Report a training whose loss is no longer finite.
 
     Parameters
@@ -49,10 +53,6 @@ class TrainingError(RuntimeError):
     result
         The averaged network of the steps before.
     """
-
-    def __init__(self, message: str, result: Any) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class DataWarning(UserWarning):

@@ -327,8 +327,9 @@ def test_no_function_is_left_out():
         | {"dose_response"}
         # tests/report/test_report.py
         | {"report"},
-        # tests/get/test_score_summary.py, tests/tl: test_dose_response.py, test_condition.py
-        "get": {"score_summary", "dose_curves", "condition"},
+        # tests/get/test_score_summary.py, tests/tl: test_dose_response.py, test_killed.py,
+        # test_condition.py
+        "get": {"score_summary", "dose_curves", "killed", "condition"},
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}

@@ -28,7 +28,12 @@ from celltraj._anndata.new_cells import (
     source_of,
     warn_of_few,
 )
-from celltraj._anndata.populations import given_once, read_populations, read_rows
+from celltraj._anndata.populations import (
+    given_once,
+    never_together,
+    read_populations,
+    read_rows,
+)
 from celltraj._anndata.projection import (
     Projected,
     genes_of,
@@ -51,12 +56,18 @@ from celltraj._anndata.read import (
     variables_of,
     warn_of_limits,
 )
-from celltraj._anndata.response import Predicted, embedded_populations, predicted_cells
+from celltraj._anndata.response import (
+    Predicted,
+    embedded_populations,
+    killed_table,
+    predicted_cells,
+)
 from celltraj._anndata.samples import (
     ResponseKeys,
     read_samples,
     warn_of_never_treated,
 )
+from celltraj._anndata.survival import relative_survival, shared_survival
 from celltraj._anndata.times import inner_time_of, labels_of, read_times, time_of, times_of
 from celltraj._anndata.write import (
     annotated,
@@ -104,8 +115,10 @@ __all__ = [
     "has_column",
     "in_memory",
     "inner_time_of",
+    "killed_table",
     "labels_of",
     "memberships",
+    "never_together",
     "noise_keys",
     "options_record",
     "predicted_cells",
@@ -128,8 +141,10 @@ __all__ = [
     "read_times",
     "read_untreated",
     "recorded",
+    "relative_survival",
     "response_record",
     "sample_record",
+    "shared_survival",
     "sigma_source_of",
     "source_of",
     "texts_of",

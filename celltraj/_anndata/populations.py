@@ -18,11 +18,13 @@ from celltraj._anndata.samples import (
     read_samples,
     warn_of_never_treated,
 )
+from celltraj._anndata.survival import relative_survival, shared_survival
 from celltraj._errors import DataWarning, warn
 from celltraj.models import Group, Populations, ResponseSource, Treated
 from celltraj.models.evaluation import Sample
 
 _FEW_CELLS = 10
+_LEAST = 1e-12  # of a share that lived: of none there are no cells
 
 
 def read_rows(adata: AnnData, use_rep: str, rows: np.ndarray) -> np.ndarray:
@@ -64,8 +66,8 @@ def read_populations(
     KeyError
         A column, the representation or the control does not exist.
     ValueError
-        A treated population without a control, names of variables that are not unique, or values
-        that are not finite.
+        A treated population without a control, names of variables that are not unique, values
+        that are not finite, or a survival that is not positive or not shared by treated cells.
     """
     samples = read_samples(adata, keys)
     use_rep = find_representation(adata, use_rep)
@@ -88,11 +90,19 @@ def read_populations(
         x = torch.from_numpy(read_rows(adata, use_rep, sample.rows))
         return Group(x, None if codes is None else torch.from_numpy(codes[sample.rows]))
 
+    places = {name: k for k, name in enumerate(names)}
+    rates = None if keys.survival is None else relative_survival(adata, keys.survival, samples)
+
+    def lived(sample: Sample) -> float | None:
+        if rates is None:
+            return None
+        return shared_survival(rates[sample.rows], sample.population, least=_LEAST)
+
     populations = Populations(
         tuple(names),
         tuple(group(controls[name]) for name in names),
         tuple(
-            Treated(names.index(one.population), one.condition, group(one))
+            Treated(places[one.population], one.condition, group(one), lived(one))
             for one in treated
             if one.condition is not None
         ),
@@ -144,6 +154,33 @@ def given_once(populations: Populations) -> list[str]:
         given.setdefault(one.condition.name, set()).add(one.population)
     several = len(populations.names) > 1
     return sorted(name for name, owners in given.items() if several and len(owners) == 1)
+
+
+def never_together(populations: Populations) -> list[str]:
+    """Return groups of conditions, joined by commas, that have no population in common.
+
+    The difference between two of them is not told from that of the populations; of a single group
+    there is nothing to tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj._anndata.populations import never_together
+    >>> from celltraj.models import Condition, Group, Populations, Treated
+    >>> cells = Group(torch.zeros(2, 1))
+    >>> treated = [Treated(k, Condition((drug,)), cells) for k, drug in enumerate(["A", "B"])]
+    >>> never_together(Populations(("a", "b"), (cells, cells), tuple(treated)))
+    ['A', 'B']
+    """
+    groups: list[tuple[set[int], set[str]]] = []
+    for one in populations.treated:
+        owners, names = {one.population}, {one.condition.name}
+        shared = [group for group in groups if group[0] & owners or group[1] & names]
+        for group in shared:
+            owners, names = owners | group[0], names | group[1]
+        groups = [group for group in groups if group not in shared] + [(owners, names)]
+    found = sorted(", ".join(sorted(names)) for _, names in groups)
+    return found if len(found) > 1 else []
 
 
 def _name(sample: Sample) -> str:

@@ -59,6 +59,9 @@ def predicted_cells(
     masses = [one.response.survival for one in parts if one.response.survival is not None]
     if masses:
         obs["survival"] = np.concatenate([mass.numpy() for mass in masses]).astype(np.float32)
+    spreads = [one.response.spread for one in parts if one.response.spread is not None]
+    if spreads:
+        obs["spread"] = np.concatenate([one.numpy() for one in spreads]).astype(np.float32)
     key = source.cell_type_key
     if key is not None and key in adata.obs:
         obs[key] = column_of(adata, key).to_numpy()[rows]
@@ -74,6 +77,19 @@ def predicted_cells(
     if model.projection is not None:
         write_projection(result, model.projection)
     return result
+
+
+def killed_table(parts: Sequence[Predicted]) -> pd.DataFrame | None:
+    """Return survival and share killed by population and condition, None where nobody counted."""
+    rows = [
+        (one.cells.name, one.condition, one.response.lived, 1 - one.response.lived)
+        for one in parts
+        if one.response.lived is not None
+    ]
+    if not rows:
+        return None
+    names = ["population", "condition", "survival", "killed"]
+    return pd.DataFrame(rows, columns=names).rename(index=str)
 
 
 def embedded_populations(phi: np.ndarray, obs: pd.DataFrame, record: dict[str, Any]) -> AnnData:

@@ -37,6 +37,8 @@ class ResponseKeys:
         Columns with covariates of the treated cells.
     cell_type
         Column with cell types; None where there is none.
+    survival
+        Column with counts or viabilities; None where there is none.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class ResponseKeys:
     doses: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     cell_type: str | None = None
+    survival: str | None = None
 
     def __post_init__(self) -> None:
         if self.doses and len(self.doses) != len(self.conditions):
@@ -68,6 +71,7 @@ class ResponseKeys:
         dose_key: str | Sequence[str] | None = None,
         covariate_keys: str | Sequence[str] = (),
         cell_type_key: str | None = None,
+        survival_key: str | None = None,
     ) -> ResponseKeys:
         """Return the keys from what a user typed, where one column or label may stand alone."""
         return cls(
@@ -77,13 +81,14 @@ class ResponseKeys:
             () if dose_key is None else _listed(dose_key),
             _listed(covariate_keys),
             cell_type_key,
+            survival_key,
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that must be there."""
-        types = () if self.cell_type is None else (self.cell_type,)
-        return (self.population, *self.conditions, *self.doses, *self.covariates, *types)
+        rest = [one for one in (self.cell_type, self.survival) if one is not None]
+        return (self.population, *self.conditions, *self.doses, *self.covariates, *rest)
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -123,6 +128,7 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
         )
     _check_once(adata, keys, drugs)
     doses = _doses(adata, keys, drugs)
+    _warn_of_dosed_controls(drugs, doses)
     covariates = _covariates(adata, keys, drugs)
     parts = [populations.astype(str), drugs, doses, covariates]
     table = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
@@ -174,9 +180,24 @@ def _doses(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.DataFr
             raise ValueError(
                 f"{int(bad.sum())} cells have a drug in obs[{drug!r}] and no positive dose in "
                 f"obs[{dose!r}] (first: {adata.obs_names[bad][0]!r}, "
-                f"{adata.obs[dose][bad].iloc[0]}); fill it in, or name the control as the drug"
+                f"{adata.obs[dose][bad].iloc[0]}); fill it in, or, where it is zero, name the "
+                f"control ({list(keys.controls)}) as the drug"
             )
     return doses
+
+
+def _warn_of_dosed_controls(drugs: pd.DataFrame, doses: pd.DataFrame) -> None:
+    """Warn where what is named as the control was given at several doses, as drugs are."""
+    is_control = drugs.isna().all(axis=1)
+    values = np.unique(doses[is_control].to_numpy())
+    given = values[values > 0]
+    if len(given) > 1:
+        warn(
+            f"the control has several doses ({given[:_SHOWN].tolist()}), as a drug has; its cells "
+            "are pooled as untreated. If it is a drug, pass the label of untreated cells as "
+            "control=",
+            DataWarning,
+        )
 
 
 def _covariates(adata: AnnData, keys: ResponseKeys, drugs: pd.DataFrame) -> pd.DataFrame:

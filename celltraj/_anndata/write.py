@@ -174,6 +174,7 @@ def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) 
     return sample_record(params, seed) | {
         "populations": np.asarray(model.support.names, dtype=object),
         "base": model.strength,
+        "base_reason": model.reason,
         "history": _losses(model.losses),
     }
 

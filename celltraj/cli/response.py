@@ -37,7 +37,7 @@ from celltraj.models import (
 T = TypeVar("T")
 logger = logging.getLogger("celltraj")
 _SUMMARY = "summary.json"
-_COLUMNS = ("population", "condition", "dose", "covariate", "cell_type")
+_COLUMNS = ("population", "condition", "dose", "covariate", "cell_type", "survival")
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -100,6 +100,8 @@ def options_of(arguments: argparse.Namespace) -> ResponseOptions:
         coupling=solver() if isinstance(solver, type) else solver,
         condition_features=_features(arguments),
         covariate_keys=tuple(arguments.covariate),
+        n_models=arguments.ensemble,
+        survival_key=arguments.survival,
     )
 
 
@@ -147,6 +149,9 @@ def _summary_of_fit(
         "conditions": list(model.conditions),
         "use_rep": adata.uns["celltraj"]["response"]["params"]["use_rep"],
         "steps": len(model.losses),
+        "networks": len(model.members),
+        "base": model.strength,
+        "base_reason": model.reason,
         **common(arguments),
     }
 
@@ -167,6 +172,8 @@ def predict(arguments: argparse.Namespace) -> None:
         "conditions": conditions,
         "support": rows(support),
     }
+    if "killed" in predicted.uns["celltraj"]["response"]:
+        facts["killed"] = rows(ct.get.killed(predicted))
     say(arguments, facts, support.to_string(index=False))
 
 

@@ -1,5 +1,5 @@
-from ._condition import condition as condition
 from ._calibration import calibration as calibration
+from ._condition import condition as condition
 from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
 from ._dose_curves import dose_curves as dose_curves
@@ -10,6 +10,7 @@ from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
+from ._killed import killed as killed
 from ._knockout import knockout as knockout
 from ._least_action import least_action as least_action
 from ._losses import losses as losses
@@ -20,8 +21,8 @@ from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
 
 __all__ = [
-    "condition",
     "calibration",
+    "condition",
     "conditions",
     "convergence",
     "dose_curves",
@@ -32,6 +33,7 @@ __all__ = [
     "growth",
     "jacobian",
     "jump_rates",
+    "killed",
     "knockout",
     "least_action",
     "losses",

@@ -6,7 +6,6 @@ from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
 from .bridge.refine import Refinement as Refinement
 from .bridge.refine import refine as refine
-from .encoders import CellEncoder as CellEncoder
 from .conditioning.add_moves import add_moves as add_moves
 from .conditioning.composed import Composed as Composed
 from .conditioning.condition import Conditioned as Conditioned
@@ -15,6 +14,7 @@ from .conditioning.linear_reward import LinearReward as LinearReward
 from .conditioning.quadratic_reward import QuadraticReward as QuadraticReward
 from .conditioning.reward import Reward as Reward
 from .conditioning.reward import Worth as Worth
+from .encoders import CellEncoder as CellEncoder
 from .encoders import DeepSets as DeepSets
 from .encoders import GraphEncoder as GraphEncoder
 from .encoders import Moments as Moments
@@ -141,8 +141,8 @@ __all__ = [
     "LeastAction",
     "Lineage",
     "LinearInterpolant",
-    "LinearReward",
     "LinearNoise",
+    "LinearReward",
     "LotkaVolterra",
     "MetaFlowMatching",
     "Midpoint",
@@ -174,8 +174,8 @@ __all__ = [
     "ResponseOptions",
     "ResponseProcess",
     "ResponseSource",
-    "Reward",
     "ReversibleProcess",
+    "Reward",
     "SdeSolver",
     "SetAttention",
     "Simulator",

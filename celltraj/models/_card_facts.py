@@ -54,9 +54,20 @@ def response_facts(model: Any) -> dict[str, object]:
         "encoder": model.encoder if model.encoder is not None else "none",
         "interpolant": model.interpolant,
         "base": f"neighbours, weight {model.strength:g}" if model.base is not None else "none",
-        "survival": "learned" if model.has_survival else "all cells survive",
-        "training": training_of(model.losses),
+        "survival": _survival(model),
+        "training": _trained(model),
     }
+
+
+def _survival(model: Any) -> str:
+    if not model.has_survival:
+        return "all cells survive"
+    return "learned, with the share killed" if model.has_lived else "learned"
+
+
+def _trained(model: Any) -> str | None:
+    told = training_of(model.losses)
+    return f"{told}, {1 + len(model.others)} networks" if model.others else told
 
 
 def lineage_facts(lineage: Any) -> dict[str, object]:

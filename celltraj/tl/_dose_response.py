@@ -13,10 +13,11 @@ from tqdm.auto import tqdm
 from celltraj._anndata import (
     ResponseKeys,
     Untreated,
-    column_of,
     read_samples,
     read_states,
     read_untreated,
+    relative_survival,
+    shared_survival,
     source_of,
 )
 from celltraj._checks import checked
@@ -56,9 +57,10 @@ def dose_response(
     doses
         Doses to predict, in the unit of the training; zero may be left out.
     survival_key
-        Column with the share of cells that lived, from counts or a viability assay, one number for
-        a population under a condition. The share killed is then among the observed: a response
-        knows the mass of cells relative to their population alone, which has no scale.
+        Column with counts or viabilities, one number for a population under a condition, of which
+        that over the control's is the share that lived (where the control has none, the number
+        itself). The share killed is then among the observed; it is among the predicted where the
+        model was fitted with a ``survival_key``.
     seed
         Seed of the predictions.
     progress
@@ -122,12 +124,15 @@ def _predicted(
     before, reading = one.x.numpy(), Reading(source_of(model).variables)
     drug = conditions[0].drugs[0]
     none = _values(reading, before, Prediction(before))
-    yield from _rows(one.name, drug, 0.0, "predicted", none)
+    killed = {(_KILLED, ""): 0.0} if model.has_lived else {}
+    yield from _rows(one.name, drug, 0.0, "predicted", none | killed)
     for what in conditions:
         generator = torch.Generator().manual_seed(seed)
         told = model.respond(one.x, what, name=one.name, generator=generator)
         mass = None if told.survival is None else told.survival.numpy()
         values = _values(reading, before, Prediction(told.x.numpy(), mass))
+        if told.lived is not None:
+            values[_KILLED, ""] = 1 - told.lived
         yield from _rows(one.name, drug, what.doses[0], "predicted", values)
 
 
@@ -165,9 +170,9 @@ def _observed(
     """Yield what was observed of the drug given alone."""
     source, states = source_of(model), read_states(adata, model)
     reading, before = Reading(source.variables), {one.name: one.x.numpy() for one in populations}
-    rate = None if survival_key is None else column_of(adata, survival_key).to_numpy(float)
-    seen = set()
-    for one in read_samples(adata, _keys(source)):
+    samples, seen = read_samples(adata, _keys(source)), set()
+    rate = None if survival_key is None else relative_survival(adata, survival_key, samples)
+    for one in samples:
         known = one.condition is not None and one.condition.drugs == (drug,)
         if not known or one.condition is None or one.population not in before:
             continue
@@ -179,20 +184,10 @@ def _observed(
             yield from _rows(one.population, drug, 0.0, "observed", none | killed)
         values = _values(reading, untreated, Prediction(states[one.rows]))
         if rate is not None:
-            values[_KILLED, ""] = 1 - _shared_rate(rate[one.rows], one.population)
+            values[_KILLED, ""] = 1 - shared_survival(rate[one.rows], one.population)
         yield from _rows(one.population, drug, one.condition.doses[0], "observed", values)
 
 
 def _keys(source: ResponseSource) -> ResponseKeys:
     columns = source.population_key, source.condition_keys, source.controls, source.dose_keys
     return ResponseKeys(*columns)
-
-
-def _shared_rate(values: np.ndarray, population: str) -> float:
-    found = np.unique(values)
-    if len(found) != 1 or not 0 <= found[0] < np.inf:
-        raise ValueError(
-            f"the treated cells of population {population!r} at one dose must share one survival, "
-            f"finite and not negative; found {found[:5].tolist()}"
-        )
-    return float(found[0])

@@ -17,6 +17,7 @@ from celltraj._anndata import (
     ResponseKeys,
     genes_of,
     given_once,
+    never_together,
     options_record,
     read_populations,
     read_projection,
@@ -61,7 +62,9 @@ def fit_response(
     ``p_t`` are the cells of the population around X at the same time. Cells are coupled within
     population, condition and cell type. Time is the share of the response that is gone, in [0, 1].
     A prediction is the mean of what the law makes of a cell and of where its nearest neighbours in
-    other populations went under the same condition, see ``base`` of the options.
+    other populations went under the same condition, see ``base`` of the options; ``n_models`` of
+    the options makes an ensemble of laws. The share killed is learned where ``survival_key`` of the
+    options names counts or viabilities.
 
     Parameters
     ----------
@@ -95,8 +98,10 @@ def fit_response(
     Returns
     -------
     The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
-    ``uns["celltraj"][key]`` (params, version, seed, populations, base, history; under params also
-    ``never_treated``, the populations left out, and ``given_once``, drugs that one population had).
+    ``uns["celltraj"][key]`` (params, version, seed, populations, base, base_reason, history; under
+    params also
+    ``never_treated``, the populations left out, ``given_once``, drugs that one population had, and
+    ``never_together``, groups of conditions that share no population).
     The order of cells does not matter.
 
     Warns
@@ -112,8 +117,8 @@ def fit_response(
     KeyError
         A named column or representation, or the control, does not exist.
     ValueError
-        A treated population without a control, missing doses or features, or values that are not
-        finite.
+        A treated population without a control, missing doses, features or survival, or values
+        that are not finite.
     ConvergenceError
         ``sigma`` is too small for the solver to couple a population.
     TrainingError
@@ -145,6 +150,7 @@ def fit_response(
         dose_key=dose_key,
         covariate_keys=options.covariate_keys,
         cell_type_key=cell_type_key,
+        survival_key=options.survival_key,
     )
     populations, source = read_populations(adata, keys, use_rep)
     RESPONSE.claim(adata, key)
@@ -168,11 +174,12 @@ def fit_response(
     cells = Source.of(adata, None, source.use_rep)
     RESPONSE.write(adata, key, response_record(model, params, seed), source=cells)
     logger.info(
-        "response of %d populations to %d treatments: %d steps, %s, %.1f s",
+        "response of %d populations to %d treatments: %d steps of %d networks, %s, %.1f s",
         len(populations.names),
         len(populations.treated),
         len(model.losses),
-        "no base" if model.base is None else f"{model.strength:g} of it by neighbours",
+        len(model.members),
+        f"{model.strength:g} of it by neighbours ({model.reason})",
         time.perf_counter() - start,
     )
     return model
@@ -194,7 +201,7 @@ def _params(keys: ResponseKeys, use_rep: str) -> dict[str, Any]:
 def _told_little(
     adata: AnnData, keys: ResponseKeys, populations: Populations
 ) -> dict[str, np.ndarray | None]:
-    """Return populations that were left out, and drugs whose effect is known of one alone."""
+    """Return populations that were left out, and drugs of which one population or few tell."""
     never = sorted(set(adata.obs[keys.population].astype(str)) - set(populations.names))
     once = given_once(populations)
     if once:
@@ -203,7 +210,18 @@ def _told_little(
             "about it: %s",
             ", ".join(once),
         )
-    return {"never_treated": _labels(never), "given_once": _labels(once)}
+    apart = never_together(populations)
+    if apart:
+        logger.info(
+            "no population had conditions of more than one of these groups, so that what sets them "
+            "apart is not told from what does populations: %s",
+            "; ".join(apart),
+        )
+    return {
+        "never_treated": _labels(never),
+        "given_once": _labels(once),
+        "never_together": _labels(apart),
+    }
 
 
 def _labels(names: list[str]) -> np.ndarray | None:

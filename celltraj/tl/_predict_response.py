@@ -19,6 +19,7 @@ from celltraj._anndata import (
     Predicted,
     Untreated,
     column_of,
+    killed_table,
     noise_keys,
     predicted_cells,
     read_members,
@@ -108,8 +109,9 @@ def predict_response(
     ``obs["source"]`` (name of the untreated cell), ``obs["outside"]`` (the source is farther from
     all untreated cells of the training than all but one in a hundred of these are from those of
     other populations), ``obs["survival"]`` (mass that a cell keeps, mean 1 over its population;
-    only with an unbalanced coupling), the cell type of the source; ``uns["celltraj"]["response"]``
-    (params, version, seed, support), and the projection for ``ct.tl.decode``.
+    only with an unbalanced coupling or counts), ``obs["spread"]`` (how far the networks of an
+    ensemble disagree), the cell type of the source; ``uns["celltraj"]["response"]`` (params,
+    version, seed, support; killed, see ``ct.get.killed``), and the projection for ``ct.tl.decode``.
 
     Warns
     -----
@@ -182,12 +184,14 @@ def predict_response(
     ]
     _tell_of_no_base(model, support)
     params = _params(source, asked) | {"guidance": guidance, "noise": noise}
-    record = sample_record(params, seed) | {"support": support.rename(index=str)}
     outside = [outside_cells(model, one) for one in cells]
     predicted = [
         Predicted(cells[k], one.name, outside[k], response)
         for (k, one), response in zip(told, responses, strict=True)
     ]
+    record = sample_record(params, seed) | {"support": support.rename(index=str)}
+    if (killed := killed_table(predicted)) is not None:
+        record["killed"] = killed
     return predicted_cells(adata, model, predicted, record)
 
 

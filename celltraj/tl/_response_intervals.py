@@ -18,6 +18,7 @@ from celltraj._anndata import (
     column_of,
     read_samples,
     read_states,
+    relative_survival,
     source_of,
     texts_of,
 )
@@ -29,6 +30,7 @@ from celltraj.models.evaluation import (
     Ensemble,
     Labelled,
     Reading,
+    Survivors,
     Told,
     intervals,
     names_of,
@@ -79,7 +81,8 @@ def response_intervals(
         Cells with the columns of the training: those of the calibration set before and after, and
         untreated ones of new populations; not changed.
     model
-        Result of :func:`celltraj.tl.fit_response`, a list of them, or a dict of either.
+        Result of :func:`celltraj.tl.fit_response`, which may be an ensemble, a list of them, or a
+        dict of either.
     condition
         The drug, or the drugs given together.
     dose
@@ -88,10 +91,10 @@ def response_intervals(
         Column with cell types of treated cells, whose shares are then read; predicted cells take
         the type of the nearest treated cell of the training, which ``adata`` must hold as well.
     survival_key
-        Column with the share of cells that lived, from counts or a viability assay, one number for
-        a population under a condition. A response knows the mass of a cell relative to its
-        population: predicted is the geometric mean over the populations of the training, which
-        ``adata`` must hold as well.
+        Column with counts or viabilities, one number for a population under a condition, of which
+        that over the control's is the share that lived (where the control has none, the number
+        itself). Predicted by a model that was fitted with a ``survival_key``; for any other it is
+        the geometric mean over the populations of the training, which ``adata`` must then hold.
     confidence
         Share of new populations that an interval holds, of each readout by itself.
     seed
@@ -212,7 +215,7 @@ class _Cohort:
         types = None if cell_type_key is None else texts_of(column_of(adata, cell_type_key))
         treated = np.concatenate([[], *(one.rows for one in samples if one.condition)]).astype(int)
         names = () if types is None else sorted({one for one in types[treated] if one is not None})
-        rate = None if survival_key is None else column_of(adata, survival_key).to_numpy(float)
+        rate = None if survival_key is None else relative_survival(adata, survival_key, samples)
         reading = Reading(source.variables, names)
         return cls(adata, read_states(adata, model), samples, condition, reading, types, rate)
 
@@ -266,7 +269,8 @@ class _Cohort:
     def ensemble(self, models: Sequence[MetaFlowMatching], seed: int) -> Ensemble:
         """Return models with what the populations of their training tell of types and survival."""
         trained = [name for name in self.after if name in models[0].support.names]
-        if not trained and (self.types is not None or self.has_survival):
+        is_read = self.has_survival and not all(one.has_lived for one in models)
+        if not trained and (self.types is not None or is_read):
             raise ValueError(
                 f"types and survival are read with the treated cells of the training, and adata "
                 f"has none under {self.condition.name!r} of {list(models[0].support.names)[:5]}"
@@ -276,8 +280,9 @@ class _Cohort:
             rows = np.concatenate([self.after[name] for name in trained])
             rows = rows[[one is not None for one in self.types[rows]]]
             labelled = Labelled(self.states[rows], self.types[rows])
-        rates = [self._rate(name) for name in trained] if self.has_survival else []
-        return Ensemble(models, self.condition, self.reading, labelled, rates, seed)
+        rates = [self._rate(name) for name in trained] if is_read else []
+        survives = Survivors(rates) if self.has_survival else None
+        return Ensemble(models, self.condition, self.reading, labelled, survives, seed)
 
     def _rate(self, name: str) -> float:
         """Return the share of a population that lived."""
@@ -299,7 +304,11 @@ def _folds(model: Models | Mapping[str, Models]) -> _Folds:
     """Return the models by the population they were fitted without, None for one of its own."""
     given = model if isinstance(model, Mapping) else {None: model}
     folds = {
-        name: (one,) if isinstance(one, MetaFlowMatching) else tuple(one)
+        name: tuple(
+            member
+            for model in ((one,) if isinstance(one, MetaFlowMatching) else one)
+            for member in model.members
+        )
         for name, one in given.items()
     }
     models = [one for several in folds.values() for one in several]

@@ -15,6 +15,7 @@ FAMILIES = (
     ("tl.predict_response", "tl.decode", "tl.gene_scores", "ex.to_cell_eval"),
     ("tl.fit_response_folds", "tl.response_intervals", "tl.predict_response"),
     ("tl.dose_response", "get.dose_curves", "pl.dose_response", "tl.predict_response"),
+    ("get.killed", "tl.predict_response", "tl.dose_response"),
     ("tl.embed_populations", "tl.predict_response", "pl.populations"),
     ("tl.simulate", "pl.report", "pl.trajectories", "pl.animate", "pl.marginals"),
     ("tl.condition", "get.condition", "tl.simulate", "pl.trajectories", "tl.fates", "tl.pull"),

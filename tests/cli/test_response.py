@@ -140,6 +140,21 @@ class TestFit:
         )
         assert ct.load(tmp_path / "run/model").losses == model.losses
 
+    def test_an_ensemble_that_knows_who_was_killed(self, tmp_path, capsys):
+        adata = make_cohort()
+        adata.obs["viability"] = adata.obs["treatment"].map({"CTRL": 1.0, "STIM": 0.5})
+        adata.write_h5ad(tmp_path / "cells.h5ad")
+        call = ["fit-response", str(tmp_path / "cells.h5ad"), *COLUMNS, *QUICK, "--ensemble", "2"]
+        main([*call, "--survival", "viability", "--out", str(tmp_path / "run"), "--json"])
+        summary = json.loads(capsys.readouterr().out)
+        assert (summary["networks"], summary["base"]) == (2, 0.5)
+        assert summary["base_reason"] == "by default: 3 populations decide nothing"
+        call = ["predict", str(tmp_path / "run/model"), str(tmp_path / "cells.h5ad"), "--quiet"]
+        main([*call, "--condition", "STIM", "--out", str(tmp_path / "new.h5ad"), "--json"])
+        killed = json.loads(capsys.readouterr().out)["killed"]
+        told = ct.get.killed(ad.read_h5ad(tmp_path / "new.h5ad"))
+        assert [row["killed"] for row in killed] == pytest.approx(told["killed"].tolist())
+
     def test_drugs_given_together_with_doses_and_two_controls(self, tmp_path, capsys):
         adata = ct.datasets.drug_screen(n_lines=2, n_drugs=3, n_cells=25, n_vars=2, seed=0)
         adata.obs["drug_1"] = adata.obs["drug_1"].astype(str)

@@ -135,6 +135,7 @@ def test_what_is_no_dose_is_refused(screen, known, responses):
     with pytest.raises(ValueError, match="is of treated cells"):
         ct.tl.dose_response(bare, known, **keys, progress=False)
     screen.obs["uneven"] = np.linspace(0.1, 0.9, screen.n_obs)
+    screen.obs.loc[screen.obs["drug_1"] == "control", "uneven"] = 1.0
     keys = {"condition": "drug 2", "doses": DOSES, "survival_key": "uneven"}
     with pytest.raises(ValueError, match="must share one survival"):
         ct.tl.dose_response(screen, known, **keys, progress=False)

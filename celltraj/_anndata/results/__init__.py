@@ -18,8 +18,8 @@ from celltraj._anndata.results.analysis import (
     JACOBIAN,
     JUMP_RATES,
     KNOCKOUT,
-    SLOW_MODES,
     MARTINGALE,
+    SLOW_MODES,
     VELOCITY,
 )
 from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
@@ -36,12 +36,10 @@ from celltraj._anndata.results.lineage import (
     TRANSITIONS,
 )
 from celltraj._anndata.results.new_cells import (
-    EMBEDDING,
-    INTERPOLATE,
-    LEAST_ACTION,
     CONDITION,
     EMBEDDING,
     INTERPOLATE,
+    LEAST_ACTION,
     PREDICTION,
     SIMULATE,
 )

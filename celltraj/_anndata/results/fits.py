@@ -90,6 +90,7 @@ RESPONSE = Result(
     fields=(
         Field("populations", "names of the populations with treated cells, `(p,)`"),
         Field("base", "weight of the way of neighbours in other populations in a prediction"),
+        Field("base_reason", "where that weight comes from, in words"),
         _HISTORY,
     ),
 )

@@ -54,7 +54,8 @@ CONDITION = Result(
             "one row: log of the mean of e^r, for a group of its probability, its standard error, "
             "whether it is only a bound; effective number of paths, particles of the start that "
             "they come from; unsteered paths that were simulated before, and how many of them met "
-            "the condition; log of the mean mass without condition, what paths were steered by; share of states outside the data",
+            "the condition; log of the mean mass without condition, what paths were steered by; "
+            "share of states outside the data",
             columns=(
                 *("log_probability", "error", "is_bound", "effective", "n_ancestors"),
                 *("n_pilot", "n_reached", "log_mass", "look_ahead", "outside"),
@@ -130,6 +131,14 @@ PREDICTION = Result(
         ),
         Place(
             "obs",
+            "spread",
+            "how far the networks of an ensemble disagree on the cell; only of an ensemble",
+            dtype="float32",
+            unit="[x]",
+            is_optional=True,
+        ),
+        Place(
+            "obs",
             "{cell_type_key}",
             "cell type of the untreated cell, if known",
             is_optional=True,
@@ -143,6 +152,14 @@ PREDICTION = Result(
             "where the network alone predicts",
             columns=("population", *_SUPPORT, "base"),
             texts=("population",),
+        ),
+        Field(
+            "killed",
+            "one row per population and condition: survival relative to the control, and the share "
+            "killed; only by a model with `survival_key`",
+            columns=("population", "condition", "survival", "killed"),
+            texts=("population", "condition"),
+            is_optional=True,
         ),
     ),
 )

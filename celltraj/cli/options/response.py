@@ -107,6 +107,18 @@ def _add_cohort(command: Parser) -> None:
         help="table with a row of numbers for each drug, under its name in the first column, by "
         "which drugs that were never given can be predicted",
     )
+    command.add_argument(
+        "--survival",
+        help="obs column with counts or viabilities, by which the share killed is predicted",
+        **COLUMN,
+    )
+    command.add_argument(
+        "--ensemble",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="networks whose mean is predicted; their disagreement is told of every cell (1)",
+    )
 
 
 def _add_strict(command: Parser) -> None:

@@ -15,6 +15,7 @@ from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.readouts import SURVIVAL, Reading, Readout
 from celltraj.models.evaluation.response_scores import Labelled
 from celltraj.models.response.condition import Condition
+from celltraj.models.response.process import Response
 from celltraj.models.response.response import MetaFlowMatching
 
 
@@ -61,6 +62,25 @@ class Told(NamedTuple):
     spread: np.ndarray
 
 
+@dataclass(frozen=True)
+class Survivors:
+    """Say what share of a population lives.
+
+    Parameters
+    ----------
+    rates
+        Share that lived in each population of the training, for models that were not told.
+    """
+
+    rates: Sequence[float] = ()
+
+    def of(self, response: Response) -> float:
+        """Return the share by the model, or, where it has no scale, that of other populations."""
+        if response.lived is not None:
+            return response.lived
+        return math.exp(np.log(self.rates).mean())
+
+
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """Predict the readouts of populations that none of some models has seen.
@@ -76,7 +96,7 @@ class Ensemble:
     labelled
         Treated cells of the training with their types; None where types are not read.
     survival
-        Share that lived in each population of the training; empty where it is not read.
+        Who lived in the training; None where survival is not read.
     seed
         Seed of the neighbourhoods.
     """
@@ -85,7 +105,7 @@ class Ensemble:
     condition: Condition
     reading: Reading
     labelled: Labelled | None = None
-    survival: Sequence[float] = ()
+    survival: Survivors | None = None
     seed: int = 0
 
     def tell(self, case: Case) -> Told:
@@ -108,9 +128,7 @@ class Ensemble:
         after = Prediction(response.x.numpy(), mass)
         labels = None if self.labelled is None else self.labelled.of(after.x)
         found = list(self.reading.of(case.before, after, labels).values())
-        # a response knows the mass of cells relative to their population; the scale is of others
-        rate = [math.exp(np.log(self.survival).mean())] if len(self.survival) else []
-        return np.array(found + rate)
+        return np.array(found + ([] if self.survival is None else [self.survival.of(response)]))
 
 
 def names_of(reading: Reading, *, has_survival: bool) -> list[Readout]:

@@ -111,9 +111,8 @@ class ResponseBatches(Draws[ResponsePoints]):
         g, options = self.generator, self.step.options
         chosen = torch.randint(len(self.tasks), (n_rows,), generator=g)
         n, has_neighbourhood = self.step.batch_size, self.step.field.heads > 0
-        before, after, survival, carried = self._pairs(
-            chosen, n + has_neighbourhood * options.n_context
-        )
+        before, after, carried = self._pairs(chosen, n + has_neighbourhood * options.n_context)
+        start, survival, start_carried = self._untreated(chosen, before[:, :n], carried[:, :n])
         t = torch.rand(n_rows, 1 if has_neighbourhood else n, generator=g).expand(before.shape[:2])
         path = self._paths(before, after, t)
         features, mask = self._contexts(chosen)
@@ -125,9 +124,10 @@ class ResponseBatches(Draws[ResponsePoints]):
             rate=rate,
             z=z,
             width=width,
-            start=before[:, :n],
-            survival=survival[:, :n],
+            start=start,
+            survival=survival,
             carried=carried[:, :n],
+            start_carried=start_carried,
             neighbourhood=path[0][:, n:],
             features=features,
             mask=mask,
@@ -138,20 +138,37 @@ class ResponseBatches(Draws[ResponsePoints]):
             keeps=keeps,
         )
 
-    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return ``n`` pairs of each chosen task, survival and features of the first of each."""
+    def _pairs(self, chosen: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``n`` pairs of each chosen task, and what the first of each carries."""
         dim = self.tasks[0].pairs.before.shape[1]
         before, after = torch.empty(2, len(chosen), n, dim, dtype=torch.float64)
-        survival = torch.empty(len(chosen), n)
         carried = torch.empty(len(chosen), n, self.tasks[0].carried.shape[1])
         for k in chosen.unique().tolist():
             rows, task = (chosen == k).nonzero()[:, 0], self.tasks[k]
-            i, j = task.pairs.draw_rows(len(rows) * n, generator=self.generator)
+            i, j = task.pairs.draw(len(rows) * n, generator=self.generator)
             before[rows] = task.pairs.before[i].double().reshape(-1, n, dim)
             after[rows] = task.pairs.after[j].double().reshape(-1, n, dim)
-            survival[rows] = task.pairs.survival[i].reshape(-1, n)
             carried[rows] = task.carried[i].reshape(len(rows), *carried.shape[1:])
-        return before, after, survival, carried
+        return before, after, carried
+
+    def _untreated(
+        self, chosen: Tensor, before: Tensor, carried: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return untreated cells of each chosen task, what they keep of their mass, and carry.
+
+        Each as often as any other: among those at which paths begin, few will die.
+        """
+        survival = torch.ones(before.shape[:2])
+        if not self.step.field.has_survival:
+            return before, survival, carried
+        start, n = torch.empty_like(before), before.shape[1]
+        start_carried = torch.empty_like(carried)
+        for row, k in enumerate(chosen.tolist()):
+            task = self.tasks[k]
+            drawn = torch.randint(len(task.pairs.before), (n,), generator=self.generator)
+            start[row] = task.pairs.before[drawn].double()
+            survival[row], start_carried[row] = task.pairs.survival[drawn], task.carried[drawn]
+        return start, survival, start_carried
 
     def _paths(
         self, before: Tensor, after: Tensor, t: Tensor

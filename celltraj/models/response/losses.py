@@ -23,11 +23,13 @@ class ResponsePoints(NamedTuple):
     width
         ``(p, n, 1)`` standard deviation of the paths.
     start
-        ``(p, n, d)`` untreated cells that the paths begin at.
+        ``(p, n, d)`` untreated cells, drawn whatever becomes of them.
     survival
         ``(p, n)`` what these keep of their mass.
     carried
-        ``(p, n, f)`` features that these carry.
+        ``(p, n, f)`` features that the cells of the states carry.
+    start_carried
+        ``(p, n, f)`` features that the untreated cells carry.
     neighbourhood
         ``(p, m, d)`` other cells of each population at the same time.
     features, mask
@@ -46,6 +48,7 @@ class ResponsePoints(NamedTuple):
     start: Tensor
     survival: Tensor
     carried: Tensor
+    start_carried: Tensor
     neighbourhood: Tensor
     features: Tensor
     mask: Tensor
@@ -93,6 +96,6 @@ class ResponseLoss:
             loss = loss + (points.z + points.width / field.scale * score).square().mean()
         if field.survival is not None:
             # Poisson's deviance: least where the head is the log of the mean
-            log = field.log_survival(points.start, known, points.carried)
+            log = field.log_survival(points.start, known, points.start_carried)
             loss = loss + (log.exp() - points.survival * log).mean()
         return loss

@@ -118,11 +118,21 @@ class NeighbourTransfer:
         """
         share = min(_MOST, max(_NEAREST, _TOTAL // len(pairs)))
         moves = []
+        # of a population the same for all treatments, which then hold the same cells
+        drawn = [
+            torch.randperm(len(one.x), generator=generator)[:share].sort().values
+            for one in populations.controls
+        ]
+        starts = [
+            (one.x[rows].double() - centre).float()
+            for one, rows in zip(populations.controls, drawn, strict=True)
+        ]
         for one, pair in zip(populations.treated, pairs, strict=True):
-            rows = torch.randperm(len(pair.before), generator=generator)[:share].sort().values
             words = tuple(v for v in one.condition.covariates if isinstance(v, str))
             condition = replace(one.condition, covariates=words)
-            start, shift = _ways(pair, rows, centre)
+            lives, shift = _ways(pair, drawn[one.population])
+            start = starts[one.population]
+            start = start if bool(lives.all()) else start[lives]
             moves.append(Moves(populations.names[one.population], condition, start, shift))
         return cls(tuple(moves))
 
@@ -159,12 +169,16 @@ class NeighbourTransfer:
 
     def others(self, condition: Condition, without: Collection[str] = ()) -> tuple[Moves, ...]:
         """Return the populations that had a condition, those of the names ``without`` left out."""
-        asked = _told_apart(condition)
-        return tuple(
-            one
-            for one in self.moves
-            if one.population not in without and _told_apart(one.condition) == asked
-        )
+        known = self._by_condition.get(_told_apart(condition), ())
+        return tuple(one for one in known if one.population not in without)
+
+    @cached_property
+    def _by_condition(self) -> dict[tuple[object, ...], list[Moves]]:
+        """Populations by what conditions must share, since a screen has thousands of them."""
+        found: dict[tuple[object, ...], list[Moves]] = {}
+        for one in self.moves:
+            found.setdefault(_told_apart(one.condition), []).append(one)
+        return found
 
     def nearest(
         self, cells: Cells, condition: Condition, without: Collection[str] = ()
@@ -204,16 +218,17 @@ class NeighbourTransfer:
         return torch.cat(known) if known else None
 
 
-def _ways(pairs: Pairs, rows: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """Return untreated cells from the centre, and their ways; what dies goes nowhere."""
+def _ways(pairs: Pairs, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which of some untreated cells live, and their ways; what dies goes nowhere."""
     n, m, at = len(pairs.before), len(pairs.after), rows.numpy()
     mass = np.diff(pairs.cumulative.numpy(), prepend=0.0)
     plan = csr_array((mass, (pairs.i.numpy(), pairs.j.numpy())), shape=(n, m))[at]
-    start, after = ((x.double() - centre).numpy() for x in (pairs.before, pairs.after))
+    place = pairs.before.double().mean(0).numpy()  # far from zero, differences lose digits
+    start, after = (x.double().numpy() - place for x in (pairs.before, pairs.after))
     sent, start = plan.sum(1), start[at]
     lives = sent > 0
     shift = (plan @ after)[lives] / sent[lives, None] - start[lives]
-    return torch.from_numpy(start[lives]).float(), torch.from_numpy(shift).float()
+    return torch.from_numpy(lives), torch.from_numpy(shift).float()
 
 
 def _told_apart(condition: Condition) -> tuple[object, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from celltraj._errors import ConvergenceError
+from celltraj._parallel import mapped
 from celltraj._typing import Cells, Earlier
 from celltraj.models.response.populations import Group, Populations, Treated
 from celltraj.ot import Solver, SquaredEuclidean, Transport, wasserstein
@@ -25,13 +26,14 @@ class Pairs:
     Parameters
     ----------
     before, after
-        ``(n, d)`` and ``(m, d)`` cells, float32.
+        ``(n, d)`` and ``(m, d)`` cells; those before are the same for all treatments.
     i, j
         ``(k,)`` indices of coupled cells, int32: a cohort has many plans.
     cumulative
         ``(k,)`` running sum of their masses, which ends at 1.
     survival
-        ``(n,)`` mass that each cell before keeps, relative to the mean.
+        ``(n,)`` mass that each cell before keeps, relative to the mean; where cells were counted,
+        in units of the cell itself.
     """
 
     before: Cells
@@ -41,12 +43,7 @@ class Pairs:
     cumulative: Tensor
     survival: Earlier
 
-    def draw(self, n: int, *, generator: torch.Generator) -> tuple[Cells, Cells, Earlier]:
-        """Return ``n`` pairs of cells and what the first of each keeps of its mass."""
-        i, j = self.draw_rows(n, generator=generator)
-        return self.before[i], self.after[j], self.survival[i]
-
-    def draw_rows(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the rows of ``n`` pairs of cells, before and after."""
         uniform = torch.rand(n, dtype=torch.float64, generator=generator)
         at = torch.searchsorted(self.cumulative, uniform, right=True)
@@ -108,15 +105,57 @@ def couple(before: Group, after: Group, solver: Solver, *, sigma: float) -> Pair
 def couple_treated(
     populations: Populations, treated: Treated, solver: Solver, *, sigma: float
 ) -> Pairs:
-    """Couple the cells of one treatment, see :func:`couple`; an error says which it is."""
+    """Couple the cells of one treatment, see :func:`couple`; an error says which it is.
+
+    Where cells were counted, survival is the share that lived of each, and not relative.
+    """
     control = populations.controls[treated.population]
     what = f"{populations.names[treated.population]!r} under {treated.condition.name!r}"
     try:
-        return couple(control, treated.cells, solver, sigma=sigma)
+        pairs = couple(control, treated.cells, solver, sigma=sigma)
     except ConvergenceError as error:
         raise ConvergenceError(f"population {what}: {error}", error.result) from error
     except ValueError as error:
         raise ValueError(f"population {what}: {error}") from error
+    if treated.lived is None:
+        return pairs
+    return replace(pairs, survival=treated.lived * pairs.survival)
+
+
+def couple_all(
+    populations: Populations, solver: Solver, *, sigma: float, progress: bool
+) -> list[Pairs]:
+    """Return the couplings of all treatments, each population in a process where there are several.
+
+    The untreated cells of a population are held once, whatever the number of its treatments.
+    """
+    given: list[list[Treated]] = [[] for _ in populations.names]
+    places: list[list[int]] = [[] for _ in populations.names]
+    for k, one in enumerate(populations.treated):
+        given[one.population].append(replace(one, population=0))
+        places[one.population].append(k)
+    tasks = (
+        (Populations((name,), (control,), tuple(these)), solver, sigma)
+        for name, control, these in zip(populations.names, populations.controls, given, strict=True)
+    )
+    plans = mapped(
+        _couple_population,
+        tasks,
+        n_tasks=len(given),
+        what=("coupling", "population"),
+        progress=progress,
+    )
+    found: dict[int, Pairs] = {}
+    for owner, these in enumerate(plans):
+        for k, pairs in zip(places[owner], these, strict=True):
+            before, after = populations.controls[owner].x, populations.treated[k].cells.x
+            found[k] = replace(pairs, before=before, after=after)  # those of another process go
+    return [found[k] for k in range(len(found))]
+
+
+def _couple_population(populations: Populations, solver: Solver, sigma: float) -> list[Pairs]:
+    """Return the couplings of one population."""
+    return [couple_treated(populations, one, solver, sigma=sigma) for one in populations.treated]
 
 
 def _blocks(before: Group, after: Group) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -50,11 +51,15 @@ class Treated:
         What was done.
     cells
         The cells after it.
+    lived
+        Share of the cells that lived, of those that would have without treatment; None where
+        nobody counted.
     """
 
     population: int
     condition: Condition
     cells: Group
+    lived: float | None = None
 
 
 @card(populations_facts)
@@ -75,7 +80,7 @@ class Populations:
     ------
     ValueError
         No treated cells, a control without cells, states that are not finite, or of another
-        dimension than the others.
+        dimension than the others, or a share that lived of some treatments only or not positive.
 
     Examples
     --------
@@ -104,6 +109,21 @@ class Populations:
                 )
             if not torch.isfinite(group.x).all():
                 raise ValueError(f"{name} has states that are NaN or infinite; drop these cells")
+        self._check_lived()
+
+    def _check_lived(self) -> None:
+        for one in self.treated if self.has_lived else ():
+            if one.lived is None or not 0 < one.lived < math.inf:
+                raise ValueError(
+                    f"the share of cells that lived must be positive and finite for every "
+                    f"treatment; found {one.lived} for {self.names[one.population]!r} under "
+                    f"{one.condition.name!r}"
+                )
+
+    @property
+    def has_lived(self) -> bool:
+        """Whether cells were counted, so that the share that lived is known."""
+        return any(one.lived is not None for one in self.treated)
 
     def _named(self) -> list[tuple[str, Group]]:
         controls = [
@@ -146,5 +166,5 @@ class Populations:
         return Populations(
             tuple(self.names[i] for i in used),
             tuple(self.controls[i] for i in used),
-            tuple(Treated(at[one.population], one.condition, one.cells) for one in chosen),
+            tuple(replace(one, population=at[one.population]) for one in chosen),
         )

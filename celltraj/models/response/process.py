@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,8 +13,10 @@ from celltraj._typing import Cells, Earlier
 from celltraj.models._simulate import simulate
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import MetaNetwork, Neighbourhood
-from celltraj.models.response.cell_identity import row_bytes
+from celltraj.models.response.cell_identity import brownian_paths, row_bytes
 from celltraj.models.solvers import SdeSolver
+
+_BLOCK = 2048  # cells that are moved at once
 
 
 @card()
@@ -30,11 +33,19 @@ class Response:
         kept the mass of every cell.
     base
         Weight of the way of neighbours in other populations; 0 where the law of motion says all.
+    lived
+        Share of the cells that lives, of those that would have without treatment; None where the
+        model was not told how many did.
+    spread
+        ``(n,)`` how far the networks of an ensemble disagree, the standard deviation of the state
+        that each predicts, in [x]; None of a single one.
     """
 
     x: Cells
     survival: Earlier | None
     base: float = 0.0
+    lived: float | None = None
+    spread: Earlier | None = None
 
 
 @card()
@@ -219,6 +230,37 @@ def carried_along(
         progress=progress,
     )
     return path.x[-1] if noisy is None else noisy.state(1.0, path.x[-1])
+
+
+def carried_by_blocks(
+    process: ResponseProcess,
+    cells: Cells,
+    keys: Sequence[int] | None,
+    *,
+    solver: SdeSolver,
+    generator: torch.Generator,
+    progress: bool,
+) -> Cells:
+    """Return ``(n, d)`` cells after the response, few of them at a time, see :func:`carried_along`.
+
+    Where the process is noisy, ``keys`` holds a number for each cell, by which its noise is drawn.
+    """
+    moved = torch.empty_like(cells, dtype=torch.float64)
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    for rows in torch.arange(len(cells)).split(_BLOCK):
+        paths = None
+        if keys is not None and process.noise > 0:
+            paths = brownian_paths([keys[k] for k in rows], process.dim, seed=seed)
+        told = None if process.carried is None else process.carried[rows]
+        moved[rows] = carried_along(
+            replace(process, carried=told),
+            cells[rows],
+            paths,
+            solver=solver,
+            generator=generator,
+            progress=progress,
+        )
+    return moved
 
 
 def _places(cells: Cells, neighbourhood: Tensor | None) -> Tensor | None:

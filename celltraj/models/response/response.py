@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,16 +28,17 @@ from celltraj.models.encoders import Encoder, carrying, pack_encoder, pooling
 from celltraj.models.genes.projection import Projection
 from celltraj.models.interpolants import Interpolant, pack_interpolant
 from celltraj.models.networks import MetaNetwork, Situation
-from celltraj.models.response.cell_identity import brownian_paths, content_keys, content_order
+from celltraj.models.response.cell_identity import content_keys, content_order
 from celltraj.models.response.condition import Condition, ConditionCoder
+from celltraj.models.response.ensemble import among_neighbours, mean_response
 from celltraj.models.response.neighbours import NeighbourTransfer
-from celltraj.models.response.process import Response, ResponseProcess, carried_along
+from celltraj.models.response.process import Response, ResponseProcess, carried_by_blocks
 from celltraj.models.response.support import ResponseSource, Support
 from celltraj.models.solvers import Midpoint, PredictorCorrector, SdeSolver
 
+_AT_ONCE = 2048  # cells whose nearest are looked for
 _STEPS = 20
 _NEIGHBOURHOOD = 512  # cells that stand for a population
-_BLOCK = 2048  # cells that are moved at once
 
 
 @card(response_facts)
@@ -67,6 +69,13 @@ class MetaFlowMatching(Saved):
         base.
     strength
         Weight of the base in a prediction; the law of motion has the rest of 1.
+    others
+        Further networks of an ensemble, whose predictions are averaged. What is asked of a single
+        law, its process and the embedding of populations, is that of ``network``.
+    has_lived
+        Whether it was told what share of the cells lived, and so predicts the share killed.
+    reason
+        Where the weight of the base comes from, in words.
 
     Examples
     --------
@@ -90,6 +99,17 @@ class MetaFlowMatching(Saved):
     projection: Projection | None = None
     base: NeighbourTransfer | None = None
     strength: float = 0.0
+    others: tuple[MetaNetwork, ...] = ()
+    has_lived: bool = False
+    reason: str = ""
+
+    @property
+    def members(self) -> tuple[MetaFlowMatching, ...]:
+        """The responses of an ensemble, one for each of its networks."""
+        if not self.others:
+            return (self,)
+        networks = (self.network, *self.others)
+        return tuple(replace(self, network=one, others=()) for one in networks)
 
     @property
     def dim(self) -> int:
@@ -146,7 +166,7 @@ class MetaFlowMatching(Saved):
 
     def carried_by_nearest(self, cells: Cells, population: Targets) -> Tensor:
         """Return the features ``(n, f)`` of the nearest cell of another population, a control."""
-        parts = [torch.cdist(x, population).argmin(1) for x in cells.split(_BLOCK)]
+        parts = [torch.cdist(x, population).argmin(1) for x in cells.split(_AT_ONCE)]
         return self.carried(population, population)[torch.cat(parts)]
 
     @property
@@ -311,41 +331,35 @@ class MetaFlowMatching(Saved):
                 "depend on which cells are predicted together; pass ode_solver=ct.models.Midpoint()"
             )
         everyone = cells if population is None else population
-        moved = torch.empty_like(cells, dtype=torch.float64)
+        solver = Midpoint(n_steps=_STEPS) if ode_solver is None else ode_solver
+        keys = content_keys(cells) if keys is None and noise > 0 else keys
+        state, told = generator.get_state(), []
         with one_thread():
-            process = self.process(
-                everyone if neighbourhood is None else neighbourhood,
-                condition,
-                embedded=everyone if embedded is None else embedded,
-                guidance=guidance,
-                noise=noise,
-                generator=generator,
-            )
             features = carried
             if features is None and embedded is not None:
                 features = self.carried_by_nearest(cells, embedded)
             elif features is None:
                 features = self.carried(cells, everyone)
-            seed = int(torch.randint(2**62, (1,), generator=generator))
-            keys = content_keys(cells) if keys is None and noise > 0 else keys
-            for rows in torch.arange(len(cells)).split(_BLOCK):
-                paths = None
-                if keys is not None and noise > 0:
-                    paths = brownian_paths([keys[k] for k in rows], self.dim, seed=seed)
-                moved[rows] = carried_along(
-                    replace(process, carried=features[rows]),
-                    cells[rows],
-                    paths,
-                    solver=Midpoint(n_steps=_STEPS) if ode_solver is None else ode_solver,
+            for one in self.members:
+                generator.set_state(state)  # all draw alike: networks differ in nothing else
+                process = one.process(
+                    everyone if neighbourhood is None else neighbourhood,
+                    condition,
+                    embedded=everyone if embedded is None else embedded,
+                    guidance=guidance,
+                    noise=noise,
                     generator=generator,
-                    progress=progress,
                 )
+                process = replace(process, carried=features)
+                moved = carried_by_blocks(
+                    process, cells, keys, solver=solver, generator=generator, progress=progress
+                )
+                survival, lived = one._survival(cells, everyone, process.known, features)
+                told.append(Response(moved, survival, lived=lived))
             # what went under a condition knows of no more and no less of it
             way = self._way(cells, condition, everyone, name) if guidance == 1 else None
-        survival = self._survival(cells, everyone, process.known, features)
-        if way is None:
-            return Response(moved, survival)
-        return Response(torch.lerp(moved, cells + way, self.strength), survival, self.strength)
+        found = mean_response(told)
+        return found if way is None else among_neighbours(found, cells + way, self.strength)
 
     def _way(
         self, cells: Cells, condition: Condition, population: Targets, name: str | None
@@ -363,10 +377,10 @@ class MetaFlowMatching(Saved):
     @torch.no_grad()
     def _survival(
         self, cells: Cells, population: Targets, known: Tensor, carried: Tensor
-    ) -> Earlier | None:
-        """Return the mass that cells keep, relative to the mean of their population."""
+    ) -> tuple[Earlier | None, float | None]:
+        """Return the mass that cells keep, relative to the mean of their population, and that."""
         if not self.has_survival:
-            return None
+            return None, None
         log = self.network.field.log_survival
         mass, usual = (
             log(one[None], known, told[None])[0].exp().double()
@@ -375,7 +389,7 @@ class MetaFlowMatching(Saved):
                 (population, self.carried(population, population)),
             )
         )
-        return mass / usual.mean()
+        return mass / usual.mean(), float(usual.mean()) if self.has_lived else None
 
     def with_features(self, features: dict[str, list[float]]) -> MetaFlowMatching:
         """Return the model that knows further drugs by their features."""
@@ -384,7 +398,7 @@ class MetaFlowMatching(Saved):
     def pack(self) -> Content:
         """Return the response as facts and tensors, see :func:`celltraj.models.response.unpack`."""
         interpolant, tensors = pack_interpolant(self.interpolant)
-        facts = {
+        facts: dict[str, Any] = {
             "sizes": asdict(self.network.field.sizes),
             "encoder": None if self.encoder is None else pack_encoder(self.encoder),
             "interpolant": interpolant,
@@ -394,6 +408,12 @@ class MetaFlowMatching(Saved):
             "source": None if self.source is None else asdict(self.source),
             "projection": None if self.projection is None else self.projection.facts(),
         }
+        if self.others:
+            facts["others"] = len(self.others)
+        if self.has_lived:
+            facts["has_lived"] = True
+        if self.reason:
+            facts["reason"] = self.reason
         if self.base is not None:
             facts["base"] = {"strength": self.strength, "moves": self.base.facts()}
         parts: dict[str, Mapping[str, Tensor]] = {
@@ -404,6 +424,8 @@ class MetaFlowMatching(Saved):
                 key: getattr(self.support, key) for key in ("embeddings", "cells", "owner")
             },
         }
+        for k, one in enumerate(self.others):
+            parts[f"other_{k}"] = one.state_dict()
         if self.projection is not None:
             parts["projection"] = self.projection.tensors()
         if self.base is not None:

@@ -12,7 +12,7 @@ from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.populations import Populations, Treated
 
 HALF = 0.5
-_FEWEST = 6  # populations: of fewer nothing is chosen
+FEWEST = 6  # populations: of fewer nothing is chosen
 _EXPLAINED = 0.5  # share of the distance that neighbours must explain
 _TREATMENTS, _CELLS = 12, 300  # that are looked at
 
@@ -23,8 +23,8 @@ def strength_of(
     centre: Float[Tensor, " d"],
     *,
     generator: torch.Generator,
-) -> float:
-    """Return the weight of a base: a half, or 0 where neighbours explain too little.
+) -> tuple[float, str]:
+    """Return the weight of a base, a half, or 0 where neighbours explain too little; and why.
 
     Each population is moved by its neighbours in the others. They must bring it, on average, half
     of the way to its treated cells, in energy distance (its root): where what becomes of a cell
@@ -42,8 +42,8 @@ def strength_of(
     generator
         Draws the treatments and cells that are looked at.
     """
-    if len(populations.names) < _FEWEST:
-        return HALF
+    if len(populations.names) < FEWEST:
+        return HALF, f"by default: {len(populations.names)} populations decide nothing"
     order = torch.randperm(len(populations.treated), generator=generator)[:_TREATMENTS]
     left, whole = 0.0, 0.0
     for k in order.tolist():
@@ -53,7 +53,10 @@ def strength_of(
         if way is not None:
             left += energy_distance((before + way).numpy(), after.numpy())
             whole += energy_distance(before.numpy(), after.numpy())
-    return HALF if left <= (1 - _EXPLAINED) * whole else 0.0
+    share = (
+        f"neighbours leave {left / whole:.0%} of the energy distance" if whole > 0 else "by default"
+    )
+    return (HALF if left <= (1 - _EXPLAINED) * whole else 0.0), share
 
 
 def _drawn(

@@ -60,6 +60,9 @@ class _Facts:
     source: ResponseSource | None
     projection: _Projection | None
     base: _Base | None = None  # files up to format 6 may have none
+    others: int = 0
+    has_lived: bool = False
+    reason: str = ""
 
 
 def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
@@ -88,11 +91,20 @@ def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
     if facts.base is not None:
         base = _base(facts.base, tensors.below("base."), sizes.dim)
     _check_source(facts.source, sizes.dim)
+    others = tuple(
+        tensors.below(f"other_{k}.").fill(lambda: _network(sizes, encoder))
+        for k in range(facts.others)
+    )
     tensors.finish()
+    if facts.has_lived and not sizes.has_survival:
+        raise ValueError("it knows what share of the cells lived, and has no survival")
     return MetaFlowMatching(
         *(network, encoder, interpolant, coder, support, facts.history, facts.source, plane),
         base,
         0.0 if facts.base is None else facts.base.strength,
+        others,
+        facts.has_lived,
+        facts.reason,
     )
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from celltraj import __version__
 from celltraj.models._facts import facts_as
 from celltraj.models._files import Content, header_of, mapped, parsed, read_file, write_file
+from celltraj.models.training.options import NETWORK
 from celltraj.snapshots import Snapshots
 
 _FORMAT = 2
@@ -142,6 +143,8 @@ def remove_checkpoint(folder: str | os.PathLike[str]) -> None:
     folder = Path(folder)
     if not folder.is_dir():
         return
+    for one in folder.glob(f"{NETWORK}*"):  # those of an ensemble
+        remove_checkpoint(one)
     for file in (_FILE, f".*-{_FILE}"):  # a killed process leaves its scratch file
         for path in folder.glob(file):
             path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ _STRATEGIES = ("auto", "ddp")
 _ACCELERATORS = ("auto", "cpu", "gpu")
 _PRECISIONS = ("32-true", "bf16-mixed")
 _MOST_STEPS = 20_000
+NETWORK = "network-"  # of a folder within that of a checkpoint, for others of an ensemble
 
 
 @checked_fields
@@ -304,6 +305,14 @@ class Training:
         """Return the same training, whose checkpoint says which variables it is of."""
         known = self.trainer.variables or tuple(names)
         return replace(self, trainer=replace(self.trainer, variables=known))
+
+    def of_network(self, number: int) -> Training:
+        """Return the training of one network of an ensemble, with a checkpoint of its own."""
+        folder = self.trainer.checkpoint
+        if folder is None or number == 0:
+            return self
+        own = Path(folder) / f"{NETWORK}{number}"
+        return replace(self, trainer=replace(self.trainer, checkpoint=own))
 
     def without_validation(self, model: str, reason: str) -> None:
         """Raise where cells are kept from a model that keeps none.
