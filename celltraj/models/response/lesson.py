@@ -102,7 +102,7 @@ def taught_networks(
     """
     n = lesson.options.n_models
     states = [
-        generator.getstate_of(),
+        generator.get_state(),
         *(state_of(generator.initial_seed(), k) for k in range(1, n)),
     ]
     if n == 1:
