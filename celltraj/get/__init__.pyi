@@ -1,3 +1,4 @@
+from ._arms import arms as arms
 from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
 from ._dose_curves import dose_curves as dose_curves
@@ -13,6 +14,7 @@ from ._score_summary import score_summary as score_summary
 from ._transitions import transitions as transitions
 
 __all__ = [
+    "arms",
     "conditions",
     "convergence",
     "dose_curves",

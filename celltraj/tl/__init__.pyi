@@ -2,6 +2,7 @@ from ._bootstrap import bootstrap as bootstrap
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
+from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
 from ._cross_validate_response import cross_validate_response as cross_validate_response
 from ._decode import decode as decode
 from ._dose_response import dose_response as dose_response
@@ -9,6 +10,7 @@ from ._drivers import drivers as drivers
 from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
 from ._fates import fates as fates
+from ._fit_arms import fit_arms as fit_arms
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
 from ._fit_response import fit_response as fit_response
@@ -36,6 +38,7 @@ __all__ = [
     "compare_conditions",
     "couplings",
     "cross_validate",
+    "cross_validate_arms",
     "cross_validate_response",
     "decode",
     "dose_response",
@@ -43,6 +46,7 @@ __all__ = [
     "embed_populations",
     "entropy",
     "fates",
+    "fit_arms",
     "fit_bridge",
     "fit_flow",
     "fit_response",

@@ -18,7 +18,7 @@ from celltraj._anndata.results.analysis import (
     KNOCKOUT,
     VELOCITY,
 )
-from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import ARMS, BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     COUPLINGS,
@@ -33,6 +33,7 @@ from celltraj._anndata.results.lineage import (
 from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
 
 __all__ = [
+    "ARMS",
     "BRIDGE",
     "COMMON",
     "CONDITIONS",

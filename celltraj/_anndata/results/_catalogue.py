@@ -18,7 +18,16 @@ from celltraj._anndata.results.analysis import (
     KNOCKOUT,
     VELOCITY,
 )
-from celltraj._anndata.results.fits import BRIDGE, DRAWN, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import (
+    ARMS,
+    BRIDGE,
+    DRAWN,
+    FITS,
+    FLOW,
+    GAP,
+    LOG_DENSITY,
+    RESPONSE,
+)
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     COUPLINGS,
@@ -33,7 +42,7 @@ from celltraj._anndata.results.lineage import (
 from celltraj._anndata.results.new_cells import EMBEDDING, INTERPOLATE, PREDICTION, SIMULATE
 
 RESULTS = (
-    *(BRIDGE, FLOW, RESPONSE, LOG_DENSITY),
+    *(BRIDGE, FLOW, ARMS, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
     *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),

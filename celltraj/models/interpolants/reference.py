@@ -20,12 +20,12 @@ from celltraj.models.interpolants._interpolant import (
     check_sigma,
     with_noise_of,
 )
+from celltraj.models.interpolants._paths import STEPS, as_paths
 from celltraj.models.interpolants.spline import SplineInterpolant
-from celltraj.models.references.family import Paths, Reference, with_sigma
+from celltraj.models.references.family import Reference, with_sigma
 from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
 
-_STEPS = 8  # Runge-Kutta steps over a gap
 # a smooth law, and one that may bend sharply: of nine kernels the two that eleven data sets
 # together did best with
 _FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
@@ -154,7 +154,7 @@ class ReferenceInterpolant:
         # a generator of its own: how often the law is fitted changes nothing that is drawn later
         generator = torch.Generator().manual_seed(0)
         for _ in range(self.rounds):
-            paths = _as_paths(curves, times, gap)
+            paths = as_paths(curves, times, gap)
             law = current.law.fit(paths, generator=generator)
             current = replace(current, reference=law)
             curves = current.curves(times, chain, gap)
@@ -164,7 +164,7 @@ class ReferenceInterpolant:
 
     def _missed(self, curves: Curves, times: Tensor, chain: Tensor, gap: Tensor) -> float:
         """Return how far laws of the paths of all other gaps miss the ends of each gap."""
-        paths, misses = _as_paths(curves, times, gap), []
+        paths, misses = as_paths(curves, times, gap), []
         drawn = [k for k in range(len(times) - 1) if bool((gap == k).any())]
         for place, k in enumerate(drawn):
             generator = torch.Generator().manual_seed(0)
@@ -186,7 +186,7 @@ class ReferenceInterpolant:
         ValueError
             The flow of the law leaves the finite numbers.
         """
-        x = torch.empty(_STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
+        x = torch.empty(STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
         v = torch.empty_like(x)
         for k in range(len(times) - 1):
             here = (gap == k).nonzero().flatten()
@@ -209,9 +209,9 @@ class ReferenceInterpolant:
         def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (self.law.drift(t, state[0]),)
 
-        h = (stop - start) / _STEPS
+        h = (stop - start) / STEPS
         flow = [x0]
-        for step in range(_STEPS):
+        for step in range(STEPS):
             flow += runge_kutta(rates, start + step * h, h, (flow[-1],))
         return flow, [rates(start + s * h, (x,))[0] for s, x in enumerate(flow)]
 
@@ -220,7 +220,7 @@ class ReferenceInterpolant:
         start, stop = float(times[k]), float(times[k + 1])
         flow, velocity = self._flow(start, stop, chain[k])
         miss = chain[k + 1] - flow[-1]
-        share = torch.linspace(0, 1, _STEPS + 1, dtype=chain.dtype)
+        share = torch.linspace(0, 1, STEPS + 1, dtype=chain.dtype)
         if not self.is_smooth:
             along, rate = share[:, None, None] * miss, miss / (stop - start)
         else:
@@ -247,24 +247,3 @@ class ReferenceInterpolant:
             torch.from_numpy(part(at)).to(chain.dtype) for part in (curve, curve.derivative())
         )
         return along - missed[k - first], rate
-
-
-def _as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
-    """Return the curves of each gap as equally weighted paths.
-
-    Their nodes are the middles of equal steps, by which neither end of a gap counts more.
-    """
-    paths = []
-    for k in range(len(times) - 1):
-        rows = (gap == k).nonzero().flatten()
-        if not len(rows):
-            continue
-        step = (times[k + 1] - times[k]) / _STEPS
-        grid = times[k] + step * (torch.arange(_STEPS + 1, dtype=times.dtype) + 0.5)
-        # the last node only closes the last step, and a law is not asked beyond the snapshot
-        at = grid.clamp(max=float(times[k + 1]))
-        points = [curves.at(rows, t.expand(len(rows))) for t in at]
-        x, v = (torch.stack(part).double() for part in zip(*points, strict=True))
-        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
-        paths.append(Paths(grid, x, v[:-1], weights))
-    return paths
