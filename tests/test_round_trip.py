@@ -119,6 +119,8 @@ NAMES = ("CD4/CD8", "NK")
 GROUPS = [*NAMES, "a category nobody has"]
 SIMULATED = {"n_cells": 20, "n_times": 4, "progress": False}
 READERS = {
+    "arms": lambda adata: ct.get.arms(adata),
+    "arms, candidates": lambda adata: ct.get.arms(adata, candidates=True),
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "convergence": lambda adata: ct.get.convergence(adata),
@@ -226,6 +228,7 @@ def analysed():
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", time=first)
     ct.tl.jump_rates(adata, groupby="arm", edges=[NAMES[::-1]], forecast=5.0)
+    ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
     silent = {"start": first, "groupby": "arm", "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], n_null=1, **silent)
     ct.tl.knockout_screen(adata, bridge, genes=["x", "y"], n_null=2, **silent)
@@ -301,7 +304,7 @@ def test_no_function_is_left_out():
         # tests/get/test_score_summary.py, tests/tl/test_dose_response.py
         "get": {"score_summary", "dose_curves"},
         # return models or tables and write nothing else: tests of each
-        "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
+        "tl": {"bootstrap", "cross_validate", "cross_validate_arms", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
         | {"response_intervals"},

@@ -115,6 +115,7 @@ def course():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
+        ct.tl.fit_arms(adata, condition_key="arm", growth=None, training=None, **SILENT)
     ct.tl.knockout(adata, bridge, genes=genes[:1], start=1.0, groupby="arm", n_null=0, **SILENT)
     fit = partial(ct.tl.fit_bridge, training=None)
     scores = ct.tl.cross_validate(adata, fit=fit, hold_out=[1.0], **SILENT)
@@ -194,6 +195,7 @@ REQUIRED = {
 OWN = {
     "pp.match_variables": lambda: {"like": course()["adata"]},
     "tl.fit_bridge": lambda: {"training": None},
+    "tl.cross_validate_arms": lambda: {"condition_key": "arm", "hold_out": [(1.0, "up")]},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
     "tl.log_density": lambda: {"model": course()["flow"]},
@@ -208,7 +210,9 @@ DEAR = {
     "pl.report",
     "tl.bootstrap",
     "tl.cross_validate",
+    "tl.cross_validate_arms",
     "tl.cross_validate_response",
+    "tl.fit_arms",
     "tl.fit_flow",
     "tl.fit_response",
     "tl.fit_response_folds",

@@ -114,7 +114,9 @@ class ArmCells:
 
     def warn_of_limits(self) -> None:
         """Say which conditions and combinations tell little."""
-        counts = pd.Series(1, index=[self.states.names, self.states.times]).groupby(level=[0, 1]).sum()
+        counts = (
+            pd.Series(1, index=[self.states.names, self.states.times]).groupby(level=[0, 1]).sum()
+        )
         few = [f"{n} of {name!r} at {t:g}" for (name, t), n in counts.items() if n < _FEW_CELLS]
         if few:
             warn(

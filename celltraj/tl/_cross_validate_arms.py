@@ -20,6 +20,7 @@ from celltraj.tl._fit_arms import fit_arms
 from celltraj.tl._silent import silent
 
 Pair = tuple[Time, str]
+Entry = Pair | tuple[Pair, ...]
 Fit = Callable[..., Mapping[str, Process]]
 
 
@@ -28,7 +29,7 @@ def cross_validate_arms(
     adata: AnnData,
     *,
     condition_key: str,
-    hold_out: Sequence[Pair | tuple[Pair, ...]],
+    hold_out: Sequence[Entry],
     time_key: str = "time",
     use_rep: str | None = None,
     covariate_keys: str | Sequence[str] = (),
@@ -136,12 +137,14 @@ def _held_out(
     """Return the combinations of each fold."""
     if len(hold_out) == 0:
         raise ValueError("hold_out is empty: name one or more pairs (time, condition)")
-    # a pair begins with a time, a group of pairs with a pair
-    is_group = [isinstance(one, tuple) and bool(one) and isinstance(one[0], tuple) for one in hold_out]
     return [
-        [pair(one) for one in entry] if group else [pair(entry)]
-        for entry, group in zip(hold_out, is_group, strict=True)
+        [pair(one) for one in entry] if _is_group(entry) else [pair(entry)] for entry in hold_out
     ]
+
+
+def _is_group(entry: Any) -> bool:
+    """Whether an entry is a tuple of pairs: a pair begins with a time, and these with a pair."""
+    return isinstance(entry, tuple) and len(entry) > 0 and isinstance(entry[0], tuple)
 
 
 def _pair(adata: AnnData, time_key: str, entry: Any) -> tuple[float, str]:

@@ -154,7 +154,9 @@ def fit_arms(
         "condition_key": condition_key,
         "time_key": time_key,
         "use_rep": cells.use_rep,
-        "covariate_keys": np.array(list(cells.covariates), dtype=object) if covariate_keys else None,
+        "covariate_keys": np.array(list(cells.covariates), dtype=object)
+        if covariate_keys
+        else None,
         "sigma": next(iter(arms.bridges.values())).reference.sigma,
         "sigma_source": "estimated" if sigma is None else "given",
         "growth": recorded(growth),

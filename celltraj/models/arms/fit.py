@@ -181,9 +181,7 @@ def _bridge_of(
     return bridge, [(str(one.message), one.category) for one in caught]
 
 
-def _seen(
-    name: str, cells: ArmCourses, misses: tuple[float, ...], growth: str | None
-) -> Arm:
+def _seen(name: str, cells: ArmCourses, misses: tuple[float, ...], growth: str | None) -> Arm:
     if name in cells.once:
         time, x = cells.once[name]
         return Arm(name, (time,), (len(x),))

@@ -85,9 +85,7 @@ def trivial_arms(
     return found
 
 
-def _line(
-    train: ArmStates, condition: str, span: tuple[float, float], seed: int
-) -> np.ndarray:
+def _line(train: ArmStates, condition: str, span: tuple[float, float], seed: int) -> np.ndarray:
     """Return the cells at the second time of ``span`` on lines that begin at the first."""
     start, time = span
     before = train.at(condition, start)

@@ -29,6 +29,7 @@ from celltraj.models.evaluation.time_course import TIME_METRICS
 from celltraj.models.process import Process
 
 Pair = tuple[float, str]
+_N_STEPS = 20  # between snapshots
 _measured = partial(distances, metrics=TIME_METRICS)
 
 
@@ -120,8 +121,10 @@ class ArmStudy:
             rows = self.whole.rows(condition, time)
             if not rows.any():
                 known = self.whole.times_of(condition)
-                there = f"its times are {known}" if known else (
-                    f"conditions are {self.whole.conditions}"
+                there = (
+                    f"its times are {known}"
+                    if known
+                    else (f"conditions are {self.whole.conditions}")
                 )
                 raise ValueError(f"no cell of {condition!r} at {time:g} to hold out; {there}")
             if rows.sum() < 2:
@@ -146,6 +149,6 @@ class ArmStudy:
         start = previous_time(train, condition, time)
         x = torch.from_numpy(train.at(condition, start))
         generator = torch.Generator().manual_seed(self.seed)
-        path = simulate(arms[condition], x, (start, time), generator=generator)
+        path = simulate(arms[condition], x, (start, time), n_steps=_N_STEPS, generator=generator)
         mass = None if path.log_mass is None else torch.softmax(path.log_mass[-1], 0).numpy()
         return Prediction(path.x[-1].numpy(), mass)
