@@ -137,9 +137,8 @@ def _held_out(
     """Return the combinations of each fold."""
     if len(hold_out) == 0:
         raise ValueError("hold_out is empty: name one or more pairs (time, condition)")
-    return [
-        [pair(one) for one in entry] if _is_group(entry) else [pair(entry)] for entry in hold_out
-    ]
+    groups = [entry if _is_group(entry) else (entry,) for entry in hold_out]
+    return [[pair(one) for one in group] for group in groups]
 
 
 def _is_group(entry: Any) -> bool:

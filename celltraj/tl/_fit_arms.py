@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -20,6 +19,7 @@ from celltraj.models import Arms, Training
 from celltraj.models.arms.fit import ArmSettings
 from celltraj.models.arms.fit import fit_arms as fitted_arms
 from celltraj.models.growth.convention import GrowthModel
+from celltraj.models.references.family import sigma_of
 
 logger = logging.getLogger("celltraj")
 
@@ -150,30 +150,34 @@ def fit_arms(
             for name, one in arms.bridges.items()
         },
     )
-    params: dict[str, Any] = {
+    params = {
         "condition_key": condition_key,
         "time_key": time_key,
         "use_rep": cells.use_rep,
-        "covariate_keys": np.array(list(cells.covariates), dtype=object)
-        if covariate_keys
-        else None,
-        "sigma": next(iter(arms.bridges.values())).reference.sigma,
+        "covariate_keys": recorded(tuple(cells.covariates)),
         "sigma_source": "estimated" if sigma is None else "given",
         "growth": recorded(growth),
         "growth_key": growth_key,
         "training": None if training is None else options_record(training),
-        "own": arms.own,
-        "law": arms.in_words,
     }
-    record = sample_record(params, seed) | {
-        "table": arms.table.rename(index=str),
-        "candidates": pd.DataFrame(arms.candidates, columns=["own", "miss"], dtype=float).rename(
-            index=str
-        ),
-    }
+    record = _record(arms, params, seed)
     velocity = {f"{key_added}_velocity": cells.velocity(arms)}
     source = Source.of(adata, time_key, cells.use_rep)
     warn_of_view(adata)
     ARMS.write(adata, key_added, record, velocity, source=source)
     logger.info("arms of %d conditions: %s", len(arms), arms.in_words)
     return arms
+
+
+def _record(arms: Arms, params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return params, what was found, and the tables."""
+    found = {
+        "sigma": sigma_of(next(iter(arms.bridges.values())).reference),
+        "own": arms.own,
+        "law": arms.in_words,
+    }
+    candidates = pd.DataFrame(arms.candidates, columns=["own", "miss"], dtype=float)
+    return sample_record(params | found, seed) | {
+        "table": arms.table.rename(index=str),
+        "candidates": candidates.rename(index=str),
+    }

@@ -115,11 +115,12 @@ def shared_laws(
             # a generator of its own: how often laws are fitted changes nothing that is drawn later
             generator = torch.Generator().manual_seed(0)
             framed = replace(family, sigma=sigma).framed(cells, generator=generator)
-            found.append(_alternated(courses, root, framed, False, bar))
+            found.append(_alternated(courses, root, framed, bar))
         which = found[1].miss < _BETTER * found[0].miss
         best = found[which]
         if best.miss < _HOLDS:
-            best = _alternated(courses, root, replace(best.laws[0], weights=None), True, bar)
+            framed = replace(best.laws[0], weights=None)
+            best = _alternated(courses, root, framed, bar, is_smooth=True)
         return best
 
 
@@ -131,8 +132,9 @@ def _alternated(
     courses: Mapping[int, Chained],
     root: Tensor,
     family: KernelReference,
-    is_smooth: bool,  # noqa: FBT001
     bar: tqdm,
+    *,
+    is_smooth: bool = False,
 ) -> FoundLaws:
     """Return laws after several rounds of laws and paths along them.
 
@@ -156,13 +158,13 @@ def _alternated(
             laws = ridge.solved(own).laws()
         if step < _ROUNDS - 1:
             curves = {
-                c: _along(laws[c], is_smooth).curves(one.times, one.chain, one.gap)
+                c: _along(laws[c], is_smooth=is_smooth).curves(one.times, one.chain, one.gap)
                 for c, one in courses.items()
             }
     return found
 
 
-def _along(law: KernelReference, is_smooth: bool) -> ReferenceInterpolant:  # noqa: FBT001
+def _along(law: KernelReference, *, is_smooth: bool) -> ReferenceInterpolant:
     return ReferenceInterpolant(law, rounds=0, is_smooth=is_smooth)
 
 

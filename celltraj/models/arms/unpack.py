@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from celltraj.models._facts import Stored, facts_as
 from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
@@ -33,51 +35,47 @@ def unpack_arms(content: Content, classes: Classes) -> Arms:
         Facts or tensors are not those of arms.
     """
     facts = facts_as(_Facts, content.facts, "the arms")
+    _check(facts)
+    parts = _parts(content, len(facts.seen))
+    bridges: dict[str, Bridge] = {}
+    for one, tensors in zip(facts.seen, parts, strict=True):
+        if len(one.times) > 1:
+            part = Content("bridge", FORMAT, facts.parts[one.name], tensors)
+            bridges[one.name] = unpack_bridge(part, classes)
+    dims = {one.dim for one in bridges.values()}
+    if len(dims) != 1:
+        raise ValueError(f"the bridges of the arms have {sorted(dims)} variables")
+    laws: dict[str, Reference] = {}
+    for one, tensors in zip(facts.seen, parts, strict=True):
+        if one.name in bridges:
+            laws[one.name] = bridges[one.name].reference
+            continue
+        packed = facts_as(PackedReference, facts.parts[one.name], f"the law of {one.name!r}")
+        stored = Stored(tensors)
+        laws[one.name] = unpack_reference(packed, stored, dim=min(dims), classes=classes)
+        stored.finish()
+    return Arms(bridges, laws, facts.own, facts.candidates, facts.seen)
+
+
+def _check(facts: _Facts) -> None:
+    """Raise where facts contradict each other."""
     names = [one.name for one in facts.seen]
     if list(facts.parts) != names or len(set(names)) < len(names):
         raise ValueError(f"the arms have parts {list(facts.parts)} of the conditions {names}")
     if facts.own not in dict(facts.candidates):
         raise ValueError(f"own={facts.own} is none of its candidates {facts.candidates}")
-    bridges: dict[str, Bridge] = {}
-    laws: dict[str, Reference] = {}
-    seen_once = []
-    for k, one in enumerate(facts.seen):
-        if len(one.n_cells) != len(one.times) or len(one.misses) != len(one.times) - 1:
+    for one in facts.seen:
+        if not len(one.n_cells) == len(one.times) == len(one.misses) + 1:
             raise ValueError(f"{one.name!r} has {len(one.times)} times, and other numbers of cells")
-        if len(one.times) == 1:
-            seen_once.append((k, one.name))
-            continue
-        start = f"{k}."
-        tensors = {
-            name.removeprefix(start): value
-            for name, value in content.tensors.items()
-            if name.startswith(start)
-        }
-        part = Content("bridge", FORMAT, facts.parts[one.name], tensors)
-        bridges[one.name] = unpack_bridge(part, classes)
-        laws[one.name] = bridges[one.name].reference
-    if not bridges:
-        raise ValueError("the arms hold no bridge")
-    dim = next(iter(bridges.values())).dim
-    if any(one.dim != dim for one in bridges.values()):
-        raise ValueError("the bridges of the arms have other numbers of variables")
-    for k, name in seen_once:
-        packed = facts_as(PackedReference, facts.parts[name], f"the law of {name!r}")
-        tensors = Stored(
-            {key: value for key, value in content.tensors.items() if key.startswith(f"{k}.")}
-        )
-        laws[name] = unpack_reference(packed, tensors.below(f"{k}."), dim=dim, classes=classes)
-        tensors.finish()
-    _check_tensors(content, len(names))
-    return Arms(bridges, {name: laws[name] for name in names}, *_chosen(facts))
 
 
-def _chosen(facts: _Facts) -> tuple[float, tuple[tuple[float, float | None], ...], tuple[Arm, ...]]:
-    return facts.own, facts.candidates, facts.seen
-
-
-def _check_tensors(content: Content, n: int) -> None:
-    """Raise where a tensor belongs to no condition."""
-    known = {str(k) for k in range(n)}
-    if strays := [name for name in content.tensors if name.split(".")[0] not in known]:
-        raise ValueError(f"nothing asks for the tensor {strays[0]!r}")
+def _parts(content: Content, n: int) -> list[dict[str, Tensor]]:
+    """Return the tensors of each condition, under names of its own."""
+    parts: list[dict[str, Tensor]] = [{} for _ in range(n)]
+    places = {str(k): k for k in range(n)}
+    for name, value in content.tensors.items():
+        place, _, inner = name.partition(".")
+        if place not in places:
+            raise ValueError(f"nothing asks for the tensor {name!r}")
+        parts[places[place]][inner] = value
+    return parts

@@ -73,7 +73,8 @@ class ArmStudy:
     >>> x = np.random.default_rng(0).normal(size=(80, 1))
     >>> names, times = np.repeat(["a", "b"], 40), np.tile(np.repeat([0.0, 1.0], 20), 2)
     >>> still = {name: ct.models.Brownian(1e-9) for name in "ab"}
-    >>> study = ArmStudy(ArmStates(x + 5 * times[:, None], times, names), {"still": lambda _: still})
+    >>> cells = ArmStates(x + 5 * times[:, None], times, names)
+    >>> study = ArmStudy(cells, {"still": lambda kept: still})
     >>> table = evaluate(study.folds([[(1.0, "a")]]), study.judge, seed=0).frame
     >>> scores = table[table["metric"] == "W1"].set_index("method")["value"]
     >>> bool(scores["still"] > 4 > 1 > scores["shift of others"])

@@ -50,7 +50,7 @@ def test_without_own_laws_it_is_the_fit_of_all_paths_together(paths):
 
 
 def test_one_condition_is_ridge_regression_of_a_smaller_penalty(paths):
-    """``W psi`` with ``|psi|^2 = 1 + own``: the least norm that gives ``w`` is ``w^2 / (1 + own)``."""
+    """The least norm of ``W`` with ``W psi = w`` is that of ``w`` over ``|psi|^2 = 1 + own``."""
     own, family = 0.7, framed(paths[:1])
     ridge = SharedRidge.of(family, torch.eye(1, dtype=torch.float64), paths[:1])
     gram, pull = ridge.grams.sum(0), ridge.pulls.sum(0)
