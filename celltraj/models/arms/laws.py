@@ -21,7 +21,6 @@ OWN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 FAILS = 0.95  # of the way, a miss above which a law foretells nothing
 _HOLDS = 0.75  # a miss below which a law holds, and paths keep their velocity across snapshots
 _BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
-_TIED = 0.98  # of a miss, above which another one is no better
 _MOST = 3.0  # miss of a gap beyond which it counts as this
 _JUDGED = 100  # chains of a gap that laws without it are judged by
 _ROUNDS = 4
@@ -181,10 +180,18 @@ def _chosen(ridge: SharedRidge, courses: Mapping[int, Chained]) -> FoundLaws:
         solved = ridge.solved(own)
         by_own[own] = solved, _misses(solved, courses)
     means = {own: fmean(misses) for own, (_, misses) in by_own.items()}
-    least = min(means.values())
-    # from what all share on: the first that no other one is better than by more than a trifle
-    best = next(own for own, miss in means.items() if least >= _TIED * miss)
-    return _found(by_own[best][0], means, by_own[best][1])
+    own = _least_own({own: misses for own, (_, misses) in by_own.items()})
+    return _found(by_own[own][0], means, by_own[own][1])
+
+
+def _least_own(misses: Mapping[float, list[float]]) -> float:
+    """Return the first that the best one is not ahead of by a standard error over gaps."""
+    best = min(misses, key=lambda own: fmean(misses[own]))
+    for own, values in misses.items():
+        behind = torch.tensor(values).double() - torch.tensor(misses[best]).double()
+        if behind.mean() <= behind.std() / len(behind) ** 0.5:
+            return own
+    return best
 
 
 def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
