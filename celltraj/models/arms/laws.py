@@ -12,8 +12,7 @@ from tqdm.auto import tqdm
 
 from celltraj.models.arms.shared_ridge import SharedLaws, SharedRidge
 from celltraj.models.interpolants import ReferenceInterpolant, SplineInterpolant
-from celltraj.models.interpolants._curves import Curves
-from celltraj.models.interpolants._paths import STEPS, as_paths
+from celltraj.models.interpolants.paths import STEPS, Curves, as_paths
 from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
 
@@ -202,9 +201,10 @@ def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
     family = laws.ridge.family
     weights = family.weights_of(laws.without_each())
     ends = [one.ends(k) for one, k in _gaps(courses)]
-    x0, x1 = (torch.stack([one[place][:_JUDGED] for one in ends]) for place in (2, 3))
-    starts, stops = (torch.tensor([one[place] for one in ends]).double() for place in (0, 1))
-    h = ((stops - starts) / STEPS)[:, None, None]
+    x0 = torch.stack([start[:_JUDGED] for _, _, start, _ in ends])
+    x1 = torch.stack([stop[:_JUDGED] for _, _, _, stop in ends])
+    lengths = torch.tensor([t1 - t0 for t0, t1, _, _ in ends], dtype=torch.float64)
+    h = (lengths / STEPS)[:, None, None]
 
     def rates(_: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         basis = family.basis(state[0].flatten(0, 1)).unflatten(0, x0.shape[:2])

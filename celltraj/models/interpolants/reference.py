@@ -20,7 +20,7 @@ from celltraj.models.interpolants._interpolant import (
     check_sigma,
     with_noise_of,
 )
-from celltraj.models.interpolants._paths import STEPS, as_paths
+from celltraj.models.interpolants.paths import STEPS, as_paths
 from celltraj.models.interpolants.spline import SplineInterpolant
 from celltraj.models.references.family import Reference, with_sigma
 from celltraj.models.references.gaussian_law import runge_kutta

@@ -8,6 +8,8 @@ from torch import Tensor
 from celltraj.models.interpolants._curves import Curves
 from celltraj.models.references.family import Paths
 
+__all__ = ["STEPS", "Curves", "as_paths"]
+
 STEPS = 8  # of a gap, of curves and of the flow of a law
 
 
