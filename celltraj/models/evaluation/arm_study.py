@@ -75,7 +75,8 @@ class ArmStudy:
     >>> still = {name: ct.models.Brownian(1e-9) for name in "ab"}
     >>> cells = ArmStates(x + 5 * times[:, None], times, names)
     >>> study = ArmStudy(cells, {"still": lambda kept: still})
-    >>> table = evaluate(study.folds([[(1.0, "a")]]), study.judge, seed=0).frame
+    >>> folds = study.folds([[(1.0, "a")]])
+    >>> table = evaluate(folds, study.judge, seed=0, extra=["condition"]).frame
     >>> scores = table[table["metric"] == "W1"].set_index("method")["value"]
     >>> bool(scores["still"] > 4 > 1 > scores["shift of others"])
     True
