@@ -123,6 +123,8 @@ SIMULATED = {"n_cells": 20, "n_times": 4, "progress": False}
 READERS = {
     "calibration": lambda adata: ct.get.calibration(adata),
     "calibration, curve": lambda adata: ct.get.calibration(adata, curve=True),
+    "arms": lambda adata: ct.get.arms(adata),
+    "arms, candidates": lambda adata: ct.get.arms(adata, candidates=True),
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "convergence": lambda adata: ct.get.convergence(adata),
@@ -254,6 +256,7 @@ def analysed():
     ct.tl.jacobian(adata, bridge.reference, groupby="arm", pairs=pairs, progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[NAMES[::-1]], forecast=5.0)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, progress=False)
+    ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
     silent = {"start": first, "groupby": "arm", "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], n_null=1, **silent)
     ct.tl.knockout_screen(adata, bridge, genes=["x", "y"], n_null=2, **silent)
@@ -331,7 +334,7 @@ def test_no_function_is_left_out():
         # test_condition.py
         "get": {"score_summary", "dose_curves", "killed", "condition"},
         # return models or tables and write nothing else: tests of each
-        "tl": {"bootstrap", "cross_validate", "cross_validate_response"}
+        "tl": {"bootstrap", "cross_validate", "cross_validate_arms", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
         | {"response_intervals", "condition"},

@@ -138,6 +138,7 @@ def course():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
+        ct.tl.fit_arms(adata, condition_key="arm", growth=None, training=None, **SILENT)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
@@ -235,6 +236,7 @@ OWN = {
     "tl.calibrate": lambda: {"confidence": 0.5},
     "tl.entropy_production": lambda: {"model": PULL},
     "tl.fit_bridge": lambda: {"training": None},
+    "tl.cross_validate_arms": lambda: {"condition_key": "arm", "hold_out": [(1.0, "up")]},
     "tl.knockout": lambda: {"n_null": 3},
     "tl.simulate": lambda: {"n_times": 3, "n_cells": 6},
     "tl.condition": lambda: {"n_times": 2, "n_particles": 20, "toward": {"arm": "up"}},
@@ -255,7 +257,9 @@ DEAR = {
     "pl.report",
     "tl.bootstrap",
     "tl.cross_validate",
+    "tl.cross_validate_arms",
     "tl.cross_validate_response",
+    "tl.fit_arms",
     "tl.fit_flow",
     "tl.fit_response",
     "tl.fit_response_folds",

@@ -1,3 +1,4 @@
+from ._arms import arms as arms
 from ._calibration import calibration as calibration
 from ._condition import condition as condition
 from ._conditions import conditions as conditions
@@ -21,6 +22,7 @@ from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
 
 __all__ = [
+    "arms",
     "calibration",
     "condition",
     "conditions",

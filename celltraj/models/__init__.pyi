@@ -1,6 +1,7 @@
 from ._load import load as load
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
+from .arms.arms import Arms as Arms
 from .bridge.bridge import Bridge as Bridge
 from .bridge.fit import fit_bridge as fit_bridge
 from .bridge.options import BridgeOptions as BridgeOptions
@@ -104,6 +105,7 @@ __all__ = [
     "ActionPath",
     "AdaptiveHeun",
     "Affine",
+    "Arms",
     "BirthDeath",
     "Bridge",
     "BridgeOptions",

@@ -28,6 +28,19 @@ def bridge_facts(bridge: Any) -> dict[str, object]:
     }
 
 
+def arms_facts(arms: Any) -> dict[str, object]:
+    """Return what is to be known of fitted arms of a study."""
+    return {
+        "conditions": list(arms),
+        "times": sorted({t for one in arms.seen for t in one.times}),
+        "cells": f"{sum(sum(one.n_cells) for one in arms.seen):,} in all",
+        "variables": arms.dim,
+        "bridges": len(arms.bridges),
+        "laws": arms.in_words,
+        "own": arms.own,
+    }
+
+
 def flow_facts(flow: Any) -> dict[str, object]:
     """Return what is to be known of a trained flow."""
     return {

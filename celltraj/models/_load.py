@@ -19,6 +19,8 @@ from celltraj.models._saved import (
     old_models,
     read_json,
 )
+from celltraj.models.arms.arms import Arms
+from celltraj.models.arms.unpack import unpack_arms
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.unpack import unpack_bridge
 from celltraj.models.flow.flow import FlowMatching
@@ -26,8 +28,9 @@ from celltraj.models.flow.unpack import unpack_flow
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.unpack import unpack_response
 
-Model = Bridge | FlowMatching | MetaFlowMatching
+Model = Bridge | FlowMatching | MetaFlowMatching | Arms
 _READERS: dict[str, Callable[[Content, Classes], Model]] = {
+    "arms": unpack_arms,
     "bridge": unpack_bridge,
     "flow": unpack_flow,
     "response": unpack_response,
@@ -37,7 +40,7 @@ logger = logging.getLogger("celltraj")
 
 @checked
 def load(directory: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model:
-    """Read a bridge, a flow or a response that its ``save`` wrote.
+    """Read a bridge, a flow, a response or arms that its ``save`` wrote.
 
     The model is the one that was saved, bit by bit: a digest in the file says whether it still
     holds what was written. Files of the two formats before have none, which is logged.

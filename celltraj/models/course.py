@@ -204,11 +204,22 @@ def _fitted(
     generator: torch.Generator,
 ) -> Interpolant:
     """Return the interpolant fitted to chains drawn as the plans send mass."""
-    n_gaps, n_drawn = len(snapshots.gaps), _DRAWN * _TO_FIT
+    times, chain, gap = chains_to_fit(snapshots, plans, n=_TO_FIT, generator=generator)
+    return interpolant.fit(times, chain, gap, sigma=sigma)
+
+
+def chains_to_fit(
+    snapshots: Snapshots, plans: GapPlans, *, n: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return times ``(T,)``, ``n`` chains of each gap and the gap of each.
+
+    Drawn as the plans send mass; the chains have states ``(T, n (T - 1), d)``.
+    """
+    n_gaps, n_drawn = len(snapshots.gaps), _DRAWN * n
     gap = torch.arange(n_gaps).repeat_interleave(n_drawn)
     chains = plans.draw(gap, generator=generator)
     sent = chains.sent.exp().reshape(n_gaps, -1)
-    chosen = torch.multinomial(sent, _TO_FIT, generator=generator)
+    chosen = torch.multinomial(sent, n, generator=generator)
     rows = (chosen + n_drawn * torch.arange(n_gaps)[:, None]).flatten()
     times = torch.tensor(snapshots.times, dtype=torch.float64)
-    return interpolant.fit(times, chains.states(snapshots)[:, rows], gap[rows], sigma=sigma)
+    return times, chains.states(snapshots)[:, rows], gap[rows]

@@ -4,6 +4,7 @@ from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
+from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
 from ._cross_validate_response import cross_validate_response as cross_validate_response
 from ._decode import decode as decode
 from ._dose_response import dose_response as dose_response
@@ -12,6 +13,7 @@ from ._embed_populations import embed_populations as embed_populations
 from ._entropy import entropy as entropy
 from ._entropy_production import entropy_production as entropy_production
 from ._fates import fates as fates
+from ._fit_arms import fit_arms as fit_arms
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
 from ._fit_response import fit_response as fit_response
@@ -45,6 +47,7 @@ __all__ = [
     "condition",
     "couplings",
     "cross_validate",
+    "cross_validate_arms",
     "cross_validate_response",
     "decode",
     "dose_response",
@@ -53,6 +56,7 @@ __all__ = [
     "entropy",
     "entropy_production",
     "fates",
+    "fit_arms",
     "fit_bridge",
     "fit_flow",
     "fit_response",

@@ -28,7 +28,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "keys.md"
 WRITE_NOTHING = {  # return tables, logs or models
     "pp": {"check_times", "match_variables"},
     "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"}
-    | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"},
+    | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"}
+    | {"cross_validate_arms"},
     "ex": {"to_cell_eval"},
     "io": {"from_mudata"},
 }

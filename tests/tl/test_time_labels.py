@@ -163,6 +163,13 @@ CALLS = {
     "tl.cross_validate": lambda a, _, t: ct.tl.cross_validate(
         a, fit={}, hold_out=[t(1), (t(2), t(3))], **SILENT
     ).to_string(),
+    "tl.cross_validate_arms": lambda a, _, t: ct.tl.cross_validate_arms(
+        a,
+        condition_key="diet",
+        fit={},
+        hold_out=[(t(1), "fat"), ((t(2), "fat"), (t(3), "lean"))],
+        **SILENT,
+    ).to_string(),
     "get.transitions": lambda a, _, t: ct.get.transitions(a, source=t(2), target=t(3)).to_string(),
     "pl.transitions": lambda a, _, t: drawn(ct.pl.transitions, a, source=t(2), target=t(3))[0],
     "pl.push": lambda a, _, t: drawn(ct.pl.push, a, times=[t(1), t(3)], basis="X"),

@@ -22,7 +22,7 @@ from celltraj._anndata.results.analysis import (
     SLOW_MODES,
     VELOCITY,
 )
-from celltraj._anndata.results.fits import BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import ARMS, BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     CALIBRATION,
@@ -45,6 +45,7 @@ from celltraj._anndata.results.new_cells import (
 )
 
 __all__ = [
+    "ARMS",
     "BRIDGE",
     "CALIBRATION",
     "COMMON",

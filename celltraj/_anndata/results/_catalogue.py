@@ -22,7 +22,16 @@ from celltraj._anndata.results.analysis import (
     SLOW_MODES,
     VELOCITY,
 )
-from celltraj._anndata.results.fits import BRIDGE, DRAWN, FITS, FLOW, GAP, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import (
+    ARMS,
+    BRIDGE,
+    DRAWN,
+    FITS,
+    FLOW,
+    GAP,
+    LOG_DENSITY,
+    RESPONSE,
+)
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     CALIBRATION,
@@ -50,6 +59,10 @@ RESULTS = (
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, SLOW_MODES, JACOBIAN),
     *(MARTINGALE, ENTROPY_PRODUCTION),
     *(SIMULATE, CONDITION, LEAST_ACTION, INTERPOLATE, PREDICTION, EMBEDDING),
+    *(BRIDGE, FLOW, ARMS, RESPONSE, LOG_DENSITY),
+    *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX),
+    *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES),
+    *(SIMULATE, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )
 _BY_KIND = {one.kind: one for one in RESULTS}

@@ -109,4 +109,36 @@ LOG_DENSITY = Result(
     ),
     params="arguments as used: time_key, use_rep",
 )
+ARMS = Result(
+    kind="arms",
+    call="ct.tl.fit_arms(adata, condition_key=...)",
+    key="arms",
+    places=(
+        Place(
+            "obsm",
+            "{key}_velocity",
+            "drift at each cell of the bridge of its condition, or of its law",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+    ),
+    params="arguments as used: condition_key, time_key, use_rep, sigma, sigma_source (given or "
+    "estimated), growth, training (absent for plug-in drifts), covariate_keys and growth_key (if "
+    "given); own, how much conditions deviate from one law, and law, what that is worth, in words",
+    fields=(
+        Field(
+            "table",
+            "one row per condition and time; miss of the gap that begins there, by laws without "
+            "it, over how far cells go",
+            columns=("condition", "time", "cells", "miss", "growth"),
+            texts=("condition", "growth"),
+        ),
+        Field(
+            "candidates",
+            "one row per own that was tried, with the mean miss",
+            columns=("own", "miss"),
+        ),
+    ),
+)
 FITS = (BRIDGE, FLOW, RESPONSE)

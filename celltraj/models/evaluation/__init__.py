@@ -1,6 +1,7 @@
 """Judge models on what they have not seen: folds, rows, distances, and one table of scores."""
 
 from celltraj.models.evaluation.advice import STRAIGHT, Advice
+from celltraj.models.evaluation.arm_study import ArmStudy
 from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
 from celltraj.models.evaluation.dose_curves import (
     DOSE_COLUMNS,
@@ -66,6 +67,7 @@ from celltraj.models.evaluation.samples import Sample
 from celltraj.models.evaluation.summary import mean_interval, summarised
 from celltraj.models.evaluation.survey import Finding, Survey
 from celltraj.models.evaluation.table import (
+    ARM,
     CHOSEN,
     COLUMNS,
     MARGIN,
@@ -77,6 +79,7 @@ from celltraj.models.evaluation.time_course import TIME_METRICS, TimeCourse, Tim
 
 __all__ = [
     "AIMS",
+    "ARM",
     "BASELINES",
     "CHOSEN",
     "COLUMNS",
@@ -104,6 +107,7 @@ __all__ = [
     "TRIVIAL",
     "TRUTH",
     "Advice",
+    "ArmStudy",
     "Case",
     "DoseCurve",
     "Drawn",

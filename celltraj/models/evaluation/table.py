@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
+from celltraj.models.evaluation.arm_baselines import TRIVIAL_ARMS
 from celltraj.models.evaluation.holdout import PREVIOUS, TRIVIAL
 from celltraj.models.evaluation.response_baselines import NO_CHANGE, TRIVIAL_RESPONSES
 
@@ -15,6 +17,7 @@ COLUMNS = ("method", "held_out", "metric", "value", "seed")
 RESPONSE_COLUMNS = ("population", "condition")
 # columns with the model that nested selection took, and how sure that was
 CHOSEN, MARGIN = "chosen", "margin"
+ARM = "condition"  # column with the condition of a time that was held out
 _MAKER, _RESPONSE_MAKER = "ct.tl.cross_validate", "ct.tl.cross_validate_response"
 _OLD = ("time", "left_out")  # what held_out was called
 
@@ -66,6 +69,7 @@ class Design:
 
 
 TIMES = Design("held_out", ("held_out", "seed"), TRIVIAL, PREVIOUS)
+ARMS = Design(ARM, ("held_out", ARM, "seed"), TRIVIAL_ARMS, PREVIOUS)
 RESPONSES = Design(
     "population", ("held_out", *RESPONSE_COLUMNS, "seed"), TRIVIAL_RESPONSES, NO_CHANGE
 )
@@ -103,7 +107,7 @@ class ScoreTable:
                 f"scores must be the table of {_MAKER} or {_RESPONSE_MAKER}; found "
                 f"{type(self.frame).__name__}"
             )
-        is_response = any(name in self.frame for name in RESPONSE_COLUMNS)
+        is_response = not self.is_of_arms and any(name in self.frame for name in RESPONSE_COLUMNS)
         needed = (*COLUMNS, *RESPONSE_COLUMNS) if is_response else COLUMNS
         if missing := [name for name in needed if name not in self.frame]:
             old = [name for name in _OLD if name in self.frame and "held_out" in missing]
@@ -118,14 +122,20 @@ class ScoreTable:
         return cls(pd.DataFrame(rows, columns=[*COLUMNS, *extra]))
 
     @property
+    def is_of_arms(self) -> bool:
+        """Whether these are scores of conditions at times that were held out."""
+        has_times = "held_out" in self.frame and is_numeric_dtype(self.frame["held_out"])
+        return has_times and ARM in self.frame and RESPONSES.unit not in self.frame
+
+    @property
     def is_response(self) -> bool:
         """Whether these are scores of responses."""
         return RESPONSES.unit in self.frame
 
     @property
     def design(self) -> Design:
-        """How it is read: by population where there are some, else by held-out time."""
-        return RESPONSES if self.is_response else TIMES
+        """How it is read: by population or by condition where there are some, else by time."""
+        return RESPONSES if self.is_response else ARMS if self.is_of_arms else TIMES
 
     def known(self) -> ScoreTable:
         """Return the rows with a value, their names as text whatever a file made of them.
@@ -139,7 +149,7 @@ class ScoreTable:
         if rows.empty:
             raise ValueError("scores have no rows with a value")
         texts = [*(name for name in self.design.case if name != "seed"), "method", "metric"]
-        if self.design is TIMES:
+        if not self.is_response:
             texts.remove("held_out")  # a number, whose order is that of time
         return ScoreTable(rows.astype(dict.fromkeys(texts, str)))
 

@@ -20,12 +20,12 @@ from celltraj.models.interpolants._interpolant import (
     check_sigma,
     with_noise_of,
 )
+from celltraj.models.interpolants.paths import STEPS, as_paths
 from celltraj.models.interpolants.spline import SplineInterpolant
-from celltraj.models.references.family import Paths, Reference, with_sigma
+from celltraj.models.references.family import Reference, with_sigma
 from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
 
-_STEPS = 8  # Runge-Kutta steps over a gap
 # a smooth law, and one that may bend sharply: of nine kernels the two that eleven data sets
 # together did best with
 _FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
@@ -181,7 +181,7 @@ class ReferenceInterpolant:
         ValueError
             The flow of the law leaves the finite numbers.
         """
-        x = torch.empty(_STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
+        x = torch.empty(STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
         v = torch.empty_like(x)
         missed = self._missed_so_far(times, chain) if self.is_smooth else None
         for k in range(len(times) - 1):
@@ -191,7 +191,7 @@ class ReferenceInterpolant:
             start, stop = float(times[k]), float(times[k + 1])
             flow, velocity = self._flow(start, stop, chain[k, here])
             if missed is None:
-                share = torch.linspace(0, 1, _STEPS + 1, dtype=chain.dtype)[:, None, None]
+                share = torch.linspace(0, 1, STEPS + 1, dtype=chain.dtype)[:, None, None]
                 miss = chain[k + 1, here] - flow[-1]
                 along, rate = share * miss, miss / (stop - start)
             else:
@@ -214,9 +214,9 @@ class ReferenceInterpolant:
         def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (self.law.drift(t, state[0]),)
 
-        h = (stop - start) / _STEPS
+        h = (stop - start) / STEPS
         flow = [x0]
-        for step in range(_STEPS):
+        for step in range(STEPS):
             flow += runge_kutta(rates, start + step * h, h, (flow[-1],))
         return flow, [rates(start + s * h, (x,))[0] for s, x in enumerate(flow)]
 
@@ -251,28 +251,7 @@ def _spline(times: Tensor, missed: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return what is missed since the start of gap ``k``, and its rate, ``(S + 1, n, d)`` both."""
     rows = torch.arange(missed.shape[1])
     curves = SplineInterpolant().curves(times, missed - missed[k], torch.full_like(rows, k))
-    grid = times[k] + (times[k + 1] - times[k]) * torch.linspace(0, 1, _STEPS + 1).to(times)
+    grid = times[k] + (times[k + 1] - times[k]) * torch.linspace(0, 1, STEPS + 1).to(times)
     points = [curves.at(rows, t.expand(len(rows))) for t in grid]
     along, rate = (torch.stack(part).to(missed) for part in zip(*points, strict=True))
     return along, rate
-
-
-def as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
-    """Return the curves of each gap as equally weighted paths.
-
-    Their nodes are the middles of equal steps, by which neither end of a gap counts more.
-    """
-    paths = []
-    for k in range(len(times) - 1):
-        rows = (gap == k).nonzero().flatten()
-        if not len(rows):
-            continue
-        step = (times[k + 1] - times[k]) / _STEPS
-        grid = times[k] + step * (torch.arange(_STEPS + 1, dtype=times.dtype) + 0.5)
-        # the last node only closes the last step, and a law is not asked beyond the snapshot
-        at = grid.clamp(max=float(times[k + 1]))
-        points = [curves.at(rows, t.expand(len(rows))) for t in at]
-        x, v = (torch.stack(part).double() for part in zip(*points, strict=True))
-        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
-        paths.append(Paths(grid, x, v[:-1], weights))
-    return paths

@@ -24,6 +24,11 @@ def stack_points(paths: Sequence[Paths]) -> tuple[Tensor, Tensor, Tensor, Tensor
     return t, x, velocity, weights / weights.sum()
 
 
+def ends_of_paths(paths: Sequence[Paths]) -> Tensor:
+    """Return the ``(n, d)`` states at which the paths of all gaps begin and end."""
+    return torch.cat([end for part in paths for end in (part.x[0], part.x[-1])])
+
+
 def minimise(loss: Callable[[], Tensor], raw: Sequence[Tensor], *, max_iter: int) -> None:
     """Minimise ``loss()`` in place over the leaves ``raw`` by L-BFGS with a strong Wolfe search."""
     optimizer = torch.optim.LBFGS(

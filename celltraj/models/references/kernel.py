@@ -12,7 +12,7 @@ from torch import Tensor
 from celltraj._card import card
 from celltraj._checks import checked_fields
 from celltraj._typing import Cells
-from celltraj.models.references._regression import stack_points
+from celltraj.models.references._regression import ends_of_paths, stack_points
 from celltraj.models.references.family import Paths, sigma_of
 
 _JITTER = 1e-8  # eigenvalues of the kernel matrix below that carry no direction of their own
@@ -167,31 +167,20 @@ class KernelReference:
     def fit(self, paths: Sequence[Paths], *, generator: torch.Generator) -> KernelReference:
         """Return the member nearest to ``paths``; ``generator`` chooses the centres."""
         _, x, v, w = stack_points(paths)
-        start = self if self.is_fitted else self._framed(paths, generator)
-        centres = start.centres
-        if centres is None:
-            raise ValueError("KernelReference has weights but no centres; pass both or neither")
-        z = start._standardised(x)
-        to_unit = _inverse_root(self._kernel(centres, centres))
-        features = torch.cat(
-            [torch.ones(len(z), 1, dtype=z.dtype), z, self._kernel(z, centres) @ to_unit], 1
-        )
+        start = self if self.is_fitted else self.framed(ends_of_paths(paths), generator=generator)
+        features = start.features(x)
         speed = (w @ v.square()).mean().sqrt().clamp(min=torch.finfo(v.dtype).tiny)
         weighted = features * w[:, None]
-        gram = weighted.T @ features
-        penalty = torch.full((len(gram),), self.ridge, dtype=z.dtype)
-        penalty[0], penalty[1 : 1 + z.shape[1]] = self.ridge**2, _AFFINE * self.ridge
+        gram, penalty = weighted.T @ features, start.penalty()
         solved = torch.linalg.solve(gram + torch.diag(penalty), weighted.T @ (v / speed)) * speed
-        n_affine = 1 + z.shape[1]
-        weights = torch.cat([solved[:n_affine], to_unit @ solved[n_affine:]])
-        return replace(start, weights=weights)
+        return start.with_solution(solved)
 
-    def _framed(self, paths: Sequence[Paths], generator: torch.Generator) -> KernelReference:
-        """Return the family with units and centres taken from where paths begin and end.
+    def framed(self, x: Cells, *, generator: torch.Generator) -> KernelReference:
+        """Return the family with units and centres taken from states ``(n, d)``.
 
-        Cells were seen there: a centre half way would let the law follow the guess of a path.
+        Cells should have been seen there: a centre half way along a path would let the law follow
+        the guess of the path.
         """
-        x = torch.cat([end for part in paths for end in (part.x[0], part.x[-1])])
         unit = x.std(0)
         unit = torch.where(unit > 0, unit, torch.ones_like(unit))  # a constant variable
         low, high = x.amin(0), x.amax(0)
@@ -199,6 +188,60 @@ class KernelReference:
         framed = replace(self, frame=torch.stack([x.mean(0), unit, low - reach, high + reach]))
         chosen = torch.randperm(len(x), generator=generator)[: self.n_centres]
         return replace(framed, centres=framed._standardised(x[chosen]))
+
+    def features(self, x: Cells) -> Tensor:
+        """Return ``(n, 1 + d + M)`` features that the drift is linear in, of a framed family.
+
+        Those of the kernel are orthonormal in its norm, so that :meth:`penalty` is diagonal.
+
+        Raises
+        ------
+        ValueError
+            There are no centres yet.
+        """
+        basis, n_affine = self.basis(x), 1 + self._placed().shape[1]
+        return torch.cat([basis[:, :n_affine], basis[:, n_affine:] @ self._to_unit()], 1)
+
+    def basis(self, x: Cells) -> Tensor:
+        """Return ``(n, 1 + d + M)`` numbers whose product with the weights is the drift.
+
+        Raises
+        ------
+        ValueError
+            There are no centres yet.
+        """
+        z, centres = self._standardised(x.double()), self._placed()
+        return torch.cat([torch.ones_like(z[:, :1]), z, self._kernel(z, centres)], 1)
+
+    def penalty(self) -> Tensor:
+        """Return the ``(1 + d + M,)`` weight of the square of each feature's coefficient."""
+        centres = self._placed()
+        n_affine = 1 + centres.shape[1]
+        penalty = torch.full((n_affine + len(centres),), self.ridge, dtype=centres.dtype)
+        penalty[0], penalty[1:n_affine] = self.ridge**2, _AFFINE * self.ridge
+        return penalty
+
+    def with_solution(self, coefficients: Tensor) -> KernelReference:
+        """Return the member with these ``(1 + d + M, d)`` coefficients of the :meth:`features`."""
+        return replace(self, weights=self.weights_of(coefficients))
+
+    def weights_of(self, coefficients: Tensor) -> Tensor:
+        """Return the weights ``(..., 1 + d + M, d)`` of coefficients of the :meth:`features`."""
+        n_affine = 1 + self._placed().shape[1]
+        affine, kernel = coefficients[..., :n_affine, :], coefficients[..., n_affine:, :]
+        return torch.cat([affine, self._to_unit() @ kernel], -2)
+
+    def _to_unit(self) -> Tensor:
+        centres = self._placed()
+        return _inverse_root(self._kernel(centres, centres))
+
+    def _placed(self) -> Tensor:
+        """Return the centres."""
+        if self.centres is None:
+            raise ValueError(
+                "KernelReference has no centres: fit it, or pass weights and centres together"
+            )
+        return self.centres
 
     def _standardised(self, x: Cells) -> Cells:
         if self.frame is None:

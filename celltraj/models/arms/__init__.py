@@ -1,0 +1,1 @@
+"""Time courses under several conditions: laws that conditions share, and a bridge of each."""

@@ -1,0 +1,106 @@
+"""Cells of several conditions, as laws and bridges are fitted to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from celltraj.models.arms.similarity import similarity_root
+from celltraj.models.noise_scale import FRACTION, squared_speed
+from celltraj.models.response.condition import Value
+from celltraj.snapshots import Snapshots
+
+_MOST = 60  # conditions, whose laws are solved together
+
+
+@dataclass(frozen=True, eq=False)
+class ArmCourses:
+    """Hold the cells of several conditions.
+
+    Parameters
+    ----------
+    courses
+        Snapshots of each condition that was seen twice or more.
+    once
+        Time and cells ``(n, d)`` of each condition that was seen at one time.
+    covariates
+        Value of each covariate by condition, by name.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two conditions or more than 60, or none that was seen twice.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from celltraj.models.arms.courses import ArmCourses
+    >>> from celltraj.snapshots import Snapshots
+    >>> x = torch.zeros(5, 1)
+    >>> still = Snapshots((0.0, 1.0), (x, x + 2))
+    >>> ArmCourses({"b": still}, {"a": (0.0, x)}).sigma  # of the only gap, sqrt(.01 x 2^2)
+    0.2
+    """
+
+    courses: Mapping[str, Snapshots]
+    once: Mapping[str, tuple[float, Tensor]] = field(default_factory=dict)
+    covariates: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        if n < 2:
+            raise ValueError(
+                f"arms are two conditions or more; found {list(self.names)}. For one condition "
+                "there is ct.tl.fit_bridge"
+            )
+        if n > _MOST:
+            raise ValueError(
+                f"laws of at most {_MOST} conditions are solved together; found {n}. Fit fewer at "
+                "a time"
+            )
+        if not self.courses:
+            raise ValueError(
+                f"none of the conditions {list(self.names)} was seen at two times or more; "
+                "dynamics need two snapshots of one condition"
+            )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all conditions, in one order whatever that of the cells."""
+        return tuple(sorted({*self.courses, *self.once}))
+
+    @cached_property
+    def root(self) -> Tensor:
+        """Root ``(C, r)`` of the similarity of conditions."""
+        told = {key: [of[one] for one in self.names] for key, of in self.covariates.items()}
+        return similarity_root(self.names, told)
+
+    @cached_property
+    def sigma(self) -> float:
+        """Diffusion by which a hundredth of the mean squared displacement rate is noise.
+
+        In the mean over all gaps of all conditions, see :func:`celltraj.models.default_sigma`.
+
+        Raises
+        ------
+        ValueError
+            All snapshots of each condition coincide.
+        """
+        total, n_gaps = 0.0, 0
+        for name in sorted(self.courses):
+            one = self.courses[name]
+            generator = torch.Generator().manual_seed(0)
+            total += len(one.gaps) * squared_speed(one, generator=generator)
+            n_gaps += len(one.gaps)
+        if total == 0:
+            raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
+        return math.sqrt(FRACTION * total / n_gaps)
+
+    def with_growth(self, grown: Mapping[str, Snapshots]) -> ArmCourses:
+        """Return the same with the growth that was found in each condition."""
+        return replace(self, courses=grown)

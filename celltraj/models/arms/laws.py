@@ -1,0 +1,226 @@
+"""Learn laws of motion that several conditions share, from chains of cells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from celltraj.models.arms.shared_ridge import SharedLaws, SharedRidge
+from celltraj.models.interpolants import ReferenceInterpolant, SplineInterpolant
+from celltraj.models.interpolants.paths import STEPS, Curves, as_paths
+from celltraj.models.references.gaussian_law import runge_kutta
+from celltraj.models.references.kernel import KernelReference
+
+OWN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+FAILS = 0.95  # of the way, a miss above which a law foretells nothing
+_HOLDS = 0.75  # a miss below which a law holds, and paths keep their velocity across snapshots
+_BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
+_MOST = 3.0  # miss of a gap beyond which it counts as this
+_JUDGED = 100  # chains of a gap that laws without it are judged by
+_ROUNDS = 4
+# a smooth law and one that may bend sharply, as for one condition
+_FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
+
+
+@dataclass(frozen=True, eq=False)
+class Chained:
+    """Hold chains of cells of one condition, drawn along its couplings.
+
+    Parameters
+    ----------
+    times
+        ``(T,)`` sampling times.
+    chain
+        ``(T, n, d)`` states.
+    gap
+        ``(n,)`` gap that each chain was drawn for.
+    """
+
+    times: Tensor
+    chain: Tensor
+    gap: Tensor
+
+    def ends(self, k: int) -> tuple[float, float, Tensor, Tensor]:
+        """Return times and states at both ends of gap ``k``."""
+        rows = (self.gap == k).nonzero().flatten()
+        start, stop = float(self.times[k]), float(self.times[k + 1])
+        return start, stop, self.chain[k, rows], self.chain[k + 1, rows]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLaws:
+    """Hold the laws of all conditions, and how far such laws miss what they were not fitted to.
+
+    Parameters
+    ----------
+    laws
+        Law of each condition.
+    own
+        How much each deviates from what all share.
+    candidates
+        Miss by ``own``, in the mean over gaps of all conditions.
+    misses
+        Miss of each gap of each condition, NaN where there is no other gap at all.
+    """
+
+    laws: tuple[KernelReference, ...]
+    own: float
+    candidates: Mapping[float, float]
+    misses: tuple[tuple[float, ...], ...]
+
+    @property
+    def miss(self) -> float:
+        """Miss of the laws that were chosen, in the mean over gaps."""
+        return self.candidates[self.own]
+
+
+def shared_laws(
+    courses: Mapping[int, Chained],
+    root: Tensor,
+    *,
+    sigma: float,
+    alone: Tensor | None = None,
+    progress: bool = False,
+) -> FoundLaws:
+    """Return laws of all conditions, fitted to smooth curves and then to their own paths.
+
+    How much conditions deviate from what all share, and whether a law may bend sharply, is chosen
+    by leaving out each gap of each condition.
+
+    Parameters
+    ----------
+    courses
+        Chains of the conditions that were seen twice or more, by row of ``root``.
+    root
+        ``(C, r)`` root of the similarity of conditions, also of those seen once.
+    sigma
+        Diffusion, in [x]/sqrt([t]).
+    alone
+        ``(n, d)`` cells of conditions that were seen once: where laws are to be known besides.
+    progress
+        Whether to show a progress bar over the rounds.
+    """
+    seen = [one.chain[k + e, one.gap == k] for one, k in _gaps(courses) for e in (0, 1)]
+    cells = torch.cat(seen if alone is None else [*seen, alone])
+    with tqdm(total=3 * _ROUNDS, desc="laws", unit="round", disable=not progress) as bar:
+        found = []
+        for family in _FAMILIES:
+            # a generator of its own: how often laws are fitted changes nothing that is drawn later
+            generator = torch.Generator().manual_seed(0)
+            framed = replace(family, sigma=sigma).framed(cells, generator=generator)
+            found.append(_alternated(courses, root, framed, bar))
+        which = found[1].miss < _BETTER * found[0].miss
+        best = found[which]
+        if best.miss < _HOLDS:
+            framed = replace(best.laws[0], weights=None)
+            best = _alternated(courses, root, framed, bar, is_smooth=True)
+        return best
+
+
+def _gaps(courses: Mapping[int, Chained]) -> list[tuple[Chained, int]]:
+    return [(one, k) for one in courses.values() for k in range(len(one.times) - 1)]
+
+
+def _alternated(
+    courses: Mapping[int, Chained],
+    root: Tensor,
+    family: KernelReference,
+    bar: tqdm,
+    *,
+    is_smooth: bool = False,
+) -> FoundLaws:
+    """Return laws after several rounds of laws and paths along them.
+
+    What conditions share is chosen on the first curves, and again on the last paths.
+    """
+    curves: dict[int, Curves] = {
+        c: SplineInterpolant().curves(one.times, one.chain, one.gap) for c, one in courses.items()
+    }
+    own: float | None = None
+    for step in range(_ROUNDS):
+        paths = [
+            as_paths(curves[c], courses[c].times, courses[c].gap) if c in courses else []
+            for c in range(len(root))
+        ]
+        ridge = SharedRidge.of(family, root, paths)
+        bar.update()
+        if own is None or step == _ROUNDS - 1:
+            found = _chosen(ridge, courses)
+            own, laws = found.own, found.laws
+        else:
+            laws = ridge.solved(own).laws()
+        if step < _ROUNDS - 1:
+            curves = {
+                c: _along(laws[c], is_smooth=is_smooth).curves(one.times, one.chain, one.gap)
+                for c, one in courses.items()
+            }
+    return found
+
+
+def _along(law: KernelReference, *, is_smooth: bool) -> ReferenceInterpolant:
+    return ReferenceInterpolant(law, rounds=0, is_smooth=is_smooth)
+
+
+def _chosen(ridge: SharedRidge, courses: Mapping[int, Chained]) -> FoundLaws:
+    """Return the laws whose like foretell gaps that they are not fitted to, what is shared first.
+
+    One gap alone is foretold by nothing: its law is the shared one.
+    """
+    if len(ridge.owners) == 1:
+        solved = ridge.solved(0.0)
+        return _found(solved, {0.0: float("nan")}, [float("nan")])
+    by_own: dict[float, tuple[SharedLaws, list[float]]] = {}
+    for own in OWN if len(ridge.root) > 1 else OWN[:1]:
+        solved = ridge.solved(own)
+        by_own[own] = solved, _misses(solved, courses)
+    means = {own: fmean(misses) for own, (_, misses) in by_own.items()}
+    own = _least_own({own: misses for own, (_, misses) in by_own.items()})
+    return _found(by_own[own][0], means, by_own[own][1])
+
+
+def _least_own(misses: Mapping[float, list[float]]) -> float:
+    """Return the first that the best one is not ahead of by a standard error over gaps."""
+    best = min(misses, key=lambda own: fmean(misses[own]))
+    for own, values in misses.items():
+        behind = torch.tensor(values).double() - torch.tensor(misses[best]).double()
+        if behind.mean() <= behind.std() / len(behind) ** 0.5:
+            return own
+    return best
+
+
+def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
+    """Return how far laws without a gap miss where its cells go, over how far they go.
+
+    All gaps at once: their laws share what costs most, the kernel.
+    """
+    family = laws.ridge.family
+    weights = family.weights_of(laws.without_each())
+    ends = [one.ends(k) for one, k in _gaps(courses)]
+    x0 = torch.stack([start[:_JUDGED] for _, _, start, _ in ends])
+    x1 = torch.stack([stop[:_JUDGED] for _, _, _, stop in ends])
+    lengths = torch.tensor([t1 - t0 for t0, t1, _, _ in ends], dtype=torch.float64)
+    h = (lengths / STEPS)[:, None, None]
+
+    def rates(_: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        basis = family.basis(state[0].flatten(0, 1)).unflatten(0, x0.shape[:2])
+        return (basis @ weights * h,)
+
+    x = x0
+    for step in range(STEPS):
+        (x,) = runge_kutta(rates, float(step), 1.0, (x,))
+    ratio = ((x1 - x).square().sum(2).mean(1) / (x1 - x0).square().sum(2).mean(1)).sqrt()
+    # one gap whose flow runs away says no more than that the law does not hold there
+    found: list[float] = ratio.nan_to_num(_MOST, posinf=_MOST).clamp(max=_MOST).tolist()
+    return found
+
+
+def _found(laws: SharedLaws, candidates: Mapping[float, float], misses: list[float]) -> FoundLaws:
+    owners = laws.ridge.owners.tolist()
+    n = len(laws.ridge.root)
+    parts = [[m for m, c in zip(misses, owners, strict=True) if c == one] for one in range(n)]
+    return FoundLaws(laws.laws(), laws.own, candidates, tuple(map(tuple, parts)))

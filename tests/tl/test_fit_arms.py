@@ -1,0 +1,205 @@
+"""Courses under several conditions: laws that are shared, bridges, files, and what is refused."""
+
+import warnings
+from functools import partial
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import celltraj as ct
+from celltraj.models.arms.courses import ArmCourses
+from celltraj.models.arms.fit import ArmSettings
+from celltraj.models.arms.fit import fit_arms as core_fit
+from celltraj.snapshots import Snapshots
+
+SILENT = {"progress": False}
+FIT = partial(ct.tl.fit_arms, condition_key="drug", growth=None, training=None, **SILENT)
+
+
+def turning(speeds, *, times=(0.0, 1.0, 2.0), n=40, seed=0):
+    """Return cells that turn around the origin, each condition at its speed."""
+    rng = np.random.default_rng(seed)
+    rows, states = [], []
+    for name, speed in speeds.items():
+        for t in times:
+            x = [2.0, 0.0] + 0.3 * rng.normal(size=(n, 2))
+            c, s = np.cos(speed * t), np.sin(speed * t)
+            states.append(x @ np.array([[c, s], [-s, c]]))
+            rows += [(name, f"day {t:g}", speed)] * n
+    obs = pd.DataFrame(rows, columns=["drug", "time", "speed"])
+    obs.index = [f"c{k}" for k in range(len(obs))]
+    return ad.AnnData(np.concatenate(states).astype("float32"), obs=obs)
+
+
+SPEEDS = {"none": 0.3, "low": 0.6, "high": 0.9, "late": 0.6}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Return a study of which one condition was seen once and one has few cells at a time."""
+    adata = turning(SPEEDS)
+    is_late, at = adata.obs["drug"] == "late", adata.obs["time"]
+    few = (adata.obs["drug"] == "low") & (at == "day 2") & (np.arange(len(at)) % 8 > 0)
+    adata = adata[~(is_late & (at != "day 0")) & ~few].copy()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        arms = FIT(adata, covariate_keys="speed")
+    return adata, arms, [str(one.message) for one in caught]
+
+
+def test_each_condition_has_its_bridge_and_one_seen_once_its_law(fitted):
+    _, arms, _ = fitted
+    assert list(arms) == sorted(SPEEDS)
+    assert set(arms.bridges) == {"none", "low", "high"}
+    assert all(isinstance(arms[name], ct.models.Bridge) for name in arms.bridges)
+    assert arms["late"] is arms.law("late")
+    assert arms["high"].reference is arms.law("high")
+    assert arms["low"].representation.name == "X"
+    x = torch.tensor([[2.0, 0.0]]).double()
+    speeds = [float(arms.law(name).drift(0.0, x)[0, 1]) / 2 for name in ("none", "late", "high")]
+    assert speeds[0] < speeds[1] < speeds[2]
+    # neighbours of the same dose tell it, by curves of gaps that are 34 degrees wide
+    assert speeds[1] == pytest.approx(0.6, abs=0.15)
+    with pytest.raises(KeyError, match="no condition 'other'"):
+        arms["other"]
+
+
+def test_what_is_odd_is_said(fitted):
+    said = "\n".join(fitted[2])
+    assert "fewer than 10 cells of a condition at a time: 5 of 'low' at 2" in said
+    assert "conditions ['late'] were seen at one time" in said
+
+
+def test_what_is_written_comes_back_from_a_file(fitted, tmp_path):
+    adata, arms, _ = fitted
+    assert adata.obsm["arms_velocity"].shape == adata.shape
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    table = ct.get.arms(again)
+    pd.testing.assert_frame_equal(table, ct.get.arms(adata))
+    assert len(table) == 10
+    assert table["miss"].isna().sum() == 4  # of the last time of each condition
+    candidates = ct.get.arms(again, candidates=True).set_index("own")["miss"]
+    assert candidates[arms.own] == arms.miss
+    assert again.uns["celltraj"]["arms"]["params"]["law"] == arms.in_words
+
+
+def test_saved_arms_are_the_same(fitted, tmp_path):
+    _, arms, _ = fitted
+    arms.save(tmp_path)
+    again = ct.load(tmp_path)
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).double()
+    for name in arms:
+        for t in (0.5, 9.0):
+            assert torch.equal(again[name].drift(t, x), arms[name].drift(t, x))
+    assert (again.own, again.candidates, again.seen) == (arms.own, arms.candidates, arms.seen)
+
+
+def test_a_forecast_goes_on_by_the_law_of_the_condition(fitted):
+    adata, arms, _ = fitted
+    late = adata[adata.obs["drug"] == "late"].copy()
+    path = ct.tl.simulate(late, arms["late"], start="day 0", stop=1.0, n_times=2, **SILENT)
+    end = path.X[path.obs["time"] == 1.0].mean(0)
+    start = late.X.mean(0)
+    turned = np.arctan2(end[1], end[0]) - np.arctan2(start[1], start[0])
+    assert turned == pytest.approx(0.6, abs=0.15)
+
+
+def test_combinations_that_are_missing_are_foretold_better_than_without_a_model():
+    """Prey and predator, whose prey grows faster by dose."""
+    rng = np.random.default_rng(0)
+    rows, states = [], []
+    for name, growth in {"a": 0.7, "b": 0.9, "c": 1.1, "d": 1.3}.items():
+        for t in (0.0, 1.0, 2.0, 3.0):
+            x = [5.0, 4.0] + 0.3 * rng.normal(size=(40, 2))
+            for _ in range(round(50 * t)):
+                prey, predator = x.T
+                meet = prey * predator
+                drift = np.column_stack([growth * prey - 0.4 * meet, 0.1 * meet - 0.4 * predator])
+                x = x + 0.02 * drift + 0.1 * 0.02**0.5 * rng.normal(size=x.shape)
+            states.append(x)
+            rows += [(name, t)] * len(x)
+    obs = pd.DataFrame(rows, columns=["drug", "time"], index=[f"c{k}" for k in range(len(rows))])
+    adata = ad.AnnData(np.concatenate(states).astype("float32"), obs=obs)
+    held = ((1.0, "b"), (2.0, "c"), (3.0, "a"), (2.0, "d"))
+    scores = ct.tl.cross_validate_arms(
+        adata, condition_key="drug", hold_out=[held], fit=partial(FIT), **SILENT
+    )
+    w1 = scores[scores["metric"] == "W1"].pivot_table(
+        index=["condition", "held_out"], columns="method", values="value"
+    )
+    assert len(w1) == 4
+    excess = w1.mean() - w1["floor"].mean()
+    for row in ("straight line", "shift of others", "pooled", "previous"):
+        assert excess["arms"] < 0.5 * excess[row], row
+    summary = ct.get.score_summary(scores)
+    assert set(summary["method"]) == set(w1.columns)
+    assert (summary["n_held_out"] == 4).all()  # conditions
+
+
+def test_the_order_of_conditions_plays_no_part():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(12, 1, generator=g)
+    courses = {name: Snapshots((0.0, 1.0), (x, x + v)) for name, v in (("a", 1.0), ("b", 1.5))}
+    settings = ArmSettings(growth=None)
+    one, other = (
+        core_fit(ArmCourses(given), settings)
+        for given in (courses, dict(reversed(courses.items())))
+    )
+    at = torch.linspace(-2, 4, 5)[:, None].double()
+    for name in courses:
+        assert torch.equal(one[name].drift(0.5, at), other[name].drift(0.5, at))
+
+
+class TestRefused:
+    @pytest.fixture
+    def adata(self):
+        return turning({"none": 0.3, "low": 0.6}, n=6)
+
+    def test_conditions(self, adata):
+        once = adata[adata.obs["drug"] == "low"].copy()
+        with pytest.raises(ValueError, match=r"two conditions or more.*ct.tl.fit_bridge"):
+            FIT(once)
+        first = adata[adata.obs["time"] == "day 0"].copy()
+        with pytest.raises(ValueError, match=r"none of the conditions .* seen at two times"):
+            FIT(first)
+        adata.obs.loc["c3", "drug"] = None
+        with pytest.raises(ValueError, match=r"1 cells have no condition .*'c3'"):
+            FIT(adata)
+
+    def test_covariates(self, adata):
+        adata.obs["dose"] = np.arange(adata.n_obs, dtype=float)
+        with pytest.raises(ValueError, match=r"varies within the conditions \['low', 'none'\]"):
+            FIT(adata, covariate_keys=["dose"])
+        adata.obs.loc["c0", "dose"] = np.nan
+        with pytest.raises(ValueError, match="missing for 1 cells"):
+            FIT(adata, covariate_keys=["dose"])
+        with pytest.raises(KeyError, match="no covariates in"):
+            FIT(adata, covariate_keys=["none"])
+
+    @pytest.mark.filterwarnings("ignore:fewer than 10 cells")
+    def test_one_checkpoint_for_all(self, adata, tmp_path):
+        trainer = ct.models.TrainerOptions(checkpoint=tmp_path / "a.pt")
+        training = ct.models.Training(max_steps=2, trainer=trainer)
+        with pytest.raises(ValueError, match="each condition has its own"):
+            FIT(adata, training=training)
+
+    @pytest.mark.parametrize(
+        ("hold_out", "message"),
+        [
+            ([], "hold_out is empty"),
+            ([("day 1", "other")], r"no cell of 'other' at 1 .* conditions are \['low', 'none'\]"),
+            ([(7.0, "low")], r"no cell of 'low' at 7 .* its times are \[0.0, 1.0, 2.0\]"),
+            ([("day 0", "low")], "from an earlier snapshot of this condition"),
+            ([(("day 0", "low"), ("day 1", "low"))], "from an earlier snapshot"),
+        ],
+    )
+    def test_what_cannot_be_held_out(self, adata, hold_out, message):
+        held = partial(ct.tl.cross_validate_arms, adata, condition_key="drug", fit={}, **SILENT)
+        with pytest.raises(ValueError, match=message):
+            held(hold_out=hold_out)
+        with pytest.raises(TypeError):
+            held(hold_out=["day 1"])
