@@ -298,7 +298,7 @@ def test_everything_written_comes_back_and_is_read_and_drawn(analysed, reload):
 def test_all_results_of_cells_are_among_them(analysed):
     """What is written to cells at hand; the others are AnnData of their own, or models'."""
     elsewhere = {"projection", "decoding", "interpolation", "response", "prediction", "embedding"}
-    elsewhere |= {"conditioned paths"}
+    elsewhere |= {"conditioned paths", "least action"}
     kinds = {record["kind"] for adata in analysed for record in adata.uns["celltraj"].values()}
     assert kinds == set(KINDS) - elsewhere
 
@@ -326,18 +326,18 @@ def test_no_function_is_left_out():
         "pl": {"landscape", "refinement", "vector_field"}
         # tests/pl/test_response_plots.py, tests/pl/test_new_plots.py
         | {"populations", "response", "held_out"}
-        # tests/tl/test_dose_response.py
-        | {"dose_response"}
+        # tests/tl/test_dose_response.py, tests/tl/test_least_action.py
+        | {"dose_response", "least_action"}
         # tests/report/test_report.py
         | {"report"},
         # tests/get/test_score_summary.py, tests/tl: test_dose_response.py, test_killed.py,
-        # test_condition.py
-        "get": {"score_summary", "dose_curves", "killed", "condition"},
+        # test_condition.py, test_least_action.py
+        "get": {"score_summary", "dose_curves", "killed", "condition", "least_action"},
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_arms", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
-        | {"response_intervals", "condition"},
+        | {"response_intervals", "condition", "least_action"},
         "ex": {"to_cell_eval"},
         "io": {"from_mudata"},
     }

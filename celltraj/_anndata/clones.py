@@ -40,9 +40,9 @@ def read_clones(
         n_found += 1
         place = pd.Index(both).get_indexer(pd.Index(clones))
         rows = [np.flatnonzero((place >= 0) & (times == t)) for t in (t0, t1)]
-        states = (torch.from_numpy(x[here].astype(float)) for here in rows)
-        codes = (torch.from_numpy(place[here].astype(np.int64)) for here in rows)
-        yield ClonePair((float(t0), float(t1)), *states, *codes, is_ancestor)
+        x0, x1 = (torch.from_numpy(x[here].astype(float)) for here in rows)
+        clone0, clone1 = (torch.from_numpy(place[here].astype(np.int64)) for here in rows)
+        yield ClonePair((float(t0), float(t1)), x0, x1, clone0, clone1, is_ancestor)
     if not n_found:
         raise ValueError(
             f"no clone of adata.obs[{clone_key!r}] was seen at two times that follow each other; "

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 import celltraj as ct
-from celltraj.models import Bridge, FlowMatching, MetaFlowMatching
+from celltraj.models import Arms, Bridge, FlowMatching, MetaFlowMatching
 
 
 def read_response(path: Path) -> MetaFlowMatching:
@@ -46,10 +46,15 @@ def read_process(path: Path) -> Bridge | FlowMatching:
             f"{path} holds a response, which has no times to go through; predict from it with "
             "celltraj predict, or fit a bridge or flow with celltraj fit"
         )
+    if isinstance(model, Arms):
+        raise ValueError(
+            f"{path} holds courses under {len(model)} conditions; save that of one by itself, "
+            "ct.load(folder)[condition].save(other_folder)"
+        )
     return model
 
 
-def _read(path: Path) -> Bridge | FlowMatching | MetaFlowMatching:
+def _read(path: Path) -> Arms | Bridge | FlowMatching | MetaFlowMatching:
     try:
         return ct.load(path)
     except FileNotFoundError as error:

@@ -1,6 +1,9 @@
 from ._load import load as load
 from ._simulate import Trajectories as Trajectories
 from ._simulate import simulate as simulate
+from .action.options import LeastAction as LeastAction
+from .action.path import ActionPath as ActionPath
+from .action.path import least_action as least_action
 from .arms.arms import Arms as Arms
 from .bridge.bridge import Bridge as Bridge
 from .bridge.fit import fit_bridge as fit_bridge
@@ -41,9 +44,6 @@ from .interpolants import OneSidedInterpolant as OneSidedInterpolant
 from .interpolants import ReferenceInterpolant as ReferenceInterpolant
 from .interpolants import SplineInterpolant as SplineInterpolant
 from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
-from .least_action.options import LeastAction as LeastAction
-from .least_action.path import ActionPath as ActionPath
-from .least_action.path import least_action as least_action
 from .lineage.lineage import Lineage as Lineage
 from .lineage.simulated import land as land
 from .noise_scale import default_sigma as default_sigma

@@ -16,7 +16,7 @@ from celltraj.metrics import wasserstein
 from celltraj.models.bridge.fit import fit_bridge
 from celltraj.models.course import Course, default_paths, plans_of
 from celltraj.models.interpolants import Curves, ReferenceInterpolant, SplineInterpolant
-from celltraj.models.interpolants.reference import as_paths
+from celltraj.models.interpolants.paths import as_paths
 from celltraj.models.references import Brownian, KernelReference, VelocityReference
 from celltraj.models.references.family import Paths, Reference, with_sigma
 from celltraj.ot import Solver

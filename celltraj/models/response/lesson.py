@@ -119,7 +119,7 @@ def taught_networks(
             )
         )
     networks, losses, ends = zip(*taught, strict=True)
-    generator.setstate_of(ends[0])
+    generator.set_state(ends[0])
     return list(networks), tuple(fmean(step) for step in zip(*losses, strict=False))
 
 

@@ -22,9 +22,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from celltraj._typing import Cells
+from celltraj.models.action.action import GeometricAction, Motion, TimedAction
+from celltraj.models.action.options import LeastAction
 from celltraj.models.jacobian.differentiable import is_differentiable
-from celltraj.models.least_action.action import GeometricAction, Motion, TimedAction
-from celltraj.models.least_action.options import LeastAction
 from celltraj.models.process import Process, breakpoints_of, span_of
 from celltraj.models.solvers.solver import segments
 
@@ -119,7 +119,7 @@ def least_action(
     --------
     >>> import torch
     >>> from celltraj.models import LeastAction, OrnsteinUhlenbeck
-    >>> from celltraj.models.least_action.path import least_action
+    >>> from celltraj.models.action.path import least_action
     >>> pull = OrnsteinUhlenbeck(matrix=-torch.eye(1), shift=torch.zeros(1), sigma=1.0)
     >>> ends = torch.zeros(1).double(), torch.ones(1).double()
     >>> path = least_action(pull, ends, (0.0, None), LeastAction(), generator=torch.Generator())
