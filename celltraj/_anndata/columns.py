@@ -10,6 +10,8 @@ from anndata import AnnData
 
 from celltraj._containers import advice_for
 
+_SHOWN = 12  # columns that a message names
+
 
 def check_adata(adata: object) -> None:
     """Raise where something is no AnnData in memory, or one that only its matrix is on disk.
@@ -101,12 +103,12 @@ def column_of(adata: AnnData, name: str, *, what: str = "", way: str = "") -> pd
     if not isinstance(name, str):
         raise TypeError(
             f"the name of a column of adata.obs must be a text; found {name!r} of type "
-            f"{type(name).__name__}. Columns found: {list(adata.obs.columns)}"
+            f"{type(name).__name__}. Columns found: {_some(adata.obs.columns)}"
         )
     if name not in adata.obs:
         missing = f"no {what} in adata.obs[{name!r}]" if what else f"no adata.obs[{name!r}]"
         ending = f". {way}" if way else ""
-        raise KeyError(f"{missing}; columns found: {list(adata.obs.columns)}{ending}")
+        raise KeyError(f"{missing}; columns found: {_some(adata.obs.columns)}{ending}")
     column = adata.obs[name]
     if isinstance(column, pd.DataFrame):
         raise ValueError(
@@ -146,3 +148,9 @@ def unique_names(names: pd.Index, what: str) -> pd.Index:
 def in_memory(values: Any) -> Any:
     """Return an array as it is, a dask array once it is computed."""
     return values.compute() if hasattr(values, "dask") else values
+
+
+def _some(columns: pd.Index) -> str:
+    """Return the first names of columns as text, and how many more there are."""
+    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    return f"{list(columns[:_SHOWN])}{more}"

@@ -64,13 +64,13 @@ def world():
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
-    ct.tl.jacobian(adata, bridge.reference, groupby="arm", progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     ct.tl.slow_modes(adata, n_modes=2, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # what clones became is drawn at random
         ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
     pull = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
+    ct.tl.jacobian(adata, pull, groupby="arm", progress=False)
     ct.tl.martingale_test(adata, pull, clone_key="clone", n_draws=2, progress=False)
     ct.tl.entropy_production(adata, pull, progress=False)
     knocked = {"start": 1.0, "groupby": "arm", "n_null": 2, "progress": False}
@@ -356,6 +356,7 @@ def test_what_is_for_a_new_figure_is_refused_with_axes(draw, name):
         "fates": {"fate": "upper"},
         "gene_heatmap": {"groups": "upper"},
         "gene_trends": {"genes": "x"},
+        "jacobian": {"groups": "upper"},
         "marginals": {"components": (0,)},
         "response": {"population": "p0"},
         "scores": {"metric": "W1"},
