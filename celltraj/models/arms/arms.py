@@ -13,8 +13,8 @@ from celltraj._card import card
 from celltraj.models._card_facts import arms_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
-from celltraj.models.arms.laws import FAILS
 from celltraj.models.bridge.bridge import Bridge
+from celltraj.models.interpolants.reference import FAILS
 from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference
 

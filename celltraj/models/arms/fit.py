@@ -13,11 +13,12 @@ from celltraj._errors import FitWarning, warn
 from celltraj._parallel import mapped
 from celltraj.models.arms.arms import Arm, Arms
 from celltraj.models.arms.courses import ArmCourses
-from celltraj.models.arms.laws import FAILS, Chained, FoundLaws, shared_laws
+from celltraj.models.arms.laws import Chained, FoundLaws, shared_laws
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.fit import check_training, fit_bridge
 from celltraj.models.course import chains_to_fit, plans_of
 from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.interpolants.reference import FAILS
 from celltraj.models.references.kernel import KernelReference
 from celltraj.models.training.options import Training
 from celltraj.ot import solve

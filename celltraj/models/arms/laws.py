@@ -13,18 +13,13 @@ from tqdm.auto import tqdm
 from celltraj.models.arms.shared_ridge import SharedLaws, SharedRidge
 from celltraj.models.interpolants import ReferenceInterpolant, SplineInterpolant
 from celltraj.models.interpolants.paths import STEPS, Curves, as_paths
+from celltraj.models.interpolants.reference import BETTER, FAMILIES, HOLDS, MOST
 from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
 
 OWN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
-FAILS = 0.95  # of the way, a miss above which a law foretells nothing
-_HOLDS = 0.75  # a miss below which a law holds, and paths keep their velocity across snapshots
-_BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
-_MOST = 3.0  # miss of a gap beyond which it counts as this
 _JUDGED = 100  # chains of a gap that laws without it are judged by
 _ROUNDS = 4
-# a smooth law and one that may bend sharply, as for one condition
-_FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +104,14 @@ def shared_laws(
     cells = torch.cat(seen if alone is None else [*seen, alone])
     with tqdm(total=3 * _ROUNDS, desc="laws", unit="round", disable=not progress) as bar:
         found = []
-        for family in _FAMILIES:
+        for family in FAMILIES:
             # a generator of its own: how often laws are fitted changes nothing that is drawn later
             generator = torch.Generator().manual_seed(0)
             framed = replace(family, sigma=sigma).framed(cells, generator=generator)
             found.append(_alternated(courses, root, framed, bar))
-        which = found[1].miss < _BETTER * found[0].miss
+        which = found[1].miss < BETTER * found[0].miss
         best = found[which]
-        if best.miss < _HOLDS:
+        if best.miss < HOLDS:
             framed = replace(best.laws[0], weights=None)
             best = _alternated(courses, root, framed, bar, is_smooth=True)
         return best
@@ -215,7 +210,7 @@ def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
         (x,) = runge_kutta(rates, float(step), 1.0, (x,))
     ratio = ((x1 - x).square().sum(2).mean(1) / (x1 - x0).square().sum(2).mean(1)).sqrt()
     # one gap whose flow runs away says no more than that the law does not hold there
-    found: list[float] = ratio.nan_to_num(_MOST, posinf=_MOST).clamp(max=_MOST).tolist()
+    found: list[float] = ratio.nan_to_num(MOST, posinf=MOST).clamp(max=MOST).tolist()
     return found
 
 

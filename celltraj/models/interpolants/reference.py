@@ -28,10 +28,10 @@ from celltraj.models.references.kernel import KernelReference
 
 # a smooth law, and one that may bend sharply: of nine kernels the two that eleven data sets
 # together did best with
-_FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
-_BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
-_HOLDS, _FAILS = 0.75, 0.95  # misses below which a law holds, and above which it does not
-_MOST = 3.0  # miss of a gap beyond which it counts as this
+FAMILIES = (KernelReference(n_scales=2), KernelReference(ridge=1e-4))
+BETTER = 0.95  # of the miss of the smooth law, below which the sharper one is taken
+HOLDS, FAILS = 0.75, 0.95  # misses below which a law holds, and above which it does not
+MOST = 3.0  # miss of a gap beyond which it counts as this
 
 
 @card()
@@ -123,9 +123,9 @@ class ReferenceInterpolant:
         """Return what the miss says of the law."""
         if self.miss is None:
             return "nothing tells whether one law of motion holds at all times"
-        if self.miss < _HOLDS:
+        if self.miss < HOLDS:
             what = "foretells much of how cells move in gaps that it was not fitted to"
-        elif self.miss < _FAILS:
+        elif self.miss < FAILS:
             what = "foretells little of how cells move in gaps that it was not fitted to"
         else:
             what = "explains nothing here of gaps that it was not fitted to"
@@ -135,11 +135,11 @@ class ReferenceInterpolant:
         self, times: Tensor, chain: Tensor, gap: Tensor, *, sigma: float
     ) -> ReferenceInterpolant:
         """Return the interpolant with its law fitted to the chains."""
-        families = _FAMILIES if self.reference is None else (self.reference,)
+        families = FAMILIES if self.reference is None else (self.reference,)
         start = with_noise_of(self, sigma)
         starts = [replace(start, reference=with_sigma(one, sigma)) for one in families]
         first = _best(_all_fitted(starts, times, chain, gap, is_smooth=bool(self.is_smooth)))
-        holds = self.rounds and first.miss is not None and first.miss < _HOLDS
+        holds = self.rounds and first.miss is not None and first.miss < HOLDS
         if self.is_smooth is None and holds:
             return _best(_all_fitted(starts, times, chain, gap, is_smooth=True))
         return first
@@ -171,7 +171,7 @@ class ReferenceInterpolant:
             missed = (x1 - flow[-1]).square().sum(1).mean()
             misses.append(float((missed / (x1 - x0).square().sum(1).mean()).sqrt()))
         # one gap whose flow runs away says no more than that the law does not hold there
-        return fmean(min(one, _MOST) if math.isfinite(one) else _MOST for one in misses)
+        return fmean(min(one, MOST) if math.isfinite(one) else MOST for one in misses)
 
     def curves(self, times: Tensor, chain: Tensor, gap: Tensor) -> HermiteCurves:
         """Return the path of each chain ``(T, n, d)`` over its gap ``(n,)``.
@@ -244,7 +244,7 @@ def _best(found: Sequence[ReferenceInterpolant]) -> ReferenceInterpolant:
     """Return the first, unless a later one foretells gaps that are left out better by a margin."""
     misses = [math.inf if one.miss is None else one.miss for one in found]
     best = min(range(len(found)), key=misses.__getitem__)
-    return found[best] if misses[best] < _BETTER * misses[0] else found[0]
+    return found[best] if misses[best] < BETTER * misses[0] else found[0]
 
 
 def _spline(times: Tensor, missed: Tensor, k: int) -> tuple[Tensor, Tensor]:
