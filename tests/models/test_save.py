@@ -173,7 +173,9 @@ def test_another_kind_and_another_writer_are_refused(tmp_path):
     small("still").save(tmp_path)
     content = content_of(tmp_path)
     write_as_it_is(tmp_path / FILE, replace(content, kind="training"))
-    with pytest.raises(ValueError, match="it is a 'training', not one of bridge, flow, response"):
+    with pytest.raises(
+        ValueError, match="it is a 'training', not one of arms, bridge, flow, response"
+    ):
         ct.load(tmp_path)
     write_as_it_is(tmp_path / FILE, content, key="pt")
     with pytest.raises(ValueError, match="was not written by this version of celltraj"):

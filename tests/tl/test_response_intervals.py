@@ -121,7 +121,7 @@ def test_parts_of_the_populations_share_a_fit(ten):
 def test_shares_of_types_and_survival_are_read_with_the_training(ten, fitted):
     adata = ten.copy()
     adata.obs["type"] = np.where(np.arange(adata.n_obs) % 4 == 0, "B", "T")
-    adata.obs["viability"] = 0.5
+    adata.obs["viability"] = np.where(adata.obs["condition"] == "after", 0.5, 1.0)
     third = (adata.obs["population"] == "p02") & (adata.obs["condition"] == "after")
     adata.obs.loc[third, "viability"] = 0.125
     adata = without(adata, ["p09"], only_treated=True)
@@ -137,7 +137,8 @@ def test_shares_of_types_and_survival_are_read_with_the_training(ten, fitted):
     with pytest.raises(ValueError, match="treated cells of the training"):
         ask(untrained, Moved(**vars(fitted)), **keys)
     uneven = adata.copy()
-    uneven.obs["viability"] = np.linspace(0.1, 0.9, adata.n_obs)
+    treated = uneven.obs["condition"] == "after"
+    uneven.obs.loc[treated, "viability"] = np.linspace(0.1, 0.9, treated.sum())
     with pytest.raises(ValueError, match="must share one survival"):
         ask(uneven, Moved(**vars(fitted)), survival_key="viability")
 

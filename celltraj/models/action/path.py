@@ -21,6 +21,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.action.action import GeometricAction, Motion, TimedAction
 from celltraj.models.action.options import LeastAction
@@ -38,6 +39,7 @@ _FLAT = 1e-3  # slope at which a search counts as ended, relative
 _STEADY = 1e-6  # relative change of a law with time that is rounding
 
 
+@card()
 @dataclass(frozen=True)
 class ActionPath:
     """Hold a path of least action.

@@ -12,9 +12,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from celltraj._card import card
 from celltraj._typing import Cells, Earlier
 
 
+@card()
 @dataclass(frozen=True, eq=False)
 class Worth:
     """Hold what a reward is worth under a normal law ``N(m, V)`` of each cell.

@@ -13,10 +13,11 @@ from celltraj._typing import Cells, Earlier
 from celltraj.models._simulate import simulate
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import MetaNetwork, Neighbourhood
-from celltraj.models.response.cell_identity import brownian_paths, row_bytes
+from celltraj.models.response.cell_identity import brownian_paths, content_order, row_bytes
 from celltraj.models.solvers import SdeSolver
 
 _BLOCK = 2048  # cells that are moved at once
+_TILE = 64  # of which they are a multiple
 
 
 @card()
@@ -247,12 +248,17 @@ def carried_by_blocks(
     """
     moved = torch.empty_like(cells, dtype=torch.float64)
     seed = int(torch.randint(2**62, (1,), generator=generator))
-    for rows in torch.arange(len(cells)).split(_BLOCK):
+    # where a row stands in a product may show in its last digit: the same cells stand in the same
+    # order, and equal ones in no rest of a tile
+    order = content_order(cells, None if keys is None else torch.tensor(keys))
+    for block in order.split(_BLOCK):
+        filling = block[-1:].expand(-len(block) % _TILE)
+        rows = torch.cat([block, filling])
         paths = None
         if keys is not None and process.noise > 0:
             paths = brownian_paths([keys[k] for k in rows], process.dim, seed=seed)
         told = None if process.carried is None else process.carried[rows]
-        moved[rows] = carried_along(
+        there = carried_along(
             replace(process, carried=told),
             cells[rows],
             paths,
@@ -260,6 +266,7 @@ def carried_by_blocks(
             generator=generator,
             progress=progress,
         )
+        moved[block] = there[: len(block)]
     return moved
 
 

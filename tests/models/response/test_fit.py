@@ -421,8 +421,11 @@ class TestPrediction:
         for t in (0.0, 0.4, 1.0):
             found, wanted = (law.velocity(t, population[3:4]) for law in (alone, without))
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-        seeing = process.velocity(0.0, population[3:4])
-        assert (alone.velocity(0.0, population[3:4]) - seeing).abs().max() > 1e-4
+        # of thirty cells one counts for little, and for more than rounding does
+        seen, itself, others = (
+            law.velocity(0.0, population[3:4]) for law in (alone, process, without)
+        )
+        assert (seen - itself).abs().max() > 20 * (seen - others).abs().max()
 
     def test_equal_cells_end_together_and_each_has_noise_of_its_own(self, model):
         x = normal(1, 2, seed=3).repeat(3, 1)
