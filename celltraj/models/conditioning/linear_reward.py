@@ -15,7 +15,7 @@ from celltraj.models.conditioning.reward import Worth
 @card()
 @dataclass(frozen=True, eq=False)
 class LinearReward:
-    r"""Linear reward: weigh the last state by ``e^{a . x}`` (exponential tilting).
+    r"""Linear reward: weigh the last state by ``e^{a'x}`` (exponential tilting).
 
     Under a normal law ``N(m, V)``: ``log E e^{a . X} = a . m + a' V a / 2``.
 
