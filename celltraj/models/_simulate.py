@@ -14,7 +14,13 @@ from celltraj._card import card
 from celltraj._checks import check_option
 from celltraj._typing import Cells, States
 from celltraj.models._card_facts import trajectories_facts
-from celltraj.models.process import Process, ReversibleProcess, breakpoints_of, is_growing
+from celltraj.models.process import (
+    KnowsRows,
+    Process,
+    ReversibleProcess,
+    breakpoints_of,
+    is_growing,
+)
 from celltraj.models.solvers import Equation, SdeSolver
 from celltraj.models.solvers.noise import DiagonalNoise
 from celltraj.models.solvers.solver import Law, gather
@@ -137,6 +143,7 @@ def simulate(
         noise=None if ode else process.diffusion,
         score=process.score if isinstance(process, ReversibleProcess) else None,
         breakpoints=breakpoints_of(process),
+        knows_rows=isinstance(process, KnowsRows) and process.knows_rows,
     )
     state, d = x, x.shape[1]
     if is_growing(process):

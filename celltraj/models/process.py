@@ -145,6 +145,16 @@ class KnownSlope(Protocol):
 
 
 @runtime_checkable
+class KnowsRows(Protocol):
+    """A process that holds something of each cell that it moves, and moves no other ones."""
+
+    @property
+    def knows_rows(self) -> bool:
+        """Whether it does; else it can be asked of any cells."""
+        ...
+
+
+@runtime_checkable
 class Affine(Protocol):
     """A reference ``b = A x + c``, whose transitions are known exactly."""
 

@@ -91,6 +91,11 @@ class ResponseProcess:
         """Number of state variables d."""
         return self.network.field.sizes.dim
 
+    @property
+    def knows_rows(self) -> bool:
+        """Whether it holds something of each cell, and moves no other ones."""
+        return self.own is not None or self.carried is not None
+
     def velocity(self, t: float, x: Cells) -> Cells:
         """Return the ``(n, d)`` velocity of the probability flow, per duration of the response."""
         return self._velocity_and_score(t, x)[0]
@@ -180,6 +185,11 @@ class NoisyResponse:
     process: ResponseProcess
     paths: Tensor
 
+    @property
+    def knows_rows(self) -> bool:
+        """Whether it holds something of each cell: its noise."""
+        return True
+
     def drift(self, t: float, x: Cells) -> Cells:
         """Return the rate of ``Y``, ``(n, d)``."""
         return self.process.drift(t, self.state(t, x))
@@ -252,8 +262,7 @@ def carried_by_blocks(
     # order, and equal ones in no rest of a tile
     order = content_order(cells, None if keys is None else torch.tensor(keys))
     for block in order.split(_BLOCK):
-        filling = block[-1:].expand(-len(block) % _TILE)
-        rows = torch.cat([block, filling])
+        rows = block[torch.arange(-(-len(block) // _TILE) * _TILE) % len(block)]
         paths = None
         if keys is not None and process.noise > 0:
             paths = brownian_paths([keys[k] for k in rows], process.dim, seed=seed)

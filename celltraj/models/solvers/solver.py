@@ -41,6 +41,9 @@ class Equation:
     n_integrals
         Trailing columns of the state that gather an integral along each path, such as the log of
         its mass: their noise and score are zero, and nothing depends on them.
+    knows_rows
+        Whether the velocity of a row depends on which row it is, so that it cannot be asked of some
+        rows alone.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Equation:
     score: Law | None = None
     breakpoints: tuple[float, ...] = ()
     n_integrals: int = 0
+    knows_rows: bool = False
 
     def dim(self, x: Cells) -> int:
         """Return the number of columns of ``x`` that are state variables."""

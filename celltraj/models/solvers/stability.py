@@ -228,8 +228,8 @@ class Watch:
             rows = torch.linspace(0, n - 1, min(_FEW, n)).long()
         else:
             rows = reach[far].topk(min(_FEW, n)).indices
-        start = z[0][rows]
-        ends = [self._motion(k, start, self.times)[1:, :, :d] for k in (self._n, 2 * self._n)]
+        start, both = z[0][rows], (self._n, 2 * self._n)
+        ends = [self._motion(k, z[0], self.times, rows)[1:, :, :d] for k in both]
         apart = _distances(start[:, :d], ends, width, least=1.0)
         if far is None:
             return float(apart.median(1).values.max())
@@ -238,18 +238,22 @@ class Watch:
         inside = [step for step in steps if span[0] <= min(step) and max(step) <= span[1]]
         longest = max(inside, key=lambda step: abs(step[1] - step[0]))
         there = z[far][rows]
-        ends = [self._motion(k, there, longest)[1:, :, :d] for k in (1, 2)]
+        ends = [self._motion(k, z[far], longest, rows)[1:, :, :d] for k in (1, 2)]
         nearby = _distances(there[:, :d], ends, width, least=0.0)
         return float(torch.cat([apart[:far], nearby]).max())
 
-    def _motion(self, n_steps: int, x: Cells, times: tuple[float, ...]) -> States:
-        """Return the states of the equation without noise and corrections."""
+    def _motion(self, n_steps: int, x: Cells, times: tuple[float, ...], rows: Tensor) -> Tensor:
+        """Return the states ``(T, k, d)`` of some rows without noise and corrections."""
         changes = {"n_steps": n_steps}
         if hasattr(self.solver, "n_corrections"):
             changes["n_corrections"] = 0
         solver = cast("SdeSolver", replace(cast("Any", self.solver), **changes))
         plain = replace(self.equation, noise=None)
-        return solver(plain, x, times, generator=torch.Generator(), progress=False)
+        of_all = self.equation.knows_rows
+        moved = solver(
+            plain, x if of_all else x[rows], times, generator=torch.Generator(), progress=False
+        )
+        return moved[:, rows] if of_all else moved
 
 
 def _steps(process: Process, times: Sequence[float], n_steps: int) -> list[float]:
@@ -257,7 +261,7 @@ def _steps(process: Process, times: Sequence[float], n_steps: int) -> list[float
     return [abs(b - a) for a, b in itertools.pairwise(grid)]
 
 
-def _distances(start: Cells, ends: list[States], width: Tensor, *, least: float) -> Tensor:
+def _distances(start: Cells, ends: list[Tensor], width: Tensor, *, least: float) -> Tensor:
     """Return ``(T, n)`` distances of two ends in units of the shorter way to them, or of widths."""
     first, second = (((end - start) / width).double() for end in ends)
     gap = (first - second).norm(dim=2)

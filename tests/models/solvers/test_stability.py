@@ -183,3 +183,29 @@ def test_float32_states_far_from_zero_move_as_those_near_it(cells):
     moved = ends(2.0**14) - 2.0**14
     # steps of 2e-5 are lost beside 1e4, whose last digit in float32 is 1e-3
     torch.testing.assert_close(moved.std(), ends(0.0).std(), rtol=0.1, atol=2e-3)
+
+
+class PullOfEach:
+    """A pull that each cell has for itself, and that no other cells can be asked for."""
+
+    knows_rows = True
+
+    def __init__(self, rates):
+        self.rates = rates
+
+    def drift(self, t, x):
+        return -self.rates[:, None] * x
+
+    def diffusion(self, t, x):
+        return torch.zeros_like(x)
+
+
+def test_a_law_that_knows_each_cell_is_watched_as_a_whole():
+    x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    solver = Midpoint(n_steps=10)
+    law = PullOfEach(torch.full((100,), 60.0, dtype=torch.float64))
+    with pytest.raises(ValueError, match="stiff"):
+        simulate(law, x, (0.0, 3.0), solver=solver, generator=torch.Generator())
+    law = PullOfEach(torch.linspace(0.1, 1.0, 100, dtype=torch.float64))
+    end = simulate(law, x, (0.0, 3.0), solver=solver, generator=torch.Generator()).x[-1]
+    torch.testing.assert_close(end, x * (-3 * law.rates).exp()[:, None], rtol=0.05, atol=1e-3)
