@@ -11,7 +11,6 @@ from celltraj._anndata.columns import (
 from celltraj._anndata.coupled import Coupled, couple_by_model, write_couplings
 from celltraj._anndata.gene_pair import TARGET, UNTREATED, GenePair, gene_pair
 from celltraj._anndata.groups import chosen_cells, memberships, read_groups
-from celltraj._anndata.known_noise import sigma_source_of
 from celltraj._anndata.known_times import time_key_of, time_key_of_model
 from celltraj._anndata.lineage import (
     Tied,
@@ -28,6 +27,7 @@ from celltraj._anndata.new_cells import (
     source_of,
     warn_of_few,
 )
+from celltraj._anndata.noise_source import sigma_source_of
 from celltraj._anndata.populations import (
     given_once,
     never_together,

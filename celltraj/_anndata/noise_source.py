@@ -1,14 +1,14 @@
-"""Find out where the noise of a model came from, since thermodynamics divides by it."""
+"""Find out where the noise of a model came from: the action and thermodynamics divide by it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anndata import AnnData
 
-from celltraj._anndata.results import BRIDGE, records_of
+from celltraj._anndata.results import BRIDGE, FITS, Result, records_of
 from celltraj.models import Bridge, Process
 from celltraj.models.references.family import sigma_of
 
@@ -64,16 +64,43 @@ def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
     return source
 
 
+def sigma_source_of(adata: AnnData, sigma: float) -> str:
+    """Return where a noise came from: ``"estimated"`` where a fit in ``adata`` took its default.
+
+    Parameters
+    ----------
+    adata
+        Data with the records of fits.
+    sigma
+        Noise of a model, in [x]/sqrt([t]).
+
+    Returns
+    -------
+    ``"estimated"``, or ``"given"``, also where nothing is known of it.
+    """
+    fits = _fits_with(adata, sigma, *FITS)
+    sources = (params.get("sigma_source") for params in fits)
+    return "estimated" if "estimated" in sources else "given"
+
+
 def _recorded(adata: AnnData, sigma: float) -> str | None:
     """Return what the records of bridges with this sigma say, None for nothing."""
+    params = next(_fits_with(adata, sigma, BRIDGE), None)
+    if params is None:
+        return None
+    if params.get("sigma_source") == "given":
+        return "given"
+    return "estimated" if _estimates(params) else "default"
+
+
+def _fits_with(adata: AnnData, sigma: float, *results: Result) -> Iterator[Mapping[str, Any]]:
+    """Yield the params of the records of such fits that have this sigma."""
+    kinds = [one.kind for one in results]
     for record in records_of(adata).values():
-        params = record.get("params", {}) if isinstance(record, Mapping) else {}
-        is_bridge = isinstance(record, Mapping) and record.get("kind") == BRIDGE.kind
-        if is_bridge and math.isclose(float(params.get("sigma", -1)), sigma, rel_tol=_SAME):
-            if params.get("sigma_source") == "given":
-                return "given"
-            return "estimated" if _estimates(params) else "default"
-    return None
+        if isinstance(record, Mapping) and record.get("kind") in kinds:
+            params = record.get("params", {})
+            if math.isclose(float(params.get("sigma", math.nan)), sigma, rel_tol=_SAME):
+                yield params
 
 
 def _estimates(params: Mapping[str, Any]) -> bool:

@@ -33,6 +33,7 @@ from celltraj.models.conditioning.reward import Reward, Worth
 from celltraj.models.conditioning.steps import Ahead, Steps, check_finite
 from celltraj.models.solvers.noise import normal_like
 from celltraj.models.solvers.solver import StepGrid, progress_bar
+from celltraj.ot.sampling import systematic
 
 _LOST = 0.01  # share of particles that may be steered out of the finite numbers in a step
 _MOST = 3.0  # standard deviations of its noise that a step is steered by
@@ -212,7 +213,7 @@ class _Cloud:
         if 1 / shares.square().sum() >= _ENOUGH * n:
             return
         self.log_mean += float(torch.logsumexp(self.log_w, 0)) - math.log(n)
-        rows = systematic(shares, self.generator)
+        rows = systematic(shares, n, self.generator)
         self.x, self.log_h, self.start = self.x[rows], self.log_h[rows], self.start[rows]
         self.kept = [x[rows] for x in self.kept]
         self.log_w = torch.zeros_like(self.log_w)
@@ -223,13 +224,3 @@ class _Cloud:
             return torch.zeros_like(self.log_w), -math.inf
         mean = float(torch.logsumexp(self.log_w, 0)) - math.log(len(self.log_w))
         return torch.softmax(self.log_w, 0), self.log_mean + mean
-
-
-def systematic(shares: Earlier, generator: torch.Generator) -> Tensor:
-    """Return ``(n,)`` rows drawn by their shares with one random number for all."""
-    n = len(shares)
-    offset = torch.rand(1, dtype=torch.float64, generator=generator)
-    points = (torch.arange(n, dtype=torch.float64) + offset) / n
-    edges = shares.double().cumsum(0)
-    rows: Tensor = torch.searchsorted(edges / edges[-1], points, right=True).clamp(max=n - 1)
-    return rows

@@ -18,7 +18,7 @@ from celltraj.models import (
 )
 from celltraj.models.conditioning.group_reward import GroupReward
 from celltraj.models.conditioning.look_ahead import Blind
-from celltraj.models.conditioning.particles import systematic
+from celltraj.ot.sampling import systematic
 
 STOP, SD = 1.0, math.sqrt((1 - math.exp(-2.0)) / 2)  # of an Ornstein-Uhlenbeck process from 0
 PULL = OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
@@ -269,7 +269,7 @@ def test_an_event_that_no_path_meets_has_a_bound_and_no_nan():
 def test_systematic_resampling_gives_each_its_share_rounded():
     shares = torch.rand(50, generator=seeded()).double()
     shares /= shares.sum()
-    counts = torch.bincount(systematic(shares, seeded(1)), minlength=50)
+    counts = torch.bincount(systematic(shares, len(shares), seeded(1)), minlength=50)
     assert ((counts - 50 * shares).abs() < 1).all()
 
 
