@@ -111,9 +111,10 @@ def _in_processes(
     calls = (joblib.delayed(_alone)(_Packed((function, *task)), held, limit) for task in tasks)
     n_done = 0
     try:
-        for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls):
-            yield result
-            n_done += 1
+        with _large_tasks(is_on=client is not None):
+            for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator")(calls):
+                yield result
+                n_done += 1
     except CancelledError as error:
         if client is None:
             raise
@@ -137,12 +138,21 @@ def _held(client: Any, content: T) -> T:
     It is the result of a task and not scattered, since a task is done anew where its result is
     lost with a worker.
     """
-    import dask  # there is none without a client
-
-    # to send it once and not with every task is what the warning asks for
-    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+    with _large_tasks():
         future: T = client.submit(_same, content, pure=False)
     return future
+
+
+@contextmanager
+def _large_tasks(*, is_on: bool = True) -> Iterator[None]:
+    """Let tasks carry cells without a warning: what all share is sent once, as it asks for."""
+    if not is_on:
+        yield
+        return
+    import dask  # there is none without a cluster
+
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+        yield
 
 
 def _same(content: T) -> T:
