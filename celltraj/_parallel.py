@@ -43,11 +43,12 @@ def mapped(
 ) -> Iterator[R]:
     """Yield ``function(*shared, *task)`` for each task, in their order.
 
-    Where joblib would start no process, tasks run here, one after the other. Else each runs on one
-    thread of a process of ``joblib.parallel_config``, on this machine or, with
-    ``backend="dask"``, on those of a cluster. A task must hold all that it needs, seeds as well,
-    so that where it runs does not matter, and neither whether it is run again because the process
-    it ran in has died.
+    Where joblib would start no process, and of a single task, tasks run here, one after the other.
+    Else each runs on one thread of a process of ``joblib.parallel_config``, on this machine or,
+    with ``backend="dask"``, on those of a cluster, where a task may use its share of what is left
+    when there are more processes than tasks. A task must hold all that it needs, seeds as well, so
+    that where it runs does not matter, and neither whether it is run again because the process it
+    ran in has died.
 
     Parameters
     ----------
@@ -78,10 +79,12 @@ def mapped(
     [8, 9]
     """
     desc, unit = what
-    if joblib.effective_n_jobs(n_jobs) == 1:
+    n_workers = int(joblib.effective_n_jobs(n_jobs))
+    if n_workers == 1 or n_tasks == 1:
         done: Iterable[R] = (function(*shared, *task) for task in tasks)
     else:
-        done = _in_processes(function, tasks, shared, n_jobs)
+        share = max(1, n_workers // max(1, n_tasks))
+        done = _in_processes(function, tasks, shared, n_jobs, share)
     yield from tqdm(done, total=n_tasks, desc=desc, unit=unit, disable=not progress)
 
 
@@ -101,6 +104,7 @@ def _in_processes(
     tasks: Iterable[tuple[Any, ...]],
     shared: tuple[Any, ...],
     n_jobs: int | None,
+    share: int,
 ) -> Iterator[R]:
     backend, _ = get_active_backend()
     client = getattr(backend, "client", None)  # of a cluster, which no other backend has
@@ -108,7 +112,11 @@ def _in_processes(
     if client is not None and shared:
         held = _held(client, held)
     limit = given_limit()  # which other processes, and other threads, know nothing of
-    calls = (joblib.delayed(_alone)(_Packed((function, *task)), held, limit) for task in tasks)
+    # processes of this machine start none of their own
+    within = 1 if client is None else share
+    calls = (
+        joblib.delayed(_alone)(_Packed((function, *task)), held, limit, within) for task in tasks
+    )
     n_done = 0
     try:
         with _large_tasks(is_on=client is not None):
@@ -124,12 +132,17 @@ def _in_processes(
         ) from error
 
 
+def n_processes() -> int:
+    """Return how many processes :func:`mapped` uses where no number is given."""
+    return int(joblib.effective_n_jobs(None))
+
+
 def n_at_once(n_tasks: int) -> int:
     """Return how many tasks of :func:`mapped` share the memory of this machine at a time."""
     backend, _ = get_active_backend()
     if getattr(backend, "client", None) is not None:
         return 1  # each has a worker's own
-    return max(1, min(n_tasks, int(joblib.effective_n_jobs(None))))
+    return max(1, min(n_tasks, n_processes()))
 
 
 def _held(client: Any, content: T) -> T:
@@ -159,7 +172,8 @@ def _same(content: T) -> T:
     return content
 
 
-def _alone(call: _Packed, shared: _Packed, limit: float | None) -> Any:
+def _alone(call: _Packed, shared: _Packed, limit: float | None, n_processes: int) -> Any:
     function, *task = call.content
-    with limited(limit), one_thread():  # processes share the cores
+    # processes share the cores
+    with limited(limit), one_thread(), joblib.parallel_config(n_jobs=n_processes):
         return function(*shared.content, *task)

@@ -16,6 +16,7 @@ from celltraj import _parallel
 from celltraj._parallel import mapped
 from celltraj.cli import processes
 from celltraj.cli.main import main
+from celltraj.ot import _importance
 
 EQUAL = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
 HALVES = {"what": ("halving", "number"), "progress": False}
@@ -194,6 +195,34 @@ def test_threads_of_this_process_change_no_more_than_rounding(couplings):
             np.testing.assert_allclose(alone, couplings().obsm["couplings"], **EQUAL)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_strata_in_two_processes_give_the_same_gap(monkeypatch):
+    monkeypatch.setattr(_importance, "_WORTH", 0)  # otherwise only hundreds of thousands of cells
+    x, y = np.random.default_rng(0).normal(size=(2, 1_500, 3)).astype(np.float32)
+    a = np.full(len(x), 1 / len(x))
+    solved = partial(ct.ot.Stratified(), ct.ot.SquaredEuclidean(x, y), a, a, epsilon=0.2)
+    alone = solved()
+    seen = alone.pull(y), alone.push(x), alone.entropy()
+    with joblib.parallel_config(n_jobs=2):
+        spread = solved()
+        again = spread.pull(y), spread.push(x), spread.entropy()
+    assert torch.equal(alone.f, spread.f)
+    assert torch.equal(alone.g, spread.g)
+    assert all(torch.equal(one, other) for one, other in zip(seen, again, strict=True))
+
+
+def processes_within(calls):
+    return _parallel.n_processes()
+
+
+@pytest.mark.parametrize(("n_jobs", "n_tasks"), [(2, 1), (2, 2), (1, 3)])
+def test_only_a_single_task_may_use_processes_of_this_machine(n_jobs, n_tasks):
+    with joblib.parallel_config(n_jobs=n_jobs):
+        tasks = ((k,) for k in range(n_tasks))
+        found = list(mapped(processes_within, tasks, n_tasks=n_tasks, **HALVES))
+    assert found == [n_jobs if n_tasks == 1 else 1] * n_tasks
 
 
 @pytest.mark.usefixtures("one_thread")

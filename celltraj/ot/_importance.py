@@ -16,18 +16,21 @@ importance sampling. Its use in Sinkhorn's iteration is our own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from celltraj._parallel import mapped, n_processes
 from celltraj.ot._strata import Strata, inclusions
 
 _PILOTS = 12  # cells of each stratum that tell what matters to another
 _EVEN = 0.1  # share of the draws that is spread evenly
 _TILE = 128  # targets at once
+_WORTH = 3e8  # entries of a pass from which on it is worth sending cells to other processes
 _SEEN = 2048  # sources at once where only sums are asked: such a tile stays in the cache
 
 
@@ -148,34 +151,67 @@ class SampledPlan:
         told = np.where(is_told, mass / np.where(is_told, total, 1.0), even)
         return cls(targets, sources, potentials, (1 - _EVEN) * told + _EVEN * even)
 
-    def blocks(self, n_draws: int, seed: Sequence[int]) -> Iterator[Block]:
-        """Yield what each stratum of the targets sees of the sources it draws.
+    def blocks(
+        self, n_draws: int, seed: Sequence[int], strata: Sequence[int] | None = None
+    ) -> Iterator[Block]:
+        """Yield what each stratum of the targets, or each of some, sees of the sources it draws.
 
         Strata draw by themselves, from ``[*seed, stratum]``. A block is valid until the next.
         """
         wanted, given = plan_factors(self.targets, self.sources, self.potentials)
-        strata, room = self.sources.strata, _Room()
-        for t, places in enumerate(self.targets.strata.slices()):
+        sources, room, slices = self.sources.strata, _Room(), self.targets.strata.slices()
+        for t in range(len(slices)) if strata is None else strata:
             rng = np.random.default_rng([*seed, t])
-            inclusion = inclusions(self.shares[t], strata.sizes, n_draws)
-            drawn, stratum = strata.draw(inclusion, rng)
+            inclusion = inclusions(self.shares[t], sources.sizes, n_draws)
+            drawn, stratum = sources.draw(inclusion, rng)
             rows, log_inclusion = torch.from_numpy(drawn), torch.from_numpy(np.log(inclusion))
             log_inclusion = log_inclusion[torch.from_numpy(stratum)]
             seen = torch.index_select(given, 0, rows, out=room(len(rows), given.shape[1]))
             seen[:, -1] -= log_inclusion.float()
-            yield Block(places, rows, log_inclusion, wanted[places], seen)
+            yield Block(slices[t], rows, log_inclusion, wanted[slices[t]], seen)
+
+    def asked(
+        self, what: Callable[..., Tensor], n_draws: int, seed: Sequence[int], *given: Tensor
+    ) -> Tensor:
+        """Return ``what(block, *given)`` of all strata, ``(n, ...)`` in the order of the targets.
+
+        Strata are shared out to the processes of :func:`celltraj._parallel.mapped` where they are
+        many enough: since they draw by themselves, the result is the same.
+        """
+        n_strata, n_entries = len(self.targets.strata.sizes), len(self.targets.cells) * n_draws
+        n_parts = min(n_strata, n_processes()) if n_entries > _WORTH else 1
+        ends = np.linspace(0, n_strata, n_parts + 1).round().astype(int).tolist()
+        tasks = ((range(*pair),) for pair in pairwise(ends))
+        shared = (what, self, n_draws, seed, given)
+        names = ("strata", "part")
+        done = mapped(_asked, tasks, n_tasks=n_parts, what=names, shared=shared, progress=False)
+        return torch.cat(list(done))
 
     def log_sums(self, n_draws: int, seed: Sequence[int]) -> Tensor:
         """Return ``(n,)`` logarithms of what targets get, over what is asked of them."""
-        found = torch.empty(len(self.targets.cells), dtype=torch.float64)
-        for block in self.blocks(n_draws, seed):
-            found[block.places] = entry_sums(block.wanted, block.seen)
-        logs = found.log()
+        logs = self.asked(_sums, n_draws, seed).log()
         # beyond single precision: next to nothing of what was drawn is near
         if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
             parts = plan_factors(self.targets, self.sources, self.potentials)
             logs[beyond] = whole_log_sums(parts, beyond)
         return logs
+
+
+def _asked(
+    what: Callable[..., Tensor],
+    plan: SampledPlan,
+    n_draws: int,
+    seed: Sequence[int],
+    given: tuple[Tensor, ...],
+    strata: Sequence[int],
+) -> Tensor:
+    """Return ``what(block, *given)`` of some strata."""
+    return torch.cat([what(block, *given) for block in plan.blocks(n_draws, seed, strata)])
+
+
+def _sums(block: Block) -> Tensor:
+    """Return ``(t,)`` what targets get, over what is asked of them."""
+    return entry_sums(block.wanted, block.seen)
 
 
 def plan_factors(

@@ -17,7 +17,7 @@ from celltraj._typing import Earlier
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import ProductCost
 from celltraj.ot._coupling import Coupling
-from celltraj.ot._importance import SampledPlan, Side, plan_factors, whole_log_sums
+from celltraj.ot._importance import Block, SampledPlan, Side, plan_factors, whole_log_sums
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot.checks import check_mass
@@ -137,24 +137,14 @@ class StratifiedCoupling(Coupling):
         """Return means of ``v`` over what each target sees, times its mass."""
         found = torch.zeros((len(mass), *v.shape[1:]), dtype=v.dtype)
         values = v[plan.sources.cells]
-        for block in plan.blocks(_DRAWS, [self.seed, 4]):
-            part = values[block.drawn]
-            for rows, entries in block.tiles():
-                share = entries.to(v.dtype)
-                share *= (1 / share.sum(1))[:, None]
-                found[plan.targets.cells[rows]] = share @ part
+        found[plan.targets.cells] = plan.asked(_means, _DRAWS, [self.seed, 4], values)
         return found * (mass if v.ndim == 1 else mass[:, None])
 
     def entropy(self) -> Earlier:
         """Return the ``(n,)`` entropy of where each earlier cell goes, in nats; NaN for nowhere."""
         found = torch.full_like(self.f, torch.nan)
-        plan = self.rows
-        for block in plan.blocks(_DRAWS, [self.seed, 4]):
-            for rows, entries in block.tiles():
-                seen = entries.double()
-                total = seen.sum(1)
-                logs = torch.special.xlogy(seen, seen).sum(1) + seen @ block.log_inclusion
-                found[plan.targets.cells[rows]] = total.log() - logs / total
+        seen = self.rows.asked(_entropies, _DRAWS, [self.seed, 4])
+        found[self.rows.targets.cells] = seen.to(found.dtype)
         return found
 
     def to_sparse(self, *, mass: float = 1e-3) -> csr_array:
@@ -260,6 +250,27 @@ def marginal_error(
         error += mass * float(missed.mean())
         variance += mass**2 * float(missed.var()) / len(places)
     return error, variance**0.5
+
+
+def _means(block: Block, values: Tensor) -> Tensor:
+    """Return the means of ``values`` over what each target of a block sees."""
+    part, found = values[block.drawn], []
+    for _, entries in block.tiles():
+        share = entries.to(values.dtype)
+        share *= (1 / share.sum(1))[:, None]
+        found.append(share @ part)
+    return torch.cat(found)
+
+
+def _entropies(block: Block) -> Tensor:
+    """Return the entropies of what each target of a block sees, in nats."""
+    found = []
+    for _, entries in block.tiles():
+        seen = entries.double()
+        total = seen.sum(1)
+        logs = torch.special.xlogy(seen, seen).sum(1) + seen @ block.log_inclusion
+        found.append(total.log() - logs / total)
+    return torch.cat(found)
 
 
 def _partners(plan: SampledPlan, n: int, i: Tensor, seed: Sequence[int]) -> Tensor:
