@@ -26,6 +26,7 @@ DATA = {
     "maps",
     "problem",
     "mdata",
+    "paths",
     "representations",
 }
 

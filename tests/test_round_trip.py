@@ -339,7 +339,7 @@ def test_no_function_is_left_out():
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
         | {"response_intervals", "condition", "least_action"},
         "ex": {"to_cell_eval"},
-        "io": {"from_mudata"},
+        "io": {"from_files", "from_mudata"},
     }
     drawn = {name.split(" ")[0] for name in PICTURES} | set(PLOTS)
     assert drawn == set(ct.pl.__all__) - elsewhere["pl"]

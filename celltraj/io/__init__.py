@@ -1,4 +1,4 @@
-"""Read couplings that other packages have computed."""
+"""Read couplings that other packages have computed, their containers, and many files at once."""
 
 from celltraj._lazy import attach
 

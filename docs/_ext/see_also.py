@@ -43,6 +43,7 @@ FAMILIES = (
         *("tl.entropy_production", "get.entropy_production", "pl.entropy_production"),
         "pl.stream",
     ),
+    ("io.from_files", "pp.check_times", "tl.fit_bridge"),
     ("io.from_mudata", "pp.check_times", "tl.fit_bridge"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )

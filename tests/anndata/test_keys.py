@@ -31,7 +31,7 @@ WRITE_NOTHING = {  # return tables, logs or models
     | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"}
     | {"cross_validate_arms"},
     "ex": {"to_cell_eval"},
-    "io": {"from_mudata"},
+    "io": {"from_files", "from_mudata"},
 }
 
 
