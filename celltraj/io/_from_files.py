@@ -41,8 +41,8 @@ def from_files(
     Returns
     -------
     An AnnData without ``X``, of all cells in the order of the files, with ``obs``,
-    ``obs[file_key]`` (categorical) and ``obsm[representation]`` (float32). Names of cells begin with that
-    of their file.
+    ``obs[file_key]`` (categorical) and ``obsm[representation]`` (float32). Names of cells begin
+    with that of their file.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def from_files(
     ...     cells = ct.datasets.branching(n_cells=20, seed=day)
     ...     cells.obsm["X_both"] = cells.X
     ...     cells.write_h5ad(folder / f"day_{day}.h5ad")
-    >>> adata = ct.io.from_files(sorted(folder.iterdir()), representation="X_both", obs_keys=["time"])
+    >>> paths = sorted(folder.iterdir())
+    >>> adata = ct.io.from_files(paths, representation="X_both", obs_keys=["time"])
     >>> list(adata.obs), adata.obsm["X_both"].shape[1]
     (['time', 'file'], 2)
     """
