@@ -77,6 +77,8 @@ class TestEveryFunction:
 
 READERS = {f"tl.{name}" for name in ("push", "pull", "transitions", "fates", "entropy", "growth")}
 
+SURE = {"tl.forecast_intervals"}  # nothing in it is drawn
+
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("tl.")])
 def test_tools_take_a_seed_but_those_that_read_couplings(name):
@@ -84,6 +86,8 @@ def test_tools_take_a_seed_but_those_that_read_couplings(name):
         gone = {"model", "time_key", "use_rep", "seed"}
         assert not gone & set(parameters(name))
         assert parameters(name)["key"].default == "couplings"
+    elif name in SURE:
+        assert "seed" not in parameters(name)
     else:
         assert parameters(name)["seed"].default == 0
 

@@ -246,6 +246,7 @@ OWN = {
     },
     "pp.match_variables": lambda: {"like": course()["adata"]},
     "tl.calibrate": lambda: {"confidence": 0.5},
+    "tl.forecast_intervals": lambda: {"confidence": 0.5},
     "tl.entropy_production": lambda: {"model": PULL},
     "tl.fit_bridge": lambda: {"training": None},
     "tl.cross_validate_arms": lambda: {"condition_key": "arm", "hold_out": [(1.0, "up")]},

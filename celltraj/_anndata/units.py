@@ -62,7 +62,7 @@ def read_unit_fates(
     units = pd.Series(texts_of(column_of(adata, unit_key)))
     is_told = told_cells(adata, key, fates.is_known, time, str(params["time_key"]))
     if truth is None:
-        names, seen = fates.names, _seen(adata, params, units, fates.names)
+        names, seen = fates.names, seen_shares(adata, params, units, fates.names)
     else:
         names, seen = tuple(truth), _given(adata, truth, fates.names)
     fates = fates.only(list(names))
@@ -102,7 +102,7 @@ def _given(adata: AnnData, truth: Mapping[str, str], names: tuple[str, ...]) -> 
     return shares
 
 
-def _seen(
+def seen_shares(
     adata: AnnData, params: Mapping[str, object], units: pd.Series, names: tuple[str, ...]
 ) -> np.ndarray:
     """Return for each cell the shares of fates among the last cells of its unit; NaN for none."""

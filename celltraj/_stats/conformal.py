@@ -81,6 +81,37 @@ def split_interval(
     return predicted - reach, predicted + reach
 
 
+def reach_without(missed: np.ndarray, *, confidence: float) -> np.ndarray:
+    """Return for each population how far the others let it be missed, ``(n, k)``.
+
+    Parameters
+    ----------
+    missed
+        ``(n, k)`` distances of predictions from the truth, not negative.
+    confidence
+        ``1 - alpha``, of each quantity by itself.
+
+    Raises
+    ------
+    ValueError
+        Without one there are too few populations, see :func:`check_confidence`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from celltraj._stats.conformal import reach_without
+    >>> reach_without(np.arange(1.0, 6)[:, None], confidence=0.8)[:, 0]
+    array([5., 5., 5., 5., 4.])
+    """
+    n = len(missed)
+    check_confidence(n - 1, confidence)
+    k = math.ceil(confidence * n - _ROUNDING)  # of n - 1 distances
+    order = np.sort(missed, axis=0)
+    # the k-th of the others is one further where the own distance stands before it
+    found: np.ndarray = np.where(missed <= order[k - 1], order[k], order[k - 1])
+    return found
+
+
 def jackknife_plus(
     predicted: np.ndarray, missed: np.ndarray, *, confidence: float
 ) -> tuple[np.ndarray, np.ndarray]:

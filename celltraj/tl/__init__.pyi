@@ -18,6 +18,7 @@ from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
 from ._fit_response import fit_response as fit_response
 from ._fit_response_folds import fit_response_folds as fit_response_folds
+from ._forecast_intervals import forecast_intervals as forecast_intervals
 from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
@@ -61,6 +62,7 @@ __all__ = [
     "fit_flow",
     "fit_response",
     "fit_response_folds",
+    "forecast_intervals",
     "gene_scores",
     "gene_trends",
     "growth",

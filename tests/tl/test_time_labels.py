@@ -92,6 +92,9 @@ CALLS = {
         time=t(2),
         confidence=0.5,
     ),
+    "tl.forecast_intervals": lambda a, _, t: ct.tl.forecast_intervals(
+        a, unit_key="clone", time=t(2), confidence=0.5
+    ).to_dict("list"),
     "tl.compare_conditions": lambda a, _, t: written(
         ct.tl.compare_conditions,
         "conditions",
