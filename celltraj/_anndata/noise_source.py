@@ -30,7 +30,7 @@ def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
     Raises
     ------
     ValueError
-        The sigma of a bridge is the default one, nothing says where it came from, or it is another
+        The sigma is the default one of a bridge, nothing says where it came from, or it is another
         than ``sigma``.
     """
     if not isinstance(model, Bridge):
@@ -39,6 +39,9 @@ def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
                 f"sigma= vouches for that of a bridge, and the {type(model).__name__} has a noise "
                 "of its own; leave it out"
             )
+        own = getattr(model, "sigma", None)
+        if isinstance(own, float) and _recorded(adata, own, BRIDGE) == "default":
+            raise ValueError(_default(f"{type(model).__name__} of a bridge", own))
         return "law"
     own = sigma_of(model.reference)
     if sigma is not None:
@@ -48,7 +51,7 @@ def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
                 f"another; fit it with ct.tl.fit_bridge(adata, sigma={sigma:g})"
             )
         return "given"
-    source = _recorded(adata, own)
+    source = _recorded(adata, own, BRIDGE)
     if source is None:
         raise ValueError(
             f"nothing in adata.uns says where the sigma of the bridge, {own:.6g}, came from, and "
@@ -56,16 +59,21 @@ def told_noise(adata: AnnData, model: Process, sigma: float | None) -> str:
             "known, from an experiment or a family that it was estimated with"
         )
     if source == "default":
-        raise ValueError(
-            f"the bridge has the default sigma, {own:.6g}, which is a hundredth of the displacement"
-            " and no estimate; entropy production goes as 1 / sigma^2. Fit it with a sigma= that "
-            "is known, or estimate one: ct.models.Refinement(estimate_sigma=True) in BridgeOptions"
-        )
+        raise ValueError(_default("bridge", own))
     return source
 
 
+def _default(name: str, sigma: float) -> str:
+    """Return what is wrong with the default sigma."""
+    return (
+        f"the {name} has the default sigma, {sigma:.6g}, which is a hundredth of the displacement "
+        "and no estimate; entropy production goes as 1 / sigma^2. Fit it with a sigma= that is "
+        "known, or estimate one: ct.models.Refinement(estimate_sigma=True) in BridgeOptions"
+    )
+
+
 def sigma_source_of(adata: AnnData, sigma: float) -> str:
-    """Return where a noise came from: ``"estimated"`` where a fit in ``adata`` took its default.
+    """Return where a noise came from, as far as fits in ``adata`` tell.
 
     Parameters
     ----------
@@ -76,16 +84,15 @@ def sigma_source_of(adata: AnnData, sigma: float) -> str:
 
     Returns
     -------
-    ``"estimated"``, or ``"given"``, also where nothing is known of it.
+    ``"default"`` where a fit took a hundredth of the displacement, ``"estimated"`` where one
+    refined it, or ``"given"``, also where nothing is known of it.
     """
-    fits = _fits_with(adata, sigma, *FITS)
-    sources = (params.get("sigma_source") for params in fits)
-    return "estimated" if "estimated" in sources else "given"
+    return _recorded(adata, sigma, *FITS) or "given"
 
 
-def _recorded(adata: AnnData, sigma: float) -> str | None:
-    """Return what the records of bridges with this sigma say, None for nothing."""
-    params = next(_fits_with(adata, sigma, BRIDGE), None)
+def _recorded(adata: AnnData, sigma: float, *results: Result) -> str | None:
+    """Return what the records of fits with this sigma say, None for nothing."""
+    params = next(_fits_with(adata, sigma, *results), None)
     if params is None:
         return None
     if params.get("sigma_source") == "given":

@@ -190,7 +190,7 @@ def _mean_noise(model: Process, paths: dict[str, ActionPath]) -> float:
 
 
 def _warn(paths: dict[str, ActionPath], params: Mapping[str, object]) -> None:
-    if params["sigma_source"] == "estimated":
+    if params["sigma_source"] == "default":
         warn(
             f"actions are in units of sigma={params['sigma']:.3g}, the default of the fit and not "
             "a noise that was measured: they tell paths from each other, not how rare a "

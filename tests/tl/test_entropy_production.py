@@ -93,6 +93,9 @@ def test_a_bridge_tells_where_its_sigma_came_from(caplog):
     usual = ct.tl.fit_bridge(adata, **fit)
     with pytest.raises(ValueError, match="default sigma"):
         ct.tl.entropy_production(adata, usual, progress=False)
+    law = ct.tl.fit_bridge(adata, reference=OrnsteinUhlenbeck(), key_added="law", **fit).reference
+    with pytest.raises(ValueError, match="the OrnsteinUhlenbeck of a bridge has the default sigma"):
+        ct.tl.entropy_production(adata, law, progress=False)
     options = BridgeOptions(refinement=Refinement(max_rounds=2))
     family = {"reference": OrnsteinUhlenbeck(), "options": options}
     bridge = ct.tl.fit_bridge(adata, sigma=1.0, key_added="given", **family, **fit)

@@ -61,7 +61,7 @@ def test_a_default_sigma_is_named(adata):
     with pytest.warns(ct.DataWarning, match="the default of the fit and not a noise"):
         path = between(cells, bridge.reference, stop=2.0)
     params = path.uns["celltraj"]["least_action"]["params"]
-    assert params["sigma_source"] == "estimated"
+    assert params["sigma_source"] == "default"
     assert params["sigma"] == pytest.approx(bridge.reference.sigma)
     given = between(adata, pull(), stop=2.0).uns["celltraj"]["least_action"]["params"]
     assert given["sigma_source"] == "given"
