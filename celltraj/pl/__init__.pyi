@@ -26,8 +26,8 @@ from ._push import push as push
 from ._refinement import refinement as refinement
 from ._report import report as report
 from ._response import response as response
-from ._sankey import sankey as sankey
 from ._sample_report import sample_report as sample_report
+from ._sankey import sankey as sankey
 from ._scores import scores as scores
 from ._slow_modes import slow_modes as slow_modes
 from ._snapshots import snapshots as snapshots

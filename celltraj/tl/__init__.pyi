@@ -34,6 +34,7 @@ from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
 from ._regulation import regulation as regulation
+from ._resample import resample as resample
 from ._response_intervals import response_intervals as response_intervals
 from ._sample_report import sample_report as sample_report
 from ._simulate import simulate as simulate
@@ -79,6 +80,7 @@ __all__ = [
     "pull",
     "push",
     "regulation",
+    "resample",
     "response_intervals",
     "sample_report",
     "simulate",

@@ -76,7 +76,10 @@ class Owned:
     @property
     def blocks(self) -> list[tuple[int, int]]:
         """Return the numbers of cells on both sides, of each sample in each gap."""
-        counts = [dict(zip(*np.unique(o.astype(str), return_counts=True), strict=True)) for o in self.owners]
+        counts = [
+            dict(zip(*np.unique(o.astype(str), return_counts=True), strict=True))
+            for o in self.owners
+        ]
         return [
             (int(counts[k][name]), int(counts[k + 1][name]))
             for k in range(len(counts) - 1)
@@ -175,9 +178,7 @@ def _gap(
         part = parts[name]
         one = couple_gap(part, 0, solve, SquaredEuclidean(*part.x), epsilon=epsilon)
         blocks.append((before[name], after[name], mass[name] * one.to_sparse(mass=drop)))
-        rows.append(
-            (*span, mass[name], epsilon, one.marginal_error, one.converged, one.n_iters)
-        )
+        rows.append((*span, mass[name], epsilon, one.marginal_error, one.converged, one.n_iters))
     return _joined(blocks, tuple(map(len, pair.x))), rows
 
 

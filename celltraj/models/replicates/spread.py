@@ -36,7 +36,7 @@ def inflation(parts: Sequence[np.ndarray]) -> float:
     >>> import numpy as np
     >>> from celltraj.models.replicates.spread import inflation
     >>> x = np.array([[-1.0], [1.0]])  # means 0 and 4 vary by 8, cells by 2 / 2
-    >>> inflation([x, x + 4]) ** 2
+    >>> round(inflation([x, x + 4]) ** 2, 6)
     8.0
     """
     if len(parts) < 2:
