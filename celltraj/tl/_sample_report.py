@@ -99,7 +99,7 @@ def sample_report(
     >>> ct.tl.sample_report(adata, sample_key="mouse", batch_key="time", progress=False)
     >>> ct.get.sample_report(adata)["n_samples"].tolist()
     [3, 3, 3, 3, 3]
-    >>> ct.get.sample_report(adata, part="notes")["note"][1][:32]
+    >>> ct.get.sample_report(adata, part="notes")["note"].iloc[-1][:32]
     'each time is a batch of its own:'
     """
     SAMPLE_REPORT.claim(adata, key_added)

@@ -174,13 +174,28 @@ class Study:
                 "cells within them, and ct.tl.resample draws them with all their times"
             )
         if self.batches is not None:
-            owners = pd.Series(self.batches).groupby(self.samples).nunique()
-            split = [repr(name) for name in owners.index[owners > 1]]
-            if split:
-                found.append(
-                    f"samples in several batches: {some(split)}; at one time their parts differ "
-                    "by the batch alone"
-                )
+            found += self._split_samples()
+        return found
+
+    def _split_samples(self) -> list[str]:
+        """Say which samples are in several batches, at one time or at times apart."""
+        batches, found = pd.Series(self.batches), []
+        at_once = batches.groupby([self.samples, self.times]).nunique().groupby(level=0).max()
+        ever = batches.groupby(self.samples).nunique()
+        once, apart_ = (
+            [repr(n) for n in one]
+            for one in (at_once.index[at_once > 1], ever.index[(ever > 1) & (at_once == 1)])
+        )
+        if once:
+            found.append(
+                f"samples in several batches at one time: {some(once)}; their parts differ by the "
+                "batch alone"
+            )
+        if apart_:
+            found.append(
+                f"samples whose times are in several batches: {some(apart_)}; what changes in them "
+                "holds the shift of batches as well"
+            )
         return found
 
     def _batches(self) -> pd.DataFrame:
