@@ -107,12 +107,19 @@ class Units:
         rows, copies = [], []
         for units in self.strata:
             chosen = rng.integers(len(units), size=len(units))
-            drawn: dict[int, int] = {}
-            for k in chosen.tolist():
-                rows.append(units[k])
-                copies.append(np.full(len(units[k]), drawn.get(k, 0)))
-                drawn[k] = drawn.get(k, 0) + 1
+            sizes = [len(units[k]) for k in chosen.tolist()]
+            rows += [units[k] for k in chosen.tolist()]
+            copies.append(np.repeat(_times_before(chosen), sizes))
         return Drawn(np.concatenate(rows), np.concatenate(copies))
+
+
+def _times_before(chosen: np.ndarray) -> np.ndarray:
+    """Return how often each number stands before its place."""
+    order = np.argsort(chosen, kind="stable")
+    _, first, counts = np.unique(chosen[order], return_index=True, return_counts=True)
+    found = np.empty(len(chosen), dtype=int)
+    found[order] = np.arange(len(chosen)) - np.repeat(first, counts)
+    return found
 
 
 def _check_enough(per_time: pd.Series) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -34,6 +36,7 @@ def draw_by_time(chosen: pd.DataFrame, metric: str, ax: Axes, look: Style) -> No
     shades = named_colors(look, {name: f"C{k}" for k, name in enumerate(models)})
     for method in order:
         rows = summary.loc[method]
+        style: dict[str, Any]
         if method in (FLOOR, REPLICATES):
             style = {"color": "0.35", "ls": "--" if method == FLOOR else ":", "lw": 1.2}
         elif method in TRIVIAL:

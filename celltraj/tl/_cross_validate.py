@@ -80,15 +80,15 @@ def cross_validate(
     ``ct.get.score_summary`` sums up and ``ct.pl.scores`` draws. Besides the models: ``floor``
     (random halves of the held-out cells); with ``sample_key`` ``replicates`` (random halves of the
     samples of a held-out time, of equally many cells: how far another experiment would lie, which
-    no prediction need be better than), but at times of a single sample; the trivial ``previous``, ``next``, their ``mixture`` and
-    ``displacement`` (linear along exact transport); ``chain_cubic`` and ``chain_pchip``, smooth
-    curves through cells chained along exact transport over all training snapshots; above 10
-    dimensions ``displacement_shrunk``, the same straight lines with their scatter about the mean
-    drawn together, as far as halves of a training snapshot do not agree. With ``select``
-    also a column ``chosen``, the name of the model that the row ``selected`` took, else empty, and
-    ``margin``, by how many standard errors over the inner times that one was ahead of the best of
-    the others: below zero where the first was kept though another was a little nearer, NaN with one
-    inner time and in other rows.
+    no prediction need be better than), but at times of a single sample; the trivial ``previous``,
+    ``next``, their ``mixture`` and ``displacement`` (linear along exact transport); ``chain_cubic``
+    and ``chain_pchip``, smooth curves through cells chained along exact transport over all training
+    snapshots; above 10 dimensions ``displacement_shrunk``, the same straight lines with their
+    scatter about the mean drawn together, as far as halves of a training snapshot do not agree.
+    With ``select`` also a column ``chosen``, the name of the model that the row ``selected`` took,
+    else empty, and ``margin``, by how many standard errors over the inner times that one was ahead
+    of the best of the others: below zero where the first was kept though another was a little
+    nearer, NaN with one inner time and in other rows.
 
     Raises
     ------

@@ -74,8 +74,8 @@ class Design:
 
     def shared(self, j: int, k: int) -> list[str]:
         """Return the batches that two times, by their numbers, were both seen in."""
-        both = (self.cells[:, [j, k]] > 0).all(1)
-        return [name for name, is_in in zip(self.batches, both, strict=True) if is_in]
+        both = np.flatnonzero((self.cells[:, [j, k]] > 0).all(1))
+        return [self.batches[b] for b in both.tolist()]
 
     def told(self, j: int, k: int) -> str:
         """Return by what the difference of two times can be told from that of batches."""

@@ -121,7 +121,7 @@ class Study:
             row |= {"told": self.design.told(k, k + 1)}
         shared = [] if self.design is None else self.design.shared(k, k + 1)
         scopes = [self.batches == name for name in shared] or [np.ones(len(self.x), dtype=bool)]
-        found = []
+        found: list[Apart] = []
         for scope in scopes:
             parts = [self.x[here & scope] for here in pair]
             if min(map(len, parts)) >= _FEWEST:
@@ -137,7 +137,7 @@ class Study:
         found = None
         if len(usable) > 1:
             found = apart(usable, max_cells=self.max_cells, rng=self._rng("batches", k))
-        own = []
+        own: list[Apart] = []
         for name in parts:
             inside = self._parts(self.samples, here & (self.batches == name))
             several = [one for one in inside.values() if len(one) >= _FEWEST]
