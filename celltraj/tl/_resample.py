@@ -102,10 +102,11 @@ def resample(
     Notes
     -----
     Student's interval takes the degrees of freedom of the time with the fewest samples: of a number
-    that several times make up it is somewhat too wide. Over 400 simulated studies of four samples
-    at each of two times intervals of .95 held the truth in the shares that ``docs/howto/samples``
-    reports. A statistic that grows where cells occur twice, such as a distance between nearest
-    cells, is biased in every bootstrap.
+    that several times make up it is somewhat too wide. In 100 simulated studies of two times and
+    four samples at each, which scatter as much as their cells, intervals of .95 by sample held the
+    change of a mean in 98 % and a share, which is skewed, in 81 % (standard errors 1 and 4 %);
+    percentiles in 86 and 70 %, intervals by cell in 25 and 35 %. A statistic that grows where cells
+    occur twice, such as a distance between nearest cells, is biased in every bootstrap.
 
     References
     ----------
