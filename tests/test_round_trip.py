@@ -128,6 +128,7 @@ READERS = {
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "convergence": lambda adata: ct.get.convergence(adata),
+    "convergence within samples": lambda adata: ct.get.convergence(adata, key="within"),
     "convergence of a bridge": lambda adata: ct.get.convergence(adata, key="bridge"),
     "convergence from elsewhere": lambda adata: ct.get.convergence(adata, key="wot"),
     "drivers": lambda adata: ct.get.drivers(adata),
@@ -143,6 +144,9 @@ READERS = {
     "jump_rates": lambda adata: ct.get.jump_rates(adata),
     "jump_rates, forecast": lambda adata: ct.get.jump_rates(adata, forecast=True),
     "knockout": lambda adata: ct.get.knockout(adata),
+    "sample_report": lambda adata: ct.get.sample_report(adata),
+    "sample_report, shifts": lambda adata: ct.get.sample_report(adata, part="shifts"),
+    "sample_report, batches": lambda adata: ct.get.sample_report(adata, part="batches"),
     "slow_modes": lambda adata: ct.get.slow_modes(adata),
     "slow_modes, sets": lambda adata: ct.get.slow_modes(adata, kind="sets"),
     "losses": lambda adata: ct.get.losses(adata, key="flow"),
@@ -171,6 +175,7 @@ PICTURES = {
     "jacobian": lambda adata, path: ct.pl.jacobian(adata, return_fig=True),
     "jump_rates": lambda adata, path: ct.pl.jump_rates(adata, return_fig=True),
     "knockout": lambda adata, path: ct.pl.knockout(adata, return_fig=True),
+    "sample_report": lambda adata, path: ct.pl.sample_report(adata, return_fig=True),
     "slow_modes": lambda adata, path: ct.pl.slow_modes(adata, kind="embedding", return_fig=True),
     "martingale_test": lambda adata, path: ct.pl.martingale_test(adata, return_fig=True),
     "pull": lambda adata, path: ct.pl.pull(adata, return_fig=True),
@@ -255,6 +260,11 @@ def analysed():
     pairs = [("x", "y"), ("y", "y")]
     ct.tl.jacobian(adata, bridge.reference, groupby="arm", pairs=pairs, progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[NAMES[::-1]], forecast=5.0)
+    adata.obs["plate"] = [f"plate/{i % 2}" for i in range(adata.n_obs)]
+    ct.tl.sample_report(adata, sample_key="diet", batch_key="plate", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # a mouse has few cells at a time
+        ct.tl.couple_samples(adata, sample_key="sample", key_added="within", progress=False)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, progress=False)
     ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
     silent = {"start": first, "groupby": "arm", "progress": False}
@@ -338,6 +348,8 @@ def test_no_function_is_left_out():
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
         | {"response_intervals", "forecast_intervals", "condition", "least_action"},
+        | {"which_model", "resample", "dose_response", "fit_response_folds", "gene_scores"}
+        | {"response_intervals", "condition", "least_action"},
         "ex": {"to_cell_eval"},
         "io": {"from_files", "from_mudata"},
     }

@@ -150,6 +150,7 @@ def course():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
         ct.tl.fit_arms(adata, condition_key="arm", growth=None, training=None, **SILENT)
+    ct.tl.sample_report(adata, sample_key="arm", **SILENT)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
@@ -220,6 +221,7 @@ REQUIRED = {
     "gene": "MKI67",
     "hold_out": [1.0],
     "sample_key": "sample",
+    "statistic": len,
     "condition_key": "state",
     "unit_key": "clone",
     "clone_key": "clone",
@@ -277,6 +279,7 @@ DEAR = {
     "tl.fit_response",
     "tl.fit_response_folds",
     "tl.regulation",
+    "tl.resample",
     "tl.knockout_screen",
     "tl.which_model",
 }

@@ -23,6 +23,7 @@ _OF_VALUE = 50.0  # bytes of a value that is read or drawn: copies in single and
 _MARKS = 120.0  # bytes of a cell: times, rows, weights, digests of names and states
 _TRAINING, _FLOW = 120e6, 5e6  # bytes of a training, and for a flow besides of each variable
 _PLAN = 4.0  # bytes of a pair of cells, for the entries of plans that chains are drawn along
+_ENTRY = 40.0  # bytes of a pair of cells of one sample: its entry of a plan while plans are joined
 _COUPLINGS = "couplings of {:,} x {:,} cells"
 
 
@@ -88,6 +89,24 @@ def check_couplings(observed: Observed, coupling: Solver) -> None:
     sizes, dim = [len(one) for one in observed.rows.x], observed.states.dim
     need = _whole(sum(sizes), dim) | _couplings(sizes, dim, coupling)
     check_memory(need, ["fewer cells, such as adata[rows].copy()"])
+
+
+def check_blocks(observed: Observed, blocks: Sequence[tuple[int, int]], coupling: Solver) -> None:
+    """Raise where couplings within samples take more memory than they may.
+
+    Raises
+    ------
+    MemoryError
+        They do; the message says for what, and what takes less.
+    """
+    dim = observed.states.dim
+    n, m = max(blocks, key=lambda block: block[0] * block[1])
+    kept = sum(n * m for n, m in blocks)
+    need = _whole(sum(len(one) for one in observed.rows.x), dim) | {
+        _COUPLINGS.format(n, m): solving_bytes(coupling, n, m, dim),
+        f"plans of {len(blocks)} samples and gaps": _ENTRY * kept,
+    }
+    check_memory(need, ["fewer cells of each sample, such as adata[rows].copy()"])
 
 
 def check_lineage(n_cells: int, dim: int) -> None:

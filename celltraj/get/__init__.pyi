@@ -17,6 +17,7 @@ from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._martingale_test import martingale_test as martingale_test
 from ._results import results as results
+from ._sample_report import sample_report as sample_report
 from ._score_summary import score_summary as score_summary
 from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
@@ -41,6 +42,7 @@ __all__ = [
     "losses",
     "martingale_test",
     "results",
+    "sample_report",
     "score_summary",
     "slow_modes",
     "transitions",

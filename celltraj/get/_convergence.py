@@ -27,9 +27,10 @@ def convergence(adata: AnnData, *, key: str = "couplings") -> pd.DataFrame:
     -------
     A new table with one row per gap: t0, t1 ([t]), epsilon (in units of the cost), marginal_error
     (total variation), converged, n_iters, and of couplings mass (1 where none is lost). Of a plan,
-    such as one of :func:`celltraj.io.from_wot`, the mass alone is known. Of a network also
-    how 300 trajectories from the first snapshot meet the later one of each gap: W1 (mass counted),
-    floor (W1 of its random halves) and effective (share of the trajectories that carry the mass).
+    such as one of :func:`celltraj.io.from_wot`, the mass alone is known. Couplings within samples
+    (:func:`celltraj.tl.couple_samples`) have one row per gap and sample. Of a network also how 300
+    trajectories from the first snapshot meet the later one of each gap: W1 (mass counted), floor
+    (W1 of its random halves) and effective (share of the trajectories that carry the mass).
 
     Raises
     ------

@@ -26,6 +26,7 @@ from ._push import push as push
 from ._refinement import refinement as refinement
 from ._report import report as report
 from ._response import response as response
+from ._sample_report import sample_report as sample_report
 from ._sankey import sankey as sankey
 from ._scores import scores as scores
 from ._slow_modes import slow_modes as slow_modes
@@ -64,6 +65,7 @@ __all__ = [
     "refinement",
     "report",
     "response",
+    "sample_report",
     "sankey",
     "scores",
     "slow_modes",

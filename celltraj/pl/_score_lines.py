@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
-from celltraj.models.evaluation import FLOOR, TRIVIAL
+from celltraj.models.evaluation import FLOOR, REPLICATES, TRIVIAL
 from celltraj.pl._legend import add_legend
 from celltraj.pl._palette import named_colors
 from celltraj.pl._style import Style
@@ -30,12 +32,13 @@ def draw_by_time(chosen: pd.DataFrame, metric: str, ax: Axes, look: Style) -> No
     summary = chosen.groupby(["method", "held_out"])["value"].agg(["mean", "sem"])
     order = chosen.groupby("method")["value"].mean().sort_values().index
     # by name, so that a method looks the same beside another metric
-    models = sorted(set(order) - {FLOOR, *TRIVIAL})
+    models = sorted(set(order) - {FLOOR, REPLICATES, *TRIVIAL})
     shades = named_colors(look, {name: f"C{k}" for k, name in enumerate(models)})
     for method in order:
         rows = summary.loc[method]
-        if method == FLOOR:
-            style = {"color": "0.35", "ls": "--", "lw": 1.2}
+        style: dict[str, Any]
+        if method in (FLOOR, REPLICATES):
+            style = {"color": "0.35", "ls": "--" if method == FLOOR else ":", "lw": 1.2}
         elif method in TRIVIAL:
             mark = _MARKERS[TRIVIAL.index(method)]
             style = {"color": "0.65", "lw": 0.8, "marker": mark, "ms": 4}

@@ -2,6 +2,7 @@ from ._bootstrap import bootstrap as bootstrap
 from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
+from ._couple_samples import couple_samples as couple_samples
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
@@ -34,7 +35,9 @@ from ._predict_response import predict_response as predict_response
 from ._push import pull as pull
 from ._push import push as push
 from ._regulation import regulation as regulation
+from ._resample import resample as resample
 from ._response_intervals import response_intervals as response_intervals
+from ._sample_report import sample_report as sample_report
 from ._simulate import simulate as simulate
 from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
@@ -46,6 +49,7 @@ __all__ = [
     "calibrate",
     "compare_conditions",
     "condition",
+    "couple_samples",
     "couplings",
     "cross_validate",
     "cross_validate_arms",
@@ -78,7 +82,9 @@ __all__ = [
     "pull",
     "push",
     "regulation",
+    "resample",
     "response_intervals",
+    "sample_report",
     "simulate",
     "slow_modes",
     "transitions",

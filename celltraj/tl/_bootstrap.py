@@ -10,11 +10,14 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from celltraj._anndata import column_of, find_representation, read_snapshots, read_times
+from celltraj._anndata import find_representation, read_snapshots
+from celltraj._anndata.redrawn import read_units
 from celltraj._checks import checked
-from celltraj._errors import ConvergenceError, DataWarning, RefinementError, warn
-from celltraj._parallel import mapped, one_thread
+from celltraj._errors import ConvergenceError, DataWarning, RefinementError
+from celltraj._parallel import one_thread
+from celltraj._stats.interval import percentile_interval
 from celltraj.models import Bridge, simulate
+from celltraj.tl._redraw import check_failures, measured_again
 from celltraj.tl._silent import silent
 
 _FEW = 2  # fits that an interval can be read from at all
@@ -62,7 +65,8 @@ def bootstrap(
         Share of them that lies inside an interval.
     sample_key
         Column of ``obs`` with biological samples, such as embryos or donors, which are then drawn
-        in place of cells: cells of one sample are not independent.
+        in place of cells, whole: cells of one sample are not independent. Samples that were seen
+        at several times are drawn with all of these. Three at every time at least.
     forecast
         Times after the last snapshot at which to report the mean state, simulated from the cells of
         the last snapshot; in the user's unit.
@@ -88,7 +92,7 @@ def bootstrap(
     ------
     ValueError
         ``n_bootstrap`` below 2, ``confidence`` outside (0, 1), a forecast that is not after the
-        last snapshot, or nearly all fits failed.
+        last snapshot, a time with fewer than three samples, or nearly all fits failed.
     KeyError
         A named column or representation does not exist.
 
@@ -118,7 +122,7 @@ def bootstrap(
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     if any(t <= whole.times[-1] for t in forecast):
         raise ValueError(f"forecasts {list(forecast)} must lie after {whole.times[-1]:g}")
-    groups = _groups(adata, read_times(adata, time_key), sample_key)
+    units = read_units(adata, time_key=time_key, sample_key=sample_key)
     slim = _slim(adata, use_rep, time_key)
 
     def quantities(data: AnnData, draw: int) -> pd.Series | None:
@@ -127,42 +131,24 @@ def bootstrap(
     estimate = quantities(slim.copy(), 0)
     if estimate is None:
         raise ValueError("the fit to all cells failed; run fit(adata) by itself to see why")
-
-    def redrawn(cells: AnnData, draw: int) -> pd.Series | None:
-        return quantities(_resampled(cells, groups, seed, draw), draw)
-
-    work = mapped(
-        redrawn,
-        ((draw,) for draw in range(1, n_bootstrap + 1)),
-        n_tasks=n_bootstrap,
-        what=("bootstrap", "draw"),
-        shared=(slim,),
+    found = measured_again(
+        quantities,
+        slim,
+        units,
+        n_draws=n_bootstrap,
+        seed=seed,
         n_jobs=n_jobs,
         progress=progress,
     )
-    found = [one for one in work if one is not None]
-    return _table(estimate, found, n_bootstrap, confidence, seed)
-
-
-def _table(
-    estimate: pd.Series, found: list[pd.Series], n_bootstrap: int, confidence: float, seed: int
-) -> pd.DataFrame:
-    if len(found) < max(_FEW, n_bootstrap // 2):
-        raise ValueError(
-            f"only {len(found)} of {n_bootstrap} resampled data sets could be fitted; the family "
-            "or sigma does not suit the data"
-        )
-    if len(found) < n_bootstrap:
-        warn(
-            f"{n_bootstrap - len(found)} of {n_bootstrap} resampled data sets could not be fitted "
-            "and are left out",
-        )
-    values = pd.concat(found, axis=1)
+    check_failures(
+        len(found),
+        n_bootstrap,
+        "be fitted",
+        "the family or sigma does not suit the data",
+    )
     table = estimate.rename("estimate").reset_index()
-    for name, quantile in (("low", (1 - confidence) / 2), ("high", (1 + confidence) / 2)):
-        # order statistics at (n + 1) p: a further draw falls inside with the stated probability,
-        # where interpolation between the extremes of few draws would promise too much
-        table[name] = np.quantile(values, quantile, axis=1, method="weibull")
+    values = pd.concat(found, axis=1).to_numpy().T
+    table["low"], table["high"] = percentile_interval(values, confidence)
     return table.assign(confidence=confidence, n_bootstrap=len(found), seed=seed)
 
 
@@ -175,36 +161,6 @@ def _slim(adata: AnnData, use_rep: str, time_key: str) -> AnnData:
     else:
         slim.obsm[name] = adata.obsm[name]
     return slim
-
-
-def _groups(adata: AnnData, times: np.ndarray, sample_key: str | None) -> list[list[np.ndarray]]:
-    """Return the rows of each unit that is drawn, for each time."""
-    if sample_key is None:
-        return [[np.array([row]) for row in np.flatnonzero(times == t)] for t in np.unique(times)]
-    column = column_of(adata, sample_key, what="samples")
-    if column.isna().any():
-        raise ValueError(
-            f"adata.obs[{sample_key!r}] is missing for {int(column.isna().sum())} cells, and whole "
-            f"samples are drawn; drop them with adata[adata.obs[{sample_key!r}].notna()].copy()"
-        )
-    labels = column.to_numpy()
-    return [
-        [
-            np.flatnonzero((times == t) & (labels == label))
-            for label in pd.unique(labels[times == t])
-        ]
-        for t in np.unique(times)
-    ]
-
-
-def _resampled(adata: AnnData, groups: list[list[np.ndarray]], seed: int, draw: int) -> AnnData:
-    rng = np.random.default_rng([seed, draw])
-    rows = [units[k] for units in groups for k in rng.integers(len(units), size=len(units))]
-    drawn = np.concatenate(rows)
-    obs = adata.obs.iloc[drawn].set_axis([str(k) for k in range(len(drawn))])
-    x = None if adata.X is None else adata.X[drawn]
-    obsm = {name: values[drawn] for name, values in adata.obsm.items()}
-    return AnnData(x, obs=obs, var=adata.var, obsm=obsm)
 
 
 def _quantities(

@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import inner_time_of, read_snapshots, read_times
+from celltraj._anndata.studies import read_samples_of_all
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process
@@ -30,6 +31,7 @@ def cross_validate(
     fit: Callable[..., Process] | Mapping[str, Callable[..., Process]],
     hold_out: Time | Sequence[Entry],
     select: Sequence[str] | None = None,
+    sample_key: str | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -64,6 +66,9 @@ def cross_validate(
         choice. ``ct.tl.fit_flow`` and ``ct.tl.fit_bridge``, with options bound by ``partial`` or
         as they are, are judged there by the paths that their networks would learn, in seconds;
         any other callable is fitted once more for every inner time.
+    sample_key
+        Column of ``obs`` with biological samples, such as embryos or donors, for the row
+        ``replicates``.
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
@@ -73,15 +78,17 @@ def cross_validate(
     -------
     Columns method, held_out (the time), metric (``"W1"``, ``"energy"``), value, seed, which
     ``ct.get.score_summary`` sums up and ``ct.pl.scores`` draws. Besides the models: ``floor``
-    (random halves of the held-out cells); the trivial ``previous``, ``next``, their ``mixture`` and
-    ``displacement`` (linear along exact transport); ``chain_cubic`` and ``chain_pchip``, smooth
-    curves through cells chained along exact transport over all training snapshots; above 10
-    dimensions ``displacement_shrunk``, the same straight lines with their scatter about the mean
-    drawn together, as far as halves of a training snapshot do not agree. With ``select``
-    also a column ``chosen``, the name of the model that the row ``selected`` took, else empty, and
-    ``margin``, by how many standard errors over the inner times that one was ahead of the best of
-    the others: below zero where the first was kept though another was a little nearer, NaN with one
-    inner time and in other rows.
+    (random halves of the held-out cells); with ``sample_key`` ``replicates`` (random halves of the
+    samples of a held-out time, of equally many cells: how far another experiment would lie, which
+    no prediction need be better than), but at times of a single sample; the trivial ``previous``,
+    ``next``, their ``mixture`` and ``displacement`` (linear along exact transport); ``chain_cubic``
+    and ``chain_pchip``, smooth curves through cells chained along exact transport over all training
+    snapshots; above 10 dimensions ``displacement_shrunk``, the same straight lines with their
+    scatter about the mean drawn together, as far as halves of a training snapshot do not agree.
+    With ``select`` also a column ``chosen``, the name of the model that the row ``selected`` took,
+    else empty, and ``margin``, by how many standard errors over the inner times that one was ahead
+    of the best of the others: below zero where the first was kept though another was a little
+    nearer, NaN with one inner time and in other rows.
 
     Raises
     ------
@@ -118,6 +125,7 @@ def cross_validate(
     fits = fit if isinstance(fit, Mapping) else {"bridge": fit}
     # bars of the fits stand below that of the times, unless all are silenced
     fits = fits if progress else {name: silent(one) for name, one in fits.items()}
+    samples = None if sample_key is None else read_samples_of_all(adata, sample_key).astype(str)
     whole, use_rep = read_snapshots(adata, time_key=time_key, use_rep=use_rep)
     given = {"time_key": time_key, "use_rep": use_rep, "seed": seed}
     course = TimeCourse(
@@ -127,6 +135,7 @@ def cross_validate(
         tuple(select or ()),
         seed,
         {name: drawn for name, one in fits.items() if (drawn := drawn_by(one, adata, given))},
+        samples,
     )
     folds = course.folds(_held_out(hold_out, partial(inner_time_of, adata, time_key)))
     extra = (CHOSEN, MARGIN) if select else ()

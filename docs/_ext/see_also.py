@@ -45,6 +45,9 @@ FAMILIES = (
         "pl.stream",
     ),
     ("io.from_files", "pp.check_times", "tl.fit_bridge"),
+    ("tl.sample_report", "get.sample_report", "pl.sample_report", "tl.resample"),
+    ("tl.couple_samples", "tl.couplings", "get.convergence", "tl.fates", "tl.resample"),
+    ("tl.resample", "tl.bootstrap", "tl.compare_conditions"),
     ("io.from_mudata", "pp.check_times", "tl.fit_bridge"),
     ("tl.knockout", "tl.knockout_screen", "get.knockout", "pl.knockout"),
 )

@@ -30,6 +30,7 @@ WRITE_NOTHING = {  # return tables, logs or models
     "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"}
     | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"}
     | {"cross_validate_arms", "forecast_intervals"},
+    | {"cross_validate_arms", "resample"},
     "ex": {"to_cell_eval"},
     "io": {"from_files", "from_mudata"},
 }

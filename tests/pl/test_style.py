@@ -65,6 +65,7 @@ def world():
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
+    ct.tl.sample_report(adata, sample_key="diet", batch_key="diet", progress=False)
     ct.tl.slow_modes(adata, n_modes=2, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # what clones became is drawn at random
@@ -171,6 +172,7 @@ def draw(world, refined, answered):
         "refinement": lambda **k: ct.pl.refinement(refined[1], **k),
         "response": lambda **k: ct.pl.response(before, response, **k),
         "sankey": lambda **k: ct.pl.sankey(adata, **k),
+        "sample_report": lambda **k: ct.pl.sample_report(adata, **k),
         "scores": lambda **k: ct.pl.scores(scores(), **k),
         "slow_modes": lambda **k: ct.pl.slow_modes(adata, kind="embedding", **k),
         "snapshots": lambda **k: ct.pl.snapshots(adata, color="arm", **k),

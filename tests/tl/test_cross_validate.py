@@ -49,6 +49,28 @@ def test_every_row_is_there_once_for_every_held_out_time(adata):
     assert (scores["value"] > 0).all()
 
 
+def test_halves_of_samples_stand_beside_the_floor(adata):
+    far = adata.copy()
+    far.obs["embryo"] = [f"e{k % 4}" for k in range(far.n_obs)]
+    far.X = far.X + 5 * np.array([int(name[1]) for name in far.obs["embryo"]])[:, None]
+    far.obs.loc[far.obs["time"] == 3.0, "embryo"] = "only"
+    scores = judge(far, hold_out=[1.0, 3.0], sample_key="embryo")
+    table = scores.set_index(["held_out", "method"])["value"]
+    # halves of four embryos are 5, 10 or 20 apart in each of two variables
+    assert 5 * 2**0.5 - 1 < table[1.0, "replicates"] < 20 * 2**0.5
+    assert (3.0, "replicates") not in table.index
+    assert table[1.0, "floor"] < table[1.0, "replicates"]
+    assert ct.get.score_summary(scores)["method"].isin(["replicates"]).any()
+    alike = judge(adata.copy(), sample_key="arm", hold_out=[2.0])
+    plain = judge(adata, hold_out=[2.0])
+    pd.testing.assert_frame_equal(
+        alike[alike["method"] != "replicates"].reset_index(drop=True), plain
+    )
+    far.obs.loc[far.obs_names[0], "embryo"] = None
+    with pytest.raises(ValueError, match="is missing for 1 cells"):
+        judge(far, sample_key="embryo")
+
+
 @pytest.mark.parametrize("metric", ["W1", "energy"])
 def test_a_model_that_leaves_cells_in_place_scores_as_the_previous_snapshot(adata, metric):
     value = judge(adata, metric=metric).set_index("method")["value"]

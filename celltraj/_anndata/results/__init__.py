@@ -19,6 +19,7 @@ from celltraj._anndata.results.analysis import (
     JUMP_RATES,
     KNOCKOUT,
     MARTINGALE,
+    SAMPLE_REPORT,
     SLOW_MODES,
     VELOCITY,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "RESPONSE",
     "RESULTS",
     "ROOT",
+    "SAMPLE_REPORT",
     "SIMULATE",
     "SLOW_MODES",
     "TRANSITIONS",

@@ -19,6 +19,7 @@ from celltraj._anndata.results.analysis import (
     JUMP_RATES,
     KNOCKOUT,
     MARTINGALE,
+    SAMPLE_REPORT,
     SLOW_MODES,
     VELOCITY,
 )
@@ -57,7 +58,7 @@ RESULTS = (
     *(BRIDGE, FLOW, ARMS, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX, CALIBRATION),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, SLOW_MODES, JACOBIAN),
-    *(MARTINGALE, ENTROPY_PRODUCTION),
+    *(MARTINGALE, ENTROPY_PRODUCTION, SAMPLE_REPORT),
     *(SIMULATE, CONDITION, LEAST_ACTION, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )
@@ -103,7 +104,7 @@ def losses_of(adata: AnnData, key: str) -> pd.DataFrame:
 
 
 def convergence_of(adata: AnnData, key: str) -> pd.DataFrame:
-    """Return how far the solver of each gap came, of couplings or of a bridge.
+    """Return how far the solver of each gap came, of couplings, within samples too, or of a fit.
 
     Raises
     ------
@@ -111,6 +112,8 @@ def convergence_of(adata: AnnData, key: str) -> pd.DataFrame:
         There is neither of that name.
     """
     result, record = _one_of(adata, key, (COUPLINGS, BRIDGE, FLOW), "couplings, bridge or flow")
+    if "samples" in record:
+        return result.plain(record["samples"], "samples")
     field = "gaps" if result is COUPLINGS else "convergence"
     table = result.plain(record[field], field)
     first = [name for name in GAP if name in table or result is not FLOW]

@@ -69,6 +69,60 @@ JUMP_RATES = Result(
         ),
     ),
 )
+SAMPLE_REPORT = Result(
+    kind="sample report",
+    call="ct.tl.sample_report(adata, sample_key=...)",
+    key="sample_report",
+    fields=(
+        Field(
+            "table",
+            "one row per time: mean distances between samples and between halves of a sample, of "
+            "n_side cells each (W1 in [x], energy in its root), inflation, how many times too "
+            "short a standard error by cell is, p of one law for all, and what it means",
+            columns=(
+                *("time", "n_samples", "n_cells", "n_smallest", "n_side"),
+                *("W1_between", "W1_within", "energy_between", "energy_within"),
+                *("inflation", "p", "verdict"),
+            ),
+            texts=("verdict",),
+        ),
+        Field(
+            "gaps",
+            "one row per gap: how far cells move, of a batch that both times were seen in where "
+            "there is one; excess, the energy distance above the floor; told, whether batches can "
+            "be told from time",
+            columns=(
+                *("t0", "t1", "told", "n_side", "W1", "W1_within"),
+                *("energy", "energy_within", "excess"),
+            ),
+            texts=("told",),
+            rare=("told",),
+        ),
+        Field(
+            "shifts",
+            "one row per time of several batches: their distances, of_samples and movement, the "
+            "excess of samples of one batch and of the gaps beside, ratio, excess over movement",
+            columns=(
+                *("time", "n_batches", "n_side", "W1", "W1_within", "energy", "energy_within"),
+                *("excess", "of_samples", "movement", "ratio"),
+            ),
+            is_optional=True,
+        ),
+        Field(
+            "batches",
+            "one row per batch and time",
+            columns=("batch", "time", "n_cells", "n_samples"),
+            texts=("batch",),
+            is_optional=True,
+        ),
+        Field(
+            "notes",
+            "sentences about samples and batches",
+            columns=("about", "note"),
+            texts=("about", "note"),
+        ),
+    ),
+)
 MARTINGALE = Result(
     kind="martingale test",
     call="ct.tl.martingale_test(adata, model, clone_key=...)",

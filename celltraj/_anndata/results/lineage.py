@@ -11,7 +11,7 @@ COUPLINGS = Result(
     call="ct.tl.couplings(adata)",
     key="couplings",
     is_whole=True,
-    also=("io.from_moscot", "io.from_wot"),
+    also=("tl.couple_samples", "io.from_moscot", "io.from_wot"),
     places=(
         Place(
             "obsm",
@@ -66,6 +66,17 @@ COUPLINGS = Result(
             "predicted",
             "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
             "with a model",
+            is_optional=True,
+        ),
+        Field(
+            "samples",
+            "one row per gap and sample of couplings within samples: cells on both sides, mass of "
+            "the plan, 0 where a sample is missing on one side, and what the solver reached",
+            columns=(
+                *("t0", "t1", "sample", "n_source", "n_target", "mass"),
+                *("epsilon", "marginal_error", "converged", "n_iters"),
+            ),
+            texts=("sample",),
             is_optional=True,
         ),
     ),

@@ -2,7 +2,12 @@
 
 from celltraj.models.evaluation.advice import STRAIGHT, Advice
 from celltraj.models.evaluation.arm_study import ArmStudy
-from celltraj.models.evaluation.distances import DISTANCES, distances, split_half
+from celltraj.models.evaluation.distances import (
+    DISTANCES,
+    distances,
+    split_half,
+    split_samples,
+)
 from celltraj.models.evaluation.dose_curves import (
     DOSE_COLUMNS,
     EVERYONE,
@@ -59,6 +64,7 @@ from celltraj.models.evaluation.rows import (
     OTHER_CELL,
     OTHER_EMBEDDING,
     OTHER_NEIGHBOURHOOD,
+    REPLICATES,
     SELECTED,
     TRUTH,
     model_of,
@@ -95,6 +101,7 @@ __all__ = [
     "OTHER_CELL",
     "OTHER_EMBEDDING",
     "OTHER_NEIGHBOURHOOD",
+    "REPLICATES",
     "RESPONSE_COLUMNS",
     "RISING",
     "SELECTED",
@@ -156,6 +163,7 @@ __all__ = [
     "sample_chains",
     "single_drugs",
     "split_half",
+    "split_samples",
     "summarised",
     "trivial_predictions",
     "trivial_responses",

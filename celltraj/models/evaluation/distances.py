@@ -90,3 +90,53 @@ def split_half(
     orders = [rng.permutation(len(truth)) for _ in range(_SPLITS)]
     splits = [measured(Prediction(truth[p[:half]]), truth[p[half:]]) for p in orders]
     return {name: float(np.mean([one[name] for one in splits])) for name in splits[0]}
+
+
+def split_samples(
+    truth: np.ndarray,
+    samples: np.ndarray,
+    measured: Callable[[Prediction, np.ndarray], dict[str, float]],
+    *,
+    seed: int,
+) -> dict[str, float]:
+    """Return what random halves of the samples have from each other, in the mean of five splits.
+
+    The floor of another experiment: other samples of the same time are about so far away. Both
+    sides have equally many cells, at most half of them all, as in :func:`split_half`.
+
+    Parameters
+    ----------
+    truth
+        ``(m, d)`` cells.
+    samples
+        ``(m,)`` the sample of each.
+    measured
+        Measures a prediction by true cells, such as :func:`distances`.
+    seed
+        Seed of the splits.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from functools import partial
+    >>> from celltraj.models.evaluation import distances, split_samples
+    >>> x, names = np.array([[0.0], [0.0], [2.0], [2.0]]), np.array(["a", "a", "b", "b"])
+    >>> split_samples(x, names, partial(distances, metrics=["W1"]), seed=0)
+    {'W1': 2.0}
+    """
+    names = np.unique(samples)
+    if len(names) < 2:
+        raise ValueError(f"halves of samples need two samples or more; found {names.tolist()}")
+    rng, splits = np.random.default_rng(seed), []
+    for _ in range(_SPLITS):
+        first = np.isin(samples, rng.permutation(names)[: len(names) // 2])
+        sides = [np.flatnonzero(first), np.flatnonzero(~first)]
+        n_cells = min(len(truth) // 2, *map(len, sides))
+        one, other = (truth[rng.permutation(rows)[:n_cells]] for rows in sides)
+        splits.append(measured(Prediction(one), other))
+    return {name: float(np.mean([one[name] for one in splits])) for name in splits[0]}

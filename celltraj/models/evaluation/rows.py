@@ -5,6 +5,7 @@ Those of predictions without a model stand with these: ``TRIVIAL`` in ``holdout`
 """
 
 FLOOR = "floor"  # random halves of what was held out
+REPLICATES = "replicates"  # random halves of the samples of what was held out
 SELECTED = "selected"  # the model that nested selection takes
 TRUTH = "truth"  # what is true of what was held out
 # what is added to the name of a model that is told of another population, one thing at a time

@@ -12,7 +12,7 @@ import torch
 
 from celltraj.models._predict import predict
 from celltraj.models.evaluation.choice import Choice, choose
-from celltraj.models.evaluation.distances import distances, split_half
+from celltraj.models.evaluation.distances import distances, split_half, split_samples
 from celltraj.models.evaluation.engine import (
     Fit,
     Fold,
@@ -24,7 +24,7 @@ from celltraj.models.evaluation.engine import (
 from celltraj.models.evaluation.holdout import TRIVIAL, exact_plans, trivial_predictions
 from celltraj.models.evaluation.prediction import Prediction
 from celltraj.models.evaluation.preview import Drawn
-from celltraj.models.evaluation.rows import FLOOR, SELECTED
+from celltraj.models.evaluation.rows import FLOOR, REPLICATES, SELECTED
 from celltraj.models.evaluation.table import Score
 from celltraj.models.process import Process
 from celltraj.snapshots import Snapshots
@@ -66,6 +66,8 @@ class TimeCourse:
     previews
         What draws cells as a fit to the cells that are kept would, without its network, by name of
         the fit: candidates are chosen by these where there are some.
+    samples
+        ``(n_obs,)`` sample of each cell, for the row ``replicates``; None for no such row.
 
     Raises
     ------
@@ -95,9 +97,10 @@ class TimeCourse:
     select: Sequence[str] = ()
     seed: int = 0
     previews: Mapping[str, Callable[[np.ndarray], Drawn]] = field(default_factory=dict)
+    samples: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        check_names(self.fits, {FLOOR, SELECTED, *TRIVIAL})
+        check_names(self.fits, {FLOOR, REPLICATES, SELECTED, *TRIVIAL})
         if not set(self.select) <= set(self.fits):
             raise ValueError(
                 f"select must list names among {list(self.fits)}; found {list(self.select)}"
@@ -117,6 +120,7 @@ class TimeCourse:
             truth = self._truth(time)
             trivial = trivial_predictions(train, plans, time, seed=self.seed)
             scores = {FLOOR: split_half(truth, _measured, seed=self.seed)}
+            scores |= self._replicates(time, truth)
             scores |= {name: _measured(Prediction(x), truth) for name, x in trivial.items()}
             scores |= {name: _measured(found[name][time], truth) for name in self.fits}
             if best:
@@ -129,6 +133,15 @@ class TimeCourse:
     def _fold(self, held: tuple[float, ...], without: tuple[float, ...] = ()) -> TimeFold:
         kept = ~np.isin(self.times, (*held, *without))
         return TimeFold(f"times {held}", kept, held)
+
+    def _replicates(self, time: float, truth: np.ndarray) -> dict[str, dict[str, float]]:
+        """Return the row of halves of samples, none where the time has a single sample."""
+        if self.samples is None:
+            return {}
+        own = self.samples[self.times == time]
+        if len(np.unique(own)) < 2:
+            return {}
+        return {REPLICATES: split_samples(truth, own, _measured, seed=self.seed)}
 
     def _truth(self, time: float) -> np.ndarray:
         return self.whole.x[self.whole.times.index(time)].numpy()

@@ -11,6 +11,7 @@ from celltraj.models.evaluation import (
     BASELINES,
     DISTANCES,
     FLOOR,
+    REPLICATES,
     RISING,
     SIZE,
     TRUTH,
@@ -19,6 +20,7 @@ from celltraj.models.evaluation import (
 from celltraj.pl._report.markup import number
 
 _TOLD = {  # what predicts without a model, in words
+    REPLICATES: "random halves of the samples, compared with each other: another experiment",
     "previous": "the cells of the time before, unchanged",
     "next": "the cells of the time after, unchanged",
     "mixture": "cells of the times before and after, mixed",
@@ -48,7 +50,7 @@ def scores_in_words(scores: ScoreTable, summary: pd.DataFrame) -> Iterator[tuple
         What :func:`celltraj.models.evaluation.summarised` makes of them.
     """
     names = set(map(str, summary["method"]))
-    needs_none = {FLOOR, TRUTH, *scores.design.trivial, *BASELINES}
+    needs_none = {FLOOR, REPLICATES, TRUTH, *scores.design.trivial, *BASELINES}
     unit = "populations" if scores.is_response else "times"
     for metric, rows in summary.groupby("metric", sort=False):
         found = rows.set_index(rows["method"].astype(str))

@@ -21,6 +21,7 @@ from celltraj.models.evaluation import (
     fitted,
     rng_of,
     split_half,
+    split_samples,
 )
 from celltraj.snapshots import Snapshots
 
@@ -175,3 +176,11 @@ class TestDistances:
         assert split_half(np.array([[0.0], [4.0]]), w1, seed=0) == {"W1": 4.0}
         with pytest.raises(ValueError, match="at least two cells; found 1"):
             split_half(np.zeros((1, 1)), distances, seed=0)
+
+    def test_halves_of_samples_are_as_far_apart_as_samples(self):
+        w1 = partial(distances, metrics=["W1"])
+        x, names = np.repeat([[0.0], [4.0], [4.0]], [6, 2, 1], axis=0), np.array([*"aaaaaabbb"])
+        # three cells on each side: of the larger sample as many are drawn as of the smaller
+        assert split_samples(x, names, w1, seed=0) == {"W1": 4.0}
+        with pytest.raises(ValueError, match=r"two samples or more; found \['a'\]"):
+            split_samples(x, np.array(["a"] * 9), w1, seed=0)

@@ -1,0 +1,1 @@
+"""Samples and batches of a study: how far they are apart, and what a design can tell."""
