@@ -10,6 +10,8 @@ from ._coupling import Coupling as Coupling
 from ._exact import Exact as Exact
 from ._exact import exact_matching as exact_matching
 from ._exact import wasserstein as wasserstein
+from ._fused import FusedGromov as FusedGromov
+from ._fused_coupling import FusedCoupling as FusedCoupling
 from ._law_cost import GaussianCost as GaussianCost
 from ._law_cost import ReferenceCost as ReferenceCost
 from ._minibatch import Minibatch as Minibatch
@@ -24,6 +26,7 @@ from ._stratified import Stratified as Stratified
 from ._stratified_coupling import StratifiedCoupling as StratifiedCoupling
 from ._transport import Transport as Transport
 from ._unbalanced import Unbalanced as Unbalanced
+from ._within import Within as Within
 from .solver import Solver as Solver
 
 __all__ = [
@@ -34,6 +37,8 @@ __all__ = [
     "Exact",
     "ExactCoupling",
     "Factors",
+    "FusedCoupling",
+    "FusedGromov",
     "GaussianCost",
     "Minibatch",
     "Multiscale",
@@ -50,6 +55,7 @@ __all__ = [
     "StratifiedCoupling",
     "Transport",
     "Unbalanced",
+    "Within",
     "exact_matching",
     "solve",
     "solve_batch",
