@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
+from anndata import AnnData, ImplicitModificationWarning
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
@@ -57,6 +58,11 @@ class Coupled:
         ``T`` tensors ``(n_k,)`` of what a model expects of each cell, in 1/[t]; empty without.
     predicted
         ``(T,)`` sizes of the population that a model predicts; empty without a model.
+    matrices
+        ``(n_obs, w)`` arrays of the cells that belong to the couplings, by their key in ``obsm``;
+        ``use_rep`` may name one.
+    registration
+        One row per gap: how slices were turned and sized; None without places.
     """
 
     lineage: Lineage
@@ -67,6 +73,8 @@ class Coupled:
     has_potentials: bool = True
     growth: Sequence[Tensor] = ()
     predicted: Sequence[float] = field(default=())
+    matrices: Mapping[str, np.ndarray] = field(default_factory=dict)
+    registration: pd.DataFrame | None = None
 
 
 def couple_by_model(
@@ -169,6 +177,11 @@ def _check_span(bridge: Bridge, snapshots: Snapshots) -> None:
 def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> None:
     """Write couplings to ``adata``, in a form that files keep."""
     lineage, rows = coupled.lineage, rows_of(adata, coupled.time_key)
+    with warnings.catch_warnings():
+        # a view becomes an AnnData of its own, as anndata has it for every write
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        for name, values in coupled.matrices.items():  # the source may be one of them
+            adata.obsm[name] = values
     source = Source.of(adata, coupled.time_key, coupled.use_rep)
     params = {"time_key": coupled.time_key, "use_rep": coupled.use_rep, **coupled.params}
     columns: dict[str, Any] = {}
@@ -185,6 +198,9 @@ def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> No
     record = sample_record(params, seed) | couplings_record(lineage, rows)
     record |= {"law": dict(coupled.law)} if coupled.law is not None else {}
     record |= {"predicted": np.asarray(coupled.predicted)} if len(coupled.predicted) else {}
+    if coupled.registration is not None:
+        record |= {"registration": coupled.registration.rename(index=str)}
+    columns |= coupled.matrices
     COUPLINGS.write(adata, key, record, columns, source=source)
 
 

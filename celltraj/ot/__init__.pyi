@@ -18,6 +18,9 @@ from ._minibatch import Minibatch as Minibatch
 from ._multiscale import Multiscale as Multiscale
 from ._plan_coupling import ExactCoupling as ExactCoupling
 from ._plan_coupling import PlanCoupling as PlanCoupling
+from ._registration import Registered as Registered
+from ._registration import Registration as Registration
+from ._similarity import Similarity as Similarity
 from ._sinkhorn import Sinkhorn as Sinkhorn
 from ._solver_stats import SolverStats as SolverStats
 from ._sparse_coupling import SparseCoupling as SparseCoupling
@@ -45,6 +48,9 @@ __all__ = [
     "PlanCoupling",
     "ProductCost",
     "ReferenceCost",
+    "Registered",
+    "Registration",
+    "Similarity",
     "Sinkhorn",
     "Solver",
     "SolverStats",

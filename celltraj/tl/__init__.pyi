@@ -2,6 +2,7 @@ from ._bootstrap import bootstrap as bootstrap
 from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
+from ._couple_space import couple_space as couple_space
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
@@ -22,6 +23,7 @@ from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
+from ._interpolate_slice import interpolate_slice as interpolate_slice
 from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
@@ -45,6 +47,7 @@ __all__ = [
     "calibrate",
     "compare_conditions",
     "condition",
+    "couple_space",
     "couplings",
     "cross_validate",
     "cross_validate_arms",
@@ -65,6 +68,7 @@ __all__ = [
     "gene_trends",
     "growth",
     "interpolate",
+    "interpolate_slice",
     "jacobian",
     "jump_rates",
     "knockout",

@@ -42,6 +42,7 @@ from celltraj._anndata.results.new_cells import (
     LEAST_ACTION,
     PREDICTION,
     SIMULATE,
+    SLICE,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "RESULTS",
     "ROOT",
     "SIMULATE",
+    "SLICE",
     "SLOW_MODES",
     "TRANSITIONS",
     "VELOCITY",

@@ -11,7 +11,7 @@ COUPLINGS = Result(
     call="ct.tl.couplings(adata)",
     key="couplings",
     is_whole=True,
-    also=("io.from_moscot", "io.from_wot"),
+    also=("io.from_moscot", "io.from_wot", "tl.couple_space"),
     places=(
         Place(
             "obsm",
@@ -45,6 +45,23 @@ COUPLINGS = Result(
             unit="1/[t]",
             is_optional=True,
         ),
+        Place(
+            "obsm",
+            "{key}_registered",
+            "places of all cells in the frame and unit of the last slice; only of slices",
+            width="k",
+            dtype="float64",
+            is_optional=True,
+        ),
+        Place(
+            "obsm",
+            "{key}_joint",
+            "weighted features and registered places, whose squared distances are the cost; only "
+            "of slices",
+            width="d + k",
+            dtype="float64",
+            is_optional=True,
+        ),
     ),
     fields=(
         Field("time_points", "the sampling times, `(T,)`, in [t]"),
@@ -66,6 +83,14 @@ COUPLINGS = Result(
             "predicted",
             "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
             "with a model",
+            is_optional=True,
+        ),
+        Field(
+            "registration",
+            "one row per gap, only of slices: by how much the earlier one is sized and turned, in "
+            "degrees, and moved, and rotation matrix and centres by their entries",
+            columns=("t0", "t1", "scale", "angle"),
+            is_open=True,
             is_optional=True,
         ),
     ),
