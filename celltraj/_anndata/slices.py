@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,12 @@ from anndata import AnnData
 from celltraj._anndata.columns import check_adata
 from celltraj._anndata.coupled import Coupled
 from celltraj._anndata.lineage import Tied, read_lineage, rows_of
-from celltraj._anndata.observed import Observed
 from celltraj._anndata.read import read_representation
 from celltraj._anndata.results import COUPLINGS
 from celltraj.models import Lineage
+from celltraj.models.space.coupling import CoupledSlices
 from celltraj.models.space.slices import Slices
-from celltraj.ot import Similarity
+from celltraj.ot import Coupling, Similarity
 from celltraj.snapshots import Snapshots
 
 _DIMENSIONS = (2, 3)
@@ -73,7 +74,7 @@ def read_places(adata: AnnData, spatial_key: str, time_key: str) -> tuple[torch.
             "ct.tl.couplings(adata)"
         )
     values = np.asarray(adata.obsm[spatial_key])
-    if values.dtype.kind not in "fiu" or values.ndim != 2 or values.shape[1] not in _DIMENSIONS:  # noqa: PLR2004
+    if values.dtype.kind not in "fiu" or values.ndim != 2 or values.shape[1] not in _DIMENSIONS:
         raise ValueError(
             f"adata.obsm[{spatial_key!r}] must hold two or three coordinates of each cell; found "
             f"shape {values.shape} of {values.dtype}"
@@ -97,9 +98,7 @@ def _check_missing(
     lacking = ~np.isfinite(places)
     if not lacking.any():
         return
-    flat = [
-        label for r, label in zip(rows, labels, strict=True) if lacking[r].all(0)[-1]
-    ]
+    flat = [label for r, label in zip(rows, labels, strict=True) if lacking[r].all(0)[-1]]
     if flat and not lacking[:, :2].any() and places.shape[1] == _DIMENSIONS[1]:
         raise ValueError(
             f"adata.obsm[{spatial_key!r}] has three coordinates, of which the slices at {flat} "
@@ -139,35 +138,24 @@ def _check_flat(
 
 
 def coupled_slices(
-    adata: AnnData,
-    observed: Observed,
-    lineage: Lineage,
-    similarities: Sequence[Similarity],
-    params: dict[str, object],
-    matrices: dict[str, Sequence[torch.Tensor]],
+    adata: AnnData, slices: Slices, found: CoupledSlices, params: Mapping[str, Any], key: str
 ) -> Coupled:
-    """Return what is to be written of coupled slices.
-
-    ``matrices`` are those of each time, by their key in ``obsm``; the second is what was coupled.
-    """
-    time_key = str(params["time_key"])
-    rows = rows_of(adata, time_key)
-    whole = {name: _column(adata.n_obs, rows, parts) for name, parts in matrices.items()}
-    others = {name: value for name, value in params.items() if name != "time_key"}
+    """Return what is to be written of coupled slices."""
+    time_key, features = str(params["time_key"]), slices.features
+    rows, joint = rows_of(adata, time_key), f"{key}_joint"
+    matrices = {f"{key}_registered": found.registered, joint: found.joint.x}
     return Coupled(
-        lineage,
+        Lineage(features.times, found.couplings, features.weights, features.sizes),
         time_key,
-        list(matrices)[1],
-        others | {"features": observed.states.name},
-        has_potentials=params["method"] == "registration",
-        matrices=whole,
-        registration=registration_table(lineage.times, similarities),
+        joint,
+        {name: value for name, value in params.items() if name != "time_key"},
+        has_potentials=all(isinstance(one, Coupling) for one in found.couplings),
+        matrices={name: _column(adata.n_obs, rows, parts) for name, parts in matrices.items()},
+        registration=registration_table(features.times, found.similarities),
     )
 
 
-def _column(
-    n_obs: int, rows: Sequence[np.ndarray], parts: Sequence[torch.Tensor]
-) -> np.ndarray:
+def _column(n_obs: int, rows: Sequence[np.ndarray], parts: Sequence[torch.Tensor]) -> np.ndarray:
     found = np.full((n_obs, parts[0].shape[1]), np.nan)
     for r, part in zip(rows, parts, strict=True):
         found[r] = part.numpy()
@@ -272,6 +260,6 @@ def _check_places(
             places = one(places)
         if np.abs(places.numpy() - known[rows]).max() > _MOVED * spread:
             raise ValueError(
-                f"the couplings {key!r} are stale: places in adata.obsm[{found.spatial_key!r}] have "
-                "changed since they were registered. Run ct.tl.couple_space(adata) again"
+                f"the couplings {key!r} are stale: places in adata.obsm[{found.spatial_key!r}] "
+                "have changed since they were registered. Run ct.tl.couple_space(adata) again"
             )

@@ -21,7 +21,7 @@ from celltraj.ot._similarity import Similarity
 from celltraj.ot._unbalanced import Unbalanced
 from celltraj.ot.sampling import systematic
 
-_EPSILON = 0.02  # of the mean cost while slices are registered, wide enough to turn them
+_EPSILON = 0.01  # of the mean cost while slices are registered, wide enough to turn them
 _COARSE, _WIDE, _FIRST = 250, 0.05, 3  # cells a side, epsilon and rounds from each start
 _TURNS = 8  # starts in the plane
 _STILL = 1e-3  # of a rotation, in Frobenius norm, at which it has come to rest
@@ -67,9 +67,10 @@ class Registration:
     ``s`` half the mean squared distance of later places from their centre; ``scale`` makes the
     spread of both slices the same and ``u0``, ``v0`` are their centres, both by the masses of the
     plan, so that nothing depends on units. Marginals are soft while slices are registered: where
-    parts of a tissue grow more than others, firm ones turn it. The cost stays a squared distance: where
-    :class:`FusedGromov` compares all pairs of distances, this takes memory and time linear in the
-    cells, and supposes that a slice turns and grows as a whole; what does not is left to transport.
+    parts of a tissue grow more than others, firm ones turn it. The cost stays a squared distance:
+    where :class:`FusedGromov` compares all pairs of distances, this takes memory and time linear in
+    the cells, and supposes that a slice turns and grows as a whole; what does not is left to
+    transport.
 
     The problem is not convex: it is solved roughly for a few cells from the rotation that transport
     by features tells and from eight in the plane, or the 24 of a cube in space, and the best is
@@ -118,7 +119,7 @@ class Registration:
     reflects: bool = False
     n_cells: int = 1000
     max_rounds: int = 50
-    tau: tuple[float, float] = (0.95, 0.95)
+    tau: tuple[float, float] = (0.98, 0.98)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -260,7 +261,9 @@ class _Slices:
             w if len(w) <= n else torch.full((n,), float(w.sum()) / n, dtype=torch.float64)
             for w in (self.a, self.b)
         ]
-        return replace(self, x=self.x[i], y=self.y[j], u=self.u[i], v=self.v[j], a=even[0], b=even[1])
+        return replace(
+            self, x=self.x[i], y=self.y[j], u=self.u[i], v=self.v[j], a=even[0], b=even[1]
+        )
 
     def matched(self, rotation: Tensor) -> Similarity:
         """Return the similarity of a rotation, with the centres and spreads of both slices."""
@@ -295,7 +298,7 @@ class _Slices:
 def _rotations(k: int, *, reflects: bool) -> Iterator[tuple[str, Tensor]]:
     """Yield rotations that lie evenly among all, by name; with their mirror images if wanted."""
     mirror = torch.diag(torch.tensor([1.0] * (k - 1) + [-1.0], dtype=torch.float64))
-    for name, rotation in _of_plane() if k == 2 else _of_cube():  # noqa: PLR2004
+    for name, rotation in _of_plane() if k == 2 else _of_cube():
         yield name, rotation
         if reflects:
             yield f"{name}, mirrored", rotation @ mirror

@@ -99,9 +99,7 @@ class Similarity:
     def angle(self) -> float:
         """Return the angle of the rotation in degrees; anticlockwise is positive in the plane."""
         if len(self.rotation) < _SPACE:
-            return math.degrees(
-                math.atan2(float(self.rotation[1, 0]), float(self.rotation[0, 0]))
-            )
+            return math.degrees(math.atan2(float(self.rotation[1, 0]), float(self.rotation[0, 0])))
         cosine = (float(self.rotation.trace()) - 1) / 2
         return math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))
 

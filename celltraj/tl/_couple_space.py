@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from typing import Literal
 
 from anndata import AnnData
@@ -11,11 +11,13 @@ from celltraj._anndata import annotated, read_observed, write_couplings
 from celltraj._anndata.needs import check_couplings
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.slices import coupled_slices, read_places
+from celltraj._anndata.write import recorded
 from celltraj._checks import checked
-from celltraj.models import Lineage
 from celltraj.models.space.coupling import couple_by_distances, couple_registered
 from celltraj.models.space.slices import Slices, check_sizes
-from celltraj.ot import Unbalanced, solve
+from celltraj.ot import FusedGromov, Registration, Unbalanced
+
+SpaceMethod = Literal["registration", "gromov"] | Registration | FusedGromov
 
 
 @checked
@@ -24,17 +26,17 @@ def couple_space(
     *,
     spatial_key: str = "spatial",
     alpha: float = 0.5,
-    method: Literal["registration", "gromov"] = "registration",
+    method: SpaceMethod = "registration",
     time_key: str = "time",
     use_rep: str | None = None,
     epsilon: float | None = None,
-    tau: tuple[float, float] | None = None,
     growth_key: str | None = None,
     key_added: str = "couplings",
     copy: bool = False,
+    seed: int = 0,
     progress: bool = True,
 ) -> AnnData | None:
-    r"""Spatiotemporal couplings: tell which cells of each slice of a tissue become which of the next.
+    r"""Spatiotemporal couplings: tell which cells of each slice become which of the next.
 
     By features and by places at once, whose frames differ from slice to slice: a slice may be
     turned, moved and of another size. The result is that of :func:`celltraj.tl.couplings` and all
@@ -59,7 +61,10 @@ def couple_space(
     alpha
         Weight of places beside features, in [0, 1].
     method
-        ``"registration"`` or ``"gromov"``.
+        ``"registration"`` or ``"gromov"``, or options of either, :class:`celltraj.ot.Registration`
+        or :class:`celltraj.ot.FusedGromov`, whose ``alpha`` and ``seed`` are those given here. By
+        default marginals are soft in registration, ``tau=(0.98, 0.98)``, so that parts of a tissue
+        may grow more than others; those of ``"gromov"`` hold.
     time_key
         Column of ``obs`` with the sampling times; their unit is kept.
     use_rep
@@ -68,15 +73,14 @@ def couple_space(
     epsilon
         Regularisation in units of ``|x - y|^2 / 2``; by default a hundredth of the mean cost of
         each gap, and none for ``"gromov"``.
-    tau
-        How firmly the marginals of the earlier and of the later cells hold, in (0, 1], by default
-        .98 both, so that parts of a tissue may grow more than others; those of ``"gromov"`` hold.
     growth_key
         Column of ``obs`` with the net growth that couplings are to expect, per unit of time.
     key_added
         Name of the result.
     copy
         Whether to leave ``adata`` as it is and return an annotated copy.
+    seed
+        Seed of the cells that slices are registered with.
     progress
         Whether to show progress bars.
 
@@ -99,8 +103,8 @@ def couple_space(
         A named column, representation or key does not exist.
     ValueError
         Places that are missing, neither in two nor in three dimensions, in two at some times and in
-        three at others, or all at one point; ``alpha`` outside [0, 1]; a ``tau`` that is no pair or
-        beside ``"gromov"``; too many cells for it.
+        three at others, or all at one point; ``alpha`` outside [0, 1]; options that turn slices
+        over; too many cells for ``"gromov"``.
     MemoryError
         It would take more than :func:`celltraj.memory_limit` allows.
     ConvergenceError
@@ -123,49 +127,41 @@ def couple_space(
     """
     key = key_added
     COUPLINGS.claim(adata, key)
-    _check(alpha, tau, method)
+    options = _options(method, alpha, seed)
     places = read_places(adata, spatial_key, time_key)
     observed = read_observed(adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key)
-    check_couplings(observed, solve)
     slices = Slices(observed.snapshots(), places)
-    if method == "gromov":
-        couple = partial(couple_by_distances, alpha=alpha, epsilon=epsilon)
+    if isinstance(options, FusedGromov):
+        found = couple_by_distances(slices, options, epsilon=epsilon, progress=progress)
     else:
-        couple = partial(
-            couple_registered,
-            alpha=alpha,
-            epsilon=epsilon,
-            solver=Unbalanced(*(tau or (0.98, 0.98))),
-        )
-    found = couple(slices, progress=progress)
+        check_couplings(observed, Unbalanced(*options.tau))
+        found = couple_registered(slices, options, epsilon=epsilon, progress=progress)
     check_sizes(slices.features.times, found.similarities)
-    features = slices.features
-    lineage = Lineage(features.times, found.couplings, features.weights, features.sizes)
     params = {
         "time_key": time_key,
         "spatial_key": spatial_key,
-        "alpha": alpha,
-        "method": method,
+        "features": observed.states.name,
+        "options": recorded(options),
         "epsilon": epsilon,
         "growth_key": growth_key,
     }
-    matrices = {f"{key}_registered": found.registered, f"{key}_joint": found.joint.x}
     adata = annotated(adata, copy)
-    made = coupled_slices(adata, observed, lineage, found.similarities, params, matrices)
-    write_couplings(adata, key, made, 0)
+    write_couplings(adata, key, coupled_slices(adata, slices, found, params, key), seed)
     return adata if copy else None
 
 
-def _check(alpha: float, tau: tuple[float, float] | None, method: str) -> None:
-    """Raise where options are out of range, or do not go together."""
+def _options(method: SpaceMethod, alpha: float, seed: int) -> Registration | FusedGromov:
+    """Return the options of a method, with the weight of places and the seed of the call."""
     if not 0 <= alpha <= 1:
         raise ValueError(
             f"alpha must lie in [0, 1], 0 for features alone and 1 for places alone; found {alpha}"
         )
-    if tau is not None and method == "gromov":
+    if method == "gromov" or isinstance(method, FusedGromov):
+        return replace(FusedGromov() if method == "gromov" else method, alpha=alpha)
+    options = method if isinstance(method, Registration) else Registration()
+    if options.reflects:
         raise ValueError(
-            'tau= belongs to method="registration": the marginals of fused Gromov-Wasserstein '
-            "transport hold; growth_key= tells it how cells multiply"
+            "slices that are turned over have no slice between them: mirror the places of one, "
+            "adata.obsm[spatial_key][rows, 0] *= -1, and leave reflects out"
         )
-    if tau is not None and len(tau) != 2:  # noqa: PLR2004
-        raise ValueError(f"tau must be a pair, such as (0.95, 0.99); found {tau!r}")
+    return replace(options, alpha=alpha, seed=seed)

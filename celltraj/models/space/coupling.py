@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -16,14 +17,17 @@ from celltraj.ot import (
     Coupling,
     FusedCoupling,
     FusedGromov,
+    Registration,
     Similarity,
     SquaredEuclidean,
     Transport,
+    Unbalanced,
     Within,
 )
 from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
+T = TypeVar("T")
 _EPSILON = 0.01  # of the mean cost: cells of a tissue mix less than those of a culture
 
 
@@ -64,12 +68,7 @@ class CoupledSlices:
 
 
 def couple_registered(
-    slices: Slices,
-    *,
-    alpha: float,
-    epsilon: float | None,
-    solver: EntropicSolver,
-    progress: bool,
+    slices: Slices, options: Registration, *, epsilon: float | None, progress: bool
 ) -> CoupledSlices:
     """Return couplings of slices that are registered first, linear in the cells.
 
@@ -77,13 +76,11 @@ def couple_registered(
     ----------
     slices
         Cells with features and places.
-    alpha
-        Weight of places, in [0, 1].
+    options
+        How slices are registered; its marginals are those of the couplings.
     epsilon
         Regularisation in units of the cost of features; a hundredth of the mean cost of each gap
         where it is None.
-    solver
-        Coupling solver.
     progress
         Whether to show progress bars.
 
@@ -94,15 +91,17 @@ def couple_registered(
     ConvergenceError
         ``epsilon`` is too small for the solver.
     """
-    similarities = _of_gaps(partial(slices.register, alpha=alpha), slices, progress=progress)
-    joint = slices.joint(slices.registered(similarities), alpha)
-    task = partial(_couple, epsilon=epsilon, solver=solver)
-    couplings = tuple(coupled_gaps(task, joint, progress=progress))
-    return CoupledSlices.of(slices, couplings, similarities, alpha)
+    task = partial(slices.register, options=options)
+    similarities = _of_gaps(task, slices, progress=progress)
+    joint = slices.joint(slices.registered(similarities), options.alpha)
+    solver = Unbalanced(*options.tau)
+    couple = partial(_couple, epsilon=epsilon, solver=solver)
+    couplings = tuple(coupled_gaps(couple, joint, progress=progress))
+    return CoupledSlices.of(slices, couplings, similarities, options.alpha)
 
 
 def couple_by_distances(
-    slices: Slices, *, alpha: float, epsilon: float | None, progress: bool
+    slices: Slices, options: FusedGromov, *, epsilon: float | None, progress: bool
 ) -> CoupledSlices:
     """Return couplings by fused Gromov-Wasserstein transport, and the similarities they tell.
 
@@ -113,13 +112,13 @@ def couple_by_distances(
     ConvergenceError
         The iterations ran out.
     """
-    task = partial(_fused, slices, alpha=alpha, epsilon=epsilon or 0.0)
+    task = partial(_fused, slices, options=options, epsilon=epsilon or 0.0)
     couplings = _of_gaps(task, slices, progress=progress)
     similarities = [slices.of_plan(k, one) for k, one in enumerate(couplings)]
-    return CoupledSlices.of(slices, couplings, similarities, alpha)
+    return CoupledSlices.of(slices, couplings, similarities, options.alpha)
 
 
-def _of_gaps(task: Callable[[int], object], slices: Slices, *, progress: bool) -> tuple:  # type: ignore[type-arg]
+def _of_gaps(task: Callable[[int], T], slices: Slices, *, progress: bool) -> tuple[T, ...]:
     n_gaps = len(slices.features.gaps)
     tasks = ((k,) for k in range(n_gaps))
     return tuple(mapped(task, tasks, n_tasks=n_gaps, what=("slices", "gap"), progress=progress))
@@ -131,9 +130,9 @@ def _couple(pair: Snapshots, *, epsilon: float | None, solver: EntropicSolver) -
     return couple_gap(pair, 0, solver, cost, epsilon=epsilon)
 
 
-def _fused(slices: Slices, k: int, *, alpha: float, epsilon: float) -> FusedCoupling:
+def _fused(slices: Slices, k: int, *, options: FusedGromov, epsilon: float) -> FusedCoupling:
     features = slices.features
     cost = SquaredEuclidean(*features.x[k : k + 2])
     within = Within.of_coordinates(*slices.places[k : k + 2])
     a, b = features.expected(k), features.weights[k + 1]
-    return FusedGromov(alpha)(cost, a, b, within=within, epsilon=epsilon)
+    return options(cost, a, b, within=within, epsilon=epsilon)

@@ -34,7 +34,7 @@ class Slices:
     features: Snapshots
     places: tuple[Tensor, ...]
 
-    def register(self, k: int, alpha: float) -> Similarity:
+    def register(self, k: int, options: Registration) -> Similarity:
         """Return the similarity that takes slice ``k`` onto the next.
 
         Raises
@@ -44,7 +44,6 @@ class Slices:
         """
         cost = SquaredEuclidean(*self.features.x[k : k + 2])
         a, b = self.features.expected(k), self.features.weights[k + 1]
-        options = Registration(alpha=alpha)
         found = options.register(cost, a, b, coordinates=self.places[k : k + 2])
         if not found.converged:
             t0, t1 = self.features.times[k : k + 2]
@@ -107,4 +106,3 @@ def _mean_cost(clouds: Sequence[Tensor]) -> float:
     """Return the mean of ``|x - y|^2 / 2`` over the gaps."""
     costs = [SquaredEuclidean(x, y).mean() for x, y in pairwise(clouds)]
     return math.fsum(costs) / len(costs)
-
