@@ -164,7 +164,8 @@ class Registration:
         problem = Problem.of(cost, a, b, epsilon)
         u, v = _places(coordinates, cost.shape)
         similarity = self.register(cost, a, b, coordinates=(u, v)).similarity
-        joint = _Slices(cost.x, cost.y, u, v, problem.a, problem.b).joint(similarity, self.alpha)
+        slices = _Slices(cost.x.double(), cost.y.double(), u, v, problem.a, problem.b)
+        joint = slices.joint(similarity, self.alpha)
         return Balanced()(joint, problem.a, problem.b, epsilon=epsilon)
 
     def register(
@@ -192,7 +193,8 @@ class Registration:
                 f"{type(cost).__name__}. ct.ot.FusedGromov() takes any"
             )
         problem = Problem.of(cost, a, b, 1.0)
-        slices = _Slices(cost.x, cost.y, *_places(coordinates, cost.shape), problem.a, problem.b)
+        u, v = _places(coordinates, cost.shape)
+        slices = _Slices(cost.x.double(), cost.y.double(), u, v, problem.a, problem.b)
         generator = torch.Generator().manual_seed(self.seed)
         few = slices.drawn(_COARSE, generator)
         reached = {
@@ -290,8 +292,8 @@ class _Slices:
         features = (features + float((centre[0] - centre[1]).square().sum())) / 2 or 1.0
         places = float(q @ (self.v - similarity.target).square().sum(1))
         own, shared = math.sqrt(1 - alpha), math.sqrt(alpha * features / places)
-        left = torch.cat([own * self.x.double(), shared * similarity(self.u)], 1)
-        right = torch.cat([own * self.y.double(), shared * self.v], 1)
+        left = torch.cat([own * self.x, shared * similarity(self.u)], 1)
+        right = torch.cat([own * self.y, shared * self.v], 1)
         return SquaredEuclidean(left, right)
 
 
