@@ -21,7 +21,7 @@ from celltraj.ot._similarity import Similarity
 from celltraj.ot._unbalanced import Unbalanced
 from celltraj.ot.sampling import systematic
 
-_EPSILON = 0.01  # of the mean cost while slices are registered, wide enough to turn them
+_EPSILON = 0.02  # of the mean cost while slices are registered, wide enough to turn them
 _COARSE, _WIDE, _FIRST = 250, 0.05, 3  # cells a side, epsilon and rounds from each start
 _TURNS = 8  # starts in the plane
 _STILL = 1e-3  # of a rotation, in Frobenius norm, at which it has come to rest
@@ -119,7 +119,7 @@ class Registration:
     reflects: bool = False
     n_cells: int = 1000
     max_rounds: int = 50
-    tau: tuple[float, float] = (0.98, 0.98)
+    tau: tuple[float, float] = (0.96, 0.96)
     seed: int = 0
 
     def __post_init__(self) -> None:

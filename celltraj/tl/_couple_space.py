@@ -63,7 +63,7 @@ def couple_space(
     method
         ``"registration"`` or ``"gromov"``, or options of either, :class:`celltraj.ot.Registration`
         or :class:`celltraj.ot.FusedGromov`, whose ``alpha`` and ``seed`` are those given here. By
-        default marginals are soft in registration, ``tau=(0.98, 0.98)``, so that parts of a tissue
+        default marginals are soft in registration, ``tau=(0.96, 0.96)``, so that parts of a tissue
         may grow more than others; those of ``"gromov"`` hold.
     time_key
         Column of ``obs`` with the sampling times; their unit is kept.
@@ -71,7 +71,7 @@ def couple_space(
         ``"X"`` or a key of ``obsm`` with the features; ``X_pca`` by default, or ``X`` with at most
         50 variables.
     epsilon
-        Regularisation in units of ``|x - y|^2 / 2``; by default a hundredth of the mean cost of
+        Regularisation in units of ``|x - y|^2 / 2``; by default a fiftieth of the mean cost of
         each gap, and none for ``"gromov"``.
     growth_key
         Column of ``obs`` with the net growth that couplings are to expect, per unit of time.

@@ -150,7 +150,7 @@ class TestRefused:
         return ot.Registration(**options).register(cost, *weights, coordinates=(u, v))
 
     def test_other_numbers_of_dimensions(self):
-        with pytest.raises(ValueError, match="in two or in three dimensions, .*; found 2 and 3"):
+        with pytest.raises(ValueError, match=r"in two or in three dimensions, .*; found 2 and 3"):
             self.call(normal(9, 2, seed=0), normal(9, 3, seed=0))
         with pytest.raises(ValueError, match="found 4 and 4"):
             self.call(normal(9, 4, seed=0), normal(9, 4, seed=0))

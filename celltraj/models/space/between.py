@@ -35,7 +35,7 @@ class Slice:
     """
 
     states: Cells
-    places: Cells
+    places: Tensor
     gap: int
     earlier: Tensor
     later: Tensor

@@ -28,7 +28,7 @@ from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
 T = TypeVar("T")
-_EPSILON = 0.01  # of the mean cost: cells of a tissue mix less than those of a culture
+_EPSILON = 0.02  # of the mean cost: cells of a tissue mix less than those of a culture
 
 
 @card()
@@ -79,7 +79,7 @@ def couple_registered(
     options
         How slices are registered; its marginals are those of the couplings.
     epsilon
-        Regularisation in units of the cost of features; a hundredth of the mean cost of each gap
+        Regularisation in units of the cost of features; a fiftieth of the mean cost of each gap
         where it is None.
     progress
         Whether to show progress bars.
