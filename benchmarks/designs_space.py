@@ -5,7 +5,7 @@ over seeds, all in radii of the slice that they are about: ``place``, root mean 
 cells of the interpolated slice from where the descendants of their source truly are at 1;
 ``slice``, W2 of places to the slice left out, domain by domain; ``descendants``, root mean squared
 distance of the mean place of a cell's descendants at 2 from the true one. ``floor`` is W2 between
-two true slices. CPU seconds of the couplings, on one thread, a second call.
+two true slices, which depends on the numbers of cells. CPU seconds of the couplings, on one thread, a second call.
 
 Rows: ``registration`` and ``gromov`` by :func:`ct.tl.couple_space` and
 :func:`ct.tl.interpolate_slice`; POT's fused Gromov-Wasserstein and, with ``--peers PYTHON``,

@@ -341,7 +341,8 @@ def test_no_function_is_left_out():
         "tl": {"bootstrap", "cross_validate", "cross_validate_arms", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
-        | {"response_intervals", "condition", "least_action"},
+        | {"response_intervals", "condition", "least_action"}
+        | {"interpolate_slice"},  # tests/tl/test_couple_space.py
         "ex": {"to_cell_eval"},
         "io": {"from_mudata"},
     }

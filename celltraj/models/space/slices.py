@@ -44,7 +44,7 @@ class Slices:
         """
         cost = SquaredEuclidean(*self.features.x[k : k + 2])
         a, b = self.features.expected(k), self.features.weights[k + 1]
-        found = options.register(cost, a, b, coordinates=self.places[k : k + 2])
+        found = options.register(cost, a, b, coordinates=(self.places[k], self.places[k + 1]))
         if not found.converged:
             t0, t1 = self.features.times[k : k + 2]
             warn(
