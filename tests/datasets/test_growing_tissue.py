@@ -38,9 +38,9 @@ def test_domains_grow_at_their_rates(tissue):
 
 
 def test_it_is_the_same_again_and_leaves_the_global_state_alone(tissue):
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()
     again = ct.datasets.growing_tissue(n_cells=4000, seed=3)
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == before).all()
     np.testing.assert_array_equal(again.X, tissue.X)
     np.testing.assert_array_equal(again.obsm["spatial"], tissue.obsm["spatial"])
 
