@@ -19,7 +19,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anndata as ad
@@ -41,6 +41,7 @@ SETTINGS = {
     "moscot": {"alpha": 0.5, "epsilon": 1e-3, "tau_a": 1.0},
     "moscot, tau_a .98": {"alpha": 0.5, "epsilon": 1e-2, "tau_a": 0.98},
 }
+METHODS = ("registration", "gromov")
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # places, rows of sources, domains
 
 
@@ -166,26 +167,29 @@ def by_moscot(
             return content["plan"], float(content["cpu_s"])
 
 
-def rows(n_cells: int, seed: int, peers: str | None) -> list[dict[str, object]]:
+def rows(
+    n_cells: int, seed: int, methods: Sequence[str], peers: str | None
+) -> list[dict[str, object]]:
     """Return a row for each method."""
     adata, _ = task(n_cells, seed)
     found: list[dict[str, object]] = [
-        {"method": method} | by_celltraj(adata, method, seed) for method in METHODS
+        {"method": method} | by_celltraj(adata, method, seed)
+        for method in METHODS
+        if method in methods
     ]
     plans: dict[str, tuple[np.ndarray, float] | None] = {}
-    plan, seconds = timed(lambda: by_pot(adata))
-    plans["POT"] = (np.asarray(plan), seconds)
-    for name, options in SETTINGS.items() if peers else ():
-        plans[name] = by_moscot(str(peers), adata, options)
+    if "POT" in methods:
+        plan, seconds = timed(lambda: by_pot(adata))
+        plans["POT"] = (np.asarray(plan), seconds)
+    for name, options in SETTINGS.items():
+        if peers and name in methods:
+            plans[name] = by_moscot(str(peers), adata, options)
     for name, one in plans.items():
         for turns in (False, True) if one else ():
             title = f"{name} + rotation" if turns else name
             row = by_plan(adata, one[0], seed, turns=turns)
             found.append({"method": title, "cpu_s": one[1]} | row)
     return [{"n_cells": n_cells, "seed": seed} | row for row in found]
-
-
-METHODS = ("registration", "gromov")
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
@@ -201,12 +205,14 @@ def main(argv: list[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--sizes", type=int, nargs="+", default=[300, 1000], help="cells at 0")
     options.add_argument("--peers", metavar="PYTHON", help="a Python that has moscot")
+    every = (*METHODS, "POT", *SETTINGS)
+    options.add_argument("--methods", nargs="+", choices=every, default=list(every))
     add_seeds(options)
     chosen = options.parse_args(argv)
     found: list[dict[str, object]] = []
     for n_cells in chosen.sizes:
         for seed in chosen.seeds:
-            found += rows(n_cells, seed, chosen.peers)
+            found += rows(n_cells, seed, chosen.methods, chosen.peers)
             records = pd.DataFrame(found)
             report("designs_space", records, table(records), chosen.out)
     records.to_csv(chosen.out / "designs_space.csv", index=False)
