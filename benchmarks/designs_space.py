@@ -5,7 +5,8 @@ over seeds, all in radii of the slice that they are about: ``place``, root mean 
 cells of the interpolated slice from where the descendants of their source truly are at 1;
 ``slice``, W2 of places to the slice left out, domain by domain; ``descendants``, root mean squared
 distance of the mean place of a cell's descendants at 2 from the true one. ``floor`` is W2 between
-two true slices, which depends on the numbers of cells. CPU seconds of the couplings, on one thread, a second call.
+two true slices, which depends on the numbers of cells. CPU seconds of the couplings, on one
+thread, a second call.
 
 Rows: ``registration`` and ``gromov`` by :func:`ct.tl.couple_space` and
 :func:`ct.tl.interpolate_slice`; POT's fused Gromov-Wasserstein and, with ``--peers PYTHON``,
@@ -71,7 +72,7 @@ def by_celltraj(adata: ad.AnnData, method: str, seed: int) -> dict[str, float]:
         lambda: ct.tl.couple_space(adata, alpha=ALPHA, method=method, progress=False)
     )
     between = ct.tl.interpolate_slice(adata, at=1.0, n_cells=DRAWN, seed=seed)
-    before, after = ends(adata)
+    before, _ = ends(adata)
     rows = before.obs_names.get_indexer(between.obs["source"])
     plan = plan_of(adata)
     found = (between.obsm["spatial"], rows, before.obs["domain"].to_numpy()[rows])
@@ -119,7 +120,7 @@ def scores(adata: ad.AnnData, plan: np.ndarray, found: Pairs, seed: int) -> dict
 
 
 def rms(away: np.ndarray) -> float:
-    """Return the root mean squared length of vectors ``(n, 2)``; those without place are left out."""
+    """Return the root mean squared length of vectors ``(n, 2)``, without cells of no place."""
     return float(np.sqrt(np.nanmean(np.square(away).sum(1))))
 
 
