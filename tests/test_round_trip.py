@@ -152,6 +152,7 @@ READERS = {
     "losses": lambda adata: ct.get.losses(adata, key="flow"),
     "martingale_test": lambda adata: ct.get.martingale_test(adata),
     "martingale_test, moments": lambda adata: ct.get.martingale_test(adata, moments=True),
+    "registration": lambda adata: ct.get.registration(adata, key="of_space"),
     "results": lambda adata: ct.get.results(adata).sort_values("key", ignore_index=True),
     "transitions": lambda adata: ct.get.transitions(adata, source=0.5, target=1.25),
 }
@@ -245,6 +246,8 @@ def analysed():
     ct.tl.couplings(adata, bridge, key_added="of_bridge", progress=False)
     ct.tl.couplings(adata, ct.models.Brownian(0.3), key_added="of_process", progress=False)
     ct.tl.fates(adata, groupby="arm", key=["of_bridge", "of_process"], progress=False)
+    adata.obsm["spatial"] = adata.X.astype(float)
+    ct.tl.couple_space(adata, key_added="of_space", progress=False)
     ct.tl.entropy(adata)
     ct.tl.growth(adata, key="of_bridge")
     with warnings.catch_warnings():
@@ -308,6 +311,7 @@ def test_everything_written_comes_back_and_is_read_and_drawn(analysed, reload):
 def test_all_results_of_cells_are_among_them(analysed):
     """What is written to cells at hand; the others are AnnData of their own, or models'."""
     elsewhere = {"projection", "decoding", "interpolation", "response", "prediction", "embedding"}
+    elsewhere |= {"interpolated slice"}
     elsewhere |= {"conditioned paths", "least action"}
     kinds = {record["kind"] for adata in analysed for record in adata.uns["celltraj"].values()}
     assert kinds == set(KINDS) - elsewhere
@@ -346,10 +350,9 @@ def test_no_function_is_left_out():
         # return models or tables and write nothing else: tests of each
         "tl": {"bootstrap", "cross_validate", "cross_validate_arms", "cross_validate_response"}
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
-        | {"which_model", "dose_response", "fit_response_folds", "gene_scores"}
-        | {"response_intervals", "forecast_intervals", "condition", "least_action"},
         | {"which_model", "resample", "dose_response", "fit_response_folds", "gene_scores"}
-        | {"response_intervals", "condition", "least_action"},
+        | {"response_intervals", "forecast_intervals", "condition", "least_action"}
+        | {"interpolate_slice"},  # tests/tl/test_couple_space.py
         "ex": {"to_cell_eval"},
         "io": {"from_files", "from_mudata"},
     }

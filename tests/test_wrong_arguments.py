@@ -135,6 +135,8 @@ def course():
             **SILENT,
         )
     ct.tl.couplings(adata, **SILENT)
+    adata.obsm["spatial"] = x[:, :2].copy()
+    ct.tl.couple_space(adata, key_added="of_space", **SILENT)
     both = {"source": 0.0, "target": 2.0, "cells": {"arm": "up"}} | SILENT
     ct.tl.push(adata, **both)
     ct.tl.pull(adata, **both)
@@ -247,6 +249,8 @@ OWN = {
         "representations": "rna:X",
     },
     "pp.match_variables": lambda: {"like": course()["adata"]},
+    "tl.interpolate_slice": lambda: {"at": 1.0, "key": "of_space"},
+    "get.registration": lambda: {"key": "of_space"},
     "tl.calibrate": lambda: {"confidence": 0.5},
     "tl.forecast_intervals": lambda: {"confidence": 0.5},
     "tl.entropy_production": lambda: {"model": PULL},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
+from anndata import AnnData, ImplicitModificationWarning
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
@@ -57,8 +58,11 @@ class Coupled:
         ``T`` tensors ``(n_k,)`` of what a model expects of each cell, in 1/[t]; empty without.
     predicted
         ``(T,)`` sizes of the population that a model predicts; empty without a model.
-    samples
-        One row for each gap and sample, of couplings within samples; None of others.
+    tables
+        What else is to be known of them, one table for each field of the record.
+    matrices
+        ``(n_obs, w)`` arrays of the cells that belong to the couplings, by their key in ``obsm``;
+        ``use_rep`` may name one.
     """
 
     lineage: Lineage
@@ -69,7 +73,8 @@ class Coupled:
     has_potentials: bool = True
     growth: Sequence[Tensor] = ()
     predicted: Sequence[float] = field(default=())
-    samples: pd.DataFrame | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    matrices: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def couple_by_model(
@@ -172,6 +177,11 @@ def _check_span(bridge: Bridge, snapshots: Snapshots) -> None:
 def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> None:
     """Write couplings to ``adata``, in a form that files keep."""
     lineage, rows = coupled.lineage, rows_of(adata, coupled.time_key)
+    with warnings.catch_warnings():
+        # a view becomes an AnnData of its own, as anndata has it for every write
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        for name, values in coupled.matrices.items():  # the source may be one of them
+            adata.obsm[name] = values
     source = Source.of(adata, coupled.time_key, coupled.use_rep)
     params = {"time_key": coupled.time_key, "use_rep": coupled.use_rep, **coupled.params}
     columns: dict[str, Any] = {}
@@ -188,7 +198,8 @@ def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> No
     record = sample_record(params, seed) | couplings_record(lineage, rows)
     record |= {"law": dict(coupled.law)} if coupled.law is not None else {}
     record |= {"predicted": np.asarray(coupled.predicted)} if len(coupled.predicted) else {}
-    record |= {} if coupled.samples is None else {"samples": coupled.samples.rename(index=str)}
+    record |= {name: table.rename(index=str) for name, table in coupled.tables.items()}
+    columns |= coupled.matrices
     COUPLINGS.write(adata, key, record, columns, source=source)
 
 

@@ -1,6 +1,7 @@
 from ._branching import branching as branching
 from ._drug_screen import drug_screen as drug_screen
 from ._gaussian_snapshots import gaussian_snapshots as gaussian_snapshots
+from ._growing_tissue import growing_tissue as growing_tissue
 from ._growth_loaders import gene_circuit_growth as gene_circuit_growth
 from ._growth_loaders import larry_spring as larry_spring
 from ._growth_loaders import reprogramming as reprogramming
@@ -38,6 +39,7 @@ __all__ = [
     "gene_circuit_growth",
     "glioblastoma",
     "growing_gaussians_10d",
+    "growing_tissue",
     "gulf_vortex",
     "guo_embryo",
     "hematopoiesis_2d",

@@ -16,6 +16,7 @@ from ._knockout import knockout as knockout
 from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._martingale_test import martingale_test as martingale_test
+from ._registration import registration as registration
 from ._results import results as results
 from ._sample_report import sample_report as sample_report
 from ._score_summary import score_summary as score_summary
@@ -41,6 +42,7 @@ __all__ = [
     "least_action",
     "losses",
     "martingale_test",
+    "registration",
     "results",
     "sample_report",
     "score_summary",

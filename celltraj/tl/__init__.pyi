@@ -3,6 +3,7 @@ from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
 from ._couple_samples import couple_samples as couple_samples
+from ._couple_space import couple_space as couple_space
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
@@ -24,6 +25,7 @@ from ._gene_scores import gene_scores as gene_scores
 from ._gene_trends import gene_trends as gene_trends
 from ._growth import growth as growth
 from ._interpolate import interpolate as interpolate
+from ._interpolate_slice import interpolate_slice as interpolate_slice
 from ._jacobian import jacobian as jacobian
 from ._jump_rates import jump_rates as jump_rates
 from ._knockout import knockout as knockout
@@ -50,6 +52,7 @@ __all__ = [
     "compare_conditions",
     "condition",
     "couple_samples",
+    "couple_space",
     "couplings",
     "cross_validate",
     "cross_validate_arms",
@@ -71,6 +74,7 @@ __all__ = [
     "gene_trends",
     "growth",
     "interpolate",
+    "interpolate_slice",
     "jacobian",
     "jump_rates",
     "knockout",

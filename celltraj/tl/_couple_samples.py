@@ -152,7 +152,7 @@ def couple_samples(
         observed.states.name,
         params,
         has_potentials=False,
-        samples=found.table,
+        tables={"samples": found.table},
     )
     adata = annotated(adata, copy)
     write_couplings(adata, key_added, made, seed)

@@ -20,6 +20,7 @@ from celltraj._anndata.results import (
     INTERPOLATE,
     RESULTS,
     SIMULATE,
+    SLICE,
     Field,
     Place,
 )
@@ -29,8 +30,7 @@ WRITE_NOTHING = {  # return tables, logs or models
     "pp": {"check_times", "match_variables"},
     "tl": {"bootstrap", "cross_validate", "cross_validate_response", "regulation", "which_model"}
     | {"dose_response", "fit_response_folds", "gene_scores", "response_intervals"}
-    | {"cross_validate_arms", "forecast_intervals"},
-    | {"cross_validate_arms", "resample"},
+    | {"cross_validate_arms", "forecast_intervals", "resample"},
     "ex": {"to_cell_eval"},
     "io": {"from_files", "from_mudata"},
 }
@@ -101,6 +101,15 @@ class TestWritten:
         cells = ct.tl.interpolate(adata, bridge, time=0.5, n_cells=3, use_rep="X_two")
         assert written(cells) == declared_places(INTERPOLATE, use_rep="X_two")
         check_record(cells.uns["celltraj"]["interpolate"], INTERPOLATE)
+
+    def test_so_does_a_slice_between_others(self):
+        adata = ct.datasets.growing_tissue(n_cells=60, seed=0)
+        adata.obsm["X_two"] = adata.X[:, :2].copy()
+        ct.tl.couple_space(adata, use_rep="X_two", progress=False)
+        cells = ct.tl.interpolate_slice(adata, at=0.5, n_cells=3)
+        names = {"use_rep": "X_two", "spatial_key": "spatial"}
+        assert written(cells) == declared_places(SLICE, **names)
+        check_record(cells.uns["celltraj"]["interpolate_slice"], SLICE)
 
     def test_no_velocity_is_named_as_an_embedding(self):
         assert not [

@@ -29,6 +29,8 @@ def cells():
     adata.obs["diet"] = np.where(adata.obs["sample"].isin(["m0", "m1"]), "lean", "fat")
     adata.obs["clone"] = [f"clone {k % 20}" for k in range(adata.n_obs)]
     ct.tl.couplings(adata, **SILENT)
+    adata.obsm["spatial"] = adata.X.astype(float)
+    ct.tl.couple_space(adata, key_added="of_space", **SILENT)
     ct.tl.fates(adata, groupby="arm", **SILENT)
     ct.tl.transitions(adata, groupby="arm", **SILENT)
     ct.tl.jacobian(adata, SHEAR, **SILENT)
@@ -139,6 +141,9 @@ CALLS = {
         ct.tl.interpolate(a, b, time=t(2), n_cells=5).X.tolist()
         + ct.tl.interpolate(a, time=t(2), n_cells=5).X.tolist()
     ),
+    "tl.interpolate_slice": lambda a, _, t: ct.tl.interpolate_slice(
+        a, at=t(2), n_cells=5, key="of_space"
+    ).X.tolist(),
     "tl.gene_trends": lambda a, b, t: trends(a, b, t(3)),
     "tl.knockout": lambda a, b, t: written(
         ct.tl.knockout,

@@ -43,6 +43,7 @@ from celltraj._anndata.results.new_cells import (
     LEAST_ACTION,
     PREDICTION,
     SIMULATE,
+    SLICE,
 )
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "ROOT",
     "SAMPLE_REPORT",
     "SIMULATE",
+    "SLICE",
     "SLOW_MODES",
     "TRANSITIONS",
     "VELOCITY",

@@ -11,7 +11,7 @@ COUPLINGS = Result(
     call="ct.tl.couplings(adata)",
     key="couplings",
     is_whole=True,
-    also=("tl.couple_samples", "io.from_moscot", "io.from_wot"),
+    also=("tl.couple_samples", "tl.couple_space", "io.from_moscot", "io.from_wot"),
     places=(
         Place(
             "obsm",
@@ -43,6 +43,23 @@ COUPLINGS = Result(
             "net growth that a bridge was given or has learned; only of one that has some",
             dtype="float64",
             unit="1/[t]",
+            is_optional=True,
+        ),
+        Place(
+            "obsm",
+            "{key}_registered",
+            "places of all cells in the frame and unit of the last slice; only of slices",
+            width="k",
+            dtype="float64",
+            is_optional=True,
+        ),
+        Place(
+            "obsm",
+            "{key}_joint",
+            "weighted features and registered places, whose squared distances are the cost; only "
+            "of slices",
+            width="d + k",
+            dtype="float64",
             is_optional=True,
         ),
     ),
@@ -77,6 +94,14 @@ COUPLINGS = Result(
                 *("epsilon", "marginal_error", "converged", "n_iters"),
             ),
             texts=("sample",),
+            is_optional=True,
+        ),
+        Field(
+            "registration",
+            "one row per gap, only of slices: by how much the earlier one is sized and turned, in "
+            "degrees, and moved, and rotation matrix and centres by their entries",
+            columns=("t0", "t1", "scale", "angle"),
+            is_open=True,
             is_optional=True,
         ),
     ),

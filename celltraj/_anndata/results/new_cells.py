@@ -78,6 +78,19 @@ INTERPOLATE = Result(
     record="interpolate",
     places=(Place("obs", "time", "time of the drawn cells", unit="[t]"), _states("drawn")),
 )
+SLICE = Result(
+    kind="interpolated slice",
+    call="ct.tl.interpolate_slice(adata, at=...)",
+    key="interpolate_slice",
+    record="interpolate_slice",
+    places=(
+        Place("obs", "time", "time of the slice", unit="[t]"),
+        Place("obs", "source", "obs name of the earlier cell that the drawn one comes from"),
+        Place("obs", "target", "obs name of the later cell that it is on its way to"),
+        Place("obsm", "{spatial_key}", "places of the drawn cells", width="k"),
+        _states("drawn"),
+    ),
+)
 LEAST_ACTION = Result(
     kind="least action",
     call="ct.tl.least_action(adata, model, source=..., target=...)",

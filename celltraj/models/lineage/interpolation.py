@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models.growth.path_mass import Masses, pairs_of
@@ -53,6 +54,23 @@ def displaced(
     >>> displaced(lineage, one, 1.0, 2, generator=torch.Generator()).flatten().tolist()
     [0.25, 0.25]
     """
+    k, s, i, j = pairs_at(lineage, snapshots, time, n, generator=generator)
+    return (1 - s) * snapshots.x[k][i] + s * snapshots.x[k + 1][j]
+
+
+def pairs_at(
+    lineage: Lineage, snapshots: Snapshots, time: float, n: int, *, generator: torch.Generator
+) -> tuple[int, float, Tensor, Tensor]:
+    """Draw ``n`` pairs of coupled cells, by the mass of the path between them at a time.
+
+    Returns the number of the gap, the share of it that is gone, and the cells ``(n,)`` of either
+    snapshot.
+
+    Raises
+    ------
+    ValueError
+        ``time`` lies outside the observed times.
+    """
     first, last = snapshots.times[0], snapshots.times[-1]
     if not first <= time <= last:
         raise ValueError(f"time {time:g} lies outside the observed [{first:g}, {last:g}]")
@@ -64,4 +82,4 @@ def displaced(
     one = lineage.couplings[k]
     masses = Masses.of(both, (one,))
     i, j = pairs_of(masses, one, lineage.weights[k], (0, s), n, generator=generator)
-    return (1 - s) * both.x[0][i] + s * both.x[1][j]
+    return k, s, i, j
