@@ -57,6 +57,8 @@ class Coupled:
         ``T`` tensors ``(n_k,)`` of what a model expects of each cell, in 1/[t]; empty without.
     predicted
         ``(T,)`` sizes of the population that a model predicts; empty without a model.
+    tables
+        What else is to be known of them, by the name of its field.
     """
 
     lineage: Lineage
@@ -67,6 +69,7 @@ class Coupled:
     has_potentials: bool = True
     growth: Sequence[Tensor] = ()
     predicted: Sequence[float] = field(default=())
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 def couple_by_model(
@@ -185,6 +188,7 @@ def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> No
     record = sample_record(params, seed) | couplings_record(lineage, rows)
     record |= {"law": dict(coupled.law)} if coupled.law is not None else {}
     record |= {"predicted": np.asarray(coupled.predicted)} if len(coupled.predicted) else {}
+    record |= dict(coupled.tables)
     COUPLINGS.write(adata, key, record, columns, source=source)
 
 

@@ -2,6 +2,7 @@ from ._bootstrap import bootstrap as bootstrap
 from ._calibrate import calibrate as calibrate
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
+from ._couple_clones import couple_clones as couple_clones
 from ._couplings import couplings as couplings
 from ._cross_validate import cross_validate as cross_validate
 from ._cross_validate_arms import cross_validate_arms as cross_validate_arms
@@ -45,6 +46,7 @@ __all__ = [
     "calibrate",
     "compare_conditions",
     "condition",
+    "couple_clones",
     "couplings",
     "cross_validate",
     "cross_validate_arms",

@@ -11,7 +11,7 @@ COUPLINGS = Result(
     call="ct.tl.couplings(adata)",
     key="couplings",
     is_whole=True,
-    also=("io.from_moscot", "io.from_wot"),
+    also=("tl.couple_clones", "io.from_moscot", "io.from_wot"),
     places=(
         Place(
             "obsm",
@@ -66,6 +66,13 @@ COUPLINGS = Result(
             "predicted",
             "sizes of the population that the model predicts, 1 at the first time, `(T,)`; only "
             "with a model",
+            is_optional=True,
+        ),
+        Field(
+            "strengths",
+            "how well clones foretold those that were left out, in nats a cell, one row for each "
+            "strength; only of `tl.couple_clones` that chose one",
+            columns=("strength", "score", "gain", "error", "n_clones"),
             is_optional=True,
         ),
     ),
