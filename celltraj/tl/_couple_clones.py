@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from functools import partial
 
+import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -30,6 +31,7 @@ from celltraj.models.clonal.drift import ClonalDrift, folds_of
 from celltraj.models.clonal.martingale import ClonePair
 from celltraj.models.clonal.strength import (
     LEAST_CLONES,
+    SCALES,
     ClonalGap,
     FoundStrength,
     found_strength,
@@ -79,16 +81,17 @@ def couple_clones(
         Column of ``obs`` with the clone of each cell, missing where it is not known. Clones of
         several samples whose labels coincide must be told apart in it.
     strength
-        How far clones are followed, from 0 (not at all) to 1 (as far as they go). By default the
-        one of 0, .25, .5, .75 and 1 under which clones that are left out are foretold best by the
-        others; 0 where none does so better than by chance.
+        How far clones are followed, from 0 (not at all) to 1 (as far as they go). By default, for
+        each gap, the one of 0, .5 and 1 under which clones that are left out are foretold best by
+        the others; 0 where none does so better than by chance, or fewer than ten are there.
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
         ``"X"`` or a key of ``obsm``; by default ``X_pca``, or ``X`` with at most 50 variables.
     epsilon
         Regularisation in units of the cost, the same for every gap; by default a twentieth of the
-        mean cost of each gap without clones.
+        mean cost of each gap without clones, or, where a strength is found, 2, 4 or 8 times as much
+        if clones are foretold better so: they tell how far kin scatter.
     growth
         How much cells divide and die, as :func:`celltraj.tl.couplings` has it.
     growth_key
@@ -111,15 +114,15 @@ def couple_clones(
     others read: ``obsp[key]`` (plans, ``(n_obs, n_obs)``, sparse; of more than a million entries
     without a thousandth of the mass of each row, which ``params["drop"]`` then says), where cells
     weigh differently ``obs["{key}_weight"]``, and ``uns["celltraj"][key]`` as that of
-    :func:`celltraj.tl.couplings`, with ``params["strength"]``, ``params["strength_found"]`` in
-    words and, where it was chosen, the table ``strengths``, which
-    :func:`celltraj.get.clone_strength` reads. With a strength of 0 potentials as of couplings
-    without clones, ``obsm[key]``.
+    :func:`celltraj.tl.couplings`, with ``params["strength_found"]`` in words and,
+    where it was chosen, the table ``strengths``, which
+    :func:`celltraj.get.clone_strength` reads. Where no gap follows clones, potentials as of
+    couplings without clones, ``obsm[key]``.
 
     Warns
     -----
     DataWarning
-        Clones do not foretell each other, so that couplings are those without clones.
+        Clones of a gap do not foretell each other, so that it is coupled as without clones.
 
     Raises
     ------
@@ -136,7 +139,8 @@ def couple_clones(
     The score of a strength is that of the later cells of a clone that was left out, ``mean_j
     log(mean_i p(y_j | x_i) / b(y_j))`` over its later and earlier cells, with ``p`` the conditional
     law of the plan and ``b`` the later snapshot: a proper score, in nats a cell, over five folds of
-    clones and at most 1,000 cells of each snapshot. Clones count once each, however large.
+    clones and at most 1,000 cells of each snapshot. Clones count once each, however large. The best
+    is taken where it gains more over strength 0 than the standard error of that gain over clones.
 
     Clones are sisters: those of an earlier cell descend from its sisters, which were like it as far
     as the clone had not spread. Only clones seen at both times of a gap tell something of it.
@@ -173,15 +177,16 @@ def couple_clones(
         observed.snapshots(), growth, coupling=solve, progress=progress
     )
     generator = torch.Generator().manual_seed(seed)
-    chosen = _strength(strength, snapshots, pairs, epsilon, generator, progress=progress)
-    strength = chosen.strength
-    drifts = {t: ClonalDrift.fitted(p, folds_of(p, generator)) for t, p in pairs.items()}
-    task = partial(_couple, drifts=drifts, strength=strength, epsilon=epsilon)
+    chosen = _chosen(strength, snapshots, pairs, epsilon, generator, progress=progress)
+    drifts = {
+        span: ClonalDrift.fitted(one, folds_of(one, generator)) for span, one in pairs.items()
+    }
+    task = partial(_couple, drifts=drifts, chosen=chosen, epsilon=epsilon)
     couplings = tuple(coupled_gaps(task, snapshots, progress=progress))
     params = {
         "clone_key": clone_key,
         "strength": strength,
-        "strength_found": chosen.words,
+        "strength_found": _in_words(chosen),
         "epsilon": epsilon,
         "growth": recorded(growth),
         "growth_found": words,
@@ -190,9 +195,7 @@ def couple_clones(
     }
     lineage = Lineage(snapshots.times, couplings, snapshots.weights, snapshots.sizes)
     tables = {"strengths": chosen.table} if len(chosen.table) else {}
-    made = Coupled(
-        lineage, time_key, name, params, has_potentials=strength == 0, tables=tables
-    )
+    made = Coupled(lineage, time_key, name, params, has_potentials=strength == 0, tables=tables)
     adata = annotated(adata, copy)
     write_couplings(adata, key_added, made, seed)
     return adata if copy else None
@@ -209,7 +212,7 @@ def _check_enough(pairs: Mapping[Span, ClonePair], clone_key: str) -> None:
         )
 
 
-def _strength(
+def _chosen(
     given: float | None,
     snapshots: Snapshots,
     pairs: Mapping[Span, ClonePair],
@@ -217,35 +220,56 @@ def _strength(
     generator: torch.Generator,
     *,
     progress: bool,
-) -> FoundStrength:
-    """Return the strength that was given, or the one under which clones foretell each other."""
+) -> dict[Span, FoundStrength]:
+    """Return the strength of each gap with clones, as given or as clones foretell each other."""
     if given is not None:
-        return FoundStrength.given(float(given))
-    gaps = []
-    for k in range(len(snapshots.gaps)):
-        pair = snapshots.pair(k)
-        clones = pairs.get(_span(pair))
+        return {span: FoundStrength.given(float(given)) for span in pairs}
+    found, scales = {}, SCALES if epsilon is None else SCALES[:1]
+    for gap in map(snapshots.pair, range(len(snapshots.gaps))):
+        clones = pairs.get(_span(gap))
         if clones is not None and clones.n_clones >= LEAST_CLONES:
-            gaps.append(ClonalGap(pair, clones, _epsilon(pair, epsilon)))
-    found = found_strength(gaps, generator=generator, progress=progress)
-    logger.info("clones: %s", found.words)
-    if found.strength == 0:
+            one = ClonalGap(gap, clones, _epsilon(gap, epsilon))
+            found[_span(gap)] = found_strength(
+                one, scales=scales, generator=generator, progress=progress
+            )
+    logger.info("clones: %s", _in_words(found))
+    if plain := {span: one for span, one in found.items() if one.strength == 0}:
         warn(
-            f"couplings are those without clones, {found.words}; strength= follows them anyway",
+            f"clones change nothing in some gaps, {_in_words(plain)}; strength= follows them "
+            "anyway",
             DataWarning,
         )
     return found
+
+
+def _in_words(chosen: Mapping[Span, FoundStrength]) -> str:
+    return "; ".join(f"{t0:g} to {t1:g}: {one.words}" for (t0, t1), one in chosen.items())
+
+
+def _tables(chosen: Mapping[Span, FoundStrength]) -> dict[str, pd.DataFrame]:
+    """Return how well clones foretold each other, where a strength was chosen."""
+    parts = []
+    for (t0, t1), one in chosen.items():
+        if len(one.table):
+            times = pd.DataFrame({"t0": t0, "t1": t1}, index=one.table.index)
+            parts.append(pd.concat([times, one.table], axis=1))
+    if not parts:
+        return {}
+    return {"strengths": pd.concat(parts, ignore_index=True).rename(index=str)}
 
 
 def _couple(
     pair: Snapshots,
     *,
     drifts: Mapping[Span, ClonalDrift],
-    strength: float,
+    chosen: Mapping[Span, FoundStrength],
     epsilon: float | None,
 ) -> Coupling:
-    drift = drifts.get(_span(pair))
-    return couple_shifted(pair, drift, strength, _epsilon(pair, epsilon))
+    """Return the coupling of a gap; without clones enough that of plain transport."""
+    span = _span(pair)
+    found = chosen.get(span, FoundStrength.given(0.0))
+    scaled = found.scale * _epsilon(pair, epsilon)
+    return couple_shifted(pair, drifts.get(span), found.strength, scaled)
 
 
 def _span(pair: Snapshots) -> Span:

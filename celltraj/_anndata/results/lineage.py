@@ -71,8 +71,11 @@ COUPLINGS = Result(
         Field(
             "strengths",
             "how well clones foretold those that were left out, in nats a cell, one row for each "
-            "strength; only of `tl.couple_clones` that chose one",
-            columns=("strength", "score", "gain", "error", "n_clones"),
+            "gap, strength and scale of epsilon; only of `tl.couple_clones` that chose them",
+            columns=(
+                *("t0", "t1", "strength", "scale", "score", "gain", "error", "n_clones"),
+                "is_chosen",
+            ),
             is_optional=True,
         ),
     ),

@@ -12,12 +12,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from celltraj.models.clonal.couple import couple_shifted
-from celltraj.models.clonal.drift import ClonalDrift, folds_of, some_clones
+from celltraj.models.clonal.drift import N_FOLDS, ClonalDrift, folds_of, some_clones
 from celltraj.models.clonal.martingale import ClonePair
 from celltraj.ot import Coupling
 from celltraj.snapshots import Snapshots
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STRENGTHS = (0.0, 0.5, 1.0)
+SCALES = (1.0, 2.0, 4.0, 8.0)
 LEAST_CLONES = 10
 _CELLS = 1000  # of each side of a gap, that clones are foretold by
 _KIN = 30  # cells of a clone at each time that are scored
@@ -34,7 +35,7 @@ class ClonalGap:
     pair
         Cells of these clones.
     epsilon
-        Regularisation of the coupling, in [x]^2.
+        Regularisation of the coupling without clones, in [x]^2.
     """
 
     snapshots: Snapshots
@@ -50,106 +51,124 @@ class FoundStrength:
     ----------
     strength
         The one that was chosen.
+    scale
+        Times how much the regularisation was chosen to be of what it is without clones.
     table
-        One row for each: strength, score (nats a cell), gain over strength 0, its standard error
-        over clones, n_clones.
+        One row for each: strength, scale, score (nats a cell), gain over strength 0 at the same
+        scale, its standard error over clones, n_clones, is_chosen.
     """
 
     strength: float
+    scale: float
     table: pd.DataFrame
 
     @classmethod
     def given(cls, strength: float) -> FoundStrength:
         """Return one that nothing was asked about, with an empty table."""
-        return cls(strength, pd.DataFrame())
+        return cls(strength, 1.0, pd.DataFrame())
+
+    @classmethod
+    def of(cls, scores: np.ndarray, scales: Sequence[float]) -> FoundStrength:
+        """Return what scores ``(scales, strengths, n_clones)`` say, strength 0 first."""
+        gain, n = scores - scores[:, :1], scores.shape[2]
+        table = pd.DataFrame(
+            {
+                "strength": np.tile(STRENGTHS, len(scales)),
+                "scale": np.repeat(scales, len(STRENGTHS)),
+                "score": scores.mean(2).ravel(),
+                "gain": gain.mean(2).ravel(),
+                "error": gain.std(2, ddof=1).ravel() / np.sqrt(n),
+                "n_clones": n,
+            }
+        ).rename(index=str)
+        best = _best(table)
+        is_better = best["gain"] > best["error"]
+        strength, scale = (best["strength"], best["scale"]) if is_better else (0.0, 1.0)
+        is_chosen = (table["strength"] == strength) & (table["scale"] == scale)
+        return cls(float(strength), float(scale), table.assign(is_chosen=is_chosen))
 
     @property
     def words(self) -> str:
         """What was found, as a sentence."""
         if not len(self.table):
             return "given"
-        row = self.table.set_index("strength").loc[self.strength]
+        best = _best(self.table)
+        told = (
+            f"{best['gain']:.3f} nats a cell (standard error {best['error']:.3f}, over "
+            f"{int(best['n_clones'])} clones)"
+        )
         if self.strength == 0:
-            best = self.table.iloc[1:].sort_values("gain").iloc[-1]
-            return (
-                "none: clones that were left out are not foretold better by the others (at best "
-                f"{best['gain']:.3f} nats a cell, standard error {best['error']:.3f}, over "
-                f"{int(row['n_clones'])} clones)"
-            )
+            return f"none: clones left out are not foretold better by the others, at best by {told}"
         return (
-            f"strength {self.strength:g}: clones that were left out are foretold better by "
-            f"{row['gain']:.3f} nats a cell than without the others (standard error "
-            f"{row['error']:.3f}, over {int(row['n_clones'])} clones)"
+            f"strength {self.strength:g}, epsilon {self.scale:g} times that without clones: clones "
+            f"left out are foretold better by the others, by {told}"
         )
 
 
+def _best(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the best score of those that follow clones."""
+    followed = table[table["strength"] > 0]
+    return followed.iloc[int(followed["score"].to_numpy().argmax())]
+
+
 def found_strength(
-    gaps: Sequence[ClonalGap], *, generator: torch.Generator, progress: bool
+    gap: ClonalGap, *, scales: Sequence[float], generator: torch.Generator, progress: bool
 ) -> FoundStrength:
     """Return the strength under which clones foretell the later cells of clones left out best.
 
-    In five folds of the clones of each gap: the drift of the other four shifts the cost, and each
+    In five folds of the clones of a gap: the drift of the other four shifts the cost, and each
     clone of the fifth scores ``mean_j log(mean_i p(y_j | x_i) / b(y_j))`` over its later cells
     ``y_j`` and earlier cells ``x_i``, with ``p`` the conditional law of the plan and ``b`` the
-    later snapshot, a proper score. The best strength is taken where it gains more over 0 than the
-    standard error of that gain over clones; else 0.
+    later snapshot, a proper score. The best strength and scale are taken where they gain more over
+    strength 0 at that scale than the standard error of that gain over clones; else 0 and 1.
 
     Parameters
     ----------
-    gaps
-        Gaps with clones.
+    gap
+        Gap with clones.
+    scales
+        Times how much the regularisation may be of what it is without clones.
     generator
         Source of the folds, and of the cells where there are more than 1,000 of a snapshot.
     progress
         Whether to show a progress bar.
     """
-    total = len(gaps) * (1 + 5 * (len(STRENGTHS) - 1))
+    total = len(scales) * (1 + N_FOLDS * (len(STRENGTHS) - 1))
     with tqdm(total=total, desc="strength", unit="coupling", disable=not progress) as bar:
-        parts = [_scores_of_gap(one, generator, bar) for one in gaps]
-    scores = np.concatenate(parts, axis=1)
-    gain = scores - scores[0]
-    n = scores.shape[1]
-    table = pd.DataFrame(
-        {
-            "strength": STRENGTHS,
-            "score": scores.mean(1),
-            "gain": gain.mean(1),
-            "error": gain.std(1, ddof=1) / np.sqrt(n),
-            "n_clones": n,
-        }
-    ).rename(index=str)
-    best = table.iloc[int(table["score"].to_numpy().argmax())]
-    is_better = best["gain"] > best["error"]
-    return FoundStrength(float(best["strength"]) if is_better else 0.0, table)
+        return FoundStrength.of(_scores(gap, scales, generator, bar), scales)
 
 
-def _scores_of_gap(gap: ClonalGap, generator: torch.Generator, bar: tqdm) -> np.ndarray:
-    """Return the scores of the clones of a gap, ``(strengths, n_clones)``."""
+def _scores(
+    gap: ClonalGap, scales: Sequence[float], generator: torch.Generator, bar: tqdm
+) -> np.ndarray:
+    """Return the scores of the clones of a gap, ``(scales, strengths, n_clones)``."""
     folds = folds_of(gap.pair, generator)
     few = gap.snapshots
     if max(map(len, few.x)) > _CELLS:
         few = few.thinned(_CELLS, generator=generator)
     pair = _few_kin(gap.pair, generator)
-    found = np.empty((len(STRENGTHS), pair.n_clones))
-    plain = couple_shifted(few, None, 0.0, gap.epsilon)
-    found[0] = clone_scores(plain, pair, pair.x0, gap.epsilon)
-    bar.update()
+    found = np.empty((len(scales), len(STRENGTHS), pair.n_clones))
+
+    def score(aside: ClonePair, drift: ClonalDrift | None, k: int, strength: float) -> np.ndarray:
+        epsilon = scales[k] * gap.epsilon
+        start = aside.x0 if drift is None else aside.x0 + strength * drift(aside.x0)
+        coupling = couple_shifted(few, drift, strength, epsilon)
+        bar.update()
+        return clone_scores(coupling, aside, start, epsilon)
+
+    for k in range(len(scales)):
+        found[k, 0] = score(pair, None, k, 0.0)
     for fold in folds.unique():
-        taught, is_aside = some_clones(gap.pair, folds != fold), folds == fold
-        inner = folds[folds != fold]
-        drift, aside = ClonalDrift.fitted(taught, inner), some_clones(pair, is_aside)
-        step = drift(aside.x0)
-        for k, strength in enumerate(STRENGTHS[1:], start=1):
-            coupling = couple_shifted(few, drift, strength, gap.epsilon)
-            start = aside.x0 + strength * step
-            found[k, is_aside.numpy()] = clone_scores(coupling, aside, start, gap.epsilon)
-            bar.update()
+        others = folds != fold
+        drift = ClonalDrift.fitted(some_clones(gap.pair, others), folds[others])
+        aside = some_clones(pair, ~others)
+        for k in range(len(scales)):
+            for s, strength in enumerate(STRENGTHS[1:], start=1):
+                found[k, s, ~others.numpy()] = score(aside, drift, k, strength)
     return found
 
 
-def clone_scores(
-    coupling: Coupling, pair: ClonePair, start: Tensor, epsilon: float
-) -> np.ndarray:
+def clone_scores(coupling: Coupling, pair: ClonePair, start: Tensor, epsilon: float) -> np.ndarray:
     """Return how likely the later cells of each clone are from its earlier ones, ``(n_clones,)``.
 
     ``mean_j log(mean_i p(y_j | x_i) / b(y_j))``, in nats a cell; of cells that the coupling does
