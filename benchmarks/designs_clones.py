@@ -7,11 +7,11 @@ as many cells of day 6, drawn at random from the arms. Clones given are ``all``,
 those cells, each taken as a clone of its own (real clones may then be divided), or a
 ``tenth_units``: about as many cells, all with the same counts together (real clones are then merged
 and never divided). ``2 6`` couples these days alone; ``2 4 6`` has day 4 between, where kin are
-cells drawn as ancestors of those of day 6 by the coupling without clones. Rows: ``without`` clones;
-``clones`` (``ct.tl.couple_clones``); ``clones_full`` with a strength of 1; ``alone``, the mean
-share of the 20 nearest cells that were given, no coupling at all; ``labels``, where pairs of kin cost 3
-epsilon less; ``regions``, where pairs cost ``-epsilon log(p / q)`` with ``p`` the share of kin of
-nearby cells in the one of 30 clusters of the later cell, and ``q`` that of all cells.
+cells drawn as ancestors of those of day 6 by the coupling without clones. Rows: ``without`` clones; ``clones`` (``ct.tl.couple_clones``);
+``clones_full`` with a strength of 1; ``alone``, the mean share of the 20 nearest cells that were
+given, no coupling at all; ``labels``, where pairs of kin cost 3 epsilon less; ``regions``, where
+pairs cost ``-epsilon log(p / q)`` with ``p`` the share of kin of nearby cells in the one of 30
+clusters of the later cell, and ``q`` that of all cells.
 
 ``crossing``: two fates that cross, known for every cell; clones are given for a share of cells,
 and fates judged on those without. ``null``: clones that are drawn at random. ``size``: seconds and

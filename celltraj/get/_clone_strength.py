@@ -22,10 +22,10 @@ def clone_strength(adata: AnnData, *, key: str = "couplings") -> pd.DataFrame:
 
     Returns
     -------
-    A new table, one row for each gap, strength and scale: t0, t1; strength; scale, times how much epsilon was of
-    what it is without clones; score (nats a cell, over chance), the log likelihood of the later
-    cells of clones that were left out; gain over strength 0 at the same scale and its standard
-    error over clones; n_clones; is_chosen.
+    A new table, one row for each gap, strength and scale: t0, t1; strength; scale, times how much
+    epsilon was of what it is without clones; score (nats a cell, over chance), the log likelihood
+    of the later cells of clones that were left out; gain over strength 0 at the same scale and its
+    standard error over clones; n_clones; is_chosen.
 
     Raises
     ------

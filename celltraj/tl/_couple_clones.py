@@ -194,8 +194,8 @@ def couple_clones(
         "counts": counts if isinstance(counts, str) else "given",
     }
     lineage = Lineage(snapshots.times, couplings, snapshots.weights, snapshots.sizes)
-    tables = {"strengths": chosen.table} if len(chosen.table) else {}
-    made = Coupled(lineage, time_key, name, params, has_potentials=strength == 0, tables=tables)
+    is_plain = all(one.strength == 0 for one in chosen.values())
+    made = Coupled(lineage, time_key, name, params, has_potentials=is_plain, tables=_tables(chosen))
     adata = annotated(adata, copy)
     write_couplings(adata, key_added, made, seed)
     return adata if copy else None
