@@ -38,6 +38,7 @@ FAMILIES = (
     ("tl.jump_rates", "get.jump_rates", "pl.jump_rates", "tl.transitions"),
     ("tl.jacobian", "get.jacobian", "pl.jacobian", "tl.velocity", "tl.regulation"),
     ("tl.least_action", "get.least_action", "pl.least_action", "pl.trajectories"),
+    ("tl.clone_memory", "get.clone_memory", "tl.martingale_test", "tl.couple_clones"),
     ("tl.couple_clones", "get.clone_strength", "tl.couplings", "tl.fates", "tl.martingale_test"),
     ("tl.martingale_test", "get.martingale_test", "pl.martingale_test", "tl.calibrate"),
     (

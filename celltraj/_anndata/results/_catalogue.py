@@ -11,6 +11,7 @@ from anndata import AnnData
 from celltraj._anndata.results._record import ROOT, kind_of, named, params_of, places_of, records_of
 from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import (
+    CLONE_MEMORY,
     CONDITIONS,
     DRIVERS,
     ENTROPY_PRODUCTION,
@@ -57,7 +58,7 @@ RESULTS = (
     *(BRIDGE, FLOW, ARMS, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX, CALIBRATION),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, SLOW_MODES, JACOBIAN),
-    *(MARTINGALE, ENTROPY_PRODUCTION),
+    *(MARTINGALE, CLONE_MEMORY, ENTROPY_PRODUCTION),
     *(SIMULATE, CONDITION, LEAST_ACTION, INTERPOLATE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )
