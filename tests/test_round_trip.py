@@ -127,6 +127,9 @@ READERS = {
     "arms, candidates": lambda adata: ct.get.arms(adata, candidates=True),
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
+    "clone_memory": lambda adata: ct.get.clone_memory(adata),
+    "clone_memory, pairs": lambda adata: ct.get.clone_memory(adata, pairs=True),
+    "clone_strength": lambda adata: ct.get.clone_strength(adata, key="of_clones"),
     "convergence": lambda adata: ct.get.convergence(adata),
     "convergence within samples": lambda adata: ct.get.convergence(adata, key="within"),
     "convergence of a bridge": lambda adata: ct.get.convergence(adata, key="bridge"),
@@ -253,6 +256,12 @@ def analysed():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # what clones became is drawn at random
         ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.DataWarning)  # clones are drawn at random
+        ct.tl.couple_clones(
+            adata, clone_key="clone", growth=None, key_added="of_clones", progress=False
+        )
+    ct.tl.clone_memory(adata, clone_key="clone", is_ancestor=True)
     ct.tl.martingale_test(adata, bridge, clone_key="clone", n_draws=2, progress=False)
     pull = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
     ct.tl.entropy_production(adata, pull, groupby="arm", basis="umap", progress=False)

@@ -27,11 +27,13 @@ def read_clones(
     KeyError
         There is no such column.
     ValueError
-        No clone was seen at two times that follow each other.
+        No cell has a clone, or none was seen at two times that follow each other.
     """
     clones = texts_of(column_of(adata, clone_key, what="clones"))
     times = read_times(adata, time_key)
     known = pd.notna(clones)
+    if not known.any():
+        raise ValueError(f"no cell has a clone in adata.obs[{clone_key!r}]: all are missing")
     n_found = 0
     for t0, t1 in pairwise(np.unique(times)):
         both = np.intersect1d(*(clones[known & (times == t)].astype(str) for t in (t0, t1)))

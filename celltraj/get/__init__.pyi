@@ -1,5 +1,7 @@
 from ._arms import arms as arms
 from ._calibration import calibration as calibration
+from ._clone_memory import clone_memory as clone_memory
+from ._clone_strength import clone_strength as clone_strength
 from ._condition import condition as condition
 from ._conditions import conditions as conditions
 from ._convergence import convergence as convergence
@@ -26,6 +28,8 @@ from ._transitions import transitions as transitions
 __all__ = [
     "arms",
     "calibration",
+    "clone_memory",
+    "clone_strength",
     "condition",
     "conditions",
     "convergence",

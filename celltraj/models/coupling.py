@@ -19,6 +19,12 @@ from celltraj.ot.solver import (
 from celltraj.snapshots import Snapshots
 
 T = TypeVar("T")
+_EPSILON = 0.05  # of the mean cost
+
+
+def plain_epsilon(cost: Cost) -> float:
+    """Return the regularisation of plain transport where none is given, in units of the cost."""
+    return _EPSILON * cost.mean()
 
 
 def coupled_gaps(

@@ -1,7 +1,9 @@
 from ._bootstrap import bootstrap as bootstrap
 from ._calibrate import calibrate as calibrate
+from ._clone_memory import clone_memory as clone_memory
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
+from ._couple_clones import couple_clones as couple_clones
 from ._couple_samples import couple_samples as couple_samples
 from ._couple_space import couple_space as couple_space
 from ._couplings import couplings as couplings
@@ -49,8 +51,10 @@ from ._which_model import which_model as which_model
 __all__ = [
     "bootstrap",
     "calibrate",
+    "clone_memory",
     "compare_conditions",
     "condition",
+    "couple_clones",
     "couple_samples",
     "couple_space",
     "couplings",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import numpy as np
-import torch
 from anndata import AnnData
 
 from celltraj._anndata import (
@@ -22,14 +20,13 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._checks import checked
 from celltraj._typing import Counts
 from celltraj.models import Lineage, Process
-from celltraj.models.coupling import couple_gap, coupled_gaps
-from celltraj.models.growth.convention import GrowthModel, with_growth
-from celltraj.models.noise_scale import FRACTION, squared_speed
+from celltraj.models.coupling import couple_gap, coupled_gaps, plain_epsilon
+from celltraj.models.growth.convention import GrowthModel
+from celltraj.models.growth.in_couplings import growth_of_couplings
 from celltraj.ot import Coupling, SquaredEuclidean, Unbalanced, solve
 from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
 
-_EPSILON = 0.05  # of the mean cost
 _BALANCED = (1.0, 1.0)
 
 
@@ -228,17 +225,9 @@ def _of_cells(
     )
     check_couplings(observed, solver)
     snapshots, use_rep = observed.snapshots(), observed.states.name
-    words: str | None = None
     if is_told and growth == "auto":
         growth = None
-    if growth:
-        snapshots.check_gaps()
-    speed = squared_speed(snapshots, generator=torch.Generator().manual_seed(0)) if growth else 0
-    if speed > 0:
-        sigma = math.sqrt(FRACTION * speed)
-        snapshots, words = with_growth(
-            snapshots, growth, sigma=sigma, coupling=solver, progress=progress
-        )
+    snapshots, words = growth_of_couplings(snapshots, growth, coupling=solver, progress=progress)
     task = partial(_couple, epsilon=epsilon, solver=solver)
     found = tuple(coupled_gaps(task, snapshots, progress=progress))
     lineage = Lineage(snapshots.times, found, snapshots.weights, snapshots.sizes)
@@ -262,5 +251,5 @@ def _pair(tau: tuple[float, float]) -> tuple[float, float]:
 
 def _couple(pair: Snapshots, *, epsilon: float | None, solver: EntropicSolver) -> Coupling:
     cost = SquaredEuclidean(*pair.x)
-    epsilon = _EPSILON * cost.mean() if epsilon is None else float(epsilon)
+    epsilon = plain_epsilon(cost) if epsilon is None else float(epsilon)
     return couple_gap(pair, 0, solver, cost, epsilon=epsilon)

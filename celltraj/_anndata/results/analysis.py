@@ -144,6 +144,24 @@ MARTINGALE = Result(
         ),
     ),
 )
+CLONE_MEMORY = Result(
+    kind="clone memory",
+    call="ct.tl.clone_memory(adata, clone_key=...)",
+    key="clone_memory",
+    fields=(
+        Field(
+            "hurst",
+            "one row: Hurst index of clones, interval, clones seen at three times or more",
+            columns=("hurst", "lower", "upper", "n_clones"),
+        ),
+        Field(
+            "pairs",
+            "one row per pair of times: variance of what clones move by in [x]^2, the fitted one, "
+            "clones",
+            columns=("t0", "t1", "variance", "fitted", "n_clones"),
+        ),
+    ),
+)
 ENTROPY_PRODUCTION = Result(
     kind="entropy production",
     call="ct.tl.entropy_production(adata, model)",

@@ -11,7 +11,10 @@ COUPLINGS = Result(
     call="ct.tl.couplings(adata)",
     key="couplings",
     is_whole=True,
-    also=("tl.couple_samples", "tl.couple_space", "io.from_moscot", "io.from_wot"),
+    also=(
+        *("tl.couple_samples", "tl.couple_clones", "tl.couple_space"),
+        *("io.from_moscot", "io.from_wot"),
+    ),
     places=(
         Place(
             "obsm",
@@ -102,6 +105,16 @@ COUPLINGS = Result(
             "degrees, and moved, and rotation matrix and centres by their entries",
             columns=("t0", "t1", "scale", "angle"),
             is_open=True,
+            is_optional=True,
+        ),
+        Field(
+            "strengths",
+            "how well clones foretold those that were left out, in nats a cell, one row for each "
+            "gap, strength and scale of epsilon; only of `tl.couple_clones` that chose them",
+            columns=(
+                *("t0", "t1", "strength", "scale", "score", "gain", "error", "n_clones"),
+                "is_chosen",
+            ),
             is_optional=True,
         ),
     ),
