@@ -23,7 +23,8 @@ _OF_VALUE = 50.0  # bytes of a value that is read or drawn: copies in single and
 _MARKS = 120.0  # bytes of a cell: times, rows, weights, digests of names and states
 _TRAINING, _FLOW = 120e6, 5e6  # bytes of a training, and for a flow besides of each variable
 _PLAN = 4.0  # bytes of a pair of cells, for the entries of plans that chains are drawn along
-_ENTRY = 40.0  # bytes of a pair of cells of one sample: its entry of a plan while plans are joined
+_ENTRY = 80.0  # bytes of an entry of plans within samples, while these are joined
+_KEPT = 0.4  # of all entries, where the smallest are dropped: a third in 2 to 30 dimensions
 _COUPLINGS = "couplings of {:,} x {:,} cells"
 
 
@@ -91,7 +92,9 @@ def check_couplings(observed: Observed, coupling: Solver) -> None:
     check_memory(need, ["fewer cells, such as adata[rows].copy()"])
 
 
-def check_blocks(observed: Observed, blocks: Sequence[tuple[int, int]], coupling: Solver) -> None:
+def check_blocks(
+    observed: Observed, blocks: Sequence[tuple[int, int]], coupling: Solver, *, is_whole: bool
+) -> None:
     """Raise where couplings within samples take more memory than they may.
 
     Raises
@@ -101,7 +104,7 @@ def check_blocks(observed: Observed, blocks: Sequence[tuple[int, int]], coupling
     """
     dim = observed.states.dim
     n, m = max(blocks, key=lambda block: block[0] * block[1])
-    kept = sum(n * m for n, m in blocks)
+    kept = sum(n * m for n, m in blocks) * (1.0 if is_whole else _KEPT)
     need = _whole(sum(len(one) for one in observed.rows.x), dim) | {
         _COUPLINGS.format(n, m): solving_bytes(coupling, n, m, dim),
         f"plans of {len(blocks)} samples and gaps": _ENTRY * kept,

@@ -133,7 +133,8 @@ def couple_samples(
     observed = read_observed(adata, time_key=time_key, use_rep=use_rep, growth_key=growth_key)
     _check_followed(samples, observed.times, sample_key)
     owners = tuple(samples[observed.times == t] for t in observed.rows.times)
-    check_blocks(observed, Owned(observed.rows, owners).blocks, solve)
+    plain = Owned(observed.rows, owners)
+    check_blocks(observed, plain.blocks, solve, is_whole=plain.drop == 0)
     owned = Owned(observed.snapshots(), owners)
     owned = owned.equal() if sample_mass == "equal" else owned
     found = couple_within(owned, epsilon=epsilon, progress=progress)
