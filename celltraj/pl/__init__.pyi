@@ -1,4 +1,5 @@
 from ._animate import animate as animate
+from ._arms import arms as arms
 from ._branches import branches as branches
 from ._calibration import calibration as calibration
 from ._cell_numbers import cell_numbers as cell_numbers
@@ -37,6 +38,7 @@ from ._vector_field import vector_field as vector_field
 
 __all__ = [
     "animate",
+    "arms",
     "branches",
     "calibration",
     "cell_numbers",
