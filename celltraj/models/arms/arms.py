@@ -175,6 +175,8 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
             what = "conditions move each by a law of its own"
         else:
             what = "conditions share a law and deviate from it"
+            if self.likeness is not None and self.likeness.kind == "linear":
+                what += f" in proportion to {' and '.join(self.likeness.covariates)}"
         return f"{what} (it misses by {self.miss:.2f} of the way)"
 
     @property
