@@ -160,6 +160,8 @@ READERS = {
     "transitions": lambda adata: ct.get.transitions(adata, source=0.5, target=1.25),
 }
 PICTURES = {
+    "arms": lambda adata, path: ct.pl.arms(adata, return_fig=True),
+    "arms, embedding": lambda adata, path: ct.pl.arms(adata, kind="embedding", return_fig=True),
     "animate": lambda adata, path: ct.pl.animate(adata, path, return_fig=True),
     "branches": lambda adata, path: ct.pl.branches(adata, return_fig=True),
     "calibration": lambda adata, path: ct.pl.calibration(adata, return_fig=True),

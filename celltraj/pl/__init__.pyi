@@ -1,4 +1,5 @@
 from ._animate import animate as animate
+from ._arms import arms as arms
 from ._branches import branches as branches
 from ._calibration import calibration as calibration
 from ._cell_numbers import cell_numbers as cell_numbers
@@ -38,6 +39,7 @@ from ._vector_field import vector_field as vector_field
 
 __all__ = [
     "animate",
+    "arms",
     "branches",
     "calibration",
     "cell_numbers",

@@ -115,6 +115,12 @@ class PanelCellValueStyle(CellValueStyle, PanelStyle, total=False):
     """What panels of cells take whose colours are numbers alone."""
 
 
+class PanelGroupValueStyle(PanelCellValueStyle, total=False):
+    """What panels of cells by groups take whose colours are numbers alone."""
+
+    groups: str | Sequence[str]
+
+
 class DotOnlyStyle(FigureStyle, total=False):
     """What plots of dots without a legend take."""
 

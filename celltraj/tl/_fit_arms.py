@@ -62,7 +62,9 @@ def fit_arms(
     covariate_keys
         Columns of ``obs`` with what is known of each condition, such as the log of its dose: one
         value for a condition, text is categorical. Conditions then share the more of their laws
-        the nearer they are in these; by default all alike.
+        the nearer they are in these, in proportion or in other smooth ways, as gaps that are left
+        out have it; by default all alike. With them a condition can be foretold of which no cell
+        was seen.
     sigma
         Diffusion in [x]/sqrt([t]), the same in all conditions; by default a hundredth of the mean
         squared displacement per unit of time goes to noise.
@@ -84,9 +86,10 @@ def fit_arms(
     Returns
     -------
     A mapping from each condition to its bridge, ``arms["drug"]``, which everything in ``ct.tl`` and
-    ``ct.pl`` takes; ``arms.law("drug")`` is its law, and ``arms.in_words`` says what conditions
-    share. A condition of one snapshot has its law alone. Written: ``obsm["{key}_velocity"]`` (drift
-    at each cell, [x]/[t]) and ``uns["celltraj"][key]`` (params, version, seed, table, candidates).
+    ``ct.pl`` takes; ``arms.law("drug")`` is its law, ``arms.law(covariates={"dose": 3.0})`` that of
+    a dose that was never seen, and ``arms.in_words`` says what conditions share. A condition of one
+    snapshot has its law alone. Written: ``obsm["{key}_velocity"]`` (drift at each cell, [x]/[t])
+    and ``uns["celltraj"][key]`` (params, version, seed, table, candidates).
 
     Warns
     -----

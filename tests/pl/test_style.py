@@ -64,6 +64,7 @@ def world():
     ct.tl.gene_trends(adata, path, genes=["x", "y"], groupby="arm")
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
+    ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     ct.tl.sample_report(adata, sample_key="diet", batch_key="diet", progress=False)
     ct.tl.slow_modes(adata, n_modes=2, progress=False)
@@ -145,6 +146,7 @@ def draw(world, refined, answered):
     )
     calls = {
         "animate": lambda **k: ct.pl.animate(adata, path, color="arm", basis="X", **k),
+        "arms": lambda **k: ct.pl.arms(adata, kind="embedding", **k),
         "branches": lambda **k: ct.pl.branches(adata, **k),
         "calibration": lambda **k: ct.pl.calibration(adata, **k),
         "cell_numbers": lambda **k: ct.pl.cell_numbers(adata, **k),
@@ -332,7 +334,7 @@ def test_palettes(draw, name):
         draw(name, palette="tab21", **kind)
 
 
-GROUPS = {"populations": ["a"]}
+GROUPS = {"arms": ["fat"], "populations": ["a"]}
 
 
 @pytest.mark.parametrize("name", takes("groups"))
@@ -344,7 +346,7 @@ def test_groups(draw, name):
     shown = [ax.get_title() for ax in panels(figure)]
     rows = [label.get_text().split(" ")[0] for label in panels(figure)[0].get_yticklabels()]
     assert wanted[0] in [*names, *shown, *rows]
-    assert not {"lower", "b"} & {*(names if name != "fates" else rows), *shown}
+    assert not {"lower", "lean", "b"} & {*(names if name != "fates" else rows), *shown}
     with pytest.raises(ValueError, match=r"groups= names \['nobody'\], which .* does not have"):
         draw(name, groups="nobody", **kind)
 
@@ -353,6 +355,7 @@ def test_groups(draw, name):
 def test_what_is_for_a_new_figure_is_refused_with_axes(draw, name):
     _, ax = plt.subplots()
     one = {
+        "arms": {"groups": "fat"},
         "conditions": {"quantity": "upper"},
         "drivers": {"fate": "upper"},
         "fates": {"fate": "upper"},

@@ -1,6 +1,7 @@
 """Courses under several conditions: laws that are shared, bridges, files, and what is refused."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import anndata as ad
@@ -96,6 +97,37 @@ def test_saved_arms_are_the_same(fitted, tmp_path):
         for t in (0.5, 9.0):
             assert torch.equal(again[name].drift(t, x), arms[name].drift(t, x))
     assert (again.own, again.candidates, again.seen) == (arms.own, arms.candidates, arms.seen)
+    between = {"speed": 0.75}
+    found, told = (one.law(covariates=between).drift(0.0, x) for one in (again, arms))
+    assert torch.equal(found, told)
+    assert again.likeness.kind == arms.likeness.kind
+
+
+def test_a_condition_is_known_by_its_covariates_alone(fitted):
+    adata, arms, _ = fitted
+    new = arms.law(covariates={"speed": 0.75})
+    start = adata[(adata.obs["drug"] == "high") & (adata.obs["time"] == "day 0")].copy()
+    path = ct.tl.simulate(start, new, start="day 0", stop=1.0, n_times=2, **SILENT)
+    end, begin = path.X[path.obs["time"] == 1.0].mean(0), start.X.mean(0)
+    turned = np.arctan2(end[1], end[0]) - np.arctan2(begin[1], begin[0])
+    assert turned == pytest.approx(0.75, abs=0.15)
+    x = torch.tensor([[2.0, 0.0]]).double()
+    same = arms.law(covariates={"speed": 0.6}).drift(0.0, x)
+    torch.testing.assert_close(same, arms.law("low").drift(0.0, x), rtol=1e-6, atol=1e-8)
+    with pytest.warns(ct.FitWarning, match="'speed' is 5, and conditions from 0.3 to 0.9 were"):
+        arms.law(covariates={"speed": 5.0})
+
+
+def test_what_tells_no_law_is_refused(fitted):
+    _, arms, _ = fitted
+    with pytest.raises(ValueError, match=r"a value of each of \['speed'\].*found \['dose'\]"):
+        arms.law(covariates={"dose": 0.5})
+    with pytest.raises(TypeError, match="the name of a condition, or covariates= of a new one"):
+        arms.law("low", covariates={"speed": 0.5})
+    with pytest.raises(TypeError, match="the name of a condition, or covariates= of a new one"):
+        arms.law()
+    with pytest.raises(ValueError, match=r"by their names alone.*covariate_keys="):
+        replace(arms, likeness=None).law(covariates={"speed": 0.5})
 
 
 def test_a_forecast_goes_on_by_the_law_of_the_condition(fitted):

@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from celltraj._card import card
 from celltraj.models._card_facts import arms_facts
 from celltraj.models._files import Content
 from celltraj.models._saved import Saved, content_of, named
+from celltraj.models.arms.likeness import Likeness
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.interpolants.reference import FAILS
 from celltraj.models.references import pack_reference
 from celltraj.models.references.family import Reference
+from celltraj.models.response.condition import Value
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
         where its cells go, over how far they go, in the mean over gaps of all conditions.
     seen
         What is known of each condition, in their order.
+    likeness
+        What tells the law of further conditions; None where conditions have names alone.
 
     Examples
     --------
@@ -88,6 +93,7 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
     own: float
     candidates: tuple[tuple[float, float | None], ...]
     seen: tuple[Arm, ...]
+    likeness: Likeness | None = None
 
     def __getitem__(self, condition: str) -> Bridge | Reference:
         """Return the bridge of a condition, or its law where it was seen at one time."""
@@ -101,17 +107,49 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
         """Return the number of conditions."""
         return len(self.seen)
 
-    def law(self, condition: str) -> Reference:
+    def law(
+        self, condition: str | None = None, *, covariates: Mapping[str, Value] | None = None
+    ) -> Reference:
         """Return the law of motion of a condition, the same at all times.
+
+        Parameters
+        ----------
+        condition
+            Its name.
+        covariates
+            In place of it the value of each covariate of a condition of which no cell was seen,
+            such as a new dose. Its law follows from those of all conditions by their similarity.
+
+        Warns
+        -----
+        FitWarning
+            Conditions like this one were not seen: its law is extrapolated.
 
         Raises
         ------
         KeyError
             There is no such condition.
+        TypeError
+            Neither a name nor covariates are given, or both.
+        ValueError
+            Arms were fitted without covariates or with other ones, or a value cannot be used.
         """
+        if (condition is None) == (covariates is None):
+            raise TypeError("law takes the name of a condition, or covariates= of a new one")
+        if covariates is not None:
+            return self._new_law(covariates)
         if condition not in self.laws:
             raise KeyError(f"no condition {condition!r}; found {list(self)}")
         return self.laws[condition]
+
+    def _new_law(self, covariates: Mapping[str, Value]) -> Reference:
+        if self.likeness is None:
+            raise ValueError(
+                "these arms know conditions by their names alone, and nothing tells how near a new "
+                "one is to them; fit them with covariate_keys="
+            )
+        laws = {name: self.laws[name] for name in self}
+        return self.likeness.law(laws, covariates)
 
     @property
     def dim(self) -> int:
@@ -137,6 +175,8 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
             what = "conditions move each by a law of its own"
         else:
             what = "conditions share a law and deviate from it"
+            if self.likeness is not None and self.likeness.kind == "linear":
+                what += f" in proportion to {' and '.join(self.likeness.covariates)}"
         return f"{what} (it misses by {self.miss:.2f} of the way)"
 
     @property
@@ -160,7 +200,15 @@ class Arms(Saved, Mapping[str, "Bridge | Reference"]):
             "seen": [asdict(one) for one in self.seen],
             "parts": {},
         }
-        parts = {}
+        parts: dict[str, dict[str, Tensor]] = {}
+        if self.likeness is not None:
+            name, options, parts["common"] = pack_reference(self.likeness.common)
+            told = {key: dict(of) for key, of in self.likeness.covariates.items()}
+            facts["likeness"] = {
+                "covariates": told,
+                "law": {"name": name, "options": options},
+                "kind": self.likeness.kind,
+            }
         for k, name in enumerate(self):
             if name in self.bridges:
                 content = self.bridges[name].pack()

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from celltraj.models.arms.similarity import similarity_root
+from celltraj.models.arms.similarity import KINDS, similarity_root
 from celltraj.models.noise_scale import FRACTION, squared_speed
 from celltraj.models.response.condition import Value
 from celltraj.snapshots import Snapshots
@@ -75,10 +75,11 @@ class ArmCourses:
         return tuple(sorted({*self.courses, *self.once}))
 
     @cached_property
-    def root(self) -> Tensor:
-        """Root ``(C, r)`` of the similarity of conditions."""
+    def roots(self) -> dict[str, Tensor]:
+        """Roots ``(C, r)`` of similarities of conditions, that of the simplest laws first."""
         told = {key: [of[one] for one in self.names] for key, of in self.covariates.items()}
-        return similarity_root(self.names, told)
+        kinds = KINDS if told else ("names",)
+        return {kind: similarity_root(self.names, told, kind) for kind in kinds}
 
     @cached_property
     def sigma(self) -> float:

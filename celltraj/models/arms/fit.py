@@ -14,6 +14,7 @@ from celltraj._parallel import mapped
 from celltraj.models.arms.arms import Arm, Arms
 from celltraj.models.arms.courses import ArmCourses
 from celltraj.models.arms.laws import Chained, FoundLaws, shared_laws
+from celltraj.models.arms.likeness import Likeness
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.fit import check_training, fit_bridge
 from celltraj.models.course import chains_to_fit, plans_of
@@ -88,7 +89,7 @@ def fit_arms(
     alone = [x for _, x in cells.once.values()]
     laws = shared_laws(
         {where[name]: chains[name] for name in chains},
-        cells.root,
+        cells.roots,
         sigma=sigma,
         alone=torch.cat(alone) if alone else None,
         progress=progress,
@@ -100,6 +101,7 @@ def fit_arms(
         laws.own,
         tuple((own, _known(miss)) for own, miss in laws.candidates.items()),
         tuple(_seen(name, cells, laws.misses[k], words.get(name)) for name, k in where.items()),
+        Likeness(cells.covariates, laws.common, laws.kind) if cells.covariates else None,
     )
     if arms.miss >= FAILS:
         warn(

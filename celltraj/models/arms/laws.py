@@ -61,12 +61,18 @@ class FoundLaws:
         Miss by ``own``, in the mean over gaps of all conditions.
     misses
         Miss of each gap of each condition, NaN where there is no other gap at all.
+    common
+        What all share: the law of a condition that is like none of them.
+    kind
+        Name of the similarity of conditions by which they were found.
     """
 
     laws: tuple[KernelReference, ...]
     own: float
     candidates: Mapping[float, float]
     misses: tuple[tuple[float, ...], ...]
+    common: KernelReference
+    kind: str
 
     @property
     def miss(self) -> float:
@@ -76,7 +82,7 @@ class FoundLaws:
 
 def shared_laws(
     courses: Mapping[int, Chained],
-    root: Tensor,
+    roots: Mapping[str, Tensor],
     *,
     sigma: float,
     alone: Tensor | None = None,
@@ -84,15 +90,16 @@ def shared_laws(
 ) -> FoundLaws:
     """Return laws of all conditions, fitted to smooth curves and then to their own paths.
 
-    How much conditions deviate from what all share, and whether a law may bend sharply, is chosen
-    by leaving out each gap of each condition.
+    How much conditions deviate from what all share, in what way, and whether a law may bend
+    sharply, is chosen by leaving out each gap of each condition.
 
     Parameters
     ----------
     courses
-        Chains of the conditions that were seen twice or more, by row of ``root``.
-    root
-        ``(C, r)`` root of the similarity of conditions, also of those seen once.
+        Chains of the conditions that were seen twice or more, by row of each root.
+    roots
+        ``(C, r)`` root of each similarity of conditions, also of those seen once, the simplest
+        first.
     sigma
         Diffusion, in [x]/sqrt([t]).
     alone
@@ -108,12 +115,12 @@ def shared_laws(
             # a generator of its own: how often laws are fitted changes nothing that is drawn later
             generator = torch.Generator().manual_seed(0)
             framed = replace(family, sigma=sigma).framed(cells, generator=generator)
-            found.append(_alternated(courses, root, framed, bar))
+            found.append(_alternated(courses, roots, framed, bar))
         which = found[1].miss < BETTER * found[0].miss
         best = found[which]
         if best.miss < HOLDS:
             framed = replace(best.laws[0], weights=None)
-            best = _alternated(courses, root, framed, bar, is_smooth=True)
+            best = _alternated(courses, roots, framed, bar, is_smooth=True)
         return best
 
 
@@ -123,7 +130,7 @@ def _gaps(courses: Mapping[int, Chained]) -> list[tuple[Chained, int]]:
 
 def _alternated(
     courses: Mapping[int, Chained],
-    root: Tensor,
+    roots: Mapping[str, Tensor],
     family: KernelReference,
     bar: tqdm,
     *,
@@ -136,55 +143,72 @@ def _alternated(
     curves: dict[int, Curves] = {
         c: SplineInterpolant().curves(one.times, one.chain, one.gap) for c, one in courses.items()
     }
-    own: float | None = None
-    for step in range(_ROUNDS):
-        paths = [
-            as_paths(curves[c], courses[c].times, courses[c].gap) if c in courses else []
-            for c in range(len(root))
-        ]
-        ridge = SharedRidge.of(family, root, paths)
-        bar.update()
-        if own is None or step == _ROUNDS - 1:
-            found = _chosen(ridge, courses)
-            own, laws = found.own, found.laws
+    ridge = _ridge(family, roots, curves, courses)
+    found = _chosen(ridge, roots, courses)
+    laws = found.laws
+    bar.update()
+    for step in range(1, _ROUNDS):
+        curves = {
+            c: _along(laws[c], is_smooth=is_smooth).curves(one.times, one.chain, one.gap)
+            for c, one in courses.items()
+        }
+        ridge = _ridge(family, roots, curves, courses)
+        if step == _ROUNDS - 1:
+            found = _chosen(ridge, roots, courses)
         else:
-            laws = ridge.solved(own).laws()
-        if step < _ROUNDS - 1:
-            curves = {
-                c: _along(laws[c], is_smooth=is_smooth).curves(one.times, one.chain, one.gap)
-                for c, one in courses.items()
-            }
+            laws = replace(ridge, root=roots[found.kind]).solved(found.own).laws()
+        bar.update()
     return found
+
+
+def _ridge(
+    family: KernelReference,
+    roots: Mapping[str, Tensor],
+    curves: Mapping[int, Curves],
+    courses: Mapping[int, Chained],
+) -> SharedRidge:
+    root = next(iter(roots.values()))  # sums over paths are the same for each
+    paths = [
+        as_paths(curves[c], courses[c].times, courses[c].gap) if c in courses else []
+        for c in range(len(root))
+    ]
+    return SharedRidge.of(family, root, paths)
 
 
 def _along(law: KernelReference, *, is_smooth: bool) -> ReferenceInterpolant:
     return ReferenceInterpolant(law, rounds=0, is_smooth=is_smooth)
 
 
-def _chosen(ridge: SharedRidge, courses: Mapping[int, Chained]) -> FoundLaws:
+def _chosen(
+    ridge: SharedRidge, roots: Mapping[str, Tensor], courses: Mapping[int, Chained]
+) -> FoundLaws:
     """Return the laws whose like foretell gaps that they are not fitted to, what is shared first.
 
     One gap alone is foretold by nothing: its law is the shared one.
     """
+    first = next(iter(roots))
     if len(ridge.owners) == 1:
-        solved = ridge.solved(0.0)
-        return _found(solved, {0.0: float("nan")}, [float("nan")])
-    by_own: dict[float, tuple[SharedLaws, list[float]]] = {}
-    for own in OWN if len(ridge.root) > 1 else OWN[:1]:
-        solved = ridge.solved(own)
-        by_own[own] = solved, _misses(solved, courses)
-    means = {own: fmean(misses) for own, (_, misses) in by_own.items()}
-    own = _least_own({own: misses for own, (_, misses) in by_own.items()})
-    return _found(by_own[own][0], means, by_own[own][1])
+        return _found(ridge.solved(0.0), first, {0.0: float("nan")}, [float("nan")])
+    tried: dict[tuple[str, float], tuple[SharedLaws, list[float]]] = {}
+    for kind, root in roots.items():
+        for own in OWN if len(root) > 1 else OWN[:1]:
+            if own == 0 and kind != first:
+                tried[kind, own] = tried[first, own]  # one law of all, whatever they are like
+                continue
+            solved = replace(ridge, root=root).solved(own)
+            tried[kind, own] = solved, _misses(solved, courses)
+    kind, own = _least({one: misses for one, (_, misses) in tried.items()})
+    means = {one: fmean(misses) for (of, one), (_, misses) in tried.items() if of == kind}
+    return _found(tried[kind, own][0], kind, means, tried[kind, own][1])
 
 
-def _least_own(misses: Mapping[float, list[float]]) -> float:
+def _least(misses: Mapping[tuple[str, float], list[float]]) -> tuple[str, float]:
     """Return the first that the best one is not ahead of by a standard error over gaps."""
-    best = min(misses, key=lambda own: fmean(misses[own]))
-    for own, values in misses.items():
+    best = min(misses, key=lambda one: fmean(misses[one]))
+    for one, values in misses.items():
         behind = torch.tensor(values).double() - torch.tensor(misses[best]).double()
         if behind.mean() <= behind.std() / len(behind) ** 0.5:
-            return own
+            return one
     return best
 
 
@@ -214,8 +238,11 @@ def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
     return found
 
 
-def _found(laws: SharedLaws, candidates: Mapping[float, float], misses: list[float]) -> FoundLaws:
+def _found(
+    laws: SharedLaws, kind: str, candidates: Mapping[float, float], misses: list[float]
+) -> FoundLaws:
     owners = laws.ridge.owners.tolist()
     n = len(laws.ridge.root)
     parts = [[m for m, c in zip(misses, owners, strict=True) if c == one] for one in range(n)]
-    return FoundLaws(laws.laws(), laws.own, candidates, tuple(map(tuple, parts)))
+    common = laws.ridge.family.with_solution(laws.common)
+    return FoundLaws(laws.laws(), laws.own, candidates, tuple(map(tuple, parts)), common, kind)

@@ -85,6 +85,7 @@ class SharedRidge:
         return SharedLaws(
             self,
             own,
+            solution[:, 0],
             torch.einsum("iqd,cq->cid", solution, psi),
             torch.einsum("iqjr,cq,cr->cij", inverse, psi, psi),
         )
@@ -100,6 +101,8 @@ class SharedLaws:
         What they were solved from.
     own
         How much each may deviate from what all share.
+    common
+        ``(p, d)`` coefficients of what all share.
     coefficients
         ``(C, p, d)`` of the features of the family.
     covariance
@@ -108,6 +111,7 @@ class SharedLaws:
 
     ridge: SharedRidge
     own: float
+    common: Tensor
     coefficients: Tensor
     covariance: Tensor
 

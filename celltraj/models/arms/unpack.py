@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +14,20 @@ from celltraj.models._files import Content
 from celltraj.models._own_code import Classes
 from celltraj.models._saved import FORMAT
 from celltraj.models.arms.arms import Arm, Arms
+from celltraj.models.arms.likeness import Likeness
+from celltraj.models.arms.similarity import KINDS
 from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.unpack import unpack_bridge
 from celltraj.models.references import PackedReference, unpack_reference
 from celltraj.models.references.family import Reference
+from celltraj.models.references.kernel import KernelReference
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    covariates: dict[str, dict[str, Any]]
+    law: PackedReference
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class _Facts:
     candidates: tuple[tuple[float, float | None], ...]
     seen: tuple[Arm, ...]
     parts: dict[str, Any]
+    likeness: _Likeness | None = None
 
 
 def unpack_arms(content: Content, classes: Classes) -> Arms:
@@ -36,7 +49,9 @@ def unpack_arms(content: Content, classes: Classes) -> Arms:
     """
     facts = facts_as(_Facts, content.facts, "the arms")
     _check(facts)
-    parts = _parts(content, len(facts.seen))
+    places = [str(k) for k in range(len(facts.seen))]
+    by_place = _parts(content, places + ["common"] * (facts.likeness is not None))
+    parts = [by_place[place] for place in places]
     bridges: dict[str, Bridge] = {}
     for one, tensors in zip(facts.seen, parts, strict=True):
         if len(one.times) > 1:
@@ -54,7 +69,32 @@ def unpack_arms(content: Content, classes: Classes) -> Arms:
         stored = Stored(tensors)
         laws[one.name] = unpack_reference(packed, stored, dim=min(dims), classes=classes)
         stored.finish()
-    return Arms(bridges, laws, facts.own, facts.candidates, facts.seen)
+    likeness = _likeness(facts, by_place.get("common", {}), min(dims), classes)
+    return Arms(bridges, laws, facts.own, facts.candidates, facts.seen, likeness)
+
+
+def _likeness(
+    facts: _Facts, tensors: dict[str, Tensor], dim: int, classes: Classes
+) -> Likeness | None:
+    if facts.likeness is None:
+        return None
+    if facts.likeness.kind not in KINDS:
+        raise ValueError(f"likeness is one of {KINDS}; found {facts.likeness.kind!r}")
+    names = {one.name for one in facts.seen}
+    for key, of in facts.likeness.covariates.items():
+        if set(of) != names or not all(_is_value(one) for one in of.values()):
+            raise ValueError(f"the covariate {key!r} has no number or text for each condition")
+    stored = Stored(tensors)
+    common = unpack_reference(facts.likeness.law, stored, dim=dim, classes=classes)
+    stored.finish()
+    if not isinstance(common, KernelReference):
+        raise ValueError(f"what conditions share is a {type(common).__name__}, no KernelReference")
+    return Likeness(facts.likeness.covariates, common, facts.likeness.kind)
+
+
+def _is_value(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str) or (is_number and abs(value) < math.inf)
 
 
 def _check(facts: _Facts) -> None:
@@ -69,13 +109,12 @@ def _check(facts: _Facts) -> None:
             raise ValueError(f"{one.name!r} has {len(one.times)} times, and other numbers of cells")
 
 
-def _parts(content: Content, n: int) -> list[dict[str, Tensor]]:
-    """Return the tensors of each condition, under names of its own."""
-    parts: list[dict[str, Tensor]] = [{} for _ in range(n)]
-    places = {str(k): k for k in range(n)}
+def _parts(content: Content, places: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors of each condition, under names of its own, and of what all share."""
+    parts: dict[str, dict[str, Tensor]] = {place: {} for place in places}
     for name, value in content.tensors.items():
         place, _, inner = name.partition(".")
-        if place not in places:
+        if place not in parts:
             raise ValueError(f"nothing asks for the tensor {name!r}")
-        parts[places[place]][inner] = value
+        parts[place][inner] = value
     return parts

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import celltraj as ct
 from celltraj.models import KernelReference, Paths
+from celltraj.models.arms.likeness import Likeness
 from celltraj.models.arms.shared_ridge import SharedRidge
 from celltraj.models.arms.similarity import similarity_root
 
@@ -112,7 +114,8 @@ def test_moved_data_have_the_moved_law(paths):
 def test_similarity_is_that_of_the_covariates():
     root = similarity_root("abc", {"dose": [0.0, 1.0, 2.0], "sex": ["f", "f", "m"]})
     apart = [[0, 1.5, 8], [1.5, 0, 3.5], [8, 3.5, 0]]  # of variance 2/3, and 2 for a category
-    np.testing.assert_allclose(root @ root.T, np.exp(-np.array(apart) / 2), atol=1e-6)
+    along = [[2.5, 1, -1.5], [1, 1, 0], [-1.5, 0, 2.5]]  # products of -1.22, 0, 1.22 and of sexes
+    np.testing.assert_allclose(root @ root.T, np.exp(-np.array(apart) / 2) + along, atol=1e-6)
     same = similarity_root("ab", {"dose": [3.0, 3.0]})
     np.testing.assert_allclose(same @ same.T, np.ones((2, 2)), atol=1e-6)
 
@@ -126,3 +129,42 @@ def test_a_condition_without_paths_moves_as_its_likes_do(paths):
     # of labels alone it is what all share, between the extremes
     assert (drifts[3] - drifts[1]).norm() < (drifts[2] - drifts[0]).norm()
     torch.testing.assert_close(alike[3].drift(0.0, X), alike[1].drift(0.0, X), rtol=1e-6, atol=1e-7)
+
+
+def test_the_law_of_a_new_dose_is_that_of_a_condition_without_cells(paths):
+    """As the regression has it with a fourth condition, of which no gap was seen."""
+    doses, new = np.array([0.0, 1.0, 4.0]), 1.5
+    z = (np.array([*doses, new]) - doses.mean()) / doses.std()
+    similarity = np.outer(z, z) + np.exp(-(np.subtract.outer(z, z) ** 2) / 2)
+    root = torch.linalg.cholesky(torch.tensor(similarity))
+    four = SharedRidge.of(framed(paths), root, [*paths, []]).solved(0.3).laws()
+    by_dose = similarity_root("abc", {"dose": doses.tolist()})
+    solved = SharedRidge.of(framed(paths), by_dose, paths).solved(0.3)
+    laws = dict(zip("abc", solved.laws(), strict=True))
+    common = solved.ridge.family.with_solution(solved.common)
+    likeness = Likeness({"dose": dict(zip("abc", doses.tolist(), strict=True))}, common)
+    found = likeness.law(laws, {"dose": new}).drift(0.0, X)
+    torch.testing.assert_close(found, four[3].drift(0.0, X), rtol=1e-6, atol=1e-8)
+    # a dose that was seen has the law that was found for it
+    again = likeness.law(laws, {"dose": 4.0}).drift(0.0, X)
+    torch.testing.assert_close(again, laws["c"].drift(0.0, X), rtol=1e-6, atol=1e-8)
+
+
+def test_what_is_unlike_all_that_was_seen_is_said(paths):
+    drugs = {"drug": {"a": "x", "b": "y", "c": "x"}, "dose": {"a": 0.0, "b": 0.0, "c": 2.0}}
+    told = {key: list(of.values()) for key, of in drugs.items()}
+    solved = SharedRidge.of(framed(paths), similarity_root("abc", told), paths).solved(0.3)
+    laws = dict(zip("abc", solved.laws(), strict=True))
+    likeness = Likeness(drugs, solved.ridge.family.with_solution(solved.common))
+    with pytest.warns(ct.FitWarning, match="'dose' is 90, and conditions from 0 to 2 were seen"):
+        likeness.law(laws, {"drug": "x", "dose": 90.0})
+    with pytest.warns(ct.FitWarning, match=r"no condition like .* is 1\.4 standard deviations"):
+        likeness.law(laws, {"drug": "y", "dose": 2.0})
+    with pytest.raises(
+        ValueError, match=r"a value of each of \['dose', 'drug'\].*found \['dose'\]"
+    ):
+        likeness.law(laws, {"dose": 1.0})
+    with pytest.raises(ValueError, match="covariate 'drug' is 'w'; the model knows"):
+        likeness.law(laws, {"drug": "w", "dose": 1.0})
+    with pytest.raises(ValueError, match="'dose' must be a finite number"):
+        likeness.law(laws, {"drug": "x", "dose": float("nan")})
