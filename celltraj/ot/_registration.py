@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations, product
 
 import torch
 from torch import Tensor
@@ -17,13 +16,13 @@ from celltraj.ot._balanced import Balanced
 from celltraj.ot._cost import SquaredEuclidean
 from celltraj.ot._coupling import Coupling
 from celltraj.ot._problem import Problem
+from celltraj.ot._rotations import rotations
 from celltraj.ot._similarity import Similarity
 from celltraj.ot._unbalanced import Unbalanced
 from celltraj.ot.sampling import systematic
 
 _EPSILON = 0.02  # of the mean cost while slices are registered, wide enough to turn them
 _COARSE, _WIDE, _FIRST = 250, 0.05, 3  # cells a side, epsilon and rounds from each start
-_TURNS = 8  # starts in the plane
 _STILL = 1e-3  # of a rotation, in Frobenius norm, at which it has come to rest
 _SMALL = 1e-12  # of a spread that is none
 
@@ -212,7 +211,7 @@ class Registration:
         if self.alpha < 1 and spread > 0:
             by_features = self._solved(SquaredEuclidean(few.x, few.y), few, _WIDE)
             yield "features", self._turned(few, by_features)
-        for name, rotation in _rotations(few.u.shape[1], reflects=self.reflects):
+        for name, rotation in rotations(few.u.shape[1], reflects=self.reflects):
             yield name, few.matched(rotation)
 
     def _follow(
@@ -295,36 +294,6 @@ class _Slices:
         left = torch.cat([own * self.x, shared * similarity(self.u)], 1)
         right = torch.cat([own * self.y, shared * self.v], 1)
         return SquaredEuclidean(left, right)
-
-
-def _rotations(k: int, *, reflects: bool) -> Iterator[tuple[str, Tensor]]:
-    """Yield rotations that lie evenly among all, by name; with their mirror images if wanted."""
-    mirror = torch.diag(torch.tensor([1.0] * (k - 1) + [-1.0], dtype=torch.float64))
-    for name, rotation in _of_plane() if k == 2 else _of_cube():
-        yield name, rotation
-        if reflects:
-            yield f"{name}, mirrored", rotation @ mirror
-
-
-def _of_plane() -> Iterator[tuple[str, Tensor]]:
-    for turn in range(_TURNS):
-        angle = 2 * math.pi * turn / _TURNS
-        c, s = math.cos(angle), math.sin(angle)
-        yield f"{math.degrees(angle):g} degrees", torch.tensor([[c, -s], [s, c]]).double()
-
-
-def _of_cube() -> Iterator[tuple[str, Tensor]]:
-    """Yield the 24 rotations of a cube: signed permutations of determinant 1."""
-    for order in permutations(range(3)):
-        for signs in product((1.0, -1.0), repeat=3):
-            matrix = torch.zeros(3, 3, dtype=torch.float64)
-            matrix[torch.arange(3), torch.tensor(order)] = torch.tensor(signs).double()
-            if float(torch.linalg.det(matrix)) > 0:
-                axes = "".join(
-                    f"{'+' if sign > 0 else '-'}{'xyz'[at]}"
-                    for sign, at in zip(signs, order, strict=True)
-                )
-                yield f"axes {axes}", matrix
 
 
 def _places(

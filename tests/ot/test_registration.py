@@ -31,8 +31,9 @@ def slices(k, scale=2.5, seed=0):
     return u, v[order], order
 
 
-@pytest.mark.parametrize("k", [2, 3])
-@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize(
+    ("k", "alpha"), [(2, 0.5), (2, 1.0), (3, 1.0), pytest.param(3, 0.5, marks=pytest.mark.slow)]
+)
 def test_a_motion_of_the_whole_slice_is_found(k, alpha):
     u, v, order = slices(k)
     x = normal(N, 2, seed=4)

@@ -31,7 +31,7 @@ def moved(adata, times=(0.0,), angle=1.0, scale=40.0):
     return adata
 
 
-@pytest.mark.parametrize("method", ["registration", "gromov"])
+@pytest.mark.parametrize("method", ["registration", pytest.param("gromov", marks=pytest.mark.slow)])
 def test_the_tissue_turns_and_swells_as_it_truly_does(tissue, coupled, method):
     adata = coupled
     if method == "gromov":
