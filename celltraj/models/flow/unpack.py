@@ -27,6 +27,7 @@ class _Facts:
     history: tuple[float, ...]
     representation: Representation | None = None
     passages: tuple[PackedPassage, ...] = ()
+    parent: str | None = None
 
 
 def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
@@ -56,7 +57,7 @@ def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
     space = known_space(facts.representation, dim)
     passages = tuple(one.unpacked() for one in facts.passages)
     flow = FlowMatching(
-        heads, facts.times, interpolant, box, 0.0, facts.history, mass, space, passages
+        heads, facts.times, interpolant, box, 0.0, facts.history, mass, space, passages, facts.parent
     )
     return flow.with_noise(facts.noise)
 
