@@ -50,11 +50,10 @@ def naive(flow: Any, snapshots: Snapshots, seed: int) -> Any:
     training = ct.models.Training()
     schedule = training.schedule(DEFAULTS, 0)
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
-    train(Job(grown.heads, batches, two_heads_loss), training, schedule, progress=False)
-    # growth is left out: what the gap sends is that of a balanced plan
-    return ct.models.FlowMatching(
-        grown.heads, grown.times, grown.interpolant, grown.box, grown.noise
-    )
+    job = Job(grown.heads, batches, two_heads_loss)
+    heads, _ = train(job, training, schedule, progress=False)
+    # without growth: what cells send over the gap is that of a balanced plan
+    return ct.models.FlowMatching(heads, grown.times, grown.interpolant, grown.box, grown.noise)
 
 
 def ahead(model: Any, snapshots: Snapshots, seed: int) -> list[float]:

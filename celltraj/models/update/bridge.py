@@ -11,7 +11,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from celltraj._typing import Cells, Earlier
+from celltraj._typing import Cells, Earlier, Targets
 from celltraj.models._saved import content_digest
 from celltraj.models.bridge.batches import BridgeBatches, BridgePlans
 from celltraj.models.bridge.bridge import Bridge
@@ -127,10 +127,11 @@ def _extended(old: Snapshots, arrival: Arrival) -> Snapshots:
     return replace(whole, growth=(*old.growth, *new))
 
 
-def _rate(cells: Cells, rates: Earlier, x: Cells) -> Earlier:
+def _rate(cells: Cells, rates: Earlier, x: Targets) -> Tensor:
+    """Return the mean rate ``(m,)`` of the cells nearest to states."""
     tree = NearestNeighbors(n_neighbors=min(_NEAR, len(cells))).fit(cells.numpy())
     near = torch.from_numpy(tree.kneighbors(x.numpy())[1])
-    mean: Earlier = rates[near].mean(1)
+    mean: Tensor = rates[near].mean(1)
     return mean
 
 
