@@ -1,6 +1,7 @@
 """Update a bridge or a flow of an AnnData: files, records, refusals."""
 
 import copy
+import warnings
 from functools import partial
 
 import anndata as ad
@@ -33,7 +34,8 @@ update = partial(ct.tl.update, time_key="day", training=SHORT, **SILENT)
 
 @pytest.fixture(scope="module")
 def flow():
-    with pytest.warns(ct.FitWarning):  # few steps
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.FitWarning)  # few steps
         return fit_flow(cells(range(3)))
 
 
@@ -102,7 +104,7 @@ def test_couplings_read_an_update_as_a_fit(bridge):
 class TestRefused:
     def test_other_models(self, bridge):
         for model in (ct.models.Brownian(0.1), object()):
-            with pytest.raises(TypeError, match="a bridge or a flow can be updated|must be"):
+            with pytest.raises(TypeError, match=r"can be updated|must be"):
                 update(cells([3]), model)
 
     def test_models_of_bare_tensors(self, bridge):
