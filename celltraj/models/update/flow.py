@@ -29,6 +29,7 @@ from celltraj.models.update.replay import Replay
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
 
+_CHAINS = 3000  # through each new gap: their curves cost as much as hundreds of steps
 _ADVICE = "fit to all cells with ct.tl.fit_flow"
 _COUNTED = 1e-9  # logarithm of a ratio of sizes, beyond which a population was counted
 _GAP_BY_GAP = (BrownianBridgeInterpolant, ReferenceInterpolant, SplineInterpolant)
@@ -85,7 +86,7 @@ def update_flow(
     n_new, n_kept = shared(schedule.batch_size)
     course = Course(ahead, plans, flow.interpolant)
     batches = UpdateBatches(
-        PathBatches(course, schedule.n_steps, n_new, generator),
+        PathBatches(course, schedule.n_steps, n_new, generator, n_chains=_CHAINS * len(ahead.gaps)),
         Replay.of(flow.heads, flow, old, _widths(flow), generator=generator),
         n_kept,
     )

@@ -6,7 +6,7 @@ density of the flow there by Langevin dynamics,
 
     x <- x + h score(t, x) + sqrt(2 h) z,
 
-(Roberts & Tweedie 1996) and back to the first snapshot along the probability flow.
+(Roberts & Tweedie 1996) and back to the first snapshot along the probability flow, where it is given its moments.
 """
 
 from __future__ import annotations
@@ -61,4 +61,12 @@ def _first(flow: FlowMatching, space: Representation, n: int, generator: torch.G
         z = torch.randn(shape, dtype=torch.float64, generator=generator)
         x = x + h * flow.score(t, x) + (2 * h) ** 0.5 * z
     back = simulate(flow.with_noise(0.0), x, (t, start), n_steps=5, generator=generator)
-    return back.x[-1]
+    return _with_moments(back.x[-1], space)
+
+
+def _with_moments(x: Cells, space: Representation) -> Cells:
+    """Return cells shifted and stretched to the moments that are known of the first snapshot."""
+    centre, scale = (torch.tensor(one[0]).double() for one in (space.centres, space.scales))
+    found = x.std(0, correction=0)
+    stretch = torch.where(found > 0, scale / found, torch.ones_like(scale))
+    return centre + stretch * (x - x.mean(0))

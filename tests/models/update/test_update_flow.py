@@ -118,7 +118,7 @@ def test_replay_is_without_error_for_the_network_itself(flow):
         flow.heads, flow, walk(3), torch.full((2,), 0.1).double(), generator=torch.Generator()
     )
     points = replay.draw(200, torch.Generator().manual_seed(0))
-    assert float(point_errors(flow.heads, points).max()) < 1e-9
+    assert float(point_errors(flow.heads, points).detach().max()) < 1e-9
     assert points.t.min() < 0.05
     assert points.t.max() > 1.95
 
@@ -166,9 +166,14 @@ class TestGrowth:
 def test_a_course_is_simulated_from_moments_and_score_alone(flow):
     known = Representation.of("X", ("a", "b"), walk(3))
     found = simulated_course(flow, known, generator=torch.Generator().manual_seed(0), n=400)
-    for k, (x, wanted) in enumerate(zip(found.x, walk(3).x, strict=True)):
-        assert torch.allclose(x.mean(0), wanted.mean(0), atol=0.2), k
-        assert torch.allclose(x.std(0), wanted.std(0), rtol=0.35), k
+    x, wanted = found.x[0], walk(3).x[0]
+    assert torch.allclose(x.mean(0), wanted.mean(0), atol=1e-9)
+    assert torch.allclose(x.std(0, correction=0), wanted.std(0, correction=0), rtol=1e-9)
+    given = Snapshots(flow.times, walk(3, n=400, seed=1).x)
+    for k in (1, 2):  # as near as cells of the same law, sent by the flow
+        sent = simulate(flow, given.x[0], flow.times, n_steps=10, generator=torch.Generator())
+        assert torch.allclose(found.x[k].mean(0), sent.x[k].mean(0), atol=0.2)
+        assert torch.allclose(found.x[k].std(0), sent.x[k].std(0), rtol=0.35)
 
 
 @pytest.mark.parametrize(
