@@ -6,7 +6,8 @@ density of the flow there by Langevin dynamics,
 
     x <- x + h score(t, x) + sqrt(2 h) z,
 
-(Roberts & Tweedie 1996) and back to the first snapshot along the probability flow, where it is given its moments.
+(Roberts & Tweedie 1996) and back to the first snapshot along the probability flow, where it is
+given its moments.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_neural_bridge_keeps_its_old_gaps():
 
 def test_noise_that_depends_on_the_state_is_refused_by_name():
     old = Snapshots((0.0, 1.0), tuple(one.exp() for one in course(2).x))
-    bridge = fitted(old, reference=Geometric(sigma=0.5))
+    bridge = fitted(old, reference=Geometric(rates=torch.zeros(2), sigma=0.5))
     new = Snapshots((0.0, 1.0, 2.0), (*old.x, 1.1 * old.x[1]))
     with pytest.raises(ValueError, match=r"depends on the state.*fit_bridge"):
         updated(bridge, new)
