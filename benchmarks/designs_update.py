@@ -32,7 +32,7 @@ from celltraj.models.flow.batches import PathBatches
 from celltraj.models.networks import two_heads_loss
 from celltraj.models.training.module import Job, train
 from celltraj.models.update.flow import extended
-from celltraj.models.update.options import DEFAULTS
+from celltraj.models.update.options import schedule_of
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
 
@@ -48,7 +48,7 @@ def naive(flow: Any, snapshots: Snapshots, seed: int) -> Any:
     ahead = Snapshots(snapshots.times[last], snapshots.x[last])
     course = Course(ahead, plans_of(ahead, flow.interpolant.sigma, solve), flow.interpolant)
     training = ct.models.Training()
-    schedule = training.schedule(DEFAULTS, 0)
+    schedule = schedule_of(training, 0)
     batches = PathBatches(course, schedule.n_steps, schedule.batch_size, generator)
     job = Job(grown.heads, batches, two_heads_loss)
     heads, _ = train(job, training, schedule, progress=False)

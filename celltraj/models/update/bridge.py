@@ -28,7 +28,7 @@ from celltraj.models.training.options import Training
 from celltraj.models.update.arrival import Arrival
 from celltraj.models.update.batches import UpdateBatches, shared
 from celltraj.models.update.heads import grown_heads
-from celltraj.models.update.options import DEFAULTS
+from celltraj.models.update.options import schedule_of
 from celltraj.models.update.replay import Replay
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
@@ -169,7 +169,7 @@ def _trained(
     if bridge.masses is not None and masses is None:
         masses = Masses.of(gap.snapshots, gap.couplings)
     plans = BridgePlans(gap.snapshots, bridge.reference, gap.couplings, masses)
-    schedule = training.schedule(DEFAULTS, 0)
+    schedule = schedule_of(training, sum(map(len, gap.snapshots.x[1:])))
     n_new, n_old = shared(schedule.batch_size)
     batches = UpdateBatches(
         BridgeBatches(plans, schedule.n_steps, n_new, generator),

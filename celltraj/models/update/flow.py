@@ -24,7 +24,7 @@ from celltraj.models.training.options import Training
 from celltraj.models.update.batches import UpdateBatches, shared
 from celltraj.models.update.growth import carried_rate, continued
 from celltraj.models.update.heads import grown_heads
-from celltraj.models.update.options import DEFAULTS
+from celltraj.models.update.options import schedule_of
 from celltraj.models.update.replay import Replay
 from celltraj.ot import solve
 from celltraj.snapshots import Snapshots
@@ -82,7 +82,7 @@ def update_flow(
     plans = plans_of(ahead, sigma, solve, progress=progress)
     if flow.mass is not None:
         grown = replace(grown, mass=continued(flow.mass, plans.masses.rate))
-    schedule = training.schedule(DEFAULTS, 0)
+    schedule = schedule_of(training, sum(map(len, ahead.x[1:])))
     n_new, n_kept = shared(schedule.batch_size)
     course = Course(ahead, plans, flow.interpolant)
     batches = UpdateBatches(

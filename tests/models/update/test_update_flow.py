@@ -18,6 +18,7 @@ from celltraj.models.networks import point_errors
 from celltraj.models.representation import Representation
 from celltraj.models.update.flow import extended, update_flow
 from celltraj.models.update.growth import carried_rate
+from celltraj.models.update.options import schedule_of
 from celltraj.models.update.replay import Replay
 from celltraj.models.update.start import simulated_course
 from celltraj.ot import solve
@@ -188,3 +189,9 @@ def test_paths_that_cannot_go_on_are_refused_by_name(paths, message):
     flow = fitted(walk(2), paths, training=Training(max_steps=2, width=8))
     with pytest.raises(ValueError, match=message):
         update_flow(flow, walk(3), training=SHORT, generator=torch.Generator(), progress=False)
+
+
+def test_steps_are_those_of_an_update_or_as_asked():
+    assert schedule_of(Training(), 5000)[:3] == (500, 256, 1e-2)
+    assert schedule_of(Training(max_steps=7), 5000).n_steps == 7
+    assert schedule_of(Training(max_epochs=3), 1000).n_steps == 3 * 4
