@@ -13,7 +13,7 @@ from celltraj._anndata.arrived import Arrived
 from celltraj._anndata.results import BRIDGE, FLOW
 from celltraj._checks import checked
 from celltraj.models import Bridge, FlowMatching, Process, Training
-from celltraj.models.update.update import Replayed, check_model
+from celltraj.models.update.update import Replayed, updatable
 from celltraj.models.update.update import update as updated_by
 
 logger = logging.getLogger("celltraj")
@@ -130,13 +130,13 @@ def update(
     ((0.0, 3.0), (0.0, 4.0))
     """
     start = time.perf_counter()
-    check_model(model)
-    result = BRIDGE if isinstance(model, Bridge) else FLOW
+    known = updatable(model)
+    result = BRIDGE if isinstance(known, Bridge) else FLOW
     key = result.key if key_added is None else key_added
     result.claim(adata, key)
-    arrived = Arrived.of(adata, model, time_key=time_key, use_rep=use_rep)
+    arrived = Arrived.of(adata, known, time_key=time_key, use_rep=use_rep)
     updated = updated_by(
-        model,
+        known,
         arrived.arrival,
         replay=replay,
         training=training.for_variables(arrived.arrival.space.variables),

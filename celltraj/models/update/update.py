@@ -54,12 +54,13 @@ def update(
     """
     training.without_validation("an update", "what it adds is a gap or two")
     generator = torch.Generator().manual_seed(seed)
-    few = {"training": training, "generator": generator, "progress": progress}
     arrival = replace(arrival, x=tuple(_drawn(x, generator) for x in arrival.x))
     updated: Bridge | FlowMatching
     if isinstance(model, Bridge):
         check_replay(replay)
-        updated = update_bridge(model, arrival, **few)
+        updated = update_bridge(
+            model, arrival, training=training, generator=generator, progress=progress
+        )
     else:
         check_flow(model)
         if replay == "cells":
@@ -67,7 +68,13 @@ def update(
         else:
             arrival.check_absent()
             old = simulated_course(model, known(model), generator=generator)
-        updated = update_flow(model, arrival.course(old), **few)
+        updated = update_flow(
+            model,
+            arrival.course(old),
+            training=training,
+            generator=generator,
+            progress=progress,
+        )
     return replace(updated, representation=arrival.space)
 
 
@@ -87,8 +94,8 @@ def check_replay(replay: Replayed) -> None:
         )
 
 
-def check_model(model: Process) -> None:
-    """Raise unless a model is one that can be updated.
+def updatable(model: Process) -> Bridge | FlowMatching:
+    """Return the model, once it is one that can be updated.
 
     Raises
     ------
@@ -103,6 +110,7 @@ def check_model(model: Process) -> None:
             f"{type(model).__name__}. Update the models that it is made of, or fit it to all cells"
         )
     known(model)
+    return model
 
 
 def known(model: Bridge | FlowMatching) -> Representation:
