@@ -34,8 +34,8 @@ class Arrival:
     """
 
     times: tuple[float, ...]
-    x: tuple[Cells, ...]
-    old: dict[float, Cells]
+    x: tuple[Tensor, ...]
+    old: dict[float, Tensor]
     space: Representation
 
     @classmethod
@@ -163,7 +163,7 @@ def _is_same(space: Representation, k: int, x: Cells) -> bool:
     return all(bool(((one - other).abs() <= most).all()) for one, other in found)
 
 
-def _longer(space: Representation, new: dict[float, Cells]) -> Representation:
+def _longer(space: Representation, new: dict[float, Tensor]) -> Representation:
     moments = [(x.mean(0), x.std(0, correction=0)) for x in new.values()]
     centres, scales = (tuple(tuple(m[i].tolist()) for m in moments) for i in (0, 1))
     return replace(

@@ -27,7 +27,7 @@ def arrived(clouds):
 
 
 def test_cells_are_sorted_by_time_and_the_space_is_longer():
-    whole = {t: cloud(t) for t in (3.0, 0.0, 2.0, 1.0, 4.5)}
+    whole = {t: cloud(t) for t in (0.0, 2.0, 1.0, 4.5)} | {3.0: cloud(3.0, n=80)}
     found = arrived(whole)
     assert found.times == (3.0, 4.5)
     assert found.space.times == (*TIMES, 3.0, 4.5)
