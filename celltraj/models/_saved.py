@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from celltraj.models._files import Content, parsed, write_file
+from celltraj.models._files import Content, digest_of, parsed, write_file
 
 FORMAT = 6
 FILE = "model.safetensors"
@@ -61,6 +61,11 @@ class Saved(ABC):
 def content_of(kind: str, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Content:
     """Return what a model is packed as, in the present format."""
     return Content(kind, FORMAT, facts, tensors)
+
+
+def content_digest(model: Saved) -> str:
+    """Return a hexadecimal digest of all that a file of the model would hold."""
+    return digest_of(model.pack())
 
 
 def named(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

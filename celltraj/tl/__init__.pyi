@@ -45,6 +45,7 @@ from ._sample_report import sample_report as sample_report
 from ._simulate import simulate as simulate
 from ._slow_modes import slow_modes as slow_modes
 from ._transitions import transitions as transitions
+from ._update import update as update
 from ._velocity import velocity as velocity
 from ._which_model import which_model as which_model
 
@@ -96,6 +97,7 @@ __all__ = [
     "simulate",
     "slow_modes",
     "transitions",
+    "update",
     "velocity",
     "which_model",
 ]

@@ -14,10 +14,11 @@ from celltraj._anndata import inner_time_of, read_snapshots, read_times
 from celltraj._anndata.studies import read_samples_of_all
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.models import Process
+from celltraj.models import Bridge, FlowMatching, Process
 from celltraj.models.evaluation import CHOSEN, MARGIN, TimeCourse, evaluate
 from celltraj.tl._previews import drawn_by
 from celltraj.tl._silent import silent
+from celltraj.tl._update import update
 
 Entry = Time | tuple[Time, ...]
 
@@ -96,7 +97,7 @@ def cross_validate(
         A named column or representation does not exist.
     ValueError
         Nothing is held out, a held-out time was not observed or is the first or last one, or a
-        model has the name of a row that is always there.
+        model has the name of a row that is always there, or is one of :func:`celltraj.tl.update`.
     TypeError
         A held-out time is neither a number nor a label, or ``fit`` did not return a process.
 
@@ -123,6 +124,9 @@ def cross_validate(
     ['chain_cubic', 'chain_pchip', 'bridge']
     """
     fits = fit if isinstance(fit, Mapping) else {"bridge": fit}
+    for name, one in fits.items():
+        if _function_of(one) is update:
+            raise ValueError(_seen(name))
     # bars of the fits stand below that of the times, unless all are silenced
     fits = fits if progress else {name: silent(one) for name, one in fits.items()}
     samples = None if sample_key is None else read_samples_of_all(adata, sample_key).astype(str)
@@ -131,7 +135,7 @@ def cross_validate(
     course = TimeCourse(
         whole,
         read_times(adata, time_key),
-        {name: partial(_fitted, one, adata, given) for name, one in fits.items()},
+        {name: partial(_fitted, (name, one), adata, given) for name, one in fits.items()},
         tuple(select or ()),
         seed,
         {name: drawn for name, one in fits.items() if (drawn := drawn_by(one, adata, given))},
@@ -143,10 +147,32 @@ def cross_validate(
 
 
 def _fitted(
-    fit: Callable[..., Process], adata: AnnData, given: Mapping[str, object], kept: np.ndarray
+    fit: tuple[str, Callable[..., Process]],
+    adata: AnnData,
+    given: Mapping[str, object],
+    kept: np.ndarray,
 ) -> Process:
-    """Return what a fit makes of a copy of the cells that are kept."""
-    return fit(adata[kept].copy(), **given)
+    """Return what a fit of a name makes of a copy of the cells that are kept."""
+    name, function = fit
+    model = function(adata[kept].copy(), **given)
+    if isinstance(model, Bridge | FlowMatching) and model.parent is not None:
+        raise ValueError(_seen(name))
+    return model
+
+
+def _function_of(fit: Callable[..., Process]) -> Callable[..., Process]:
+    """Return what a fit calls in the end."""
+    while isinstance(fit, partial):
+        fit = fit.func
+    return fit
+
+
+def _seen(name: str) -> str:
+    return (
+        f"the model {name!r} is an update: ct.tl.update goes on from a model that has seen the "
+        "cells to be held out, or some of them, so that nothing is foretold; pass fits, such as "
+        "ct.tl.fit_flow, which begin anew without them"
+    )
 
 
 def _held_out(

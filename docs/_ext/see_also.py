@@ -13,6 +13,7 @@ FAMILIES = (
     ("tl.fit_arms", "get.arms", "pl.arms", "tl.cross_validate_arms"),
     ("tl.fit_arms", "tl.fit_bridge", "tl.simulate"),
     ("tl.cross_validate_arms", "get.score_summary"),
+    ("tl.update", "tl.fit_flow", "tl.fit_bridge", "get.convergence", "tl.simulate"),
     ("tl.fit_response", "tl.predict_response", "pl.response", "get.losses", "pl.history"),
     ("tl.cross_validate_response", "get.score_summary", "pl.scores"),
     ("tl.predict_response", "tl.decode", "tl.gene_scores", "ex.to_cell_eval"),

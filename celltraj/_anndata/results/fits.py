@@ -19,6 +19,7 @@ BRIDGE = Result(
     kind="bridge",
     call="ct.tl.fit_bridge(adata)",
     key="bridge",
+    also=("tl.update",),
     places=(
         Place(
             "obsm",
@@ -32,7 +33,8 @@ BRIDGE = Result(
     params="arguments as used: time_key, use_rep, reference, sigma, sigma_source (given or "
     "estimated), law (of a bridge on the law of chains, what is left of it in gaps that it was not "
     "fitted to), growth, options, training (absent for the plug-in drift), counts and growth_key "
-    "(if given)",
+    "(if given); of an update time_key, use_rep, replay, training and parent, the digest of the "
+    "bridge before",
     fields=(
         _TIMES,
         Field(
@@ -58,6 +60,7 @@ FLOW = Result(
     kind="flow",
     call="ct.tl.fit_flow(adata)",
     key="flow",
+    also=("tl.update",),
     places=(
         Place(
             "obsm",
@@ -70,7 +73,8 @@ FLOW = Result(
     ),
     params="arguments as used: time_key, use_rep, interpolant, sigma, sigma_source (given or "
     "estimated), law (what is left of it in gaps that it was not fitted to), growth, options, "
-    "training, counts and growth_key (if given); what a fit filled in belongs to the flow",
+    "training, counts and growth_key (if given); what a fit filled in belongs to the flow; of an "
+    "update time_key, use_rep, replay, training and parent, the digest of the flow before",
     fields=(
         _TIMES,
         Field(

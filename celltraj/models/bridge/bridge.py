@@ -115,6 +115,9 @@ class Bridge(Saved):
     passages
         How trajectories from the first snapshot met each later one when its network was trained;
         empty for the plug-in drift.
+    parent
+        Digest of the bridge that it is an update of, see :func:`celltraj.tl.update`; None for a
+        fit.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class Bridge(Saved):
     masses: Masses | None = None
     representation: Representation | None = None
     passages: tuple[Passage, ...] = ()
+    parent: str | None = None
 
     @property
     def history(self) -> pd.DataFrame:
@@ -249,6 +253,7 @@ class Bridge(Saved):
             ],
             "representation": None if self.representation is None else asdict(self.representation),
             "passages": [one.packed() for one in self.passages],
+            "parent": self.parent,
         }
         return content_of("bridge", facts, tensors)
 

@@ -76,6 +76,7 @@ class _Facts:
     couplings: tuple[_Coupling, ...]
     representation: Representation | None = None
     passages: tuple[PackedPassage, ...] = ()
+    parent: str | None = None
 
 
 def unpack_bridge(content: Content, classes: Classes) -> Bridge:
@@ -105,7 +106,9 @@ def unpack_bridge(content: Content, classes: Classes) -> Bridge:
     rounds = tuple(one.unpacked() for one in facts.rounds)
     space = known_space(facts.representation, snapshots.dim)
     passages = tuple(one.unpacked() for one in facts.passages)
-    bridge = Bridge(snapshots, reference, couplings, drift, rounds, masses, space, passages)
+    bridge = Bridge(
+        snapshots, reference, couplings, drift, rounds, masses, space, passages, facts.parent
+    )
     return in_states(bridge, states)
 
 

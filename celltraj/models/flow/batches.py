@@ -32,12 +32,21 @@ class PathBatches(Draws[Points]):
         Steps of the training, and points of each.
     generator
         What every draw draws from.
+    n_chains
+        Chains whose curves are computed at once, at most.
     """
 
     def __init__(
-        self, course: Course, n_steps: int, batch_size: int, generator: torch.Generator
+        self,
+        course: Course,
+        n_steps: int,
+        batch_size: int,
+        generator: torch.Generator,
+        *,
+        n_chains: int | None = None,
     ) -> None:
         super().__init__(n_steps, generator)
+        self.n_chains = DRAWN_AT_ONCE * batch_size if n_chains is None else n_chains
         self.course, self.batch_size = course, batch_size
         self.snapshots, self.plans = course.snapshots, course.plans
         self.interpolant = course.interpolant
@@ -48,7 +57,7 @@ class PathBatches(Draws[Points]):
 
     def aside(self, n_steps: int, generator: torch.Generator) -> PathBatches:
         """Return draws of other points along other chains."""
-        return PathBatches(self.course, n_steps, self.batch_size, generator)
+        return PathBatches(self.course, n_steps, self.batch_size, generator, n_chains=self.n_chains)
 
     def draw(self, number: int, n_steps: int) -> list[Points]:
         """Return the points of ``n_steps`` steps."""
@@ -61,7 +70,7 @@ class PathBatches(Draws[Points]):
 
     def _pooled(self, number: int) -> _Pool:
         """Return chains shared among the gaps by their lengths, and their curves."""
-        n = min(DRAWN_AT_ONCE * self.batch_size, _POOLED // (_NODES * self.snapshots.dim))
+        n = min(self.n_chains, _POOLED // (_NODES * self.snapshots.dim))
         lengths = self.times.diff()
         counts = (n * lengths / lengths.sum()).long().clamp(min=1)
         gap = torch.arange(len(counts)).repeat_interleave(counts)

@@ -68,6 +68,8 @@ class FlowMatching(Saved):
         What is known of the space that it was fitted in; None for bare tensors.
     passages
         How trajectories from the first snapshot met each later one when it was fitted.
+    parent
+        Digest of the flow that it is an update of, see :func:`celltraj.tl.update`; None for a fit.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class FlowMatching(Saved):
     mass: Growth | None = None
     representation: Representation | None = None
     passages: tuple[Passage, ...] = ()
+    parent: str | None = None
 
     @property
     def dim(self) -> int:
@@ -211,5 +214,6 @@ class FlowMatching(Saved):
             "history": self.losses,
             "representation": None if self.representation is None else asdict(self.representation),
             "passages": [one.packed() for one in self.passages],
+            "parent": self.parent,
         }
         return content_of("flow", facts, named(parts) | {"box": self.box})

@@ -27,6 +27,7 @@ class _Facts:
     history: tuple[float, ...]
     representation: Representation | None = None
     passages: tuple[PackedPassage, ...] = ()
+    parent: str | None = None
 
 
 def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
@@ -55,9 +56,8 @@ def unpack_flow(content: Content, classes: Classes) -> FlowMatching:
     tensors.finish()
     space = known_space(facts.representation, dim)
     passages = tuple(one.unpacked() for one in facts.passages)
-    flow = FlowMatching(
-        heads, facts.times, interpolant, box, 0.0, facts.history, mass, space, passages
-    )
+    told = (facts.history, mass, space, passages, facts.parent)
+    flow = FlowMatching(heads, facts.times, interpolant, box, 0.0, *told)
     return flow.with_noise(facts.noise)
 
 
