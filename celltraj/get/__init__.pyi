@@ -16,6 +16,7 @@ from ._knockout import knockout as knockout
 from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._martingale_test import martingale_test as martingale_test
+from ._mean_field import mean_field as mean_field
 from ._results import results as results
 from ._score_summary import score_summary as score_summary
 from ._slow_modes import slow_modes as slow_modes
@@ -40,6 +41,7 @@ __all__ = [
     "least_action",
     "losses",
     "martingale_test",
+    "mean_field",
     "results",
     "score_summary",
     "slow_modes",

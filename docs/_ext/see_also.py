@@ -11,6 +11,7 @@ FAMILIES = (
     ("tl.fit_bridge", "tl.regulation", "tl.bootstrap", "pl.landscape", "pl.vector_field"),
     ("tl.fit_flow", "get.convergence", "get.losses", "pl.history", "tl.log_density"),
     ("tl.fit_arms", "get.arms", "tl.cross_validate_arms", "tl.fit_bridge", "tl.simulate"),
+    ("tl.fit_mean_field", "get.mean_field", "tl.fit_arms", "tl.fit_bridge", "tl.simulate"),
     ("tl.cross_validate_arms", "get.score_summary"),
     ("tl.fit_response", "tl.predict_response", "pl.response", "get.losses", "pl.history"),
     ("tl.cross_validate_response", "get.score_summary", "pl.scores"),
