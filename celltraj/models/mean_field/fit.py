@@ -17,7 +17,7 @@ from celltraj.models.course import chains_to_fit, plans_of
 from celltraj.models.growth.convention import GrowthModel, with_growth
 from celltraj.models.mean_field.bridges import FAILS, MeanFieldBridges, SeenPopulation
 from celltraj.models.mean_field.courses import PopulationCourses
-from celltraj.models.mean_field.learn import Chained, FoundLaw, learned_law
+from celltraj.models.mean_field.learn import OWN, Chained, FoundLaw, learned_law
 from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.mean_field import MeanField
 from celltraj.models.references.mean_field_process import MeanFieldProcess
@@ -43,12 +43,15 @@ class MeanFieldSettings:
         How much cells divide and die, see :func:`celltraj.tl.fit_mean_field`.
     training
         How the networks are trained; None for plug-in drifts.
+    own
+        How much what is around a cell may count, 0 among them: what is chosen among.
     """
 
     law: MeanField = field(default_factory=MeanField)
     sigma: float | None = None
     growth: GrowthModel = "auto"
     training: Training | None = None
+    own: tuple[float, ...] = OWN
 
 
 def fit_mean_field(
@@ -97,7 +100,7 @@ def fit_mean_field(
         )
     sigma = cells.sigma if settings.sigma is None else settings.sigma
     grown, words, chains = _chained(cells, sigma, settings.growth, seed, progress=progress)
-    found = learned_law(settings.law, chains, sigma=sigma, progress=progress)
+    found = learned_law(settings.law, chains, sigma=sigma, own=settings.own, progress=progress)
     processes = {name: _continued(found, name, seed) for name in cells.names}
     bridges = _bridges(grown, processes, settings.training, seed, progress=progress)
     seen = tuple(
@@ -113,8 +116,8 @@ def fit_mean_field(
     fitted = MeanFieldBridges(bridges, found.own, tuple(found.candidates.items()), seen)
     if fitted.unexplained >= FAILS:
         warn(
-            f"{fitted.in_words}: what becomes of other populations, or beyond the snapshots, is "
-            "foretold no better than by no change; between them bridges hold nevertheless",
+            f"{fitted.in_words}: little of how other populations move, or these beyond their "
+            "snapshots, is foretold; between them bridges hold nevertheless",
             FitWarning,
         )
     return fitted

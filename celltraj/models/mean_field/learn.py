@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.mean_field import MeanField
 from celltraj.models.references.mean_field_process import MeanFieldProcess
 
-OWN = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+OWN = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STIFFNESS = (1.0, 10.0, 100.0, 1e3, 1e4)
 _ROUNDS = 3
 
@@ -71,7 +71,12 @@ class FoundLaw:
 
 
 def learned_law(
-    family: MeanField, courses: Mapping[str, Chained], *, sigma: float, progress: bool = False
+    family: MeanField,
+    courses: Mapping[str, Chained],
+    *,
+    sigma: float,
+    own: Sequence[float] = OWN,
+    progress: bool = False,
 ) -> FoundLaw:
     """Return the law of all populations, fitted to smooth curves and then to its own paths.
 
@@ -83,6 +88,8 @@ def learned_law(
         Chains of each population.
     sigma
         Diffusion, in [x]/sqrt([t]).
+    own
+        How much what is around a cell may count, 0 among them: what is chosen among.
     progress
         Whether to show a progress bar over the rounds.
     """
@@ -95,24 +102,26 @@ def learned_law(
         for step in range(_ROUNDS):
             paths = [as_paths(curves[name], one.times, one.gap) for name, one in courses.items()]
             sums = PopulationSums.of(framed, paths)
-            own, stiffness, candidates = _chosen(sums)
-            law = sums.solved(own, stiffness)
+            best, stiffness, candidates = _chosen(sums, own)
+            law = sums.solved(best, stiffness)
             if step < _ROUNDS - 1:
                 curves = {name: _along(law, curves[name], one) for name, one in courses.items()}
             bar.update()
-    left = (sums.held_out(own, stiffness) / sums.squares).tolist()
+    left = (sums.held_out(best, stiffness) / sums.squares).tolist()
     crowds = {name: _crowd_of(curves[name], one) for name, one in courses.items()}
-    return FoundLaw(law, own, candidates, dict(zip(courses, left, strict=True)), crowds)
+    return FoundLaw(law, best, candidates, dict(zip(courses, left, strict=True)), crowds)
 
 
-def _chosen(sums: PopulationSums) -> tuple[float, float, dict[float, float]]:
+def _chosen(
+    sums: PopulationSums, among: Sequence[float]
+) -> tuple[float, float, dict[float, float]]:
     """Return own and stiffness that foretell populations best, and what each own leaves.
 
     Nothing around a cell counts unless the best of what does is ahead by a standard error.
     """
     total = sums.squares.sum()
     best: dict[float, tuple[float, Tensor]] = {}
-    for own in OWN:
+    for own in among:
         left = {one: sums.held_out(own, one) for one in STIFFNESS}
         least = min(left, key=lambda one: float(left[one].sum()))
         best[own] = least, left[least]

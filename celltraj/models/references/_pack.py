@@ -152,7 +152,7 @@ def _packed_mean_field(
             tensors[key] = getattr(around, key)
     facts = {
         "base": {"name": name, "options": options},
-        "quantiles": law.quantiles,
+        "quantiles": list(law.quantiles),
         "n_bends": law.n_bends,
         "sigma": process.sigma,
     }

@@ -16,7 +16,7 @@ from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.surroundings import Surroundings
 
 _PAIRS = 200_000  # distances that widths are quantiles of
-_LEAST_WIDTH = 1e-6  # in units of a variable: cells that coincide have no distance
+_SAME = 1e-5  # distance of cells at one place, in units of the variables
 
 
 @card()
@@ -134,11 +134,11 @@ class MeanField:
         unit = cells.std(0)
         unit = torch.where(unit > 0, unit, torch.ones_like(unit))
         apart = torch.cat([torch.pdist(cloud / unit) for cloud in clouds])
+        apart = apart[apart > _SAME]  # a cell may stand for several
+        apart = apart if len(apart) else torch.ones_like(unit)
         apart = apart[torch.randint(len(apart), (_PAIRS,), generator=generator)]
         widths = torch.quantile(apart, torch.tensor(self.quantiles, dtype=apart.dtype))
-        around = Surroundings(
-            unit, widths.clamp(min=_LEAST_WIDTH), torch.zeros(len(widths), 1, dtype=unit.dtype)
-        )
+        around = Surroundings(unit, widths, torch.zeros(len(widths), 1, dtype=unit.dtype))
         density = torch.cat([around.seen(x, x, is_own=True).density for x in clouds])
         shares = torch.arange(self.n_bends, dtype=unit.dtype) / self.n_bends
         bends = torch.quantile(density, shares, dim=0).T.contiguous()

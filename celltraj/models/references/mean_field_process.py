@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from celltraj._arrays import ArrayLike, as_floats
 from celltraj._card import card
-from celltraj._typing import Cells
+from celltraj._typing import Cells, Targets
 from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.family import Paths
 from celltraj.models.references.mean_field import MeanField
 
 N_CELLS = 512  # that stand for a population
 _STEPS = 50
-_SLOPES = 64  # cells that a common slope is the mean of
+_SLOPES, _SLOPE_TIMES = 64, 5  # cells and times that a common slope is the mean of
 
 
 @card()
@@ -125,14 +126,19 @@ class MeanFieldProcess:
         """Whether a few steps follow the drift over a gap: yes, by the widths of its kernels."""
         return True
 
-    @property
+    @cached_property
     def common_slope(self) -> Tensor | None:
-        """Return the mean slope in the midst of the time, ``(d, d)``, above ten variables."""
-        if self.law.base.common_slope is None:
-            return None
-        middle = sum(self.crowd.span) / 2
-        cells = self.crowd.at(middle)[:_SLOPES]
-        return self.drift_and_jacobian(middle, cells)[1].mean(0)
+        """Return the mean slope among the population over its time, ``(d, d)``, in 1/[t].
+
+        What a cell sees near by may change steeply on its way: true of where it is, and wrong of
+        where noise takes it. Each cell moves along its own flow; noise spreads alike around all.
+        """
+        times = torch.linspace(*self.crowd.span, _SLOPE_TIMES + 2).tolist()[1:-1]
+        slopes = []
+        for t in times:
+            x = self.crowd.at(t)
+            slopes.append(self.law.drift_and_jacobian(x[:_SLOPES], x)[1].mean(0))
+        return torch.stack(slopes).mean(0)
 
     def drift(self, t: float, x: Cells) -> Cells:
         """Return ``b(x; p_t)``, ``(n, d)``, in [x]/[t].
@@ -152,7 +158,7 @@ class MeanFieldProcess:
         """Return ``sigma`` everywhere, ``(n, d)``, in [x]/sqrt([t])."""
         return torch.full_like(x, self.law.sigma if self.sigma is None else self.sigma)
 
-    def _crowd_at(self, t: float, x: Cells) -> Cells:
+    def _crowd_at(self, t: float, x: Cells) -> Targets:
         """Return the population at a time; where it plays no part, any time is as good."""
         return self.crowd.at(t) if self.law.is_mean_field else x
 

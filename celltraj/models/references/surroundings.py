@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._typing import Cells, Targets
+
+_SAME = 1e-10  # squared distance, in squared units, of cells at one place
 
 
 class Seen(NamedTuple):
@@ -67,7 +68,7 @@ class Surroundings:
     def features(self, x: Cells, crowd: Targets, *, is_own: bool = False) -> Tensor:
         """Return ``(n, q)`` features of cells among a crowd; ``is_own`` for the crowd itself.
 
-        A cell does not see itself.
+        A cell does not see itself, nor copies of itself at the same place.
         """
         return self._within(self._expanded(self.seen(x, crowd, is_own=is_own)))
 
@@ -75,8 +76,14 @@ class Surroundings:
         """Return densities, pulls and the way to the mean."""
         z, y = self._scaled(x, crowd)
         density, pull = [], []
-        n = len(y) - 1 if is_own else len(y)
-        for h, kernel in self._kernels(z, y, is_own=is_own):
+        distances = _distances(z, y)
+        n: Tensor | int = len(y)
+        if is_own:
+            is_self = distances < _SAME
+            distances = torch.where(is_self, torch.inf, distances)
+            n = (~is_self).sum(1, keepdim=True).clamp(min=1)
+        for h in self.widths.tolist():
+            kernel = torch.exp(distances / (-2 * h**2))
             total = kernel.sum(1, keepdim=True)
             density.append(total / n)
             pull.append((kernel @ y - total * z) / (n * h))
@@ -92,7 +99,9 @@ class Surroundings:
             [torch.ones_like(y[:, :1]), y, (y[:, :, None] * y[:, None]).flatten(1)], 1
         )
         density, pull, by_density, by_pull = [], [], [], []
-        for k, (h, kernel) in enumerate(self._kernels(z, y, is_own=False)):
+        distances = _distances(z, y)
+        for k, h in enumerate(self.widths.tolist()):
+            kernel = torch.exp(distances / (-2 * h**2))
             rho, first, second = (kernel @ (moments / len(y))).split([1, d, d * d], 1)
             density.append(rho)
             pull.append((first - rho * z) / h)
@@ -130,11 +139,8 @@ class Surroundings:
         middle, unit = y.mean(0), self.unit.to(x.device)
         return (x.double() - middle) / unit, (y - middle) / unit
 
-    def _kernels(self, z: Tensor, y: Tensor, *, is_own: bool) -> Iterator[tuple[float, Tensor]]:
-        """Yield each width and its kernel ``(n, m)``, zero between a cell and itself."""
-        squares = z.square().sum(1, keepdim=True) + y.square().sum(1)
-        distances = torch.addmm(squares, z, y.T, alpha=-2).clamp_(min=0)
-        if is_own:
-            distances.fill_diagonal_(torch.inf)
-        for h in self.widths.tolist():
-            yield h, torch.exp(distances / (-2 * h**2))
+
+def _distances(z: Tensor, y: Tensor) -> Tensor:
+    """Return the squared distances ``(n, m)``."""
+    squares = z.square().sum(1, keepdim=True) + y.square().sum(1)
+    return torch.addmm(squares, z, y.T, alpha=-2).clamp_(min=0)
