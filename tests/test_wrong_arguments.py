@@ -139,6 +139,9 @@ def course():
         warnings.simplefilter("ignore", ct.DataWarning)  # few cells tell no rates
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
         ct.tl.fit_arms(adata, condition_key="arm", growth=None, training=None, **SILENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few cells, and nothing around them that moves them
+        ct.tl.fit_mean_field(adata, population_key="sample", growth=None, training=None, **SILENT)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
@@ -209,6 +212,7 @@ REQUIRED = {
     "gene": "MKI67",
     "hold_out": [1.0],
     "sample_key": "sample",
+    "population_key": "sample",
     "condition_key": "state",
     "unit_key": "clone",
     "clone_key": "clone",
@@ -261,6 +265,7 @@ DEAR = {
     "tl.cross_validate_response",
     "tl.fit_arms",
     "tl.fit_flow",
+    "tl.fit_mean_field",
     "tl.fit_response",
     "tl.fit_response_folds",
     "tl.regulation",

@@ -10,8 +10,7 @@ from scipy.spatial.distance import cdist
 from celltraj.models import Crowd, KernelReference, MeanField, MeanFieldProcess, Paths, simulate
 from celltraj.models._facts import Stored
 from celltraj.models.mean_field.sums import PopulationSums
-from celltraj.models.references import pack_reference, unpack_reference
-from celltraj.models.references._pack import PackedReference
+from celltraj.models.references import PackedReference, pack_reference, unpack_reference
 from celltraj.models.references.surroundings import Surroundings
 
 KAPPA = 0.8
