@@ -19,6 +19,7 @@ from celltraj.models.references.mean_field_process import MeanFieldProcess
 OWN = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STIFFNESS = (1.0, 10.0, 100.0, 1e3, 1e4)
 _ROUNDS = 3
+_WORTH = 0.01  # of the squared velocities, below which laws explain alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,8 @@ def _chosen(
 ) -> tuple[float, float, dict[float, float]]:
     """Return own and stiffness that foretell populations best, and what each own leaves.
 
-    Nothing around a cell counts unless the best of what does is ahead by a standard error.
+    Nothing around a cell counts unless the best of what does is ahead by a standard error over
+    populations, and by a hundredth of the squared velocities.
     """
     total = sums.squares.sum()
     best: dict[float, tuple[float, Tensor]] = {}
@@ -128,7 +130,7 @@ def _chosen(
     candidates = {own: float(left.sum() / total) for own, (_, left) in best.items()}
     own = min(candidates, key=candidates.__getitem__)
     ahead = best[0.0][1] - best[own][1]
-    if not ahead.mean() > ahead.std() / len(ahead) ** 0.5:
+    if not ahead.mean() > max(ahead.std() / len(ahead) ** 0.5, _WORTH * sums.squares.mean()):
         own = 0.0
     return own, best[own][0], candidates
 
