@@ -125,6 +125,8 @@ READERS = {
     "calibration, curve": lambda adata: ct.get.calibration(adata, curve=True),
     "arms": lambda adata: ct.get.arms(adata),
     "arms, candidates": lambda adata: ct.get.arms(adata, candidates=True),
+    "mean_field": lambda adata: ct.get.mean_field(adata),
+    "mean_field, candidates": lambda adata: ct.get.mean_field(adata, candidates=True),
     "conditions": lambda adata: ct.get.conditions(adata),
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "clone_memory": lambda adata: ct.get.clone_memory(adata),
@@ -205,6 +207,7 @@ def grown():
     adata.uns["time_unit"] = "day"
     adata.obs["sample"] = [f"mouse/{i % 12}" for i in range(adata.n_obs)]
     adata.obs["clone"] = [f"clone {i % 20}" for i in range(adata.n_obs)]
+    adata.obs["dish"] = [f"dish/{i % 3}" for i in range(adata.n_obs)]
     adata.obs["diet"] = [("HFD 45/60", "chow")[i % 2] for i in range(adata.n_obs)]
     adata.obsm["X_umap"] = adata.X.copy()
     return adata
@@ -281,6 +284,11 @@ def analysed():
         ct.tl.couple_samples(adata, sample_key="sample", key_added="within", progress=False)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, progress=False)
     ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few cells, and nothing around them that moves them
+        ct.tl.fit_mean_field(
+            adata, population_key="dish", growth=None, training=None, progress=False
+        )
     silent = {"start": first, "groupby": "arm", "progress": False}
     ct.tl.knockout(adata, bridge, genes=["y"], n_null=1, **silent)
     ct.tl.knockout_screen(adata, bridge, genes=["x", "y"], n_null=2, **silent)

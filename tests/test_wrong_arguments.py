@@ -153,6 +153,9 @@ def course():
         ct.tl.jump_rates(adata, groupby="arm", forecast=3.0)
         ct.tl.fit_arms(adata, condition_key="arm", growth=None, training=None, **SILENT)
     ct.tl.sample_report(adata, sample_key="arm", **SILENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few cells, and nothing around them that moves them
+        ct.tl.fit_mean_field(adata, population_key="sample", growth=None, training=None, **SILENT)
     ct.tl.slow_modes(adata, n_modes=2, n_sets=2, **SILENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
@@ -226,6 +229,7 @@ REQUIRED = {
     "hold_out": [1.0],
     "sample_key": "sample",
     "statistic": len,
+    "population_key": "sample",
     "condition_key": "state",
     "unit_key": "clone",
     "clone_key": "clone",
@@ -285,6 +289,7 @@ DEAR = {
     "tl.cross_validate_response",
     "tl.fit_arms",
     "tl.fit_flow",
+    "tl.fit_mean_field",
     "tl.fit_response",
     "tl.fit_response_folds",
     "tl.regulation",

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 import celltraj as ct
-from celltraj.models import Arms, Bridge, FlowMatching, MetaFlowMatching
+from celltraj.models import Arms, Bridge, FlowMatching, MeanFieldBridges, MetaFlowMatching
 
 
 def read_response(path: Path) -> MetaFlowMatching:
@@ -51,10 +51,15 @@ def read_process(path: Path) -> Bridge | FlowMatching:
             f"{path} holds courses under {len(model)} conditions; save that of one by itself, "
             "ct.load(folder)[condition].save(other_folder)"
         )
+    if isinstance(model, MeanFieldBridges):
+        raise ValueError(
+            f"{path} holds {len(model)} populations; save the bridge of one by itself, "
+            "ct.load(folder)[population].save(other_folder)"
+        )
     return model
 
 
-def _read(path: Path) -> Arms | Bridge | FlowMatching | MetaFlowMatching:
+def _read(path: Path) -> Arms | Bridge | FlowMatching | MeanFieldBridges | MetaFlowMatching:
     try:
         return ct.load(path)
     except FileNotFoundError as error:

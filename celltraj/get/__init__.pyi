@@ -18,6 +18,7 @@ from ._knockout import knockout as knockout
 from ._least_action import least_action as least_action
 from ._losses import losses as losses
 from ._martingale_test import martingale_test as martingale_test
+from ._mean_field import mean_field as mean_field
 from ._registration import registration as registration
 from ._results import results as results
 from ._sample_report import sample_report as sample_report
@@ -46,6 +47,7 @@ __all__ = [
     "least_action",
     "losses",
     "martingale_test",
+    "mean_field",
     "registration",
     "results",
     "sample_report",

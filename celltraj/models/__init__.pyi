@@ -46,6 +46,7 @@ from .interpolants import SplineInterpolant as SplineInterpolant
 from .interpolants import TrigonometricInterpolant as TrigonometricInterpolant
 from .lineage.lineage import Lineage as Lineage
 from .lineage.simulated import land as land
+from .mean_field.bridges import MeanFieldBridges as MeanFieldBridges
 from .noise_scale import default_sigma as default_sigma
 from .process import Affine as Affine
 from .process import FittedProcess as FittedProcess
@@ -69,9 +70,12 @@ from .references import Repressilator as Repressilator
 from .references import Simulator as Simulator
 from .references import VelocityReference as VelocityReference
 from .references import Vortex as Vortex
+from .references.crowd import Crowd as Crowd
 from .references.family import Parametric as Parametric
 from .references.family import Paths as Paths
 from .references.family import Reference as Reference
+from .references.mean_field import MeanField as MeanField
+from .references.mean_field_process import MeanFieldProcess as MeanFieldProcess
 from .representation import Representation as Representation
 from .response.condition import Condition as Condition
 from .response.condition import ConditionCoder as ConditionCoder
@@ -118,6 +122,7 @@ __all__ = [
     "Conditioned",
     "Covariate",
     "CoxIngersollRoss",
+    "Crowd",
     "DeepSets",
     "DormandPrince",
     "EncodingDecodingInterpolant",
@@ -146,6 +151,9 @@ __all__ = [
     "LinearNoise",
     "LinearReward",
     "LotkaVolterra",
+    "MeanField",
+    "MeanFieldBridges",
+    "MeanFieldProcess",
     "MetaFlowMatching",
     "Midpoint",
     "ModuleReference",

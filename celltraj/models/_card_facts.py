@@ -41,6 +41,18 @@ def arms_facts(arms: Any) -> dict[str, object]:
     }
 
 
+def mean_field_facts(fitted: Any) -> dict[str, object]:
+    """Return what is to be known of a mean-field law and the bridges of its populations."""
+    return {
+        "populations": list(fitted),
+        "times": sorted({t for one in fitted.seen for t in one.times}),
+        "cells": f"{sum(sum(one.n_cells) for one in fitted.seen):,} in all",
+        "variables": fitted.dim,
+        "law": fitted.in_words,
+        "own": fitted.own,
+    }
+
+
 def flow_facts(flow: Any) -> dict[str, object]:
     """Return what is to be known of a trained flow."""
     return {

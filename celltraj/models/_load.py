@@ -25,14 +25,17 @@ from celltraj.models.bridge.bridge import Bridge
 from celltraj.models.bridge.unpack import unpack_bridge
 from celltraj.models.flow.flow import FlowMatching
 from celltraj.models.flow.unpack import unpack_flow
+from celltraj.models.mean_field.bridges import MeanFieldBridges
+from celltraj.models.mean_field.unpack import unpack_mean_field
 from celltraj.models.response.response import MetaFlowMatching
 from celltraj.models.response.unpack import unpack_response
 
-Model = Bridge | FlowMatching | MetaFlowMatching | Arms
+Model = Bridge | FlowMatching | MetaFlowMatching | Arms | MeanFieldBridges
 _READERS: dict[str, Callable[[Content, Classes], Model]] = {
     "arms": unpack_arms,
     "bridge": unpack_bridge,
     "flow": unpack_flow,
+    "mean field": unpack_mean_field,
     "response": unpack_response,
 }
 logger = logging.getLogger("celltraj")
@@ -40,7 +43,7 @@ logger = logging.getLogger("celltraj")
 
 @checked
 def load(directory: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model:
-    """Read a bridge, a flow, a response or arms that its ``save`` wrote.
+    """Read a bridge, a flow, a response, arms or mean-field bridges that its ``save`` wrote.
 
     The model is the one that was saved, bit by bit: a digest in the file says whether it still
     holds what was written. Files of the two formats before have none, which is logged.

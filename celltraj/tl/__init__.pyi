@@ -20,6 +20,7 @@ from ._fates import fates as fates
 from ._fit_arms import fit_arms as fit_arms
 from ._fit_bridge import fit_bridge as fit_bridge
 from ._fit_flow import fit_flow as fit_flow
+from ._fit_mean_field import fit_mean_field as fit_mean_field
 from ._fit_response import fit_response as fit_response
 from ._fit_response_folds import fit_response_folds as fit_response_folds
 from ._forecast_intervals import forecast_intervals as forecast_intervals
@@ -72,6 +73,7 @@ __all__ = [
     "fit_arms",
     "fit_bridge",
     "fit_flow",
+    "fit_mean_field",
     "fit_response",
     "fit_response_folds",
     "forecast_intervals",

@@ -12,6 +12,8 @@ FAMILIES = (
     ("tl.fit_flow", "get.convergence", "get.losses", "pl.history", "tl.log_density"),
     ("tl.fit_arms", "get.arms", "pl.arms", "tl.cross_validate_arms"),
     ("tl.fit_arms", "tl.fit_bridge", "tl.simulate"),
+    ("tl.fit_arms", "get.arms", "tl.cross_validate_arms", "tl.fit_bridge", "tl.simulate"),
+    ("tl.fit_mean_field", "get.mean_field", "tl.fit_arms", "tl.fit_bridge", "tl.simulate"),
     ("tl.cross_validate_arms", "get.score_summary"),
     ("tl.update", "tl.fit_flow", "tl.fit_bridge", "get.convergence", "tl.simulate"),
     ("tl.fit_response", "tl.predict_response", "pl.response", "get.losses", "pl.history"),

@@ -174,7 +174,7 @@ def test_another_kind_and_another_writer_are_refused(tmp_path):
     content = content_of(tmp_path)
     write_as_it_is(tmp_path / FILE, replace(content, kind="training"))
     with pytest.raises(
-        ValueError, match="it is a 'training', not one of arms, bridge, flow, response"
+        ValueError, match="it is a 'training', not one of arms, bridge, flow, mean field, response"
     ):
         ct.load(tmp_path)
     write_as_it_is(tmp_path / FILE, content, key="pt")

@@ -24,7 +24,15 @@ from celltraj._anndata.results.analysis import (
     SLOW_MODES,
     VELOCITY,
 )
-from celltraj._anndata.results.fits import ARMS, BRIDGE, FITS, FLOW, LOG_DENSITY, RESPONSE
+from celltraj._anndata.results.fits import (
+    ARMS,
+    BRIDGE,
+    FITS,
+    FLOW,
+    LOG_DENSITY,
+    MEAN_FIELD,
+    RESPONSE,
+)
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
 from celltraj._anndata.results.lineage import (
     CALIBRATION,
@@ -75,6 +83,7 @@ __all__ = [
     "LOG_DENSITY",
     "MARTINGALE",
     "MATRIX",
+    "MEAN_FIELD",
     "PCA",
     "PREDICTION",
     "PROJECTION",

@@ -32,6 +32,7 @@ from celltraj._anndata.results.fits import (
     FLOW,
     GAP,
     LOG_DENSITY,
+    MEAN_FIELD,
     RESPONSE,
 )
 from celltraj._anndata.results.genes import DECODE, GROWTH_PRIOR, PCA
@@ -57,7 +58,7 @@ from celltraj._anndata.results.new_cells import (
 )
 
 RESULTS = (
-    *(BRIDGE, FLOW, ARMS, RESPONSE, LOG_DENSITY),
+    *(BRIDGE, FLOW, ARMS, MEAN_FIELD, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX, CALIBRATION),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, SLOW_MODES, JACOBIAN),
     *(MARTINGALE, CLONE_MEMORY, ENTROPY_PRODUCTION, SAMPLE_REPORT),

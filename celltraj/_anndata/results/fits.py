@@ -145,4 +145,36 @@ ARMS = Result(
         ),
     ),
 )
+MEAN_FIELD = Result(
+    kind="mean field",
+    call="ct.tl.fit_mean_field(adata, population_key=...)",
+    key="mean_field",
+    places=(
+        Place(
+            "obsm",
+            "{key}_velocity",
+            "drift at each cell of the bridge of its population",
+            width="d",
+            dtype="float32",
+            unit="[x]/[t]",
+        ),
+    ),
+    params="arguments as used: population_key, time_key, use_rep, reference, sigma, sigma_source "
+    "(given or estimated), growth, training (absent for plug-in drifts) and growth_key (if given); "
+    "own, how much what is around a cell counts, and law, what that is worth, in words",
+    fields=(
+        Field(
+            "table",
+            "one row per population and time; unexplained is the share of the squared velocities "
+            "of the population that the law of all others leaves",
+            columns=("population", "time", "cells", "unexplained", "growth"),
+            texts=("population", "growth"),
+        ),
+        Field(
+            "candidates",
+            "one row per own that was tried, with the share that is left of all populations",
+            columns=("own", "unexplained"),
+        ),
+    ),
+)
 FITS = (BRIDGE, FLOW, RESPONSE)

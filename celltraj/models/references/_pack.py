@@ -12,12 +12,15 @@ from celltraj.models._facts import FLOATS, Stored, check_sizes, facts_as
 from celltraj.models._own_code import Classes, own_part, own_parts
 from celltraj.models.references.brownian import Brownian
 from celltraj.models.references.cox_ingersoll_ross import CoxIngersollRoss
+from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.family import Reference, sigma_of, with_sigma
 from celltraj.models.references.gene_regulation import GeneRegulation
 from celltraj.models.references.geometric import Geometric
 from celltraj.models.references.kernel import KernelReference
 from celltraj.models.references.linear_noise import LinearNoise
 from celltraj.models.references.lotka_volterra import LotkaVolterra
+from celltraj.models.references.mean_field import MeanField
+from celltraj.models.references.mean_field_process import MeanFieldProcess
 from celltraj.models.references.module import ModuleReference
 from celltraj.models.references.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from celltraj.models.references.potential_landscape import (
@@ -27,6 +30,7 @@ from celltraj.models.references.potential_landscape import (
 )
 from celltraj.models.references.repressilator import Repressilator
 from celltraj.models.references.simulator import Simulator
+from celltraj.models.references.surroundings import Surroundings
 from celltraj.models.references.velocity import VelocityReference
 from celltraj.models.references.vortex import Vortex
 
@@ -80,12 +84,20 @@ class _PackedNoise:
     sigma: float | None
 
 
+@dataclass(frozen=True)
+class _PackedMeanField:
+    base: PackedReference
+    quantiles: tuple[float, ...]
+    n_bends: int
+    sigma: float | None
+
+
 _DRIFT, _NOISE = "drift_of", ("floor", "slope", "sigma")
 
 
 def is_ours(reference: Reference) -> bool:
     """Return whether a file can say what the family is, without code of the user's."""
-    if isinstance(reference, VelocityReference):
+    if isinstance(reference, VelocityReference | MeanFieldProcess):
         return True
     if isinstance(reference, LinearNoise):
         return is_ours(reference.drift_of)
@@ -105,6 +117,8 @@ def pack_reference(reference: Reference) -> tuple[str, dict[str, Any], dict[str,
     name = type(reference).__name__
     if isinstance(reference, LinearNoise):
         return _packed_noise(reference)
+    if isinstance(reference, MeanFieldProcess):
+        return _packed_mean_field(reference)
     if not is_ours(reference):
         _refuse_programs(reference)
         return name, *own_parts(reference, "reference", ours=_FAMILIES)
@@ -122,6 +136,27 @@ def _packed_noise(reference: LinearNoise) -> tuple[str, dict[str, Any], dict[str
     numbers = {key: getattr(reference, key) for key in _NOISE}
     inner = {f"{_DRIFT}.{key}": value for key, value in tensors.items()}
     return "LinearNoise", numbers | {_DRIFT: {"name": name, "options": options}}, inner
+
+
+def _packed_mean_field(
+    process: MeanFieldProcess,
+) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    """Return the numbers of the law, and the population over time."""
+    law, around = process.law, process.law.surroundings
+    name, options, tensors = pack_reference(law.base)
+    tensors = {f"base.{key}": value for key, value in tensors.items()}
+    tensors |= {"crowd.times": process.crowd.times, "crowd.x": process.crowd.x}
+    if around is not None and law.weights is not None:
+        tensors["weights"] = law.weights
+        for key in ("unit", "widths", "bends", "edges"):
+            tensors[key] = getattr(around, key)
+    facts = {
+        "base": {"name": name, "options": options},
+        "quantiles": list(law.quantiles),
+        "n_bends": law.n_bends,
+        "sigma": process.sigma,
+    }
+    return "MeanFieldProcess", facts, tensors
 
 
 def _refuse_programs(reference: Reference) -> None:
@@ -145,6 +180,8 @@ def unpack_reference(
     """
     if facts.name == "LinearNoise":
         return _unpacked_noise(facts, tensors, dim=dim, classes=classes)
+    if facts.name == "MeanFieldProcess":
+        return _unpacked_mean_field(facts, tensors, dim=dim, classes=classes)
     if facts.name not in _FAMILIES:
         users: Reference = own_part(facts.name, facts.options, tensors, classes, "reference")
         return users
@@ -173,6 +210,40 @@ def _unpacked_noise(
     packed = facts_as(_PackedNoise, facts.options, "reference LinearNoise")
     drift = unpack_reference(packed.drift_of, tensors.below(f"{_DRIFT}."), dim=dim, classes=classes)
     return LinearNoise(drift, packed.floor, packed.slope, packed.sigma)
+
+
+def _unpacked_mean_field(
+    facts: PackedReference, tensors: Stored, *, dim: int, classes: Classes
+) -> MeanFieldProcess:
+    packed = facts_as(_PackedMeanField, facts.options, "reference MeanFieldProcess")
+    if packed.base.name != "KernelReference":
+        raise ValueError(f"a mean-field law is on KernelReference, not {packed.base.name!r}")
+    base = unpack_reference(packed.base, tensors.below("base."), dim=dim, classes=classes)
+    around, weights = None, None
+    if "weights" in tensors.names:
+        n, n_bends = tensors.shape("bends", 2)
+        around = Surroundings(
+            tensors.take("unit", dim),
+            tensors.take("widths", n),
+            tensors.take("bends", n, n_bends),
+            tensors.take("edges", 2, n * (n_bends + dim) + dim),
+        )
+        if not min(float(around.unit.min()), float(around.widths.min())) > 0:
+            raise ValueError("units and widths of a mean-field law must be positive")
+        weights = tensors.take("weights", around.size, dim)
+    n_nodes, n_cells, _ = tensors.shape("crowd.x", 3)
+    crowd = Crowd(
+        tensors.take("crowd.times", n_nodes), tensors.take("crowd.x", n_nodes, n_cells, dim)
+    )
+    times = crowd.times
+    if n_nodes < 2 or n_cells < 2 or bool((times.diff() < 0).any()) or not times[-1] > times[-2]:
+        raise ValueError("the population of a mean-field law has no times that increase, or cells")
+    if packed.sigma is not None and not packed.sigma > 0:
+        raise ValueError(f"sigma must be positive; found {packed.sigma}")
+    law = MeanField(
+        cast("KernelReference", base), packed.quantiles, packed.n_bends, around, weights
+    )
+    return MeanFieldProcess(law, crowd, packed.sigma)
 
 
 def _tensor(name: str, tensors: Stored, dim: int) -> Tensor:
