@@ -83,7 +83,8 @@ def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
     if path.is_dir():
         import zarr  # comes with anndata, and few need it
 
-        yield zarr.open_group(path, mode="r")
+        group: Any = zarr.open_group(path, mode="r")
+        yield group
         return
     with h5py.File(path, "r") as file:
         yield file

@@ -34,11 +34,16 @@ def clone_strength(adata: AnnData, *, key: str = "couplings") -> pd.DataFrame:
 
     Examples
     --------
+    Twenty clones of five cells that change sides:
+
+    >>> import anndata as ad
     >>> import celltraj as ct
     >>> import numpy as np
-    >>> adata = ct.datasets.branching(n_cells=60, seed=0)
-    >>> side = np.where(adata.X[:, 1] > 0, "up", "down")
-    >>> adata.obs["clone"] = [f"{s}{i % 10}" for i, s in enumerate(side)]
+    >>> side = np.repeat(np.linspace(-1, 1, 20), 5)
+    >>> place = np.column_stack([np.repeat([0.0, 2.0], 100), np.concatenate([side, -side])])
+    >>> adata = ad.AnnData(place + 0.1 * np.random.default_rng(0).normal(size=place.shape))
+    >>> adata.obs["time"] = np.repeat([0.0, 1.0], 100)
+    >>> adata.obs["clone"] = np.tile(np.repeat(np.arange(20), 5), 2).astype(str)
     >>> ct.tl.couple_clones(adata, clone_key="clone", progress=False)
     >>> ct.get.clone_strength(adata)["strength"].unique().tolist()
     [0.0, 0.5, 1.0]

@@ -97,7 +97,7 @@ def couple_clones(
     growth_key
         Column of ``obs`` with the net growth per unit of time that is to be expected.
     counts
-        What the numbers of cells mean, as :func:`celltraj.tl.couplings` has it.
+        What the numbers of cells mean. As :func:`celltraj.tl.couplings` has it.
     key_added
         Name of the result.
     copy

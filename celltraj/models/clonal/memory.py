@@ -149,7 +149,8 @@ def clonal_memory(
         }
     )[used]
     hurst = float(slope[0] / 2)
-    return ClonalMemory(hurst, *map(float, ends), n, table.reset_index(drop=True).rename(index=str))
+    lower, upper = map(float, ends)
+    return ClonalMemory(hurst, lower, upper, n, table.reset_index(drop=True).rename(index=str))
 
 
 def _check(places: ClonalPlaces) -> None:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from celltraj.models.clonal.couple import couple_shifted
 from celltraj.models.clonal.drift import N_FOLDS, ClonalDrift, folds_of, some_clones
 from celltraj.models.clonal.martingale import ClonePair
-from celltraj.ot import Coupling
+from celltraj.ot import Coupling, SquaredEuclidean
 from celltraj.snapshots import Snapshots
 
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -184,7 +184,14 @@ def clone_scores(coupling: Coupling, pair: ClonePair, start: Tensor, epsilon: fl
         ``(n, d)`` places ``z`` that the earlier ones are moved to.
     epsilon
         Regularisation, in [x]^2.
+
+    Raises
+    ------
+    TypeError
+        The cost of the coupling is another one.
     """
+    if not isinstance(coupling.cost, SquaredEuclidean):
+        raise TypeError(f"clones are scored under SquaredEuclidean; found {coupling.cost!r}")
     z, y = coupling.cost.ends
     f = -torch.logsumexp((coupling.g - _half_squares(start, y)) / epsilon, 1)
     g = -torch.logsumexp((coupling.f - _half_squares(pair.x1, z)) / epsilon, 1)
