@@ -11,7 +11,8 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import times_of
-from celltraj._anndata.arms import ArmCells
+from celltraj._anndata.arms import read_covariates
+from celltraj._anndata.named_cells import NamedCells
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Process
@@ -116,7 +117,8 @@ def cross_validate_arms(
         "use_rep": use_rep,
         "covariate_keys": covariate_keys,
     }
-    cells = ArmCells.of(adata, **keys)
+    cells = NamedCells.of(adata, "condition", condition_key, time_key=time_key, use_rep=use_rep)
+    read_covariates(adata, covariate_keys, cells.states.names)  # before any fit
     given = keys | {"use_rep": cells.use_rep, "seed": seed}
     made = {name: partial(_fitted, one, adata, given) for name, one in fits.items()}
     study = ArmStudy(cells.states, made, seed)

@@ -11,7 +11,8 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import options_record, recorded, sample_record, warn_of_view
-from celltraj._anndata.arms import ArmCells
+from celltraj._anndata.arms import arm_courses, read_covariates, warn_of_limits
+from celltraj._anndata.named_cells import NamedCells
 from celltraj._anndata.results import ARMS
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
@@ -133,31 +134,26 @@ def fit_arms(
     ['even', 'odd']
     """
     ARMS.claim(adata, key_added)
-    cells = ArmCells.of(
+    cells = NamedCells.of(
         adata,
-        condition_key=condition_key,
+        "condition",
+        condition_key,
         time_key=time_key,
         use_rep=use_rep,
-        covariate_keys=covariate_keys,
         growth_key=growth_key,
     )
-    courses = cells.courses()
-    cells.warn_of_limits()
+    covariates = read_covariates(adata, covariate_keys, cells.states.names)
+    courses = arm_courses(cells, covariates)
+    warn_of_limits(cells)
     training = None if training is None else training.for_variables(cells.variables)
     settings = ArmSettings(sigma, growth, training)
     arms = fitted_arms(courses, settings, seed=seed, progress=progress)
-    arms = replace(
-        arms,
-        bridges={
-            name: replace(one, representation=cells.represented(one))
-            for name, one in arms.bridges.items()
-        },
-    )
+    arms = replace(arms, bridges=cells.represented(arms.bridges))
     params = {
         "condition_key": condition_key,
         "time_key": time_key,
         "use_rep": cells.use_rep,
-        "covariate_keys": recorded(tuple(cells.covariates)),
+        "covariate_keys": recorded(tuple(covariates)),
         "sigma_source": "estimated" if sigma is None else "given",
         "growth": recorded(growth),
         "growth_key": growth_key,

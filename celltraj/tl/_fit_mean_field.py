@@ -10,7 +10,8 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import options_record, recorded, sample_record, warn_of_view
-from celltraj._anndata.mean_field import PopulationCells
+from celltraj._anndata.mean_field import population_courses
+from celltraj._anndata.named_cells import NamedCells
 from celltraj._anndata.results import MEAN_FIELD
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
@@ -134,23 +135,20 @@ def fit_mean_field(
     ['dish 0', 'dish 1', 'dish 2']
     """
     MEAN_FIELD.claim(adata, key_added)
-    cells = PopulationCells.of(
+    cells = NamedCells.of(
         adata,
-        population_key=population_key,
+        "population",
+        population_key,
         time_key=time_key,
         use_rep=use_rep,
         growth_key=growth_key,
     )
-    courses = cells.courses()
+    courses = population_courses(cells)
     training = None if training is None else training.for_variables(cells.variables)
     reference = MeanField() if reference is None else reference
     settings = MeanFieldSettings(reference, sigma, growth, training)
     fitted = fitted_mean_field(courses, settings, seed=seed, progress=progress)
-    spaces = cells.represented(fitted)
-    bridges = {
-        name: replace(one, representation=spaces[name]) for name, one in fitted.bridges.items()
-    }
-    fitted = replace(fitted, bridges=bridges)
+    fitted = replace(fitted, bridges=cells.represented(fitted.bridges))
     params = {
         "population_key": population_key,
         "time_key": time_key,

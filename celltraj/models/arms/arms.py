@@ -56,7 +56,7 @@ class Arm:
 
 @card(arms_facts)
 @dataclass(frozen=True, eq=False)
-class Arms(Saved, Mapping[str, "Bridge | Reference"]):
+class Arms(Saved, Mapping[str, Bridge | Reference]):
     """Time courses under several conditions, fitted: a bridge of each, on laws that they share.
 
     A mapping from the name of a condition to its :class:`Bridge`, which beyond its last snapshot

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from celltraj.models.arms.similarity import KINDS, similarity_root
-from celltraj.models.noise_scale import FRACTION, squared_speed
 from celltraj.models.response.condition import Value
+from celltraj.models.several import common_sigma
 from celltraj.snapshots import Snapshots
 
 _MOST = 60  # conditions, whose laws are solved together
@@ -92,16 +90,4 @@ class ArmCourses:
         ValueError
             All snapshots of each condition coincide.
         """
-        total, n_gaps = 0.0, 0
-        for name in sorted(self.courses):
-            one = self.courses[name]
-            generator = torch.Generator().manual_seed(0)
-            total += len(one.gaps) * squared_speed(one, generator=generator)
-            n_gaps += len(one.gaps)
-        if total == 0:
-            raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
-        return math.sqrt(FRACTION * total / n_gaps)
-
-    def with_growth(self, grown: Mapping[str, Snapshots]) -> ArmCourses:
-        """Return the same with the growth that was found in each condition."""
-        return replace(self, courses=grown)
+        return common_sigma(self.courses)

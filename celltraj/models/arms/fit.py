@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from celltraj._errors import FitWarning, warn
-from celltraj._parallel import mapped
 from celltraj.models.arms.arms import Arm, Arms
 from celltraj.models.arms.courses import ArmCourses
-from celltraj.models.arms.laws import Chained, FoundLaws, shared_laws
+from celltraj.models.arms.laws import shared_laws
 from celltraj.models.arms.likeness import Likeness
-from celltraj.models.bridge.bridge import Bridge
-from celltraj.models.bridge.fit import check_training, fit_bridge
-from celltraj.models.course import chains_to_fit, plans_of
-from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.growth.convention import GrowthModel
 from celltraj.models.interpolants.reference import FAILS
-from celltraj.models.references.kernel import KernelReference
+from celltraj.models.references.family import Reference
+from celltraj.models.several import Several
 from celltraj.models.training.options import Training
-from celltraj.ot import solve
-from celltraj.snapshots import Snapshots
 
 _CHAINS = 200  # of each gap that laws are fitted to
-_Said = list[tuple[str, type[Warning]]]
 
 
 @dataclass(frozen=True)
@@ -82,25 +73,29 @@ def fit_arms(
     >>> fit_arms(ArmCourses(steady), ArmSettings()).own  # one law is enough
     0.0
     """
-    _check(settings.training)
+    several = Several("condition", seed, progress)
+    several.check(settings.training)
     sigma = cells.sigma if settings.sigma is None else settings.sigma
-    grown, words, chains = _chained(cells, sigma, settings.growth, seed, progress=progress)
+    grown = several.chained(cells.courses, sigma, settings.growth, n=_CHAINS)
     where = {name: k for k, name in enumerate(cells.names)}
     alone = [x for _, x in cells.once.values()]
     laws = shared_laws(
-        {where[name]: chains[name] for name in chains},
+        {where[name]: chains for name, chains in grown.chains.items()},
         cells.roots,
         sigma=sigma,
         alone=torch.cat(alone) if alone else None,
         progress=progress,
     )
-    bridges = _bridges(grown, laws, where, settings.training, seed, progress=progress)
+    by_name: dict[str, Reference] = {name: laws.laws[k] for name, k in where.items()}
+    bridges = several.bridges(grown.courses, by_name, settings.training)
     arms = Arms(
         bridges,
-        {name: laws.laws[k] for name, k in where.items()},
+        by_name,
         laws.own,
         tuple((own, _known(miss)) for own, miss in laws.candidates.items()),
-        tuple(_seen(name, cells, laws.misses[k], words.get(name)) for name, k in where.items()),
+        tuple(
+            _seen(name, cells, laws.misses[k], grown.words.get(name)) for name, k in where.items()
+        ),
         Likeness(cells.covariates, laws.common, laws.kind) if cells.covariates else None,
     )
     if arms.miss >= FAILS:
@@ -110,78 +105,6 @@ def fit_arms(
             FitWarning,
         )
     return arms
-
-
-def _check(training: Training | None) -> None:
-    check_training(training)
-    if training is not None and training.trainer.checkpoint is not None:
-        raise ValueError(
-            "a checkpoint is of one training, and each condition has its own; leave checkpoint= "
-            "out of TrainerOptions"
-        )
-
-
-def _seeded(seed: int, name: str) -> torch.Generator:
-    """Return draws that depend on the seed and the condition, not on what other ones there are."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-
-
-def _chained(
-    cells: ArmCourses, sigma: float, growth: GrowthModel, seed: int, *, progress: bool
-) -> tuple[dict[str, Snapshots], dict[str, str | None], dict[str, Chained]]:
-    """Return snapshots with growth, what that is, and chains along the couplings, by condition."""
-    names = sorted(cells.courses)
-    tasks = ((cells.courses[name], sigma, growth, _seeded(seed, name)) for name in names)
-    what = ("coupling", "condition")
-    found = list(mapped(_chains_of, tasks, n_tasks=len(names), what=what, progress=progress))
-    parts = [dict(zip(names, part, strict=True)) for part in zip(*found, strict=True)]
-    return parts[0], parts[1], parts[2]
-
-
-def _chains_of(
-    snapshots: Snapshots, sigma: float, growth: GrowthModel, generator: torch.Generator
-) -> tuple[Snapshots, str | None, Chained]:
-    grown, words = with_growth(snapshots, growth, sigma=sigma, coupling=solve)
-    plans = plans_of(grown, sigma, solve)
-    return grown, words, Chained(*chains_to_fit(grown, plans, n=_CHAINS, generator=generator))
-
-
-def _bridges(
-    courses: Mapping[str, Snapshots],
-    laws: FoundLaws,
-    where: Mapping[str, int],
-    training: Training | None,
-    seed: int,
-    *,
-    progress: bool,
-) -> dict[str, Bridge]:
-    """Return the bridge of each condition on its law, and say which one is warned of."""
-    tasks = (
-        (courses[name], laws.laws[where[name]], training, _seeded(seed, name)) for name in courses
-    )
-    what = ("bridges", "condition")
-    found = mapped(_bridge_of, tasks, n_tasks=len(courses), what=what, progress=progress)
-    bridges = {}
-    for name, (bridge, said) in zip(courses, found, strict=True):
-        bridges[name] = bridge
-        for message, category in said:
-            warn(f"condition {name!r}: {message}", category)
-    return bridges
-
-
-def _bridge_of(
-    snapshots: Snapshots,
-    law: KernelReference,
-    training: Training | None,
-    generator: torch.Generator,
-) -> tuple[Bridge, _Said]:
-    """Return a bridge, and what was warned of, which another process would not pass on."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        bridge = fit_bridge(
-            snapshots, law, coupling=solve, training=training, generator=generator, progress=False
-        )
-    return bridge, [(str(one.message), one.category) for one in caught]
 
 
 def _seen(name: str, cells: ArmCourses, misses: tuple[float, ...], growth: str | None) -> Arm:

@@ -16,35 +16,11 @@ from celltraj.models.interpolants.paths import STEPS, Curves, as_paths
 from celltraj.models.interpolants.reference import BETTER, FAMILIES, HOLDS, MOST
 from celltraj.models.references.gaussian_law import runge_kutta
 from celltraj.models.references.kernel import KernelReference
+from celltraj.models.several import Chained
 
 OWN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 _JUDGED = 100  # chains of a gap that laws without it are judged by
 _ROUNDS = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Chained:
-    """Hold chains of cells of one condition, drawn along its couplings.
-
-    Parameters
-    ----------
-    times
-        ``(T,)`` sampling times.
-    chain
-        ``(T, n, d)`` states.
-    gap
-        ``(n,)`` gap that each chain was drawn for.
-    """
-
-    times: Tensor
-    chain: Tensor
-    gap: Tensor
-
-    def ends(self, k: int) -> tuple[float, float, Tensor, Tensor]:
-        """Return times and states at both ends of gap ``k``."""
-        rows = (self.gap == k).nonzero().flatten()
-        start, stop = float(self.times[k]), float(self.times[k + 1])
-        return start, stop, self.chain[k, rows], self.chain[k + 1, rows]
 
 
 @dataclass(frozen=True, eq=False)

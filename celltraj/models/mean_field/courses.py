@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-
-from celltraj.models.noise_scale import FRACTION, squared_speed
+from celltraj.models.several import common_sigma
 from celltraj.snapshots import Snapshots
 
 _FEWEST = 3  # populations
@@ -67,12 +64,4 @@ class PopulationCourses:
         ValueError
             All snapshots of each population coincide.
         """
-        total, n_gaps = 0.0, 0
-        for name in self.names:
-            one = self.courses[name]
-            generator = torch.Generator().manual_seed(0)
-            total += len(one.gaps) * squared_speed(one, generator=generator)
-            n_gaps += len(one.gaps)
-        if total == 0:
-            raise ValueError("all snapshots coincide: nothing sets the scale of sigma; pass sigma=")
-        return math.sqrt(FRACTION * total / n_gaps)
+        return common_sigma(self.courses)

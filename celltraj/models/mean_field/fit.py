@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
-
 from celltraj._errors import FitWarning, warn
-from celltraj._parallel import mapped
-from celltraj.models.bridge.bridge import Bridge
-from celltraj.models.bridge.fit import check_training, fit_bridge
-from celltraj.models.course import chains_to_fit, plans_of
-from celltraj.models.growth.convention import GrowthModel, with_growth
+from celltraj.models.growth.convention import GrowthModel
 from celltraj.models.mean_field.bridges import FAILS, MeanFieldBridges, SeenPopulation
 from celltraj.models.mean_field.courses import PopulationCourses
-from celltraj.models.mean_field.learn import OWN, Chained, FoundLaw, learned_law
+from celltraj.models.mean_field.learn import OWN, FoundLaw, learned_law
 from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.mean_field import MeanField
 from celltraj.models.references.mean_field_process import MeanFieldProcess
+from celltraj.models.several import Several
 from celltraj.models.training.options import Training
-from celltraj.ot import solve
-from celltraj.snapshots import Snapshots
 
 _CHAINS = 256  # of each gap, which a law is fitted to and which stand for the population
-_Said = list[tuple[str, type[Warning]]]
 
 
 @dataclass(frozen=True)
@@ -93,24 +82,22 @@ def fit_mean_field(
     >>> fit_mean_field(PopulationCourses(steady), settings).own  # nothing pulls
     0.0
     """
-    check_training(settings.training)
-    if settings.training is not None and settings.training.trainer.checkpoint is not None:
-        raise ValueError(
-            "a checkpoint is of one training, and each population has its own; leave checkpoint= "
-            "out of TrainerOptions"
-        )
+    several = Several("population", seed, progress)
+    several.check(settings.training)
     sigma = cells.sigma if settings.sigma is None else settings.sigma
-    grown, words, chains = _chained(cells, sigma, settings.growth, seed, progress=progress)
-    found = learned_law(settings.law, chains, sigma=sigma, own=settings.own, progress=progress)
-    processes = {name: _continued(found, name, seed) for name in cells.names}
-    bridges = _bridges(grown, processes, settings.training, seed, progress=progress)
+    grown = several.chained(cells.courses, sigma, settings.growth, n=_CHAINS)
+    found = learned_law(
+        settings.law, grown.chains, sigma=sigma, own=settings.own, progress=progress
+    )
+    processes = {name: _continued(found, name, several.seed_of(name)) for name in cells.names}
+    bridges = several.bridges(grown.courses, processes, settings.training)
     seen = tuple(
         SeenPopulation(
             name,
             cells.courses[name].times,
             tuple(map(len, cells.courses[name].x)),
             found.unexplained[name],
-            words[name] or "",
+            grown.words[name] or "",
         )
         for name in cells.names
     )
@@ -124,35 +111,6 @@ def fit_mean_field(
     return fitted
 
 
-def _seeded(seed: int, name: str) -> torch.Generator:
-    """Return draws that depend on the seed and the population, not on what other ones there are."""
-    return torch.Generator().manual_seed(_number(seed, name))
-
-
-def _number(seed: int, name: str) -> int:
-    return zlib.crc32(f"{seed} {name}".encode())
-
-
-def _chained(
-    cells: PopulationCourses, sigma: float, growth: GrowthModel, seed: int, *, progress: bool
-) -> tuple[dict[str, Snapshots], dict[str, str | None], dict[str, Chained]]:
-    """Return snapshots with growth, what that is, and chains along the couplings, by population."""
-    names = cells.names
-    tasks = ((cells.courses[name], sigma, growth, _seeded(seed, name)) for name in names)
-    what = ("coupling", "population")
-    found = list(mapped(_chains_of, tasks, n_tasks=len(names), what=what, progress=progress))
-    parts = [dict(zip(names, part, strict=True)) for part in zip(*found, strict=True)]
-    return parts[0], parts[1], parts[2]
-
-
-def _chains_of(
-    snapshots: Snapshots, sigma: float, growth: GrowthModel, generator: torch.Generator
-) -> tuple[Snapshots, str | None, Chained]:
-    grown, words = with_growth(snapshots, growth, sigma=sigma, coupling=solve)
-    plans = plans_of(grown, sigma, solve)
-    return grown, words, Chained(*chains_to_fit(grown, plans, n=_CHAINS, generator=generator))
-
-
 def _continued(found: FoundLaw, name: str, seed: int) -> MeanFieldProcess:
     """Return how a population moves its cells, also for as long again as it was seen."""
     crowd = found.crowds[name]
@@ -162,47 +120,7 @@ def _continued(found: FoundLaw, name: str, seed: int) -> MeanFieldProcess:
         crowd.x[-1],
         start=last,
         stop=2 * last - first,
-        seed=_number(seed, name),
+        seed=seed,
     )
     whole: Crowd = crowd.joined(later.crowd)
     return MeanFieldProcess(found.law, whole, found.law.sigma)
-
-
-def _bridges(
-    courses: Mapping[str, Snapshots],
-    processes: Mapping[str, MeanFieldProcess],
-    training: Training | None,
-    seed: int,
-    *,
-    progress: bool,
-) -> dict[str, Bridge]:
-    """Return the bridge of each population on its law, and say which one is warned of."""
-    tasks = ((courses[name], processes[name], training, _seeded(seed, name)) for name in courses)
-    what = ("bridges", "population")
-    found = mapped(_bridge_of, tasks, n_tasks=len(courses), what=what, progress=progress)
-    bridges = {}
-    for name, (bridge, said) in zip(courses, found, strict=True):
-        bridges[name] = bridge
-        for message, category in said:
-            warn(f"population {name!r}: {message}", category)
-    return bridges
-
-
-def _bridge_of(
-    snapshots: Snapshots,
-    process: MeanFieldProcess,
-    training: Training | None,
-    generator: torch.Generator,
-) -> tuple[Bridge, _Said]:
-    """Return a bridge, and what was warned of, which another process would not pass on."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        bridge = fit_bridge(
-            snapshots,
-            process,
-            coupling=solve,
-            training=training,
-            generator=generator,
-            progress=False,
-        )
-    return bridge, [(str(one.message), one.category) for one in caught]

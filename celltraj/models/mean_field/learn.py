@@ -15,35 +15,12 @@ from celltraj.models.mean_field.sums import PopulationSums
 from celltraj.models.references.crowd import Crowd
 from celltraj.models.references.mean_field import MeanField
 from celltraj.models.references.mean_field_process import MeanFieldProcess
+from celltraj.models.several import Chained
 
 OWN = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STIFFNESS = (1.0, 10.0, 100.0, 1e3, 1e4)
 _ROUNDS = 3
 _WORTH = 0.01  # of the squared velocities, below which laws explain alike
-
-
-@dataclass(frozen=True, eq=False)
-class Chained:
-    """Hold chains of cells of one population, drawn along its couplings.
-
-    Parameters
-    ----------
-    times
-        ``(T,)`` sampling times.
-    chain
-        ``(T, n, d)`` states.
-    gap
-        ``(n,)`` gap that each chain was drawn for, as many for each.
-    """
-
-    times: Tensor
-    chain: Tensor
-    gap: Tensor
-
-    def clouds(self) -> list[Tensor]:
-        """Return the cells of both ends of every gap."""
-        gaps = range(len(self.times) - 1)
-        return [self.chain[k + end, self.gap == k] for k in gaps for end in (0, 1)]
 
 
 @dataclass(frozen=True, eq=False)

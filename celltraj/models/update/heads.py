@@ -17,8 +17,9 @@ def grown_heads(heads: TwoHeads, times: Sequence[float]) -> TwoHeads:
     """Return a network of more snapshots that says the same of every time before their first.
 
     Units of states, rates and scores stay. A snapshot brings an input of its own, the hat function
-    around it, with weights of zero; the share of the duration that is gone shrinks as the duration
-    grows, and its weights grow by as much.
+    around it, which is zero before the last one of the network: it begins with the weights of that
+    one, so that the law goes on as it was. The share of the duration that is gone shrinks as the
+    duration grows, and its weights grow by as much.
 
     Parameters
     ----------

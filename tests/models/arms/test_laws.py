@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from celltraj.models.arms.laws import Chained, shared_laws
+from celltraj.models.arms.laws import shared_laws
 from celltraj.models.arms.similarity import KINDS, similarity_root
+from celltraj.models.several import Chained
 
 DOSES = [-2.0, -1.0, 0.0, 1.0, 2.0]
 

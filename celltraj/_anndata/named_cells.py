@@ -1,0 +1,148 @@
+"""Cells of several courses, read from an AnnData, and where what is fitted to them goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from anndata import AnnData
+
+from celltraj._anndata.groups import read_groups
+from celltraj._anndata.read import read_rates, read_representation, variables_of
+from celltraj._anndata.times import read_times
+from celltraj._errors import DataWarning, warn
+from celltraj.models import Bridge, Process, Representation
+from celltraj.models.arms.states import ArmStates
+from celltraj.snapshots import Snapshots
+
+SHOWN = 10  # names in a message
+
+
+@dataclass(frozen=True, eq=False)
+class NamedCells:
+    """Hold the cells of several courses, such as conditions or populations.
+
+    Parameters
+    ----------
+    noun
+        What one course is, such as ``"condition"``.
+    key
+        Column of ``obs`` with the names of the courses.
+    use_rep
+        Name of the representation that was read.
+    variables
+        Names of its ``d`` variables.
+    states
+        States of all cells, with the name of the course and the time.
+    growth
+        ``(n,)`` growth that is expected of each cell; None where none is.
+    """
+
+    noun: str
+    key: str
+    use_rep: str
+    variables: tuple[str, ...]
+    states: ArmStates
+    growth: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        noun: str,
+        key: str,
+        *,
+        time_key: str,
+        use_rep: str | None,
+        growth_key: str | None = None,
+    ) -> NamedCells:
+        """Return the cells, once columns and states are known to be in order.
+
+        Raises
+        ------
+        KeyError
+            A column or representation does not exist.
+        ValueError
+            A cell has no name of a course, or states, times or rates cannot be used.
+        """
+        groups = read_groups(adata, key)
+        if groups.isna().any():
+            cell = adata.obs_names[groups.isna()][0]
+            raise ValueError(
+                f"{int(groups.isna().sum())} cells have no {noun} in adata.obs[{key!r}] (first: "
+                f"{cell!r}); fill it in, or drop them with "
+                f"adata[adata.obs[{key!r}].notna()].copy()"
+            )
+        times = read_times(adata, time_key)
+        names = groups.astype(str).to_numpy(dtype=object)
+        growth = None if growth_key is None else read_rates(adata, growth_key)
+        use_rep, x = read_representation(adata, use_rep)
+        variables = variables_of(adata, use_rep)
+        return cls(noun, key, use_rep, variables, ArmStates(x, times, names), growth)
+
+    def counts(self) -> dict[tuple[str, float], int]:
+        """Return how many cells there are of each name and time."""
+        return {
+            (name, t): int(self.states.rows(name, t).sum())
+            for name in self.states.conditions
+            for t in self.states.times_of(name)
+        }
+
+    def seen_once(self) -> list[str]:
+        """Return the names of what was seen at one time."""
+        names = self.states.conditions
+        return [name for name in names if len(self.states.times_of(name)) == 1]
+
+    def warn_of_few(self, least: int, why: str) -> None:
+        """Say where there are fewer than ``least`` cells, and what that does."""
+        few = [f"{n} of {name!r} at {t:g}" for (name, t), n in self.counts().items() if n < least]
+        if few:
+            warn(
+                f"fewer than {least} cells of a {self.noun} at a time: {listed(few)}; {why}",
+                DataWarning,
+            )
+
+    def snapshots(self, name: str) -> Snapshots:
+        """Return the snapshots of one course.
+
+        Raises
+        ------
+        ValueError
+            A gap is too short beside others.
+        """
+        times = self.states.times_of(name)
+        rows = [self.states.rows(name, t) for t in times]
+        x = tuple(torch.from_numpy(self.states.x[here]) for here in rows)
+        rates = self.growth
+        growth = () if rates is None else tuple(torch.from_numpy(rates[here]) for here in rows)
+        snapshots = Snapshots(tuple(times), x, growth=growth)
+        snapshots.check_gaps()
+        return snapshots
+
+    def represented(self, bridges: Mapping[str, Bridge]) -> dict[str, Bridge]:
+        """Return bridges with what their cells tell of the representation."""
+        return {
+            name: replace(
+                one, representation=Representation.of(self.use_rep, self.variables, one.snapshots)
+            )
+            for name, one in bridges.items()
+        }
+
+    def velocity(self, models: Mapping[str, Process]) -> np.ndarray:
+        """Return the mean velocity ``(n, d)`` of every cell at its time, float32, in [x]/[t]."""
+        velocity = np.empty(self.states.x.shape, dtype=np.float32)
+        for name in models:
+            model = models[name]
+            at = model.velocity if isinstance(model, Bridge) else model.drift
+            for t in self.states.times_of(name):
+                here = self.states.rows(name, t)
+                velocity[here] = at(t, torch.from_numpy(self.states.x[here])).numpy()
+        return velocity
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
