@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -77,3 +78,17 @@ def warn(message: str, category: type[Warning] = DataWarning) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith("celltraj."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def some(names: Iterable[Any], most: int = 8) -> str:
+    """Return the first few names as text, and how many there are beside, for a message.
+
+    Examples
+    --------
+    >>> from celltraj._errors import some
+    >>> some("abc", 2)
+    "['a', 'b'] and 1 more"
+    """
+    found = list(names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return f"{found[:most]}{more}"

@@ -77,7 +77,7 @@ class TestEveryFunction:
 
 READERS = {f"tl.{name}" for name in ("push", "pull", "transitions", "fates", "entropy", "growth")}
 
-SURE = {"tl.forecast_intervals"}  # nothing in it is drawn
+SURE = {"tl.forecast_intervals", "tl.couple_lineages"}  # nothing in it is drawn
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("tl.")])

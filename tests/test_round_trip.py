@@ -163,7 +163,7 @@ READERS = {
 }
 PICTURES = {
     "arms": lambda adata, path: ct.pl.arms(adata, return_fig=True),
-    "arms, embedding": lambda adata, path: ct.pl.arms(adata, kind="embedding", return_fig=True),
+    "arms embedding": lambda adata, path: ct.pl.arms(adata, kind="embedding", return_fig=True),
     "animate": lambda adata, path: ct.pl.animate(adata, path, return_fig=True),
     "branches": lambda adata, path: ct.pl.branches(adata, return_fig=True),
     "calibration": lambda adata, path: ct.pl.calibration(adata, return_fig=True),
@@ -267,6 +267,8 @@ def analysed():
             adata, clone_key="clone", growth=None, key_added="of_clones", progress=False
         )
     ct.tl.clone_memory(adata, clone_key="clone", is_ancestor=True)
+    adata.uns["tree"] = f"({','.join(adata.obs_names)});"
+    ct.tl.couple_lineages(adata, lineage_key="tree", key_added="of_kin", progress=False)
     ct.tl.martingale_test(adata, bridge, clone_key="clone", n_draws=2, progress=False)
     pull = ct.models.OrnsteinUhlenbeck(matrix=-torch.eye(2), shift=torch.zeros(2), sigma=1.0)
     ct.tl.entropy_production(adata, pull, groupby="arm", basis="umap", progress=False)

@@ -135,6 +135,7 @@ def course():
             **SILENT,
         )
     ct.tl.couplings(adata, **SILENT)
+    adata.uns["tree"] = f"({','.join(adata.obs_names)});"
     adata.obsm["spatial"] = x[:, :2].copy()
     ct.tl.couple_space(adata, key_added="of_space", **SILENT)
     both = {"source": 0.0, "target": 2.0, "cells": {"arm": "up"}} | SILENT
@@ -233,6 +234,7 @@ REQUIRED = {
     "condition_key": "state",
     "unit_key": "clone",
     "clone_key": "clone",
+    "lineage_key": "tree",
     "of": "fates",
     "basis": "umap",
     "x": np.zeros((5, 2)),

@@ -10,8 +10,8 @@ import torch
 from anndata import AnnData
 
 from celltraj._anndata.columns import column_of
-from celltraj._anndata.named_cells import SHOWN, NamedCells, listed
-from celltraj._errors import FitWarning, warn
+from celltraj._anndata.named_cells import SHOWN, NamedCells
+from celltraj._errors import FitWarning, some, warn
 from celltraj.models.arms.courses import ArmCourses
 from celltraj.models.response.condition import Value
 
@@ -41,7 +41,7 @@ def warn_of_limits(cells: NamedCells) -> None:
     cells.warn_of_few(_FEW_CELLS, "what is said of them is mostly noise, drop or merge them")
     if once := cells.seen_once():
         warn(
-            f"conditions {listed(list(map(repr, once)))} were seen at one time: nothing couples "
+            f"conditions {some(once, SHOWN)} were seen at one time: nothing couples "
             "their cells, and what becomes of them is a forecast by the law that they share "
             "with others",
             FitWarning,

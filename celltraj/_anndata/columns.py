@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._containers import advice_for
+from celltraj._errors import some
 
 _SHOWN = 12  # columns that a message names
 
@@ -103,12 +104,12 @@ def column_of(adata: AnnData, name: str, *, what: str = "", way: str = "") -> pd
     if not isinstance(name, str):
         raise TypeError(
             f"the name of a column of adata.obs must be a text; found {name!r} of type "
-            f"{type(name).__name__}. Columns found: {_some(adata.obs.columns)}"
+            f"{type(name).__name__}. Columns found: {some(adata.obs.columns, _SHOWN)}"
         )
     if name not in adata.obs:
         missing = f"no {what} in adata.obs[{name!r}]" if what else f"no adata.obs[{name!r}]"
         ending = f". {way}" if way else ""
-        raise KeyError(f"{missing}; columns found: {_some(adata.obs.columns)}{ending}")
+        raise KeyError(f"{missing}; columns found: {some(adata.obs.columns, _SHOWN)}{ending}")
     column = adata.obs[name]
     if isinstance(column, pd.DataFrame):
         raise ValueError(
@@ -148,9 +149,3 @@ def unique_names(names: pd.Index, what: str) -> pd.Index:
 def in_memory(values: Any) -> Any:
     """Return an array as it is, a dask array once it is computed."""
     return values.compute() if hasattr(values, "dask") else values
-
-
-def _some(columns: pd.Index) -> str:
-    """Return the first names of columns as text, and how many more there are."""
-    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
-    return f"{list(columns[:_SHOWN])}{more}"

@@ -11,11 +11,11 @@ import pandas as pd
 from scipy.sparse import csr_array, hstack, issparse, sparray, spmatrix
 
 from celltraj._anndata.columns import unique_names
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 
 logger = logging.getLogger("celltraj")
 MAX_MISSING = 0.1  # share of the variables that the mean of the training may stand for
-_SHOWN = 5
+SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +86,10 @@ class Matched:
             return
         told = (
             f"{len(self.missing)} of the {len(self.names)} variables of the training are missing: "
-            f"{some(self.missing)}"
+            f"{some(self.missing, SHOWN)}"
         )
         if self.missing_share > max_missing:
-            others = f", and there are {some(self.extra)} in place" if self.extra else ""
+            others = f", and there are {some(self.extra, SHOWN)} in place" if self.extra else ""
             raise ValueError(
                 f"{told}{others}. At most {max_missing:.0%} may be, for which the mean of the "
                 "training then stands; measure or rename them, fit to the variables that both "
@@ -118,9 +118,3 @@ class Matched:
             found = found.astype(np.result_type(found, np.float32))
             found[:, is_missing] = mean[is_missing]
         return found
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many there are beside."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{list(names[:_SHOWN])}{more}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from celltraj._anndata.named_cells import NamedCells, listed
+from celltraj._anndata.named_cells import SHOWN, NamedCells
+from celltraj._errors import some
 from celltraj.models.mean_field.courses import PopulationCourses
 
 _FEW_CELLS = 20  # of a population at a time, of whose density they tell next to nothing
@@ -20,7 +21,7 @@ def population_courses(cells: NamedCells) -> PopulationCourses:
     """
     if once := cells.seen_once():
         raise ValueError(
-            f"populations {listed(list(map(repr, once)))} in adata.obs[{cells.key!r}] were seen at "
+            f"populations {some(once, SHOWN)} in adata.obs[{cells.key!r}] were seen at "
             "one time, and a mean-field law is learned from those that were seen twice or more. "
             "Drop them, and ask fitted.of(their cells, start=, stop=) how they move"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +100,8 @@ class NamedCells:
         few = [f"{n} of {name!r} at {t:g}" for (name, t), n in self.counts().items() if n < least]
         if few:
             warn(
-                f"fewer than {least} cells of a {self.noun} at a time: {listed(few)}; {why}",
+                f"fewer than {least} cells of a {self.noun} at a time: {', '.join(few[:SHOWN])}"
+                f"{', ...' if len(few) > SHOWN else ''}; {why}",
                 DataWarning,
             )
 
@@ -140,9 +141,3 @@ class NamedCells:
                 here = self.states.rows(name, t)
                 velocity[here] = at(t, torch.from_numpy(self.states.x[here])).numpy()
         return velocity
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of, has_column
 from celltraj._anndata.copies import warn_of_copies
-from celltraj._anndata.matched import MAX_MISSING, Matched, some
+from celltraj._anndata.matched import MAX_MISSING, SHOWN, Matched
 from celltraj._anndata.populations import read_rows
 from celltraj._anndata.projection import (
     Projected,
@@ -21,7 +21,7 @@ from celltraj._anndata.projection import (
     projection_of,
     read_projection,
 )
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 from celltraj._typing import Cells
 from celltraj.models import MetaFlowMatching, Projection, ResponseSource
 
@@ -197,10 +197,10 @@ def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> 
             ""
             if plane is None
             else f", and the genes it is computed from are not all there: "
-            f"{some(sorted(set(plane.names) - set(map(str, adata.var_names))))}"
+            f"{some(sorted(set(plane.names) - set(map(str, adata.var_names))), SHOWN)}"
         )
         raise ValueError(
-            f"the response was fitted in obsm[{use_rep!r}]; found {list(adata.obsm)}{hint}. "
+            f"the response was fitted in obsm[{use_rep!r}]; found {some(adata.obsm)}{hint}. "
             "Compute it as for the training, or run ct.pp.pca_model before the fit, which then "
             "needs genes only"
         )
@@ -214,7 +214,7 @@ def _states(adata: AnnData, model: MetaFlowMatching, source: ResponseSource) -> 
         warn(
             f"obsm[{use_rep!r}] is taken for the components of the training, and nothing tells "
             f"that it is: the genes that they are computed from are not all there ({len(missing)} "
-            f"of {len(plane.names)} are missing: {some(missing)}). Pass all of them",
+            f"of {len(plane.names)} are missing: {some(missing, SHOWN)}). Pass all of them",
             DataWarning,
         )
     return x

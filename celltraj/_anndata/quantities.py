@@ -15,7 +15,7 @@ from celltraj._anndata.groups import memberships, read_groups
 from celltraj._anndata.results import FATES, check_place_fresh, params_of
 from celltraj._anndata.tables import fates_table
 from celltraj._anndata.times import read_times, times_of
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 from celltraj._typing import Time
 
 logger = logging.getLogger("celltraj")
@@ -66,7 +66,7 @@ def read_fates(adata: AnnData, key: str) -> Quantities:
     """
     if key not in adata.obsm:
         raise KeyError(
-            f"no fates in adata.obsm[{key!r}]; found {list(adata.obsm)}. Run {FATES.call}"
+            f"no fates in adata.obsm[{key!r}]; found {some(adata.obsm)}. Run {FATES.call}"
         )
     table = fates_table(adata, key)
     return Quantities(tuple(table.columns), table.to_numpy(dtype=float))

@@ -13,7 +13,7 @@ from celltraj._anndata.counts import read_counts
 from celltraj._anndata.observed import Observed
 from celltraj._anndata.states import States
 from celltraj._anndata.times import read_times
-from celltraj._errors import DataWarning, FitWarning, warn
+from celltraj._errors import DataWarning, FitWarning, some, warn
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Process
 from celltraj.models.growth.population_sizes import population_sizes
@@ -42,11 +42,11 @@ def find_representation(adata: AnnData, use_rep: str | None) -> str:
         use_rep = _default_representation(adata)
     if use_rep != "X" and use_rep not in adata.obsm:
         raise KeyError(
-            f"no obsm[{use_rep!r}]; found {list(adata.obsm)}. Run sc.pp.pca(adata) for 'X_pca', "
+            f"no obsm[{use_rep!r}]; found {some(adata.obsm)}. Run sc.pp.pca(adata) for 'X_pca', "
             "or use_rep='X' for the matrix itself"
         )
     if use_rep == "X" and adata.X is None:
-        raise ValueError(f"adata.X is None; pass use_rep= with one of obsm {list(adata.obsm)}")
+        raise ValueError(f"adata.X is None; pass use_rep= with one of obsm {some(adata.obsm)}")
     return use_rep
 
 

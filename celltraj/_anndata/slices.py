@@ -17,6 +17,7 @@ from celltraj._anndata.coupled import Coupled
 from celltraj._anndata.lineage import Tied, read_lineage, rows_of
 from celltraj._anndata.read import read_representation
 from celltraj._anndata.results import COUPLINGS
+from celltraj._errors import some
 from celltraj.models import Lineage
 from celltraj.models.space.coupling import CoupledSlices
 from celltraj.models.space.slices import Slices
@@ -69,7 +70,7 @@ def read_places(adata: AnnData, spatial_key: str, time_key: str) -> tuple[torch.
     check_adata(adata)
     if spatial_key not in adata.obsm:
         raise KeyError(
-            f"no obsm[{spatial_key!r}] with the places of cells; found {list(adata.obsm)}. Pass "
+            f"no obsm[{spatial_key!r}] with the places of cells; found {some(adata.obsm)}. Pass "
             "spatial_key= with two or three coordinates of each cell, or couple without places: "
             "ct.tl.couplings(adata)"
         )

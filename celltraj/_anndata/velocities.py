@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy.sparse import issparse
 
 from celltraj._anndata.read import dimension_of, read_representation
+from celltraj._errors import some
 from celltraj.models.references import VelocityReference
 
 _LOADINGS = "PCs"  # where scanpy keeps those of X_pca
@@ -58,7 +59,7 @@ def _velocities(adata: AnnData, key: str, use_rep: str) -> np.ndarray:
     if key not in adata.layers:
         raise KeyError(
             f"no velocities in layers[{key!r}] or obsm[{key!r}]; found layers "
-            f"{list(adata.layers)} and obsm {list(adata.obsm)}. Pass "
+            f"{some(adata.layers)} and obsm {some(adata.obsm)}. Pass "
             "reference=ct.models.VelocityReference(key), after scv.tl.velocity(adata)"
         )
     genes = _dense(adata.layers[key])

@@ -172,7 +172,23 @@ class FusedGromov(PlanSolver):
             )
         if not 0 <= epsilon < float("inf"):
             raise ValueError(f"epsilon must be finite and not negative; found {epsilon}")
-        n, m = cost.shape
+        self.check_size(*cost.shape)
+        if cost.shape != within.shape:
+            raise ValueError(
+                f"distances within {within.shape[0]} and {within.shape[1]} cells, cost of shape "
+                f"{cost.shape}"
+            )
+
+    def check_size(self, n: int, m: int) -> None:
+        """Raise where ``n`` x ``m`` cells are too many, before their distances are computed.
+
+        Raises
+        ------
+        ValueError
+            There are more than ``max_cells`` cells of a side.
+        MemoryError
+            It would take more than :func:`celltraj.memory_limit` allows.
+        """
         need = _OF_PAIR * n * m + 16.0 * (n * n + m * m)
         if max(n, m) > self.max_cells:
             raise ValueError(
@@ -181,11 +197,6 @@ class FusedGromov(PlanSolver):
                 f"faster. {_WAY}; max_cells= allows more here"
             )
         check_memory({"fused Gromov-Wasserstein": need}, ["fewer cells", "ct.ot.Registration()"])
-        if cost.shape != within.shape:
-            raise ValueError(
-                f"distances within {within.shape[0]} and {within.shape[1]} cells, cost of shape "
-                f"{cost.shape}"
-            )
 
     def _descend(self, task: FusedProblem, start: np.ndarray) -> tuple[np.ndarray, float, bool]:
         """Return the plan reached from a start, its objective, and whether it is stationary."""

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from celltraj._anndata import read_times
 from celltraj._anndata.results import check_place_fresh
 from celltraj._checks import checked
+from celltraj._errors import some
 from celltraj.pl._cells import color_label, default_basis, label_plane, plane, size_of
 from celltraj.pl._colors import colors_of, explain
 from celltraj.pl._finish import Save, axes_of, finish, tidy
@@ -129,7 +130,7 @@ def _velocity_of(adata: AnnData, name: str, key: str | None) -> np.ndarray:
     key = f"velocity_{short}" if key is None else key
     if key not in adata.obsm:
         raise KeyError(
-            f"no adata.obsm[{key!r}]; found {list(adata.obsm)}. "
+            f"no adata.obsm[{key!r}]; found {some(adata.obsm)}. "
             f"Run ct.tl.velocity(adata, model, basis={short!r}) first"
         )
     check_place_fresh(adata, "obsm", key)

@@ -4,6 +4,7 @@ from ._clone_memory import clone_memory as clone_memory
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
 from ._couple_clones import couple_clones as couple_clones
+from ._couple_lineages import couple_lineages as couple_lineages
 from ._couple_samples import couple_samples as couple_samples
 from ._couple_space import couple_space as couple_space
 from ._couplings import couplings as couplings
@@ -57,6 +58,7 @@ __all__ = [
     "compare_conditions",
     "condition",
     "couple_clones",
+    "couple_lineages",
     "couple_samples",
     "couple_space",
     "couplings",

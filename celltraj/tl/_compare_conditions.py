@@ -26,7 +26,7 @@ from celltraj._anndata.quantities import (
 )
 from celltraj._anndata.results import CONDITIONS
 from celltraj._checks import checked
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 from celltraj._typing import Time
 from celltraj.tl._samples import Samples
 
@@ -200,7 +200,7 @@ def _read(adata: AnnData, kind: str, source: str) -> Quantities:
     if source not in adata.obs:
         raise KeyError(
             f"of={source!r} is neither 'fates' nor 'growth', nor fates in adata.obsm, found "
-            f"{list(adata.obsm)}, nor a column of adata.obs, found {list(adata.obs.columns)}"
+            f"{some(adata.obsm)}, nor a column of adata.obs, found {some(adata.obs.columns)}"
         )
     return (read_number if has_numbers(column_of(adata, source)) else read_membership)(
         adata, source

@@ -21,7 +21,7 @@ from celltraj._anndata.expression import marked_genes, read_expression
 from celltraj._anndata.quantities import Quantities, read_fates, read_number
 from celltraj._anndata.results import DRIVERS
 from celltraj._checks import checked
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 from celltraj._stats.correlation import (
     Correlations,
     correlations,
@@ -228,8 +228,8 @@ def _read(adata: AnnData, key: str) -> Quantities:
     """Return the fates to correlate with, or the number of ``obs``."""
     if key not in adata.obsm and key not in adata.obs:
         raise KeyError(
-            f"no fates in adata.obsm[{key!r}], found {list(adata.obsm)}, and no numbers in "
-            f"adata.obs[{key!r}], found {list(adata.obs.columns)}. Run "
+            f"no fates in adata.obsm[{key!r}], found {some(adata.obsm)}, and no numbers in "
+            f"adata.obs[{key!r}], found {some(adata.obs.columns)}. Run "
             "ct.tl.fates(adata, groupby=...), or pass key= with its key_added"
         )
     return read_fates(adata, key) if key in adata.obsm else read_number(adata, key)

@@ -21,6 +21,7 @@ from celltraj._anndata import (
 from celltraj._anndata.results import VELOCITY
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
+from celltraj._errors import some
 from celltraj._typing import Time
 from celltraj.models import Bridge, Process
 from celltraj.models.embedding_velocity import mean_velocity, projected_velocity
@@ -152,7 +153,7 @@ def _embedding_name(adata: AnnData, basis: str) -> str:
         return find_representation(adata, basis)
     if f"X_{basis}" not in adata.obsm:
         raise KeyError(
-            f"no embedding in adata.obsm['X_{basis}']; found {list(adata.obsm)}. "
+            f"no embedding in adata.obsm['X_{basis}']; found {some(adata.obsm)}. "
             "Run sc.pp.neighbors(adata) and sc.tl.umap(adata) for basis='umap', or pass another"
         )
     return f"X_{basis}"

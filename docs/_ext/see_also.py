@@ -29,6 +29,7 @@ FAMILIES = (
     ("tl.velocity", "pl.stream", "pl.vector_field"),
     ("tl.couplings", "get.convergence", "io.from_moscot", "io.from_wot", "ex.to_cellrank"),
     ("tl.couplings", "tl.push", "tl.pull", "tl.transitions", "tl.fates", "tl.entropy"),
+    ("tl.couple_lineages", "tl.couple_clones", "tl.couplings", "tl.fates"),
     ("tl.couple_space", "get.registration", "tl.interpolate_slice", "tl.couplings", "tl.fates"),
     ("tl.push", "pl.push", "tl.pull"),
     ("tl.pull", "pl.pull", "tl.push"),

@@ -71,7 +71,7 @@ def test_each_condition_has_its_bridge_and_one_seen_once_its_law(fitted):
 def test_what_is_odd_is_said(fitted):
     said = "\n".join(fitted[2])
     assert "fewer than 10 cells of a condition at a time: 5 of 'low' at 2" in said
-    assert "conditions 'late' were seen at one time" in said
+    assert "conditions ['late'] were seen at one time" in said
 
 
 def test_what_is_written_comes_back_from_a_file(fitted, tmp_path):

@@ -12,7 +12,7 @@ COUPLINGS = Result(
     key="couplings",
     is_whole=True,
     also=(
-        *("tl.couple_samples", "tl.couple_clones", "tl.couple_space"),
+        *("tl.couple_samples", "tl.couple_clones", "tl.couple_lineages", "tl.couple_space"),
         *("io.from_moscot", "io.from_wot"),
     ),
     places=(

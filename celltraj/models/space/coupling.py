@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from celltraj._card import card
 from celltraj._parallel import mapped
 from celltraj.models.coupling import couple_gap, coupled_gaps
+from celltraj.models.fused import couple_fused
 from celltraj.models.space.slices import Slices
 from celltraj.ot import (
     Coupling,
-    FusedCoupling,
     FusedGromov,
     Registration,
     Similarity,
     SquaredEuclidean,
     Transport,
     Unbalanced,
-    Within,
 )
 from celltraj.ot.solver import EntropicSolver
 from celltraj.snapshots import Snapshots
@@ -112,8 +112,14 @@ def couple_by_distances(
     ConvergenceError
         The iterations ran out.
     """
-    task = partial(_fused, slices, options=options, epsilon=epsilon or 0.0)
-    couplings = _of_gaps(task, slices, progress=progress)
+    couplings = couple_fused(
+        slices.features,
+        partial(_apart, slices),
+        options,
+        epsilon=epsilon or 0.0,
+        what=("slices", "gap"),
+        progress=progress,
+    )
     similarities = [slices.of_plan(k, one) for k, one in enumerate(couplings)]
     return CoupledSlices.of(slices, couplings, similarities, options.alpha)
 
@@ -130,9 +136,7 @@ def _couple(pair: Snapshots, *, epsilon: float | None, solver: EntropicSolver) -
     return couple_gap(pair, 0, solver, cost, epsilon=epsilon)
 
 
-def _fused(slices: Slices, k: int, *, options: FusedGromov, epsilon: float) -> FusedCoupling:
-    features = slices.features
-    cost = SquaredEuclidean(*features.x[k : k + 2])
-    within = Within.of_coordinates(*slices.places[k : k + 2])
-    a, b = features.expected(k), features.weights[k + 1]
-    return options(cost, a, b, within=within, epsilon=epsilon)
+def _apart(slices: Slices, k: int) -> Tensor:
+    """Return the distances between the places of slice ``k``."""
+    places = slices.places[k]
+    return torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
