@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
 from celltraj._memory import given_limit, limited
+
+# processes that a task of a cluster may use: joblib would tell it of all workers
+_share: ContextVar[int | None] = ContextVar("_share", default=None)
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -79,7 +83,7 @@ def mapped(
     [8, 9]
     """
     desc, unit = what
-    n_workers = int(joblib.effective_n_jobs(n_jobs))
+    n_workers = _shared_out(int(joblib.effective_n_jobs(n_jobs)))
     if n_workers == 1 or n_tasks == 1:
         done: Iterable[R] = (function(*shared, *task) for task in tasks)
     else:
@@ -134,7 +138,13 @@ def _in_processes(
 
 def n_processes() -> int:
     """Return how many processes :func:`mapped` uses where no number is given."""
-    return int(joblib.effective_n_jobs(None))
+    return _shared_out(int(joblib.effective_n_jobs(None)))
+
+
+def _shared_out(n_processes: int) -> int:
+    """Return the share of a task that itself runs on a cluster, else what there is."""
+    share = _share.get()
+    return n_processes if share is None else min(n_processes, share)
 
 
 def n_at_once(n_tasks: int) -> int:
@@ -174,6 +184,9 @@ def _same(content: T) -> T:
 
 def _alone(call: _Packed, shared: _Packed, limit: float | None, n_processes: int) -> Any:
     function, *task = call.content
-    # processes share the cores
-    with limited(limit), one_thread(), joblib.parallel_config(n_jobs=n_processes):
-        return function(*shared.content, *task)
+    token = _share.set(n_processes)
+    try:
+        with limited(limit), one_thread():  # processes share the cores
+            return function(*shared.content, *task)
+    finally:
+        _share.reset(token)

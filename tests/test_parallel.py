@@ -118,6 +118,32 @@ if __name__ == "__main__":
 """
 
 
+# workers are threads of this process, so that little is started
+WHAT_TASKS_MAY_USE = """
+import sys
+from pathlib import Path
+
+import joblib
+from dask.distributed import Client, LocalCluster
+
+from celltraj._parallel import mapped, n_processes
+
+
+def within(k):
+    return n_processes()
+
+
+def found(n_tasks):
+    tasks = ((k,) for k in range(n_tasks))
+    return list(mapped(within, tasks, n_tasks=n_tasks, what=("asking", "task"), progress=False))
+
+
+options = dict(n_workers=4, threads_per_worker=1, processes=False, dashboard_address=None)
+with LocalCluster(**options) as cluster, Client(cluster), joblib.parallel_config(backend="dask"):
+    Path(sys.argv[1]).write_text(str([found(n) for n in (1, 2, 4)]))
+"""
+
+
 def run_script(text, tmp_path, *arguments):
     """Run a script in a process of its own, which a cluster's processes can start from."""
     (tmp_path / "run.py").write_text(text)
@@ -261,6 +287,11 @@ def test_a_worker_that_dies_changes_nothing(tmp_path):
     assert (tmp_path / "died").exists()
     expected = 500 * 9 * 3.0 + np.arange(4)
     np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), expected)
+
+
+def test_tasks_on_a_cluster_share_its_workers(tmp_path):
+    run_script(WHAT_TASKS_MAY_USE, tmp_path, "found.txt")
+    assert (tmp_path / "found.txt").read_text() == "[[4], [2, 2], [1, 1, 1, 1]]"
 
 
 def test_a_scheduler_that_goes_away_is_told(tmp_path):

@@ -30,7 +30,7 @@ from celltraj.ot._strata import Strata, inclusions
 _PILOTS = 12  # cells of each stratum that tell what matters to another
 _EVEN = 0.1  # share of the draws that is spread evenly
 _TILE = 128  # targets at once
-_WORTH = 3e8  # entries of a pass from which on it is worth sending cells to other processes
+_WORTH = 2e9  # entries of a pass from which on it is worth sending cells to other processes
 _SEEN = 2048  # sources at once where only sums are asked: such a tile stays in the cache
 
 
