@@ -25,6 +25,7 @@ from celltraj._anndata.source import Source
 from celltraj._anndata.write import sample_record
 from celltraj._typing import Counts
 from celltraj.models import Bridge, Lineage, Process, land
+from celltraj.models.coupling import dropped
 from celltraj.models.growth.predicted_sizes import predicted_sizes
 from celltraj.models.references.packed_law import packed_law
 from celltraj.ot import Coupling, StratifiedCoupling, Transport
@@ -32,8 +33,6 @@ from celltraj.snapshots import Snapshots
 
 logger = logging.getLogger("celltraj")
 _SAME = 1e-4  # of the spread of a snapshot: float32 rounds a cell by less
-_DROP = 1e-3  # of the mass of each row, where a plan is kept that would be too large whole
-_WHOLE = 1_000_000  # entries of all plans that are kept without dropping any
 _PROPORTIONS = "proportions"
 
 
@@ -206,8 +205,8 @@ def write_couplings(adata: AnnData, key: str, coupled: Coupled, seed: int) -> No
 def _plans_of(couplings: Sequence[Transport]) -> tuple[list[csr_array], float]:
     """Return plans, and which share of each row was dropped for them to be small."""
     n_entries = sum(len(one.row_mass) * len(one.column_mass) for one in couplings)
-    is_large = n_entries > _WHOLE and any(isinstance(one, Coupling) for one in couplings)
-    drop = _DROP if is_large else 0.0
+    is_told = any(isinstance(one, Coupling) for one in couplings)  # all others are sparse already
+    drop = dropped(n_entries) if is_told else 0.0
     return [csr_array(one.to_sparse(mass=drop)) for one in couplings], drop
 
 

@@ -19,12 +19,25 @@ from celltraj.ot.solver import (
 from celltraj.snapshots import Snapshots
 
 T = TypeVar("T")
-_EPSILON = 0.05  # of the mean cost
+_DROP = 1e-3  # of the mass of each row, where a plan is kept that would be too large whole
+_WHOLE = 1_000_000  # entries of all plans that are kept without dropping any
+PLAIN_EPSILON = 0.05  # of the mean cost
 
 
 def plain_epsilon(cost: Cost) -> float:
     """Return the regularisation of plain transport where none is given, in units of the cost."""
-    return _EPSILON * cost.mean()
+    return PLAIN_EPSILON * cost.mean()
+
+
+def dropped(n_entries: int) -> float:
+    """Return which share of each row plans do without that are kept whole, 0 where they are small.
+
+    Parameters
+    ----------
+    n_entries
+        Entries of all plans together.
+    """
+    return _DROP if n_entries > _WHOLE else 0.0
 
 
 def coupled_gaps(

@@ -14,7 +14,7 @@ from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.studies import read_samples_of_all
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
-from celltraj.models.replicates.couple import Owned, Within, couple_within
+from celltraj.models.replicates.couple import CoupledWithin, Owned, couple_within
 from celltraj.ot import solve
 
 _SHOWN = 5
@@ -179,7 +179,7 @@ def _check_followed(samples: np.ndarray, times: np.ndarray, sample_key: str) -> 
         )
 
 
-def _warn_of_left_out(found: Within) -> None:
+def _warn_of_left_out(found: CoupledWithin) -> None:
     for (t0, t1), names in found.left_out.items():
         warn(
             f"samples {_some(list(map(repr, names)))} have cells on one side only of the gap from "

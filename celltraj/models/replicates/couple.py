@@ -13,14 +13,11 @@ import torch
 from scipy.sparse import coo_array, csr_array
 
 from celltraj._parallel import mapped
-from celltraj.models.coupling import couple_gap
+from celltraj.models.coupling import PLAIN_EPSILON, couple_gap, dropped
 from celltraj.models.lineage import lineage as lineages
 from celltraj.ot import SparseCoupling, SquaredEuclidean, solve
 from celltraj.snapshots import Snapshots
 
-_EPSILON = 0.05  # of the mean cost
-_WHOLE = 1_000_000  # entries of all plans that are kept without dropping any
-_DROP = 1e-3  # of the mass of each row, where plans have more
 COLUMNS = (
     *("t0", "t1", "sample", "n_source", "n_target", "mass"),
     *("epsilon", "marginal_error", "converged", "n_iters"),
@@ -89,11 +86,11 @@ class Owned:
     @property
     def drop(self) -> float:
         """Return which share of each row is dropped so that plans stay small, 0 where they are."""
-        return _DROP if sum(n * m for n, m in self.blocks) > _WHOLE else 0.0
+        return dropped(sum(n * m for n, m in self.blocks))
 
 
 @dataclass(frozen=True, eq=False)
-class Within:
+class CoupledWithin:
     """Hold couplings within samples.
 
     Parameters
@@ -116,7 +113,7 @@ class Within:
         return {span: own["sample"].tolist() for span, own in gone.groupby(["t0", "t1"])}
 
 
-def couple_within(owned: Owned, *, epsilon: float | None, progress: bool) -> Within:
+def couple_within(owned: Owned, *, epsilon: float | None, progress: bool) -> CoupledWithin:
     r"""Couple the cells of each sample by entropic transport, with those of the same sample.
 
     Of each gap and each sample ``s`` on both sides, the plan ``P_s`` of least ``<C, P> + epsilon
@@ -155,7 +152,7 @@ def couple_within(owned: Owned, *, epsilon: float | None, progress: bool) -> Wit
     sizes = np.cumprod([1.0, *(float(plan.row_mass.sum()) for plan in plans)])
     lineage = lineages.Lineage(snapshots.times, plans, snapshots.weights, tuple(sizes.tolist()))
     table = pd.DataFrame([row for _, rows in found for row in rows], columns=list(COLUMNS))
-    return Within(lineage, table)
+    return CoupledWithin(lineage, table)
 
 
 def _gap(
@@ -168,7 +165,7 @@ def _gap(
     mass = {name: float(pair.weights[0][before[name]].sum()) for name in both}
     if epsilon is None:
         costs = [SquaredEuclidean(*parts[name].x).mean() for name in both]
-        epsilon = _EPSILON * float(np.average(costs, weights=[mass[name] for name in both]))
+        epsilon = PLAIN_EPSILON * float(np.average(costs, weights=[mass[name] for name in both]))
     blocks, rows = [], []
     for name in sorted(set(before) | set(after)):
         span = (*pair.times, name, len(before.get(name, ())), len(after.get(name, ())))
