@@ -47,8 +47,8 @@ def update_flow(
 
     Gaps that are new are coupled, and paths through them drawn by the law and with the noise of the
     flow; what cells send over them is what its growth says of their states. The network, grown by a
-    hat function for each snapshot, is trained on these paths and, in as many points of each step,
-    on what it said along the old course, which is what keeps it from forgetting.
+    hat function for each snapshot, is trained on these paths and, in three of ten points of each
+    step, on what it said along the old course, which is what keeps it from forgetting.
 
     Parameters
     ----------
