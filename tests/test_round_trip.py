@@ -373,7 +373,7 @@ def test_no_function_is_left_out():
         | {"fit_response", "predict_response", "embed_populations", "decode", "regulation"}
         | {"which_model", "resample", "dose_response", "fit_response_folds", "gene_scores"}
         | {"response_intervals", "forecast_intervals", "condition", "least_action"}
-        | {"interpolate_slice"},  # tests/tl/test_couple_space.py
+        | {"interpolate_slice", "update"},  # tests/tl: test_couple_space.py, test_update.py
         "ex": {"to_cell_eval"},
         "io": {"from_files", "from_mudata"},
     }

@@ -99,7 +99,7 @@ def couple_lineages(
     Examples
     --------
     >>> import celltraj as ct
-    >>> adata = ct.datasets.branching(n_cells=8, seed=0)
+    >>> adata = ct.datasets.branching(n_cells=12, seed=0)
     >>> adata.obsp["apart"] = abs(adata.X[:, 1:] - adata.X[:, 1])  # in place of a tree
     >>> ct.tl.couple_lineages(adata, lineage_key="apart", progress=False)
     >>> ct.tl.growth(adata)
