@@ -90,5 +90,21 @@ def some(names: Iterable[Any], most: int = 8) -> str:
     "['a', 'b'] and 1 more"
     """
     found = list(names)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return f"{found[:most]}{more}"
+    return f"{found[:most]}{_beside(found, most)}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return the same without brackets.
+
+    Examples
+    --------
+    >>> from celltraj._errors import listed
+    >>> listed("abc", 2)
+    'a, b and 1 more'
+    """
+    found = list(names)
+    return ", ".join(found[:most]) + _beside(found, most)
+
+
+def _beside(found: list[Any], most: int) -> str:
+    return f" and {len(found) - most} more" if len(found) > most else ""

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, some, warn
 from celltraj.models import Condition
 from celltraj.models.evaluation import Sample
 
@@ -146,8 +146,7 @@ def warn_of_never_treated(samples: Sequence[Sample]) -> None:
     if names := never_treated(samples):
         warn(
             f"{len(names)} populations have untreated cells only and are left out, since a "
-            f"response is learned from cells before and after: {names[:_SHOWN]}"
-            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""),
+            f"response is learned from cells before and after: {some(names, _SHOWN)}",
             DataWarning,
         )
 

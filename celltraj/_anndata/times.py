@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from celltraj._anndata.columns import check_adata, column_of
 from celltraj._anndata.time_labels import number_of, read_labels, text_of
+from celltraj._errors import some
 from celltraj._typing import Time
 
 _SHOWN = 20
@@ -167,9 +168,8 @@ def _looked_up(adata: AnnData, time_key: str | None, text: str) -> float:
     if number is not None:
         return _finite(number, text)
     found = list(known)
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     raise ValueError(
-        f"no time {text!r} in adata.obs[{time_key!r}]; labels found: {found[:_SHOWN]}{rest}. A "
+        f"no time {text!r} in adata.obs[{time_key!r}]; labels found: {some(found, _SHOWN)}. A "
         "time at which no cell was observed is typed as a number"
     )
 

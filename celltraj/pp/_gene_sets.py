@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from celltraj._errors import some
+
 _SHOWN = 10
 _S = """
 ATAD2 BLM BRIP1 CASP8AP2 CCNE2 CDC45 CDC6 CDCA7 CHAF1B CLSPN DSCC1 DTL E2F8 EXO1 FEN1 GINS2 GMNN
@@ -107,7 +109,7 @@ def find_genes(
         raise ValueError(
             f"{len(genes) - len(missing)} of the {len(genes)} genes of {name} are in "
             f"adata.var_names, and min_share={min_share:g} asks for {needed}; missing: "
-            f"{_some(missing)}. {_advice(name, missing, var_names)}"
+            f"{some(missing, _SHOWN)}. {_advice(name, missing, var_names)}"
         )
     return columns
 
@@ -125,8 +127,3 @@ def _advice(name: str, missing: list[str], var_names: pd.Index) -> str:
         f"Keep these genes when choosing variable ones, pass {name}= with genes that tell as much "
         "and are there, or lower min_share="
     )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{names[:_SHOWN]}{more}"

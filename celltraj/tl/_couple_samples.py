@@ -13,7 +13,7 @@ from celltraj._anndata.needs import check_blocks
 from celltraj._anndata.results import COUPLINGS
 from celltraj._anndata.studies import read_samples_of_all
 from celltraj._checks import checked
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, listed, warn
 from celltraj.models.replicates.couple import CoupledWithin, Owned, couple_within
 from celltraj.ot import solve
 
@@ -173,8 +173,8 @@ def _check_followed(samples: np.ndarray, times: np.ndarray, sample_key: str) -> 
     few = [f"{name!r} at {t:g} ({n})" for (name, t), n in counts.items() if n < _FEW_CELLS]
     if few:
         warn(
-            f"samples of fewer than {_FEW_CELLS} cells at a time: {_some(few)}; who becomes whom "
-            "is mostly chance in them",
+            f"samples of fewer than {_FEW_CELLS} cells at a time: {listed(few, _SHOWN)}; who "
+            "becomes whom is mostly chance in them",
             DataWarning,
         )
 
@@ -182,13 +182,8 @@ def _check_followed(samples: np.ndarray, times: np.ndarray, sample_key: str) -> 
 def _warn_of_left_out(found: CoupledWithin) -> None:
     for (t0, t1), names in found.left_out.items():
         warn(
-            f"samples {_some(list(map(repr, names)))} have cells on one side only of the gap from "
-            f"{t0:g} to {t1:g} and are left out of it: their cells have no descendants, or no "
+            f"samples {listed(map(repr, names), _SHOWN)} have cells on one side only of the gap "
+            f"from {t0:g} to {t1:g} and are left out of it: their cells have no descendants, or no "
             "ancestors, there",
             DataWarning,
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

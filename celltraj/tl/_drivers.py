@@ -246,10 +246,9 @@ def _columns(adata: AnnData, genes: str | Sequence[str] | None) -> np.ndarray:
     if not names:
         raise ValueError("genes= names no gene; leave it out for all of them")
     if missing := [name for name in names if name not in known]:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise KeyError(
             f"{len(missing)} of {len(names)} genes are missing in adata.var_names: "
-            f"{missing[:_SHOWN]}{more}; leave them out of genes="
+            f"{some(missing, _SHOWN)}; leave them out of genes="
         )
     rows: np.ndarray = known.get_indexer(pd.Index(names))
     return rows

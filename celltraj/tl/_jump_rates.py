@@ -20,7 +20,7 @@ from celltraj._anndata import (
 )
 from celltraj._anndata.results import JUMP_RATES
 from celltraj._checks import checked
-from celltraj._errors import DataWarning, warn
+from celltraj._errors import DataWarning, listed, warn
 from celltraj._typing import Time
 from celltraj.models.jumps.fit import JumpData, JumpFit, fit_jump_process
 
@@ -233,10 +233,9 @@ def _warn_of_untold(table: pd.DataFrame) -> None:
     untold = table[~table["identified"]]
     if len(untold):
         names = [f"{one.source} to {one.target}" for one in untold.itertuples()]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         warn(
             f"the counts do not tell {len(names)} of {len(table)} rates to a factor of two: "
-            f"{', '.join(names[:_SHOWN])}{more}. Samples that start from other shares would "
+            f"{listed(names, _SHOWN)}. Samples that start from other shares would "
             "(sample_key=), or fewer jumps (edges=); forecasts hold nevertheless",
             DataWarning,
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from celltraj.models.replicates.words import some
+from celltraj._errors import listed
 
 WITHIN = "within batches"
 THROUGH = "through other times"
@@ -103,9 +103,9 @@ class Design:
         alone = [name for name, n in zip(self.batches, seen.sum(1), strict=True) if n == 1]
         found = []
         if once:
-            found.append(f"times seen in one batch only: {some(once)}")
+            found.append(f"times seen in one batch only: {listed(once)}")
         if alone:
-            found.append(f"batches of one time only: {some(alone)}; they tell no step in time")
+            found.append(f"batches of one time only: {listed(alone)}; they tell no step in time")
         return found
 
     def _connected(self) -> list[str]:
@@ -117,14 +117,14 @@ class Design:
                 if self.told(k, k + 1) == THROUGH
             ]
             found = "batches and times are connected: steps in time can be told from batches"
-            return [f"{found}, {some(way)} only by way of other times" if way else found]
+            return [f"{found}, {listed(way)} only by way of other times" if way else found]
         groups = [
             [f"{t:g}" for t, own in zip(self.times, parts, strict=True) if own == part]
             for part in range(parts.max() + 1)
         ]
-        listed = " | ".join(some(one) for one in groups)
+        apart = " | ".join(listed(one) for one in groups)
         return [
-            f"no batch ties the times {listed}: between these groups a shift of batches cannot be "
+            f"no batch ties the times {apart}: between these groups a shift of batches cannot be "
             "told from what happens in time; within each group it can"
         ]
 
@@ -134,4 +134,4 @@ class Design:
         times = [f"{t:g}" for t, is_one in zip(self.times, several, strict=True) if is_one]
         if not times:
             return ["no time was seen in two batches: how large their shift is cannot be said"]
-        return [f"the shift between batches is seen at times {some(times)}"]
+        return [f"the shift between batches is seen at times {listed(times)}"]

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from celltraj._errors import listed
 from celltraj._parallel import mapped
 from celltraj.models.evaluation import TIME_METRICS, rng_of
 from celltraj.models.replicates.apart import Apart, apart
 from celltraj.models.replicates.design import CONFOUNDED, Design
 from celltraj.models.replicates.spread import inflation, samples_p
-from celltraj.models.replicates.words import shift_in_words, some, verdict_of
+from celltraj.models.replicates.words import shift_in_words, verdict_of
 
 _FEWEST = 10  # cells of a sample or a batch at a time, for distances to mean anything
 _PERMUTATIONS = 199
@@ -165,12 +166,12 @@ class Study:
         found = []
         few = [f"{name!r} at {t:g} ({n})" for (name, t), n in counts.items() if n < _FEWEST]
         if few:
-            found.append(f"samples of fewer than {_FEWEST} cells, left out there: {some(few)}")
+            found.append(f"samples of fewer than {_FEWEST} cells, left out there: {listed(few)}")
         per_sample = counts.groupby(level=0).size()
         followed = [repr(name) for name in per_sample.index[per_sample > 1]]
         if followed:
             found.append(
-                f"samples seen at several times: {some(followed)}; ct.tl.couple_samples couples "
+                f"samples seen at several times: {listed(followed)}; ct.tl.couple_samples couples "
                 "cells within them, and ct.tl.resample draws them with all their times"
             )
         if self.batches is not None:
@@ -188,13 +189,13 @@ class Study:
         )
         if once:
             found.append(
-                f"samples in several batches at one time: {some(once)}; their parts differ by the "
-                "batch alone"
+                f"samples in several batches at one time: {listed(once)}; their parts differ by "
+                "the batch alone"
             )
         if apart_:
             found.append(
-                f"samples whose times are in several batches: {some(apart_)}; what changes in them "
-                "holds the shift of batches as well"
+                f"samples whose times are in several batches: {listed(apart_)}; what changes in "
+                "them holds the shift of batches as well"
             )
         return found
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _LEVEL = 0.05
-_SHOWN = 8
 
 
 def verdict_of(row: Mapping[str, Any], n_usable: int, *, fewest: int) -> str:
@@ -43,9 +42,3 @@ def shift_in_words(row: Mapping[str, Any]) -> str | None:
     if not math.isfinite(row["of_samples"]):
         return f"{text}; no batch has two samples there, so that batch and sample are one"
     return f"{text}; samples of one batch are {row['of_samples']:.2g} apart"
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first names as text, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
