@@ -3,8 +3,10 @@
 Models are fitted on the CPU, small, and asked there and on the device. What is deterministic must
 agree to rounding of float32, in which networks compute; an SDE draws other noise on another device
 and is compared by the means and standard deviations of its end, in standard errors. Losses are of
-two trainings on the same points. Then an ODE of a million cells is followed, and a network of width
-1,024 trained, on the device and, a hundredth of it, on the CPU.
+two trainings on the same points; couplings and their sums are float64 on both. Then an ODE of a
+million cells is followed and a network of width 1,024 trained, on the device and, in part, on the
+CPU. Last 20,000 cells a side are coupled, on the device by sweeps over every pair, on the CPU by
+the solver that is made for so many; and on the device ten times as many.
 
 ``--device cpu`` compares the CPU with itself, in small: it checks this script.
 """
@@ -31,17 +33,20 @@ SILENT = {"progress": False}
 
 @dataclass(frozen=True)
 class Sizes:
-    """Say how much is checked and timed: ``n`` cells, steps, and what is followed and trained."""
+    """Say how much is checked and timed: cells, steps, what is followed, trained and coupled."""
 
     n_cells: int
     n_steps: int
     n_followed: int
     n_wide: int
     width: int
+    n_coupled: int
 
 
-SMALL = Sizes(n_cells=40, n_steps=100, n_followed=2_000, n_wide=50, width=64)
-WHOLE = Sizes(n_cells=400, n_steps=500, n_followed=1_000_000, n_wide=1_000, width=1_024)
+SMALL = Sizes(n_cells=40, n_steps=100, n_followed=2_000, n_wide=50, width=64, n_coupled=300)
+WHOLE = Sizes(
+    n_cells=400, n_steps=500, n_followed=1_000_000, n_wide=1_000, width=1_024, n_coupled=20_000
+)
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -74,7 +79,7 @@ def moments_apart(a: Tensor, b: Tensor) -> float:
 def checks(adata: AnnData, sizes: Sizes) -> Iterator[tuple[str, Callable[[str], Tensor], float]]:
     """Yield what is asked on either device, and how far answers may be apart."""
     flow = fit(adata, "cpu", max_steps=sizes.n_steps)
-    x = torch.from_numpy(adata[adata.obs["time"] == 0].X)
+    x, later = (torch.from_numpy(adata[adata.obs["time"] == t].X) for t in (0, 2))
 
     def losses(device: str) -> Tensor:
         return torch.tensor(fit(adata, device, max_steps=sizes.n_steps).losses).log()
@@ -87,14 +92,41 @@ def checks(adata: AnnData, sizes: Sizes) -> Iterator[tuple[str, Callable[[str], 
             yield f"simulate, {kind}, {name}", _ends(flow, x.to(dtype), ode=ode), bound
 
     def densities(device: str) -> Tensor:
-        points = x[:20].double().to(device)
+        points = later[:20].double().to(device)
         there = moved(flow, "heads", device)
         seed = torch.Generator().manual_seed(0)
-        return log_density(there, TIMES[1], points, _normal_log_density, generator=seed)
+        return log_density(there, 2.0, points, _normal_log_density, generator=seed)
 
     yield "log_density", densities, 1e-2
     yield "bridge, drift and score", _bridge(adata, x, sizes.n_steps), 1e-2
     yield "response", _response(sizes), 1e-2
+    yield from _couplings(clouds(2 * sizes.n_cells, 5))
+
+
+def clouds(n: int, d: int) -> ct.ot.SquaredEuclidean:
+    """Return the cost between ``n`` cells and as many that have moved, ``d`` variables each."""
+    seed = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(n, d, dtype=torch.float64, generator=seed) for _ in range(2))
+    return ct.ot.SquaredEuclidean(x, y + 0.5)
+
+
+def _couplings(
+    cost: ct.ot.SquaredEuclidean,
+) -> Iterator[tuple[str, Callable[[str], Tensor], float]]:
+    n = cost.shape[0]
+    weights = torch.full((n,), 1 / n, dtype=torch.float64)
+    epsilon = 0.05 * cost.mean()
+    found = ct.ot.solve(cost, weights, weights, epsilon=epsilon)
+    ones = torch.ones(n, dtype=torch.float64)
+
+    def sinkhorn(device: str) -> Tensor:
+        solver = ct.ot.Sinkhorn(tol=1e-9, device=device)
+        return n * solver(cost, weights, weights, epsilon=epsilon).pull(cost.y).to(device)
+
+    yield "push", lambda device: found.push(ones.cumsum(0).to(device)), 1e-6
+    yield "pull", lambda device: found.pull(cost.y.to(device)), 1e-6
+    yield "unseen cells, c-transform", lambda d: found.extend(cost, device=d).to(d), 1e-9
+    yield "Sinkhorn", sinkhorn, 1e-6
 
 
 def _normal_log_density(x: Tensor) -> Tensor:
@@ -159,7 +191,7 @@ def timed(adata: AnnData, device: str, sizes: Sizes) -> Iterator[dict[str, objec
     """Yield seconds of the device and, for a hundredth of the work, of the CPU."""
     flow = fit(adata, "cpu", max_steps=sizes.n_steps)
     x = torch.from_numpy(adata[adata.obs["time"] == 0].X).float()
-    for where, share in (("cpu", 100), (device, 1)):
+    for where, share in (("cpu", 100), (device, 1)):  # of cells; a tenth of the steps
         there = moved(flow, "heads", where)
         n = max(sizes.n_followed // share, 1)
         many = x.repeat(-(-n // len(x)), 1)[:n].to(where)
@@ -168,13 +200,31 @@ def timed(adata: AnnData, device: str, sizes: Sizes) -> Iterator[dict[str, objec
             ct.models.simulate(there, many, TIMES, ode=True, generator=torch.Generator())
 
         yield {"what": "simulate, ODE", "on": where, "n": n, "seconds": _seconds(follow)}
-        wide = max(sizes.n_wide // share, 10)
+        wide = sizes.n_wide // min(share, 10)
         seconds = [
             _seconds(lambda n=n, where=where: fit(adata, where, max_steps=n, width=sizes.width))
             for n in (1, wide + 1)  # the difference is without couplings and checks
         ]
         what = f"training, width {sizes.width}, steps"
         yield {"what": what, "on": where, "n": wide, "seconds": seconds[1] - seconds[0]}
+    yield from _timed_couplings(device, sizes.n_coupled)
+
+
+def _timed_couplings(device: str, n: int) -> Iterator[dict[str, object]]:
+    there = ct.ot.Sinkhorn(tol=1e-3, device=device)
+    plans = (("cpu", n, ct.ot.Multiscale()), (device, n, there), (device, 10 * n, there))
+    for where, n_cells, solver in plans:
+        cost = clouds(n_cells, 50)
+        weights = torch.full((n_cells,), 1 / n_cells, dtype=torch.float64)
+        epsilon = 0.05 * cost.mean()
+        begun = time.perf_counter()
+        found = solver(cost, weights, weights, epsilon=epsilon)
+        seconds = time.perf_counter() - begun
+        what = f"{type(solver).__name__}, cells a side"
+        yield {"what": what, "on": where, "n": n_cells, "seconds": seconds}
+        ones = torch.ones(n_cells, dtype=torch.float64, device=where)
+        again = _seconds(lambda found=found, ones=ones: found.push(ones))
+        yield {"what": "push, cells a side", "on": where, "n": n_cells, "seconds": again}
 
 
 def _seconds(work: Callable[[], object]) -> float:

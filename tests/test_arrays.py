@@ -172,7 +172,6 @@ def test_tensors_on_another_device_are_told_before_anything_is_solved(device):
         lambda: ot.DenseCost(away),
         lambda: Snapshots((0.0, 1.0), (X, away)),
         lambda: Snapshots((0.0, 1.0), (X, Y), (a, B)),
-        lambda: coupling.push(a),
         *(partial(solver, coupling.cost, a, B, epsilon=0.5) for solver in SOLVERS.values()),
     ]
     for call in calls:

@@ -10,6 +10,7 @@ import torch
 from celltraj._arrays import ArrayLike
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling
+from celltraj.ot._device_tiles import device_named
 from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
@@ -60,7 +61,8 @@ def solve_batch(
     Raises
     ------
     ValueError
-        The numbers of costs, weights and epsilons differ, or one problem is refused.
+        The numbers of costs, weights and epsilons differ, one problem is refused, or there is no
+        such device.
     ConvergenceError
         A problem did not reach the tolerance; carries its coupling as ``result``.
 
@@ -85,7 +87,7 @@ def solve_batch(
     problems = [Problem.of(*given) for given in zip(costs, a, b, epsilons, strict=True)]
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    f, g, n_sweeps = _sweep(problems, 0.5 * tol, max_iters, torch.device(device))
+    f, g, n_sweeps = _sweep(problems, 0.5 * tol, max_iters, device_named(device))
     return [
         _finish(problem, f[i].cpu(), g[i].cpu(), n_sweeps, tol=tol, throw=throw)
         for i, problem in enumerate(problems)

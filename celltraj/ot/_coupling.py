@@ -15,6 +15,7 @@ from celltraj._kernels import fill_plan
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import Cost
+from celltraj.ot._device_tiles import DeviceTiles, device_named
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparsify import sparse_block
 from celltraj.ot._tiles import SINGLE_SHARE, TiledPlan, marginals_of
@@ -30,7 +31,8 @@ class Coupling:
     ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
     Of ten million pairs and more ``push`` and ``pull`` take entries in float32 where that provably
-    moves less than a fifth of ``marginal_error``; sums are float64, and all else is.
+    moves less than a fifth of ``marginal_error``; sums are float64, and all else is. Given a tensor
+    on a GPU they compute there, in float64, and answer there.
 
     Parameters
     ----------
@@ -131,6 +133,11 @@ class Coupling:
         masses = self.row_mass.numpy(), self.column_mass.numpy()
         return whole.rounded(*masses, SINGLE_SHARE * self.marginal_error)
 
+    def _on(self, device: torch.device) -> tuple[DeviceTiles, Earlier, Later]:
+        """Return the cost on a device, and both potentials there in units of epsilon."""
+        f, g = ((v / self.epsilon).to(device) for v in (self.f, self.g))
+        return DeviceTiles.of(self.cost, self.epsilon, device), f, g
+
     def to_dense(self) -> Plan:
         """Return the full ``(n, m)`` plan."""
         whole = torch.empty(self.cost.shape, dtype=torch.float64)
@@ -139,11 +146,17 @@ class Coupling:
         return whole
 
     def push(self, v: ArrayLike) -> Tensor:
-        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``."""
+        """Return ``P' v`` for ``v`` of shape ``(n,)`` or ``(n, k)``, on the device of ``v``."""
+        if isinstance(v, Tensor) and v.is_cuda:
+            tiles, f, g = self._on(v.device)
+            return tiles.push(f, g, as_rows(v.cpu(), len(f), "v").to(v.device))
         return self._tiled().push(as_rows(v, len(self.f), "v"))
 
     def pull(self, v: ArrayLike) -> Tensor:
-        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``."""
+        """Return ``P v`` for ``v`` of shape ``(m,)`` or ``(m, k)``, on the device of ``v``."""
+        if isinstance(v, Tensor) and v.is_cuda:
+            tiles, f, g = self._on(v.device)
+            return tiles.pull(f, g, as_rows(v.cpu(), len(g), "v").to(v.device))
         return self._tiled().pull(as_rows(v, len(self.g), "v"))
 
     def entropy(self) -> Earlier:
@@ -193,7 +206,7 @@ class Coupling:
         for rows, block in self._plan_blocks():
             yield rows.start, sparse_block(block.numpy(), mass)
 
-    def extend(self, cost: Cost) -> Tensor:
+    def extend(self, cost: Cost, *, device: str | None = None) -> Tensor:
         r"""Return the ``(k,)`` potentials of ``k`` unseen earlier cells, by the c-transform.
 
         ``f = -epsilon log sum_j exp((g_j - C_j) / epsilon)``, so that
@@ -203,14 +216,24 @@ class Coupling:
         ----------
         cost
             ``(k, m)`` cost from the unseen cells to the later ones of this coupling.
+        device
+            ``"cuda"`` computes the cost on a GPU, block by block; by default the CPU.
+
+        Returns
+        -------
+        The potentials, in units of the cost, on the CPU.
 
         Raises
         ------
         ValueError
-            ``cost`` has another number of columns.
+            ``cost`` has another number of columns; a device that is not here.
         """
         if cost.shape[1] != len(self.g):
             raise ValueError(f"cost has {cost.shape[1]} columns; the coupling has {len(self.g)}")
+        if device is not None:
+            there = device_named(device)
+            tiles = DeviceTiles.of(cost, self.epsilon, there)
+            return -self.epsilon * tiles.log_rows(self.g.to(there) / self.epsilon).cpu()
         unseen = torch.zeros(cost.shape[0], dtype=torch.float64)
         plan = TiledPlan.of(cost, unseen, self.g / self.epsilon, self.epsilon)
         return -self.epsilon * plan.log_rows()

@@ -189,16 +189,27 @@ class Problem:
         return full_f, full_g
 
     def coupling(
-        self, f: Earlier, g: Later, stats: SolverStats, *, tol: float, throw: bool
+        self,
+        f: Earlier,
+        g: Later,
+        stats: SolverStats,
+        *,
+        tol: float,
+        throw: bool,
+        marginals: tuple[Earlier, Later] | None = None,
     ) -> Coupling:
         """Return the coupling of two potentials, with both marginals recomputed from them.
+
+        ``marginals`` are those that were recomputed elsewhere, such as on a GPU.
 
         Raises
         ------
         ConvergenceError
             Its marginal error exceeds ``tol``, and ``throw`` is set; carries the coupling.
         """
-        row, column = marginals_of(self.cost, (f, g), (self.a, self.b), self.epsilon)
+        if marginals is None:
+            marginals = marginals_of(self.cost, (f, g), (self.a, self.b), self.epsilon)
+        row, column = marginals
         wanted_a = _wanted(f, self.a, self.log_a, self.rho_a)
         wanted_b = _wanted(g, self.b, self.log_b, self.rho_b)
         error = float((row - wanted_a).abs().sum() + (column - wanted_b).abs().sum())

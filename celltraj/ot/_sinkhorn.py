@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from celltraj._checks import checked_fields
 from celltraj._typing import Earlier, Later, Plan
 from celltraj.ot._cost import Cost
 from celltraj.ot._coupling import Coupling
+from celltraj.ot._device_tiles import DeviceTiles, device_named
 from celltraj.ot._ladder import ladder
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
@@ -40,6 +42,9 @@ class Sinkhorn:
         Sweeps at the target epsilon.
     throw
         Whether to raise when ``tol`` is not reached; otherwise ``Coupling.converged`` says so.
+    device
+        ``"cuda"`` computes on a GPU, in float64, the cost block by block and never held; the
+        potentials come back. By default the CPU, where the cost is held whole.
 
     References
     ----------
@@ -61,6 +66,7 @@ class Sinkhorn:
     tol: float = 1e-4
     max_iters: int = 20_000
     throw: bool = True
+    device: str | None = None
 
     def __call__(self, cost: Cost, a: ArrayLike, b: ArrayLike, *, epsilon: float) -> Coupling:
         """Return the coupling of ``a`` and ``b`` at ``epsilon``.
@@ -68,22 +74,51 @@ class Sinkhorn:
         Raises
         ------
         ValueError
-            ``epsilon <= 0``, wrong shapes, negative weights or unequal masses.
+            ``epsilon <= 0``, wrong shapes, negative weights or unequal masses; a device that is
+            not here.
         ConvergenceError
             The tolerance was not reached; carries the coupling as ``result``.
         """
+        device = None if self.device is None else device_named(self.device)
         problem = Problem.of(cost, a, b, epsilon)
         inner = problem.without_zeros()
-        dense = inner.cost.dense()
-        log_a, log_b = inner.a.log(), inner.b.log()
-        g, stats = torch.zeros_like(log_b), SolverStats()
+        alternate = _here(inner) if device is None else _there(inner, device)
+        g, stats = torch.zeros_like(inner.b), SolverStats()
         for rung in ladder(cost.mean(), epsilon):
             is_last = rung == epsilon
             tol, cap = (self.tol, self.max_iters) if is_last else (1e-2, 200)
-            f, g, n_rung = _alternate(dense / rung, log_a, log_b, g / rung, tol, cap)
-            f, g = f * rung, g * rung
+            f, g, n_rung = alternate(rung, g, tol, cap)
             stats.passes += n_rung
-        return problem.coupling(*problem.with_zeros(f, g), stats, tol=self.tol, throw=self.throw)
+        f, g = problem.with_zeros(f, g)
+        sums = None if device is None else DeviceTiles.of(cost, epsilon, device).marginals(f, g)
+        return problem.coupling(f, g, stats, tol=self.tol, throw=self.throw, marginals=sums)
+
+
+Alternation = Callable[[float, Later, float, int], tuple[Earlier, Later, int]]
+
+
+def _here(problem: Problem) -> Alternation:
+    """Return how to alternate at an epsilon, from ``g`` and in units of the cost, on the CPU."""
+    dense, log_a, log_b = problem.cost.dense(), problem.log_a, problem.log_b
+
+    def alternate(epsilon: float, g: Later, tol: float, cap: int) -> tuple[Earlier, Later, int]:
+        f, g, n_sweeps = _alternate(dense / epsilon, log_a, log_b, g / epsilon, tol, cap)
+        return f * epsilon, g * epsilon, n_sweeps
+
+    return alternate
+
+
+def _there(problem: Problem, device: torch.device) -> Alternation:
+    """Return the same on a device."""
+    tiles = DeviceTiles.of(problem.cost, problem.epsilon, device)
+    logs = problem.log_a.to(device), problem.log_b.to(device)
+
+    def alternate(epsilon: float, g: Later, tol: float, cap: int) -> tuple[Earlier, Later, int]:
+        start = g.to(device) / epsilon
+        f, g, n_sweeps = tiles.at(epsilon).alternate(logs, start, 0.9 * tol, cap)
+        return f.cpu() * epsilon, g.cpu() * epsilon, n_sweeps
+
+    return alternate
 
 
 def _alternate(

@@ -57,7 +57,7 @@ def integrate(
     """
     first, last = min(times), max(times)
     inside = [b for b in breakpoints if first < b < last]
-    knots = sorted({*times, *inside}, reverse=times[0] > times[-1])
+    knots = sorted({*times, *inside}, reverse=bool(times[0] > times[-1]))
     state, at, n = x0.double().cpu().numpy().ravel(), {times[0]: x0}, 0
 
     def rate(t: float, flat: np.ndarray) -> np.ndarray:
