@@ -24,13 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from celltraj._kernels import add_exponentials, exp_in_place
 from celltraj._parallel import mapped, n_processes
 from celltraj.ot._strata import Strata, inclusions
 
 _PILOTS = 12  # cells of each stratum that tell what matters to another
 _EVEN = 0.1  # share of the draws that is spread evenly
-_TILE = 128  # targets at once
+_TILE = 256  # targets at once
 _WORTH = 2e9  # entries of a pass from which on it is worth sending cells to other processes
+_LEAST = 1e-30  # of a sum, below which entries are lost
 _SEEN = 2048  # sources at once where only sums are asked: such a tile stays in the cache
 
 
@@ -138,13 +140,7 @@ class SampledPlan:
             for part, side in zip(parts, (targets, sources), strict=True)
         )
         sizes = sources.strata.sizes
-        mass = np.stack(
-            [
-                (few @ given.T).exp().view(len(few), -1, _PILOTS).sum((0, 2)).double().numpy()
-                for few in wanted.split(_PILOTS)
-            ]
-        )
-        mass *= sizes
+        mass = np.stack([_pilot_sums(few, given) for few in wanted.split(_PILOTS)]) * sizes
         even = sizes / sizes.sum()
         total = mass.sum(1, keepdims=True)
         is_told = (total > 0) & np.isfinite(total)
@@ -192,8 +188,8 @@ class SampledPlan:
         logs = self.asked(_sums, n_draws, seed).log()
         # beyond single precision: next to nothing of what was drawn is near
         if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
-            parts = plan_factors(self.targets, self.sources, self.potentials)
-            logs[beyond] = whole_log_sums(parts, beyond)
+            wanted, given = plan_factors(self.targets, self.sources, self.potentials)
+            logs[beyond] = log_sums((wanted[beyond], given))
         return logs
 
 
@@ -214,6 +210,14 @@ def _sums(block: Block) -> Tensor:
     return entry_sums(block.wanted, block.seen)
 
 
+def _pilot_sums(wanted: Tensor, given: Tensor) -> np.ndarray:
+    """Return ``(R,)`` sums of entries over a dozen targets and a dozen sources of each stratum."""
+    entries = wanted @ given.T
+    exp_in_place(entries.numpy())
+    sums: np.ndarray = entries.sum(0).view(-1, _PILOTS).sum(1).double().numpy()
+    return sums
+
+
 def plan_factors(
     targets: Side, sources: Side, potentials: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
@@ -225,28 +229,29 @@ def plan_factors(
     )
 
 
-def whole_log_sums(factors: tuple[Tensor, Tensor], places: Tensor) -> Tensor:
-    """Return logarithms of what targets at ``places`` get of all sources, over what is asked."""
+def log_sums(factors: tuple[Tensor, Tensor]) -> Tensor:
+    """Return ``(t,)`` logarithms of sums over sources of entries with these factors."""
     wanted, given = factors
-    logs = entry_sums(wanted[places], given).log()
+    logs = entry_sums(wanted, given).log()
     if len(beyond := (~torch.isfinite(logs)).nonzero().flatten()):
-        logs[beyond] = _far_log_sums(wanted[places[beyond]], given)
+        logs[beyond] = _far_log_sums(wanted[beyond], given)
     return logs
 
 
 def entry_sums(wanted: Tensor, given: Tensor) -> Tensor:
     """Return ``(t,)`` sums over sources of entries with factors ``(t, p)`` and ``(s, p)``.
 
-    Tiles are of single precision, their sums of double. Infinite or zero where entries are beyond
-    it.
+    Tiles are of single precision, their sums of double. Infinite above 1e37; zero below 1e-30,
+    where entries are lost that single precision does not hold.
     """
     found = torch.zeros(len(wanted), dtype=torch.float64)
     room = torch.empty(min(_TILE, len(wanted)) * min(_SEEN, len(given)))
     for start in range(0, len(wanted), _TILE):
-        few, sums = wanted[start : start + _TILE], found[start : start + _TILE]
+        few, sums = wanted[start : start + _TILE], found[start : start + _TILE].numpy()
         for some in given.split(_SEEN):
             tile = room[: len(few) * len(some)].view(len(few), len(some))
-            sums += torch.mm(few, some.T, out=tile).exp_().sum(1)
+            add_exponentials(torch.mm(few, some.T, out=tile).numpy(), sums)
+    found[found < _LEAST] = 0
     return found
 
 
@@ -298,6 +303,7 @@ class Block:
     def tiles(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield ``(rows, entries (k, S))`` of some targets, float32."""
         for start in range(0, len(self.wanted), _TILE):
-            entries = torch.exp(self.wanted[start : start + _TILE] @ self.seen.T)
+            entries = self.wanted[start : start + _TILE] @ self.seen.T
+            exp_in_place(entries.numpy())
             first = self.places.start + start
             yield slice(first, first + len(entries)), entries

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from celltraj._arrays import ArrayLike
 from celltraj._checks import checked_fields
 from celltraj.ot._cost import Cost
-from celltraj.ot._importance import SampledPlan, Side
+from celltraj.ot._importance import SampledPlan, Side, log_sums
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot._sparse_newton import solve_potentials
@@ -34,7 +34,6 @@ _BROAD = 40.0  # and at least so many over the root of the number of cells
 _FALL = 0.8  # power of draws by which errors fall, or more: the cells that matter are all met
 _FAR = 0.2  # mean error of a half-step above which epsilon is too small to draw for,
 _MANY = 10_000  # if it draws so many
-_TILE = 256  # cells at once
 
 
 @checked_fields
@@ -177,8 +176,7 @@ def _transformed(targets: Side, sources: Side, potential: Tensor, drawn: Tensor)
     """Return the c-transform ``(n,)`` of the potential of some of the sources."""
     given = sources.factors(potential, is_source=True)[drawn]
     wanted = targets.factors(-targets.log_weight, is_source=False)
-    sums = torch.cat([torch.logsumexp(few @ given.T, 1) for few in wanted.split(_TILE)])
-    return -sums.double() / (1 + targets.relaxed)
+    return -log_sums((wanted, given)) / (1 + targets.relaxed)
 
 
 def _pair(

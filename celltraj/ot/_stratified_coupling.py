@@ -17,7 +17,7 @@ from celltraj._typing import Earlier
 from celltraj.ot._card_facts import coupling_facts
 from celltraj.ot._cost import ProductCost
 from celltraj.ot._coupling import Coupling
-from celltraj.ot._importance import Block, SampledPlan, Side, plan_factors, whole_log_sums
+from celltraj.ot._importance import Block, SampledPlan, Side, log_sums, plan_factors
 from celltraj.ot._problem import Problem
 from celltraj.ot._solver_stats import SolverStats
 from celltraj.ot.checks import check_mass
@@ -245,7 +245,7 @@ def marginal_error(
         asked = targets.log_wanted(wanted).exp()
         places = systematic(asked, _CHECKED, generator)
         parts = plan_factors(targets, sources, (wanted, given))
-        missed = (whole_log_sums(parts, places).exp() - 1).abs()
+        missed = (log_sums((parts[0][places], parts[1])).exp() - 1).abs()
         mass = float(asked.sum())
         error += mass * float(missed.mean())
         variance += mass**2 * float(missed.var()) / len(places)
@@ -255,11 +255,13 @@ def marginal_error(
 def _means(block: Block, values: Tensor) -> Tensor:
     """Return the means of ``values`` over what each target of a block sees."""
     part, found = values[block.drawn], []
+    part = part if values.ndim > 1 else part[:, None]
+    part = torch.cat([part, torch.ones_like(part[:, :1])], 1)  # one product sums the entries too
     for _, entries in block.tiles():
-        share = entries.to(values.dtype)
-        share *= (1 / share.sum(1))[:, None]
-        found.append(share @ part)
-    return torch.cat(found)
+        sums = entries.to(part.dtype) @ part
+        found.append(sums[:, :-1] / sums[:, -1:])
+    means = torch.cat(found)
+    return means if values.ndim > 1 else means[:, 0]
 
 
 def _entropies(block: Block) -> Tensor:
