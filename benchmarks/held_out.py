@@ -30,6 +30,7 @@ from celltraj.models import (
     FlowOptions,
     KineticInterpolant,
     LinearInterpolant,
+    Penalties,
     SplineInterpolant,
     TrigonometricInterpolant,
 )
@@ -45,6 +46,10 @@ FLOWS: dict[str, dict] = {
     "flow": {},
     "flow_balanced": {"growth": None},
     "flow_soft": {"options": FlowOptions(coupling=ct.ot.Unbalanced(tau_a=0.97, tau_b=0.99))},
+    "flow_likelihood": {
+        "growth": None,
+        "options": FlowOptions(penalties=Penalties(likelihood=1.0)),
+    },
     "flow_spline": {"interpolant": SplineInterpolant()},
     "flow_monotone": {"interpolant": SplineInterpolant(smoothness=0.0)},
     "flow_brownian": {"interpolant": BrownianBridgeInterpolant()},
