@@ -78,9 +78,11 @@ def entropy_production(
     ax.vlines(table["time"], table["low"], table["high"], color="black", lw=1.2)
     dots = look.dots(_SIZE) | {"lw": 1.2, "edgecolor": "black", "zorder": 3}
     is_still = table["middle"].notna()
-    still, moving = table[is_still], table[~is_still]
-    ax.scatter(still["time"], still["middle"], facecolor="black", label="middle", **dots)
-    ax.scatter(moving["time"], moving["lower"], facecolor="white", label="lower bound", **dots)
+    kinds = (("middle", "middle", is_still, "black"), ("lower", "lower bound", ~is_still, "white"))
+    for name, label, rows, shade in kinds:
+        if rows.any():
+            shown = table[rows]
+            ax.scatter(shown["time"], shown[name], facecolor=shade, label=label, **dots)
     shape = {"marker": "_", "s": 90, "color": "0.6"}
     ax.scatter(table["time"], table["least"], label="any law needs", **shape)
     ax.axhline(0, color="0.85", lw=1, zorder=0)

@@ -31,6 +31,8 @@ from celltraj.snapshots import Snapshots
 
 _SMOOTH = 4  # steps of a gap along a smooth law
 _TOUCHING = 1e-9  # share of a gap within which a state is at the snapshot
+# share of a gap that is kept from its ends: the first time after 0 is 5e-324, and its noise 0
+_KEPT_AWAY = 1e-15
 
 
 def _no_density(t: float, what: str) -> str:
@@ -130,7 +132,9 @@ class PlugInField:
         """Return the law from ``x`` to the end of the gap, and means of ``values`` of its cells."""
         k = self.snapshots.gap_of(t)
         end = self.snapshots.times[k + 1]
-        left = (end - t) / self.snapshots.gaps[k]
+        gap = self.snapshots.gaps[k]
+        t = min(t, end - _KEPT_AWAY * gap)
+        left = (end - t) / gap
         flow = gap_flow(self.reference, x, t, end, left, n_nodes=self._n_nodes)
         cost, epsilon = flow.problem(self.snapshots.x[k + 1])
         log_h = self._log_h(k, 1 - left)
@@ -159,7 +163,9 @@ class PlugInField:
         """
         k = self.snapshots.gap_of(t)
         start = self.snapshots.times[k]
-        share = (t - start) / self.snapshots.gaps[k]
+        gap = self.snapshots.gaps[k]
+        t = max(t, start + _KEPT_AWAY * gap)
+        share = (t - start) / gap
         cells, n_nodes = self.snapshots.x[k], self._n_nodes
         flow = gap_flow(self.reference, cells, start, t, share, n_nodes=n_nodes)
         cost, epsilon = gaussian_problem(flow.mean[-1], flow.covariance[-1], x)

@@ -77,7 +77,10 @@ class Composed:
     from the same cells and powers sum to 1, those; else a sample of it must be given. A negative
     power needs laws that are wider than it in all directions: where ``p_0`` is narrower than ``p_A
     p_B`` there is no such law. Scores of networks hold where they saw cells: ``outside`` tells
-    which states lie beyond, where they are those of the edge.
+    which states lie beyond, where they are those of the edge. Errors of scores gather in the
+    masses: of a few hundred cells an arm, ``{flow_a: 1, flow_b: 1, control: -1}`` may end with the
+    mass of a few trajectories, which :func:`celltraj.tl.simulate` warns of. Scores of a bridge
+    without a network are those of its single cells, and run away at snapshots.
 
     Shifts add within one normal state. Where both drugs move several states by more than their
     widths, a product of densities is made of tails, in which states mix, and is another law than

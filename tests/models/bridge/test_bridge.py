@@ -1,5 +1,7 @@
 """The bridge against the Gaussian closed form (Bunne et al. 2022)."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,18 @@ def test_plug_in_from_one_cell_to_one_cell_is_the_brownian_bridge():
     torch.testing.assert_close(bridge.drift(0.5, x), (x1 - x) / 1.5)
     mean, variance = 0.25 * x1, 0.25 * 0.5 * 1.5 / 2
     torch.testing.assert_close(bridge.score(0.5, x), (mean - x) / variance)
+
+
+@pytest.mark.parametrize("first", [0.0, -1.0])
+def test_the_first_time_after_a_snapshot_is_that_after_it(first):
+    # 5e-324 and -5e-324 are times inside a gap, over which no noise is left in float64
+    x0 = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 2)))
+    bridge = fitted(Snapshots((first, first + 1), (x0, x0 + 1)), None)
+    at, side = (math.nextafter(0, 1), 0) if first == 0 else (math.nextafter(0, -1), 1)
+    near = 1e-12 if first == 0 else -1e-12
+    x = x0 + side
+    for law in (bridge.score, bridge.drift):
+        np.testing.assert_allclose(law(at, x), law(near, x), rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("drift", [None, Training(max_steps=500)])
