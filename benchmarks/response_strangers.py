@@ -101,6 +101,7 @@ class Program:
                 f"{x.shape}, {np.isfinite(x).mean():.0%} of them finite"
             )
         self.seconds.append(cpu_s)
+        print(f"{self.module}: {cpu_s:.0f} CPU seconds", flush=True)
         return x
 
 
