@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,10 @@ import celltraj as ct
 from benchmarks._report import add_seeds, parser, report
 from benchmarks._timed import Timed
 from benchmarks.response_tasks import DEFAULT, FLOWS
+from celltraj._anndata import ResponseKeys, read_samples
 from celltraj.models import Condition, MetaFlowMatching, Response, ResponseOptions, Training
+from celltraj.models.evaluation import RESPONSE_COLUMNS, Responses, evaluate, response_folds
+from celltraj.tl._response_spaces import ResponseSpaces
 
 PROGRAMS = {"cellflow": "benchmarks.peers_cellflow", "scgen": "benchmarks.peers_scgen"}
 NEIGHBOURS = "neighbours"
@@ -139,7 +142,14 @@ def known(adata: AnnData, seed: int) -> dict[str, np.ndarray]:
     return {"x": np.asarray(adata.X), **names, "treated": treated, "seed": np.asarray(seed)}
 
 
-def scores(adata: AnnData, pythons: Mapping[str, str], steps: int, seed: int) -> pd.DataFrame:
+def scores(
+    adata: AnnData,
+    pythons: Mapping[str, str],
+    steps: int,
+    seed: int,
+    *,
+    donors: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Return the scores of all donors, each left out, with CPU seconds of a fit.
 
     Parameters
@@ -152,6 +162,8 @@ def scores(adata: AnnData, pythons: Mapping[str, str], steps: int, seed: int) ->
         Steps of the default fit; 0 leaves it out.
     seed
         Seed of everything random.
+    donors
+        Those to leave out, each in turn; None for all.
     """
     fits: dict[str, Timed | Program] = {
         name: Program(python, PROGRAMS[name]) for name, python in pythons.items()
@@ -159,9 +171,27 @@ def scores(adata: AnnData, pythons: Mapping[str, str], steps: int, seed: int) ->
     if steps:
         options = {"options": FLOWS[DEFAULT], "training": Training(max_steps=steps)}
         fits[DEFAULT] = Timed(partial(ct.tl.fit_response, progress=False, **options))
-    table = ct.tl.cross_validate_response(adata, fit=fits, seed=seed, progress=False, **KEYS)
+    if donors is None:
+        table = ct.tl.cross_validate_response(adata, fit=fits, seed=seed, progress=False, **KEYS)
+    else:
+        table = _of_some(adata, fits, seed, donors)
     seconds = {name: np.mean(fit.seconds) for name, fit in fits.items()}
     return table.assign(cpu_s=table["method"].map(seconds))
+
+
+def _of_some(
+    adata: AnnData, fits: Mapping[str, Timed | Program], seed: int, donors: Collection[str]
+) -> pd.DataFrame:
+    """Return what ``ct.tl.cross_validate_response`` does, of some folds alone."""
+    asked = {name: value for name, value in KEYS.items() if name != "use_rep"}
+    samples = read_samples(adata, ResponseKeys.of(**asked))
+    folds = response_folds("population", samples, None, adata.n_obs)
+    chosen = [fold for fold in folds if fold.held_out in donors]
+    if unknown := sorted(set(donors) - {fold.held_out for fold in folds}):
+        raise ValueError(f"there are no donors {unknown}; pass some of those in obs['donor']")
+    spaces = ResponseSpaces(adata, fits, asked | {"seed": seed}, None, KEYS["use_rep"])
+    judge = Responses(samples, None, spaces.of, seed).judge
+    return evaluate(chosen, judge, seed=seed, extra=RESPONSE_COLUMNS).frame
 
 
 def by_donor(records: pd.DataFrame) -> pd.DataFrame:
@@ -203,13 +233,14 @@ def main(argv: list[str] | None = None) -> None:
     for name in PROGRAMS:
         options.add_argument(f"--{name}", metavar="PYTHON", help=f"the Python that has {name}")
     options.add_argument("--steps", type=int, default=1000, help="of the default fit, 0 for none")
+    options.add_argument("--donors", nargs="+", help="to leave out, by default all eight")
     add_seeds(options)
     chosen = options.parse_args(argv)
     told = {name: getattr(chosen, name) for name in PROGRAMS}
     pythons = {name: python for name, python in told.items() if python is not None}
     adata, parts = ct.datasets.kang_pca5(), []
     for seed in chosen.seeds:
-        parts.append(scores(adata, pythons, chosen.steps, seed))
+        parts.append(scores(adata, pythons, chosen.steps, seed, donors=chosen.donors))
         records = pd.concat(parts, ignore_index=True)
         report("response_strangers", records, summary(records), chosen.out)
         by_donor(records).to_csv(chosen.out / "response_strangers.csv")

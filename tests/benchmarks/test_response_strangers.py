@@ -104,3 +104,13 @@ def test_the_table_has_a_row_for_each_python_that_is_given(adata, program, monke
     assert (found.loc[found["method"] == "neighbours", "over_neighbours"] == 1).all()
     assert found.groupby("method").size()["cellflow"] == 3
     assert (tmp_path / "response_strangers.json").exists()
+
+
+def test_some_donors_are_judged_as_among_all(adata, program):
+    everyone = strangers.scores(adata, {"scgen": program()}, 0, 0)
+    name = everyone["held_out"].iloc[-1]
+    some = strangers.scores(adata, {"scgen": program()}, 0, 0, donors=[name])
+    expected = everyone[everyone["held_out"] == name].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, expected)
+    with pytest.raises(ValueError, match="no donors"):
+        strangers.scores(adata, {"scgen": program()}, 0, 0, donors=["nobody"])
