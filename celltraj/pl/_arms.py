@@ -21,12 +21,10 @@ from celltraj.pl._panels import panels_of
 from celltraj.pl._stream import mean_on_grid
 from celltraj.pl._style import Style
 from celltraj.pl._styled import PanelGroupValueStyle, styled
+from celltraj.pl._tried import draw_beside, draw_tried
 
 _KINDS = ("misses", "embedding")
 _UNUSED = ("cmap", "vmin", "vmax", "ncols", "groups")  # styles that misses have no use for
-_CHOSEN, _TRIED = "black", "0.55"
-_SIZE, _GAP_SIZE = 36.0, 12.0  # square points of a dot
-_SPREAD = 0.25  # of the way to the next candidate, over which the gaps stand
 _MOST_COLUMNS = 4
 _GRID = 12
 _LONGEST = 0.15  # of the width of the cells, of the arrow of a fast cell
@@ -121,18 +119,10 @@ def _draw_misses(adata: AnnData, key: str, ax: Axes | None, look: Style) -> Axes
     chosen = tried["own"].to_numpy() == float(ARMS.peek(adata, key)["params"]["own"])
     misses = np.sort(ARMS.table(adata, key)["miss"].dropna().to_numpy(float))
     ax = axes_of(ax, look, (4.4, 3.2))
-    places = np.arange(len(tried))
-    ax.axhline(1.0, color="0.8", lw=1, ls="--", zorder=0)
-    ax.plot(places, tried["miss"], color=_TRIED, lw=1.2, zorder=1)
-    shades = np.where(chosen, _CHOSEN, _TRIED)
-    ax.scatter(places, tried["miss"], color=shades, zorder=3, **look.dots(_SIZE))
-    beside = places[chosen] + np.linspace(-_SPREAD, _SPREAD, len(misses))
-    small = look.dots(_GAP_SIZE, 0.6) | {"s": _GAP_SIZE}
-    ax.scatter(beside, misses, color="C0", zorder=2, **small)
-    ax.set_xticks(places, [f"{own:g}" for own in tried["own"]])
+    draw_tried(ax, tried["own"].to_numpy(float), tried["miss"].to_numpy(float), chosen, look)
+    draw_beside(ax, np.flatnonzero(chosen), misses, look)
     ax.set_xlabel("own: how much conditions deviate from one law")
     ax.set_ylabel("miss of gaps left out")
-    ax.set_ylim(bottom=0.0)
     return ax
 
 
