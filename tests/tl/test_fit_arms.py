@@ -1,5 +1,6 @@
 """Courses under several conditions: laws that are shared, bridges, files, and what is refused."""
 
+import json
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -125,7 +126,7 @@ def test_what_was_kept_before_all_were_compared_still_reads(fitted):
     adata, arms, _ = fitted
     content = arms.pack()
     facts = {name: fact for name, fact in content.facts.items() if name != "compared"}
-    again = unpack_arms(replace(content, facts=facts), {})
+    again = unpack_arms(replace(content, facts=json.loads(json.dumps(facts))), {})
     assert again.compared == ()
     assert again.tried["own"].tolist() == [own for own, _ in arms.candidates]
     assert set(again.tried["similarity"]) == {arms.similarity}
