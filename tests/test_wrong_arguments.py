@@ -259,6 +259,7 @@ OWN = {
     "pp.match_variables": lambda: {"like": course()["adata"]},
     "tl.interpolate_slice": lambda: {"at": 1.0, "key": "of_space"},
     "get.registration": lambda: {"key": "of_space"},
+    "pl.slices": lambda: {"key": "of_space"},
     "tl.calibrate": lambda: {"confidence": 0.5},
     "tl.forecast_intervals": lambda: {"confidence": 0.5},
     "tl.entropy_production": lambda: {"model": PULL},

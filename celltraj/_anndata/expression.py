@@ -99,3 +99,24 @@ def marked_genes(adata: AnnData, column: str) -> np.ndarray:
         raise ValueError(f"adata.var[{column!r}] is false for every gene")
     chosen: np.ndarray = marked.to_numpy(dtype=bool)
     return chosen
+
+
+def expression_of(adata: AnnData, gene: str) -> np.ndarray:
+    """Return the expression ``(n_obs,)`` of one gene in ``X``, float64.
+
+    Raises
+    ------
+    ValueError
+        There is no ``X``, or it holds no numbers.
+    """
+    place = "adata.X"
+    if adata.X is None:
+        raise ValueError(f"{place} is None, and the gene {gene!r} has no values")
+    x = in_memory(adata[:, gene].X)
+    values = np.asarray(x.toarray() if issparse(x) else x)
+    if values.dtype.kind not in "fiub" or values.shape[1] != 1:
+        raise ValueError(
+            f"{place} has dtype {values.dtype} and {values.shape[1]} variables of the name "
+            f"{gene!r}; one with numbers is needed"
+        )
+    return values[:, 0].astype(float)

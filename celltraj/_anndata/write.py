@@ -12,6 +12,7 @@ from anndata import AnnData, ImplicitModificationWarning
 from torch import Tensor
 
 from celltraj import __version__
+from celltraj._anndata.columns import column_of, has_column
 from celltraj._anndata.results import ROOT
 from celltraj._errors import warn
 from celltraj.models import Bridge, FlowMatching, MetaFlowMatching, TrainerOptions
@@ -160,6 +161,26 @@ def cells_at(
         result.obsm[use_rep] = x.copy()
     result.uns[ROOT] = {record[0]: record[1]}
     return result
+
+
+def with_time_key(adata: AnnData, obs: pd.DataFrame, time_key: str | None) -> pd.DataFrame:
+    """Return rows with their ``time`` also under the user's name, where that column holds numbers.
+
+    Labels are not translated back: most times of a simulation have none.
+
+    Examples
+    --------
+    >>> import anndata as ad, pandas as pd
+    >>> from celltraj._anndata.write import with_time_key
+    >>> adata = ad.AnnData(obs=pd.DataFrame({"day": [0.0, 2.0]}, index=["a", "b"]))
+    >>> with_time_key(adata, pd.DataFrame({"time": [0.5]}), "day").to_dict("list")
+    {'time': [0.5], 'day': [0.5]}
+    """
+    if time_key is None or time_key in obs or not has_column(adata, time_key):
+        return obs
+    column = column_of(adata, time_key)
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return obs.assign(**{time_key: obs["time"]}) if is_number else obs
 
 
 def _at_rest(states: np.ndarray) -> np.ndarray:

@@ -20,13 +20,15 @@ def arms(adata: AnnData, *, key: str = "arms", candidates: bool = False) -> pd.D
     key
         The ``key_added`` of :func:`celltraj.tl.fit_arms`.
     candidates
-        Whether to return the values of ``own`` that were tried in place of the conditions.
+        Whether to return what was chosen among in place of the conditions.
 
     Returns
     -------
     A new table, one row for each condition and time: condition, time, cells, miss (of the gap that
     begins then, by laws that were found without it, over how far its cells go), growth; with
-    ``candidates=True`` one row for each value: own, miss (mean over gaps).
+    ``candidates=True`` one row for each that was chosen among: similarity (of conditions: names,
+    or covariates by laws that are linear or smooth in them), own, miss (mean over gaps). Records of
+    before these were kept have own and miss of the chosen similarity alone.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from ._landscape import landscape as landscape
 from ._least_action import least_action as least_action
 from ._marginals import marginals as marginals
 from ._martingale_test import martingale_test as martingale_test
+from ._mean_field import mean_field as mean_field
 from ._populations import populations as populations
 from ._pull import pull as pull
 from ._push import push as push
@@ -30,6 +31,7 @@ from ._response import response as response
 from ._sample_report import sample_report as sample_report
 from ._sankey import sankey as sankey
 from ._scores import scores as scores
+from ._slices import slices as slices
 from ._slow_modes import slow_modes as slow_modes
 from ._snapshots import snapshots as snapshots
 from ._stream import stream as stream
@@ -61,6 +63,7 @@ __all__ = [
     "least_action",
     "marginals",
     "martingale_test",
+    "mean_field",
     "populations",
     "pull",
     "push",
@@ -70,6 +73,7 @@ __all__ = [
     "sample_report",
     "sankey",
     "scores",
+    "slices",
     "slow_modes",
     "snapshots",
     "stream",

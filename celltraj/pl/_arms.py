@@ -21,12 +21,11 @@ from celltraj.pl._panels import panels_of
 from celltraj.pl._stream import mean_on_grid
 from celltraj.pl._style import Style
 from celltraj.pl._styled import PanelGroupValueStyle, styled
+from celltraj.pl._tried import draw_beside, draw_tried
 
 _KINDS = ("misses", "embedding")
 _UNUSED = ("cmap", "vmin", "vmax", "ncols", "groups")  # styles that misses have no use for
-_CHOSEN, _TRIED = "black", "0.55"
-_SIZE, _GAP_SIZE = 36.0, 12.0  # square points of a dot
-_SPREAD = 0.25  # of the way to the next candidate, over which the gaps stand
+_OTHER: dict[str, Any] = {"color": "0.55", "lw": 1.2, "ls": ":", "zorder": 1}
 _MOST_COLUMNS = 4
 _GRID = 12
 _LONGEST = 0.15  # of the width of the cells, of the arrow of a fast cell
@@ -57,7 +56,8 @@ def arms(
     kind
         ``"misses"``: how far laws miss gaps that they were not fitted to, by how much conditions
         may deviate from one law, the chosen one black, with the gaps of all conditions as small
-        dots beside it; at 1 a law is no better than no change. ``"embedding"``: a panel of each
+        dots beside it; dotted by another similarity of conditions, where covariates allow several;
+        at 1 a law is no better than no change. ``"embedding"``: a panel of each
         condition, its cells by time over all others in grey, and arrows of their mean
         drift, of one scale in all panels.
     components
@@ -115,24 +115,26 @@ def arms(
 
 def _draw_misses(adata: AnnData, key: str, ax: Axes | None, look: Style) -> Axes:
     """Draw the mean miss of every candidate, and the miss of every gap at the chosen one."""
-    tried = ARMS.table(adata, key, "candidates")
-    if tried["miss"].isna().all():
+    compared, params = ARMS.table(adata, key, "candidates"), ARMS.peek(adata, key)["params"]
+    if compared["miss"].isna().all():
         raise ValueError("one gap of one condition tells no miss: there is nothing to draw")
-    chosen = tried["own"].to_numpy() == float(ARMS.peek(adata, key)["params"]["own"])
+    similarity = str(params.get("similarity", ""))  # older records hold that one alone
+    if "similarity" not in compared:
+        compared["similarity"] = similarity
+    lines = {str(name): its for name, its in compared.groupby("similarity")}
+    tried = lines.pop(similarity)
+    chosen = tried["own"].to_numpy() == float(params["own"])
     misses = np.sort(ARMS.table(adata, key)["miss"].dropna().to_numpy(float))
     ax = axes_of(ax, look, (4.4, 3.2))
-    places = np.arange(len(tried))
-    ax.axhline(1.0, color="0.8", lw=1, ls="--", zorder=0)
-    ax.plot(places, tried["miss"], color=_TRIED, lw=1.2, zorder=1)
-    shades = np.where(chosen, _CHOSEN, _TRIED)
-    ax.scatter(places, tried["miss"], color=shades, zorder=3, **look.dots(_SIZE))
-    beside = places[chosen] + np.linspace(-_SPREAD, _SPREAD, len(misses))
-    small = look.dots(_GAP_SIZE, 0.6) | {"s": _GAP_SIZE}
-    ax.scatter(beside, misses, color="C0", zorder=2, **small)
-    ax.set_xticks(places, [f"{own:g}" for own in tried["own"]])
+    draw_tried(ax, tried["own"].to_numpy(float), tried["miss"].to_numpy(float), chosen, look)
+    for name, its in lines.items():
+        ax.plot(np.searchsorted(tried["own"], its["own"]), its["miss"], label=name, **_OTHER)
+    if lines:
+        ax.lines[1].set_label(similarity)
+        ax.legend(title="similarity of conditions", frameon=False, fontsize="small")
+    draw_beside(ax, np.flatnonzero(chosen), misses, look)
     ax.set_xlabel("own: how much conditions deviate from one law")
     ax.set_ylabel("miss of gaps left out")
-    ax.set_ylim(bottom=0.0)
     return ax
 
 

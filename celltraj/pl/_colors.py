@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize, to_rgba
 
 from celltraj._anndata import column_of
+from celltraj._anndata.columns import has_column
+from celltraj._anndata.expression import expression_of
 from celltraj.pl._legend import add_bar, add_legend, dots_of, name_on_data
 from celltraj.pl._palette import category_colors
 from celltraj.pl._style import PLAIN, Style
@@ -59,24 +61,47 @@ class Colors:
         ordered: np.ndarray = rows[np.argsort(~self.is_faint[rows], kind="stable")]
         return ordered
 
+    def of(self, rows: np.ndarray) -> Colors:
+        """Return the colours of some cells, with the same meaning."""
+        return replace(self, shades=self.shades[rows], labels=self.labels[rows])
 
-def colors_of(adata: AnnData, times: np.ndarray, color: str | None, look: Style = PLAIN) -> Colors:
+    def at(self, value: float, n: int) -> Colors:
+        """Return the colour of a number for ``n`` cells; where colours are groups there is none."""
+        if self.scale is None or self.colors is None:
+            raise ValueError(f"colours are groups, and {value:g} is a number")
+        shades = np.tile(self.colors(self.scale(value)), (n, 1))
+        return replace(self, shades=shades, labels=np.full(n, None, dtype=object))
+
+
+def colors_of(
+    adata: AnnData,
+    times: np.ndarray,
+    color: str | None,
+    look: Style = PLAIN,
+    *,
+    genes: bool = False,
+) -> Colors:
     """Return the colours of the cells, by time without ``color``; cells without a value are grey.
+
+    With ``genes`` a name that is no column may be that of a gene.
 
     Raises
     ------
     KeyError
-        ``color`` is not a column of ``obs``.
+        ``color`` is not a column of ``obs``, nor a gene where these may be named.
     ValueError
         The column holds no value, too many categories, or none of the groups to draw.
     """
     if color is None:
-        return _by_value(times, None, look)
+        return _by_value(times, "time", look)
+    if genes and not has_column(adata, color) and color in adata.var_names:
+        return _by_value(expression_of(adata, color), f"the gene {color!r}", look)
     column = column_of(adata, color, way="Name one of them to colour by")
     if column.isna().all():
         raise ValueError(f"adata.obs[{color!r}] holds no value to colour by")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return _by_value(column.to_numpy(dtype=float, na_value=np.nan), color, look)
+        what = f"adata.obs[{color!r}], which holds numbers"
+        return _by_value(column.to_numpy(dtype=float, na_value=np.nan), what, look)
     palette = palette_of(adata, color, look)
     shown = look.group_names(list(palette), f"adata.obs[{color!r}]")
     names = np.array([*palette, None], dtype=object)
@@ -122,10 +147,9 @@ def shades_of(
     return {name: palette.get(name, MISSING) for name in names}
 
 
-def _by_value(values: np.ndarray, color: str | None, look: Style) -> Colors:
+def _by_value(values: np.ndarray, what: str, look: Style) -> Colors:
     if look.groups is not None:
-        by = "time" if color is None else f"adata.obs[{color!r}], which holds numbers"
-        raise ValueError(f"groups= are those of color=, and cells are coloured by {by}")
+        raise ValueError(f"groups= are those of color=, and cells are coloured by {what}")
     scale, colors = look.scale(values), look.map(TIME_MAP).with_extremes(bad=MISSING)
     nobody = np.full(len(values), None, dtype=object)
     return Colors(colors(scale(values)), {}, nobody, scale, colors)

@@ -9,9 +9,9 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter1d
-from scipy.sparse import issparse
 
 from celltraj._anndata import column_of, read_groups, read_times
+from celltraj._anndata.expression import expression_of
 from celltraj._checks import checked
 from celltraj.pl._cells import (
     axis_name,
@@ -149,9 +149,7 @@ def _values(adata: AnnData, of: str | None, component: int) -> tuple[str, np.nda
             raise ValueError(f"adata.obs[{of!r}] holds no numbers; name a column that does")
         return of, column.to_numpy(dtype=float, na_value=np.nan)
     if of is not None and of in adata.var_names:
-        x = adata[:, of].X
-        gene = x.toarray() if issparse(x) else np.asarray(x)
-        return of, gene.astype(float).ravel()
+        return of, expression_of(adata, of)
     if of is not None and not {of, f"X_{of}"} & {"X", *adata.obsm}:
         raise KeyError(
             f"{of!r} is no column of obs, no gene and no representation; columns are "

@@ -72,6 +72,12 @@ class PanelDotStyle(DotStyle, PanelStyle, total=False):
     """What panels of dots with a legend take."""
 
 
+class PanelGroupDotStyle(PanelDotStyle, total=False):
+    """What panels of dots of groups with a legend take."""
+
+    groups: str | Sequence[str]
+
+
 class PanelGroupStyle(LineStyle, PanelStyle, total=False):
     """What panels of lines of groups take."""
 

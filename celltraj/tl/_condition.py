@@ -19,6 +19,7 @@ from celltraj._anndata import (
     time_of,
 )
 from celltraj._anndata.results import CONDITION
+from celltraj._anndata.write import with_time_key
 from celltraj._checks import checked
 from celltraj._errors import DataWarning, warn
 from celltraj._typing import Time
@@ -92,6 +93,7 @@ def condition(
     -------
     AnnData with a row per (trajectory, time), ordered by time: ``X`` the states, also in
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["trajectory"]`` (int), ``obs["time"]`` ([t]),
+    the same as ``obs[time_key]`` where that column holds numbers,
     ``obs["source"]`` (obs name of the cell that the trajectory starts from),
     ``obs["extrapolated"]`` (bool: the time lies outside those that ``model`` was fitted to),
     ``obs["mass"]`` (weight of the trajectory, the same at all its times, mean 1 over trajectories;
@@ -177,6 +179,7 @@ def condition(
         "ancestors": _ancestors(found, sources),
     }
     obs = _observations(found, sources, outside_of(model, found.paths.times))
+    obs = with_time_key(adata, obs, time_key)
     states = found.paths.x.reshape(-1, x.shape[1]).numpy()
     made = CONDITION.made(record, [])
     return cells_at(adata.var_names, name, states, obs, ("condition", made))

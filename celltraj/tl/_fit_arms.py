@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import options_record, recorded, sample_record, warn_of_view
@@ -173,10 +172,10 @@ def _record(arms: Arms, params: dict[str, Any], seed: int) -> dict[str, Any]:
     found = {
         "sigma": sigma_of(next(iter(arms.bridges.values())).reference),
         "own": arms.own,
+        "similarity": arms.similarity,
         "law": arms.in_words,
     }
-    candidates = pd.DataFrame(arms.candidates, columns=["own", "miss"], dtype=float)
     return sample_record(params | found, seed) | {
         "table": arms.table.rename(index=str),
-        "candidates": candidates.rename(index=str),
+        "candidates": arms.tried.rename(index=str),
     }

@@ -18,6 +18,7 @@ from celltraj._anndata import (
     time_of,
 )
 from celltraj._anndata.results import INTERPOLATE
+from celltraj._anndata.write import with_time_key
 from celltraj._checks import checked
 from celltraj._typing import Cells, Time
 from celltraj.models import Bridge, Process
@@ -67,7 +68,8 @@ def interpolate(
     Returns
     -------
     AnnData of ``n_cells`` cells: ``X`` the states, also in ``obsm[use_rep]`` unless that is
-    ``"X"``; ``obs["time"]`` ([t]); ``uns["celltraj"]["interpolate"]`` (params, version, seed).
+    ``"X"``; ``obs["time"]`` ([t]), the same under the name of the user's column where that
+    holds numbers; ``uns["celltraj"]["interpolate"]`` (params, version, seed).
 
     Raises
     ------
@@ -92,7 +94,8 @@ def interpolate(
     generator = torch.Generator().manual_seed(seed)
     if model is None:
         tied, snapshots, name = read_coupled(adata, key)
-        moment = time_of(adata, time_key or tied.time_key, time)
+        time_key = time_key or tied.time_key
+        moment = time_of(adata, time_key, time)
         states = displaced(tied.lineage, snapshots, moment, n_cells, generator=generator)
     else:
         name = find_space(adata, model, use_rep)
@@ -102,7 +105,7 @@ def interpolate(
             states = model.sample(moment, n_cells, generator=generator)
         else:
             states = _simulated(adata, model, moment, n_cells, (time_key, name), generator)
-    obs = pd.DataFrame({"time": np.full(n_cells, moment)})
+    obs = with_time_key(adata, pd.DataFrame({"time": np.full(n_cells, moment)}), time_key)
     params = {"time": moment, "n_cells": n_cells, "use_rep": name}
     record = ("interpolate", INTERPOLATE.made(sample_record(params, seed), []))
     return cells_at(adata.var_names, name, states.numpy(), obs, record)

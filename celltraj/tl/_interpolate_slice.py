@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from celltraj._anndata.results import SLICE
 from celltraj._anndata.slices import read_slices
-from celltraj._anndata.write import cells_at, sample_record
+from celltraj._anndata.write import cells_at, sample_record, with_time_key
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models.space.between import slice_between
@@ -46,7 +46,8 @@ def interpolate_slice(
     -------
     AnnData of ``n_cells`` cells: ``X`` the features, also in ``obsm[use_rep]`` unless that is
     ``"X"``; ``obsm[spatial_key]`` places, in a frame and unit between those of the two slices;
-    ``obs["time"]`` ([t]), ``obs["source"]`` and ``obs["target"]``, the names of the cells that each
+    ``obs["time"]`` ([t]), the same under the name of the user's column where that holds numbers,
+    ``obs["source"]`` and ``obs["target"]``, the names of the cells that each
     lies between; ``uns["celltraj"]["interpolate_slice"]`` (params, version, seed).
 
     Raises
@@ -90,6 +91,7 @@ def interpolate_slice(
             "target": names[rows[drawn.gap + 1][drawn.later.numpy()]],
         }
     )
+    obs = with_time_key(adata, obs, found.tied.time_key)
     params = {
         "at": moment,
         "n_cells": n_cells,

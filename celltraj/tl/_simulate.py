@@ -21,6 +21,7 @@ from celltraj._anndata import (
     times_of,
 )
 from celltraj._anndata.results import SIMULATE
+from celltraj._anndata.write import with_time_key
 from celltraj._checks import checked
 from celltraj._typing import Time
 from celltraj.models import Bridge, FlowMatching, Process, SdeSolver, Trajectories
@@ -91,6 +92,7 @@ def simulate(
     -------
     AnnData with a row per (trajectory, time), ordered by time: ``X`` the states, also in
     ``obsm[use_rep]`` unless that is ``"X"``; ``obs["trajectory"]`` (int), ``obs["time"]`` ([t]),
+    the same as ``obs[time_key]`` where that column holds numbers,
     ``obs["source"]`` (obs name of the cell that the trajectory starts from),
     ``obs["extrapolated"]`` (bool: the time lies outside those that ``model`` was fitted to),
     ``obs["mass"]`` (1 at ``start``, only where ``model`` has growth);
@@ -146,6 +148,7 @@ def simulate(
     _warn_of_few(path)
     sources = adata.obs_names[rows].to_numpy()
     obs = _observations(path, sources, outside_of(model, path.times))
+    obs = with_time_key(adata, obs, time_key)
     params = {
         "model": type(model).__name__,
         "start": start,

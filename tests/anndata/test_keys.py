@@ -92,7 +92,8 @@ class TestWritten:
         assert written(path) == declared_places(SIMULATE, use_rep="X_two")
         check_record(path.uns["celltraj"]["simulate"], SIMULATE)
         grown = ct.tl.simulate(adata, Doubling(0.1), **options)
-        assert written(grown) == declared_places(SIMULATE, among=any_place, use_rep="X_two")
+        names = {"use_rep": "X_two", "time_key": "time"}
+        assert written(grown) == declared_places(SIMULATE, among=any_place, **names)
         steered = ct.tl.condition(
             adata, Doubling(0.1), toward=None, n_particles=20, n_times=2, **options
         )

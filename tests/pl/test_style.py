@@ -3,6 +3,7 @@
 import inspect
 import re
 import warnings
+from functools import partial
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -65,6 +66,8 @@ def world():
     ct.tl.velocity(adata, bridge, basis="umap", progress=False)
     ct.tl.compare_conditions(adata, sample_key="sample", condition_key="diet", of="fates", time=2.0)
     ct.tl.fit_arms(adata, condition_key="diet", growth=None, training=None, progress=False)
+    adata.obsm["spatial"] = adata.X.astype(float)
+    ct.tl.couple_space(adata, key_added="of_space", progress=False)
     ct.tl.jump_rates(adata, groupby="arm", edges=[("progenitor", "upper"), ("progenitor", "lower")])
     ct.tl.sample_report(adata, sample_key="diet", batch_key="diet", progress=False)
     ct.tl.slow_modes(adata, n_modes=2, progress=False)
@@ -92,6 +95,18 @@ def refined():
     references = (PotentialLandscape(width=4), OrnsteinUhlenbeck())
     silent = {"options": options, "training": None, "progress": False}
     return [ct.tl.fit_bridge(adata, reference=one, **silent) for one in references]
+
+
+@pytest.fixture(scope="module")
+def dishes():
+    """Return populations and the law that was fitted to them."""
+    adata = ct.datasets.branching(n_cells=30, seed=0)
+    adata = adata[adata.obs["time"] < 2].copy()
+    adata.obs["dish"] = [f"dish {k % 3}" for k in range(adata.n_obs)]
+    fit = partial(ct.tl.fit_mean_field, population_key="dish", growth=None, training=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few cells, and nothing around them that moves them
+        return adata, fit(adata, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +145,7 @@ def doses():
 
 
 @pytest.fixture
-def draw(world, refined, answered):
+def draw(world, refined, answered, dishes):
     """Return a function that draws any plot, and returns its figure."""
     adata, path, predicted, bridge = world
     before, response, embedded = answered
@@ -168,6 +183,7 @@ def draw(world, refined, answered):
         "least_action": lambda **k: ct.pl.least_action(bent, **k),
         "marginals": lambda **k: ct.pl.marginals(adata, path, **k),
         "martingale_test": lambda **k: ct.pl.martingale_test(adata, **k),
+        "mean_field": lambda **k: ct.pl.mean_field(*dishes, **k),
         "populations": lambda **k: ct.pl.populations(embedded, color="kind", **k),
         "pull": lambda **k: ct.pl.pull(adata, **k),
         "push": lambda **k: ct.pl.push(adata, **k),
@@ -176,6 +192,7 @@ def draw(world, refined, answered):
         "sankey": lambda **k: ct.pl.sankey(adata, **k),
         "sample_report": lambda **k: ct.pl.sample_report(adata, **k),
         "scores": lambda **k: ct.pl.scores(scores(), **k),
+        "slices": lambda **k: ct.pl.slices(adata, key="of_space", color="arm", **k),
         "slow_modes": lambda **k: ct.pl.slow_modes(adata, kind="embedding", **k),
         "snapshots": lambda **k: ct.pl.snapshots(adata, color="arm", **k),
         "stream": lambda **k: ct.pl.stream(adata, basis="umap", color="arm", **k),
@@ -197,6 +214,7 @@ def draw(world, refined, answered):
         "animate": lambda **k: ct.pl.animate(adata, path, color="number", basis="X", **k),
         "held_out": lambda **k: ct.pl.held_out(adata, predicted, color="number", **k),
         "populations": lambda **k: ct.pl.populations(embedded, color="number", **k),
+        "slices": lambda **k: ct.pl.slices(adata, key="of_space", color="number", **k),
         "snapshots": lambda **k: ct.pl.snapshots(adata, color="number", **k),
         "stream": lambda **k: ct.pl.stream(adata, basis="umap", color="number", **k),
         "trajectories": lambda **k: ct.pl.trajectories(adata, path, color="number", **k),
@@ -334,7 +352,7 @@ def test_palettes(draw, name):
         draw(name, palette="tab21", **kind)
 
 
-GROUPS = {"arms": ["fat"], "populations": ["a"]}
+GROUPS = {"arms": ["fat"], "mean_field": ["dish 1"], "populations": ["a"]}
 
 
 @pytest.mark.parametrize("name", takes("groups"))
@@ -343,10 +361,10 @@ def test_groups(draw, name):
     kind = {"kind": "bars", "groupby": "arm"} if name == "fates" else {}
     figure = draw(name, groups=wanted, **kind)
     names = [text.get_text() for one in legends(figure) for text in one.get_texts()]
-    shown = [ax.get_title() for ax in panels(figure)]
+    shown = [ax.get_title().split("\n")[0] for ax in panels(figure)]
     rows = [label.get_text().split(" ")[0] for label in panels(figure)[0].get_yticklabels()]
     assert wanted[0] in [*names, *shown, *rows]
-    assert not {"lower", "lean", "b"} & {*(names if name != "fates" else rows), *shown}
+    assert not {"lower", "lean", "dish 0", "b"} & {*(names if name != "fates" else rows), *shown}
     with pytest.raises(ValueError, match=r"groups= names \['nobody'\], which .* does not have"):
         draw(name, groups="nobody", **kind)
 
@@ -363,6 +381,7 @@ def test_what_is_for_a_new_figure_is_refused_with_axes(draw, name):
         "gene_trends": {"genes": "x"},
         "jacobian": {"groups": "upper"},
         "marginals": {"components": (0,)},
+        "mean_field": {"groups": "dish 1"},
         "response": {"population": "p0"},
         "scores": {"metric": "W1"},
         "slow_modes": {"n_modes": 1},

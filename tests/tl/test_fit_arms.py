@@ -1,10 +1,12 @@
 """Courses under several conditions: laws that are shared, bridges, files, and what is refused."""
 
+import json
 import warnings
 from dataclasses import replace
 from functools import partial
 
 import anndata as ad
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ import celltraj as ct
 from celltraj.models.arms.courses import ArmCourses
 from celltraj.models.arms.fit import ArmSettings
 from celltraj.models.arms.fit import fit_arms as core_fit
+from celltraj.models.arms.unpack import unpack_arms
 from celltraj.snapshots import Snapshots
 
 SILENT = {"progress": False}
@@ -83,8 +86,11 @@ def test_what_is_written_comes_back_from_a_file(fitted, tmp_path):
     pd.testing.assert_frame_equal(table, ct.get.arms(adata))
     assert len(table) == 10
     assert table["miss"].isna().sum() == 4  # of the last time of each condition
-    candidates = ct.get.arms(again, candidates=True).set_index("own")["miss"]
-    assert candidates[arms.own] == arms.miss
+    tried = ct.get.arms(again, candidates=True)
+    pd.testing.assert_frame_equal(tried, ct.get.arms(adata, candidates=True))
+    by_both = tried.set_index(["similarity", "own"])["miss"]
+    assert by_both[arms.similarity, arms.own] == arms.miss
+    assert dict(by_both[arms.similarity]) == dict(arms.candidates)
     assert again.uns["celltraj"]["arms"]["params"]["law"] == arms.in_words
 
 
@@ -101,6 +107,50 @@ def test_saved_arms_are_the_same(fitted, tmp_path):
     found, told = (one.law(covariates=between).drift(0.0, x) for one in (again, arms))
     assert torch.equal(found, told)
     assert again.likeness.kind == arms.likeness.kind
+    assert again.compared == arms.compared
+
+
+def test_every_similarity_that_was_compared_is_told(fitted):
+    _, arms, _ = fitted
+    tried = arms.tried
+    assert tried.groupby("similarity")["own"].apply(list).to_dict() == {
+        kind: [own for own, _ in arms.candidates] for kind in ("linear", "smooth")
+    }
+    shared = tried[tried["own"] == 0]["miss"]
+    assert shared.nunique() == 1  # one law for all, whatever they are like
+    assert tried["miss"].min() <= arms.miss
+    assert tried["miss"].notna().all()
+
+
+def test_what_was_kept_before_all_were_compared_still_reads(fitted):
+    adata, arms, _ = fitted
+    content = arms.pack()
+    facts = {name: fact for name, fact in content.facts.items() if name != "compared"}
+    again = unpack_arms(replace(content, facts=json.loads(json.dumps(facts))), {})
+    assert again.compared == ()
+    assert again.tried["own"].tolist() == [own for own, _ in arms.candidates]
+    assert set(again.tried["similarity"]) == {arms.similarity}
+    adata = adata.copy()
+    record = adata.uns["celltraj"]["arms"]
+    is_its = record["candidates"]["similarity"] == arms.similarity
+    record["candidates"] = record["candidates"][is_its][["own", "miss"]]
+    del record["params"]["similarity"]
+    tried = ct.get.arms(adata, candidates=True)
+    assert tuple(map(tuple, tried.to_numpy())) == arms.candidates
+    assert len(ct.pl.arms(adata, show=False).collections) == 2
+    plt.close()
+
+
+def test_lines_of_all_similarities_are_drawn(fitted):
+    adata, arms, _ = fitted
+    ax = ct.pl.arms(adata, show=False)
+    by_both = arms.tried.set_index(["similarity", "own"])["miss"]
+    other = {"linear": "smooth", "smooth": "linear"}[arms.similarity]
+    _, own, beside = ax.lines[:3]
+    assert (own.get_label(), beside.get_label()) == (arms.similarity, other)
+    np.testing.assert_allclose(own.get_ydata(), by_both[arms.similarity])
+    np.testing.assert_allclose(beside.get_ydata(), by_both[other])
+    plt.close()
 
 
 def test_a_condition_is_known_by_its_covariates_alone(fitted):

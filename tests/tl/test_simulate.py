@@ -249,3 +249,34 @@ def test_every_solver_is_recorded_in_a_file(adata, tmp_path, solver, names, n_ev
     assert record["n_evaluations"] == n_evaluations
     if "reference" in names:
         assert record["params"]["ode_solver"]["reference"]["name"] == "OrnsteinUhlenbeck"
+
+
+def test_times_stand_under_the_users_name_too(tmp_path):
+    adata = ct.datasets.branching(n_cells=20, seed=0)
+    adata.obs["day"] = 2 * adata.obs.pop("time")
+    bridge = ct.tl.fit_bridge(adata, time_key="day", training=None, progress=False)
+    options = {"start": 0.0, "stop": 4.0, "time_key": "day", "n_times": 3, "progress": False}
+    path = ct.tl.simulate(adata, bridge, **options, n_cells=4)
+    assert sorted(set(path.obs["day"])) == [0.0, 2.0, 4.0]
+    with pytest.warns(ct.DataWarning):  # few particles
+        steered = ct.tl.condition(adata, bridge, **options, toward=None, n_particles=8)
+    drawn = ct.tl.interpolate(adata, bridge, time=3.0, n_cells=5, time_key="day")
+    for found in (path, steered, drawn):
+        found.write_h5ad(tmp_path / "path.h5ad")
+        again = ad.read_h5ad(tmp_path / "path.h5ad")
+        assert (again.obs["day"] == again.obs["time"]).all()
+    # of labels most times of a simulation have none
+    adata.obs["day"] = [f"day {t:g}" for t in adata.obs["day"]]
+    path = ct.tl.simulate(adata, bridge, **options, n_cells=4)
+    assert "day" not in path.obs
+    assert sorted(set(path.obs["time"])) == [0.0, 2.0, 4.0]
+
+
+def test_a_column_of_the_path_itself_is_not_replaced():
+    adata = ct.datasets.branching(n_cells=20, seed=0)
+    adata.obs["source"] = adata.obs["time"]
+    bridge = ct.tl.fit_bridge(adata, time_key="source", training=None, progress=False)
+    path = ct.tl.simulate(
+        adata, bridge, start=0.0, stop=1.0, time_key="source", n_cells=4, n_times=2, progress=False
+    )
+    assert set(path.obs["source"]) <= set(adata.obs_names)

@@ -129,7 +129,8 @@ ARMS = Result(
     ),
     params="arguments as used: condition_key, time_key, use_rep, sigma, sigma_source (given or "
     "estimated), growth, training (absent for plug-in drifts), covariate_keys and growth_key (if "
-    "given); own, how much conditions deviate from one law, and law, what that is worth, in words",
+    "given); own, how much conditions deviate from one law, similarity, by what they are alike "
+    "(names, linear or smooth in covariates), and law, what that is worth, in words",
     fields=(
         Field(
             "table",
@@ -140,8 +141,9 @@ ARMS = Result(
         ),
         Field(
             "candidates",
-            "one row per own that was tried, with the mean miss",
-            columns=("own", "miss"),
+            "one row per similarity of conditions and own that were tried, with the mean miss",
+            columns=("similarity", "own", "miss"),
+            texts=("similarity",),
         ),
     ),
 )

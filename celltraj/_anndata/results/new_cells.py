@@ -14,6 +14,13 @@ def _states(whose: str) -> Place:
     )
 
 
+_TIME_KEY = Place(
+    "obs",
+    "{time_key}",
+    "the same under the name of the user's column; only where that holds numbers",
+    is_optional=True,
+    unit="[t]",
+)
 SIMULATE = Result(
     kind="simulation",
     call="ct.tl.simulate(adata, model, ...)",
@@ -22,6 +29,7 @@ SIMULATE = Result(
     places=(
         Place("obs", "trajectory", "number of the trajectory"),
         Place("obs", "time", "time of the state", unit="[t]"),
+        _TIME_KEY,
         Place("obs", "source", "obs name of the cell that the trajectory starts from"),
         Place("obs", "extrapolated", "whether the time lies outside those of the fit"),
         Place(
@@ -43,6 +51,7 @@ CONDITION = Result(
     places=(
         Place("obs", "trajectory", "number of the trajectory"),
         Place("obs", "time", "time of the state", unit="[t]"),
+        _TIME_KEY,
         Place("obs", "source", "obs name of the cell that the trajectory starts from"),
         Place("obs", "extrapolated", "whether the time lies outside those of the fit"),
         Place("obs", "mass", "weight of the trajectory, the same at all its times, mean 1"),
@@ -76,7 +85,11 @@ INTERPOLATE = Result(
     call="ct.tl.interpolate(adata, ...)",
     key="interpolate",
     record="interpolate",
-    places=(Place("obs", "time", "time of the drawn cells", unit="[t]"), _states("drawn")),
+    places=(
+        Place("obs", "time", "time of the drawn cells", unit="[t]"),
+        _TIME_KEY,
+        _states("drawn"),
+    ),
 )
 SLICE = Result(
     kind="interpolated slice",
@@ -85,6 +98,7 @@ SLICE = Result(
     record="interpolate_slice",
     places=(
         Place("obs", "time", "time of the slice", unit="[t]"),
+        _TIME_KEY,
         Place("obs", "source", "obs name of the earlier cell that the drawn one comes from"),
         Place("obs", "target", "obs name of the later cell that it is on its way to"),
         Place("obsm", "{spatial_key}", "places of the drawn cells", width="k"),

@@ -72,11 +72,15 @@ class Arms(Saved, Mapping[str, Bridge | Reference]):
         How much each law deviates from what all share: 0 is one law for all.
     candidates
         Values of ``own`` that were tried, and the miss of each: how far laws without a gap miss
-        where its cells go, over how far they go, in the mean over gaps of all conditions.
+        where its cells go, over how far they go, in the mean over gaps of all conditions. Of the
+        similarity of conditions that was chosen.
     seen
         What is known of each condition, in their order.
     likeness
         What tells the law of further conditions; None where conditions have names alone.
+    compared
+        Similarity of conditions, ``own`` and miss of all that was chosen among; empty in arms that
+        were saved before these were kept.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class Arms(Saved, Mapping[str, Bridge | Reference]):
     candidates: tuple[tuple[float, float | None], ...]
     seen: tuple[Arm, ...]
     likeness: Likeness | None = None
+    compared: tuple[tuple[str, float, float | None], ...] = ()
 
     def __getitem__(self, condition: str) -> Bridge | Reference:
         """Return the bridge of a condition, or its law where it was seen at one time."""
@@ -192,11 +197,28 @@ class Arms(Saved, Mapping[str, Bridge | Reference]):
         ]
         return pd.DataFrame(rows, columns=["condition", "time", "cells", "miss", "growth"])
 
+    @property
+    def similarity(self) -> str:
+        """By what conditions are alike: ``"names"`` alone, or covariates, by their laws' kind."""
+        return "names" if self.likeness is None else self.likeness.kind
+
+    @property
+    def tried(self) -> pd.DataFrame:
+        """One row for each law that was chosen among: similarity, own, miss (mean over gaps).
+
+        ``own=0``, one law for all, is the same for each similarity.
+        """
+        known = tuple((self.similarity, own, miss) for own, miss in self.candidates)
+        rows = self.compared or known
+        table = pd.DataFrame(rows, columns=["similarity", "own", "miss"])
+        return table.astype({"own": float, "miss": float})
+
     def pack(self) -> Content:
         """Return the arms as facts and tensors."""
         facts: dict[str, Any] = {
             "own": self.own,
             "candidates": self.candidates,
+            "compared": self.compared,
             "seen": [asdict(one) for one in self.seen],
             "parts": {},
         }

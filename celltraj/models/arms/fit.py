@@ -97,6 +97,7 @@ def fit_arms(
             _seen(name, cells, laws.misses[k], grown.words.get(name)) for name, k in where.items()
         ),
         Likeness(cells.covariates, laws.common, laws.kind) if cells.covariates else None,
+        tuple((kind, own, _known(miss)) for (kind, own), miss in laws.compared.items()),
     )
     if arms.miss >= FAILS:
         warn(

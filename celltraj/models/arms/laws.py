@@ -33,8 +33,8 @@ class FoundLaws:
         Law of each condition.
     own
         How much each deviates from what all share.
-    candidates
-        Miss by ``own``, in the mean over gaps of all conditions.
+    compared
+        Miss by similarity of conditions and ``own``, in the mean over gaps of all conditions.
     misses
         Miss of each gap of each condition, NaN where there is no other gap at all.
     common
@@ -45,15 +45,20 @@ class FoundLaws:
 
     laws: tuple[KernelReference, ...]
     own: float
-    candidates: Mapping[float, float]
+    compared: Mapping[tuple[str, float], float]
     misses: tuple[tuple[float, ...], ...]
     common: KernelReference
     kind: str
 
     @property
+    def candidates(self) -> dict[float, float]:
+        """Miss by ``own``, of the similarity that was chosen."""
+        return {own: miss for (kind, own), miss in self.compared.items() if kind == self.kind}
+
+    @property
     def miss(self) -> float:
         """Miss of the laws that were chosen, in the mean over gaps."""
-        return self.candidates[self.own]
+        return self.compared[self.kind, self.own]
 
 
 def shared_laws(
@@ -164,7 +169,7 @@ def _chosen(
     """
     first = next(iter(roots))
     if len(ridge.owners) == 1:
-        return _found(ridge.solved(0.0), first, {0.0: float("nan")}, [float("nan")])
+        return _found(ridge.solved(0.0), first, {(first, 0.0): float("nan")}, [float("nan")])
     tried: dict[tuple[str, float], tuple[SharedLaws, list[float]]] = {}
     for kind, root in roots.items():
         for own in OWN if len(root) > 1 else OWN[:1]:
@@ -174,7 +179,7 @@ def _chosen(
             solved = replace(ridge, root=root).solved(own)
             tried[kind, own] = solved, _misses(solved, courses)
     kind, own = _least({one: misses for one, (_, misses) in tried.items()})
-    means = {one: fmean(misses) for (of, one), (_, misses) in tried.items() if of == kind}
+    means = {one: fmean(misses) for one, (_, misses) in tried.items()}
     return _found(tried[kind, own][0], kind, means, tried[kind, own][1])
 
 
@@ -215,10 +220,10 @@ def _misses(laws: SharedLaws, courses: Mapping[int, Chained]) -> list[float]:
 
 
 def _found(
-    laws: SharedLaws, kind: str, candidates: Mapping[float, float], misses: list[float]
+    laws: SharedLaws, kind: str, compared: Mapping[tuple[str, float], float], misses: list[float]
 ) -> FoundLaws:
     owners = laws.ridge.owners.tolist()
     n = len(laws.ridge.root)
     parts = [[m for m, c in zip(misses, owners, strict=True) if c == one] for one in range(n)]
     common = laws.ridge.family.with_solution(laws.common)
-    return FoundLaws(laws.laws(), laws.own, candidates, tuple(map(tuple, parts)), common, kind)
+    return FoundLaws(laws.laws(), laws.own, compared, tuple(map(tuple, parts)), common, kind)

@@ -37,6 +37,7 @@ class _Facts:
     seen: tuple[Arm, ...]
     parts: dict[str, Any]
     likeness: _Likeness | None = None
+    compared: tuple[tuple[str, float, float | None], ...] = ()
 
 
 def unpack_arms(content: Content, classes: Classes) -> Arms:
@@ -70,7 +71,7 @@ def unpack_arms(content: Content, classes: Classes) -> Arms:
         laws[one.name] = unpack_reference(packed, stored, dim=min(dims), classes=classes)
         stored.finish()
     likeness = _likeness(facts, by_place.get("common", {}), min(dims), classes)
-    return Arms(bridges, laws, facts.own, facts.candidates, facts.seen, likeness)
+    return Arms(bridges, laws, facts.own, facts.candidates, facts.seen, likeness, facts.compared)
 
 
 def _likeness(
