@@ -282,9 +282,9 @@ def warn_of_limits(snapshots: Snapshots) -> None:
         )
     if len(snapshots.times) == 2:
         warn(
-            "two snapshots tell neither one law of motion nor whether cells grow or move: by "
-            "default they move on straight lines and keep their mass, and nothing can be held out "
-            "to check it; growth=ct.models.LearnedGrowth() takes the growth of the only gap, "
-            "unchecked",
+            "two snapshots tell neither one law of motion nor whether cells grow or move, and "
+            "nothing can be held out to check it: unless told otherwise cells move on straight "
+            "lines and keep their mass; growth=ct.models.LearnedGrowth() takes the growth of the "
+            "only gap, unchecked",
             FitWarning,
         )

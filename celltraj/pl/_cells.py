@@ -187,8 +187,15 @@ def time_label(adata: AnnData, time_key: str) -> str:
 
 def rate_label(adata: AnnData) -> str:
     """Return what a colour bar of growth rates says."""
+    return f"growth {per_time(adata)}"
+
+
+def per_time(adata: AnnData, what: str = "1") -> str:
+    """Return the unit of what is so many ``what`` a unit of time, such as ``(1/day)``."""
     unit = adata.uns.get("time_unit", "1")
-    return "growth per unit of time" if unit in _NO_UNIT else f"growth (1/{unit})"
+    if unit in _NO_UNIT:
+        return "per unit of time" if what == "1" else f"({what} per unit of time)"
+    return f"({what}/{unit})"
 
 
 def color_label(

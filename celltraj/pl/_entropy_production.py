@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata.results import ENTROPY_PRODUCTION
 from celltraj._checks import checked
-from celltraj.pl._cells import rate_label, time_label
+from celltraj.pl._cells import per_time, time_label
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._style import Style
 from celltraj.pl._styled import DotOnlyStyle, styled
@@ -87,6 +87,6 @@ def entropy_production(
     ax.scatter(table["time"], table["least"], label="any law needs", **shape)
     ax.axhline(0, color="0.85", lw=1, zorder=0)
     ax.set_xlabel(time_label(adata, str(params["time_key"])))
-    ax.set_ylabel(f"entropy production, nats {rate_label(adata).removeprefix('growth ')}")
+    ax.set_ylabel(f"entropy production {per_time(adata, 'nats')}")
     ax.legend(frameon=False)
     return finish("entropy_production", ax, show=show, save=save, return_fig=return_fig, look=look)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from celltraj._anndata.jacobian import jacobian_rows, mean_jacobian
 from celltraj._checks import checked
 from celltraj._typing import Time
-from celltraj.pl._cells import rate_label
+from celltraj.pl._cells import per_time
 from celltraj.pl._finish import Save, finish, tidy
 from celltraj.pl._legend import add_bar, inches_of, wrapped
 from celltraj.pl._panels import panels_of
@@ -113,7 +113,7 @@ def jacobian(
         panel.set_yticks(range(len(names)), ticks)
         panel.set_xlabel("regulator")
     panels[0].set_ylabel("target")
-    unit = rate_label(adata).removeprefix("growth ")
+    unit = per_time(adata)
     add_bar(panels[0], scale, colors, f"change of velocity {unit}", axes=panels)
     shown = panels if ax is None else ax
     return finish("jacobian", shown, show=show, save=save, return_fig=return_fig, look=look)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from celltraj._anndata.results import JUMP_RATES
 from celltraj._checks import checked
-from celltraj.pl._cells import rate_label
+from celltraj.pl._cells import per_time
 from celltraj.pl._finish import Save, axes_of, finish, tidy
 from celltraj.pl._style import Style
 from celltraj.pl._styled import DotOnlyStyle, styled
@@ -78,7 +78,7 @@ def jump_rates(
     ax.set_yticks(range(len(table)), names)
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xscale("log")
-    unit = rate_label(adata).removeprefix("growth ")
+    unit = per_time(adata)
     ax.set_xlabel(f"rate {unit}, {level:.0%} interval")
     return finish("jump_rates", ax, show=show, save=save, return_fig=return_fig, look=look)
 

@@ -192,8 +192,8 @@ def _warn_of_few(path: Trajectories) -> None:
     if effective < _FEW * n:
         logger.warning(
             "at time %g the mass of %d trajectories is that of %.0f equal ones, and what is read "
-            "off them is as uncertain; start nearer to it, or fit with growth=None, which keeps "
-            "the mass of every cell",
+            "off them is as uncertain; start nearer to it, fit with growth=None, which keeps the "
+            "mass of every cell, or, of composed laws, take powers nearer to 0",
             path.times[-1],
             n,
             effective,
