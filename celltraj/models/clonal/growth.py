@@ -16,7 +16,7 @@ from celltraj.models.clonal.drift import N_FOLDS, folds_of
 from celltraj.models.clonal.near import NearClones
 from celltraj.models.clonal.strength import LEAST_CLONES, STRENGTHS
 
-_NEIGHBOURS = (10, 20, 40, 80, 160, 320)  # that are tried: numbers vary more than ways
+_NEIGHBOURS = (20, 80, 320)  # that are tried: numbers vary more than ways
 _QUANTILE = 1.64  # of a normal law, which one in twenty lies above
 
 

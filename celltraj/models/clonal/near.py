@@ -17,7 +17,7 @@ _BLOCK = 20_000  # cells at once
 
 @dataclass(frozen=True, eq=False)
 class NearClones:
-    r"""Estimate what the clones of a state did, of which something is known for each of their cells.
+    r"""Estimate what the clones of a state did, of what is known for each of their cells.
 
     ``v(x) = sum_a w_a k_a(x) v_a / (sum_a w_a k_a(x) + 1)`` over the nearest clonal cells ``a``,
     with ``k_a(x) = exp(-|x - x_a|^2 / (2 h^2))`` and ``h`` the median distance between a clonal
