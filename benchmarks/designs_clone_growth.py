@@ -4,7 +4,7 @@ Two states far apart, clones that stay in theirs, of a geometric number of cells
 are sampled, and of the others each leaves a Poisson number. ``rates``: the difference of growth
 between the states, estimated and true; ``plain`` is the same ratio with all earlier cells counted,
 without strength or neighbours, which clones of unequal sizes before mislead. ``found``: share of
-simulations with a strength above 0, at equal rates nominally below .05.
+simulations with a strength above 0, at equal rates nominally .05 or less.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ def clone_growth(adata: AnnData, *, key: str = "clone_growth") -> pd.DataFrame:
     -------
     A new table, one row for each gap: t0, t1; n_clones, of its earlier time; strength, 0 where
     growth is taken as equal; gain of clones left out over equal growth at the best strength, in
-    nats a clone, and its standard error over clones; n_neighbors, clonal cells that a state is told
-    by; words.
+    nats a clone, and its standard error over clones; z, its slope at strength 0 over the error of
+    that, which is above 1.64 where a strength is taken; n_neighbors, clonal cells that a state is
+    told by; words.
 
     Raises
     ------

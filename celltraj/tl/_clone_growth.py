@@ -99,9 +99,10 @@ def clone_growth(
     only cells with a sister takes this off: where cells are sampled alike, the ratio does not
     depend on how large clones are. With ``is_ancestor`` all count, as ``v_a = 1``.
 
-    A strength is taken where clones left out gain more than 1.64 times the standard error over
-    clones, in Poisson log-likelihood over equal growth; the number of neighbours is chosen by other
-    clones. Where nobody grows otherwise, a strength is found in fewer than one gap in twenty.
+    The best strength by the Poisson log-likelihood of clones left out is taken where the slope of
+    that at strength 0, the score of equal growth, is above 1.64 times its standard error over
+    clones; the number of neighbours is chosen by other clones. Where growth is equal, a strength is
+    found in at most about one gap in twenty.
 
     What clones cannot say: only growth relative to other clonal cells is told, by cells that are
     sampled alike in all states and times; a state that is sorted out, or sits in an organ that is
@@ -174,6 +175,7 @@ def _row(one: ClonalGrowth) -> dict[str, object]:
         "strength": one.strength,
         "gain": one.gain,
         "error": one.error,
+        "z": one.z,
         "n_neighbors": one.ratio.near.n_neighbors,
         "words": one.words,
     }

@@ -181,8 +181,12 @@ CLONE_GROWTH = Result(
         Field(
             "table",
             "one row per gap: clones of its first time, strength (0 is equal growth), gain in nats "
-            "a clone and its standard error, clonal cells that a state is told by, in words",
-            columns=("t0", "t1", "n_clones", "strength", "gain", "error", "n_neighbors", "words"),
+            "a clone and its standard error, z of its slope at 0, clonal cells that a state is "
+            "told by, in words",
+            columns=(
+                *("t0", "t1", "n_clones", "strength", "gain", "error", "z", "n_neighbors"),
+                "words",
+            ),
             texts=("words",),
         ),
     ),

@@ -165,6 +165,8 @@ class ClonalGrowth:
     gain, error
         What clones left out gain over equal growth at the best strength above 0, in nats a clone,
         and the standard error over clones.
+    z
+        The slope of the gain at strength 0 over its standard error.
     n_clones
         Clones of the earlier time.
     """
@@ -175,14 +177,15 @@ class ClonalGrowth:
     span: float
     gain: float
     error: float
+    z: float
     n_clones: int
 
     @property
     def words(self) -> str:
         """What was found, as a sentence."""
         told = (
-            f"{self.gain:.3f} nats a clone (standard error {self.error:.3f}, over {self.n_clones} "
-            "clones)"
+            f"{self.gain:.3f} nats a clone (standard error {self.error:.3f}, z {self.z:.1f}, over "
+            f"{self.n_clones} clones)"
         )
         if self.strength == 0:
             return f"none: numbers of clones left out are not foretold, at best by {told}"
@@ -204,8 +207,10 @@ def clonal_growth(
     """Return net growth as clones tell it, as far as they foretell the numbers of others.
 
     ``growth(x) = log(r(x)^s / mean(r^s)) / (t1 - t0)`` with ``s`` the best of .5 and 1 in five
-    folds of clones, where its :func:`gains` over equal growth are above 1.64 times their standard
-    error over clones, else 0. The number of neighbours is chosen within the clones not left out.
+    folds of clones by its :func:`gains` over equal growth, where their :func:`slopes` at ``s = 0``
+    are above 1.64 times their standard error over clones, else 0. The gain itself would be a weak
+    test: where the slope is ``z`` errors from 0, the gain is so by about ``z / 2``. The number of
+    neighbours is chosen within the clones not left out.
 
     Parameters
     ----------
@@ -234,12 +239,13 @@ def clonal_growth(
         ratio = KinRatio.fitted(counts, folds, bar.update)
     found = {s: gains(counts, log_ratio, s) for s in STRENGTHS if s > 0}
     best = max(found, key=lambda s: float(found[s].mean()))
-    gain = float(found[best].mean())
-    error = float(found[best].std()) / counts.n_clones**0.5
-    strength = best if gain > _QUANTILE * error else 0.0
+    gain, error = _mean_and_error(found[best])
+    slope, slope_error = _mean_and_error(slopes(counts, log_ratio))
+    z = slope / slope_error if slope_error > 0 else 0.0
+    strength = best if z > _QUANTILE and gain > 0 else 0.0
     level = float(_level(counts, strength * ratio(counts.x)))
     span = counts.times[1] - counts.times[0]
-    return ClonalGrowth(ratio, strength, level, span, gain, error, counts.n_clones)
+    return ClonalGrowth(ratio, strength, level, span, gain, error, z, counts.n_clones)
 
 
 def gains(counts: KinCounts, log_ratio: Tensor, strength: float) -> Tensor:
@@ -261,6 +267,29 @@ def gains(counts: KinCounts, log_ratio: Tensor, strength: float) -> Tensor:
     log_mean = scaled - _level(counts, scaled)
     each = counts.kin * log_mean - counts.exposure * torch.expm1(log_mean)
     return torch.bincount(counts.clone, weights=each, minlength=counts.n_clones)
+
+
+def slopes(counts: KinCounts, log_ratio: Tensor) -> Tensor:
+    """Return the derivative of the :func:`gains` by the strength at 0, ``(n_clones,)``.
+
+    ``sum_a (u_a - v_a) (log r_a - mean)``: the score of equal growth, of mean 0 where it is true
+    and the ratio is that of other clones.
+
+    Parameters
+    ----------
+    counts
+        Cells of clones.
+    log_ratio
+        ``(p,)`` log r at each of them.
+    """
+    exposure = counts.exposure
+    apart = log_ratio - (exposure * log_ratio).sum() / exposure.sum()
+    each = (counts.kin - exposure) * apart
+    return torch.bincount(counts.clone, weights=each, minlength=counts.n_clones)
+
+
+def _mean_and_error(values: Tensor) -> tuple[float, float]:
+    return float(values.mean()), float(values.std()) / len(values) ** 0.5
 
 
 def _level(counts: KinCounts, log_ratio: Tensor) -> Tensor:
