@@ -131,6 +131,7 @@ READERS = {
     "conditions, samples": lambda adata: ct.get.conditions(adata, samples=True),
     "clone_memory": lambda adata: ct.get.clone_memory(adata),
     "clone_memory, pairs": lambda adata: ct.get.clone_memory(adata, pairs=True),
+    "clone_growth": lambda adata: ct.get.clone_growth(adata),
     "clone_strength": lambda adata: ct.get.clone_strength(adata, key="of_clones"),
     "convergence": lambda adata: ct.get.convergence(adata),
     "convergence within samples": lambda adata: ct.get.convergence(adata, key="within"),
@@ -268,6 +269,7 @@ def analysed():
         ct.tl.couple_clones(
             adata, clone_key="clone", growth=None, key_added="of_clones", progress=False
         )
+        ct.tl.clone_growth(adata, clone_key="clone", progress=False)
     ct.tl.clone_memory(adata, clone_key="clone", is_ancestor=True)
     adata.uns["tree"] = f"({','.join(adata.obs_names)});"
     ct.tl.couple_lineages(adata, lineage_key="tree", key_added="of_kin", progress=False)

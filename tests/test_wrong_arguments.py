@@ -162,6 +162,7 @@ def course():
         warnings.simplefilter("ignore", ct.DataWarning)  # few clones tell little
         ct.tl.calibrate(adata, unit_key="clone", confidence=0.5)
         ct.tl.couple_clones(adata, clone_key="clone", key_added="of_clones", **SILENT)
+        ct.tl.clone_growth(adata, clone_key="clone", is_ancestor=True, **SILENT)
     ct.tl.clone_memory(adata, clone_key="clone", is_ancestor=True)
     ct.tl.martingale_test(adata, bridge, clone_key="clone", n_draws=2, **SILENT)
     ct.tl.entropy_production(adata, PULL, **SILENT)
@@ -274,6 +275,7 @@ OWN = {
     "get.least_action": lambda: {"adata": course()["bent"]},
     "pl.least_action": lambda: {"adata": course()["bent"]},
     "tl.clone_memory": lambda: {"is_ancestor": True},
+    "tl.clone_growth": lambda: {"is_ancestor": True},
     "tl.couple_clones": lambda: {"strength": 0.5},
     "get.clone_strength": lambda: {"key": "of_clones"},
     "tl.martingale_test": lambda: {"n_draws": 2},

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from celltraj._anndata.columns import column_of, texts_of
 from celltraj._anndata.times import read_times
+from celltraj.models.clonal.growth import KinCounts
 from celltraj.models.clonal.martingale import ClonePair
 
 
@@ -29,11 +30,8 @@ def read_clones(
     ValueError
         No cell has a clone, or none was seen at two times that follow each other.
     """
-    clones = texts_of(column_of(adata, clone_key, what="clones"))
+    clones, known = _labels(adata, clone_key)
     times = read_times(adata, time_key)
-    known = pd.notna(clones)
-    if not known.any():
-        raise ValueError(f"no cell has a clone in adata.obs[{clone_key!r}]: all are missing")
     n_found = 0
     for t0, t1 in pairwise(np.unique(times)):
         both = np.intersect1d(*(clones[known & (times == t)].astype(str) for t in (t0, t1)))
@@ -50,3 +48,48 @@ def read_clones(
             f"no clone of adata.obs[{clone_key!r}] was seen at two times that follow each other; "
             f"{len(set(clones[known]))} clones were found at {len(np.unique(times))} times"
         )
+
+
+def read_kin(
+    adata: AnnData, x: np.ndarray, *, clone_key: str, time_key: str, is_ancestor: bool
+) -> Iterator[KinCounts]:
+    """Yield for each gap the clonal cells of its first time, and how many kin its second has.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        No cell has a clone, all cells are of one time, or clones of a gap are too few.
+    """
+    clones, known = _labels(adata, clone_key)
+    times = read_times(adata, time_key)
+    unique = np.unique(times)
+    if len(unique) < 2:
+        raise ValueError(
+            f"growth of clones is told by two times or more; adata.obs[{time_key!r}] holds "
+            f"{unique.tolist()} alone"
+        )
+    for t0, t1 in pairwise(unique):
+        rows = np.flatnonzero(known & (times == t0))
+        names, codes = np.unique(clones[rows].astype(str), return_inverse=True)
+        place = pd.Index(names).get_indexer(pd.Index(clones[known & (times == t1)].astype(str)))
+        later = np.bincount(place[place >= 0], minlength=len(names)).astype(float)
+        counts = KinCounts(
+            (float(t0), float(t1)),
+            torch.from_numpy(x[rows].astype(float)),
+            torch.from_numpy(codes.astype(np.int64)),
+            torch.from_numpy(later),
+            is_ancestor,
+        )
+        counts.check()
+        yield counts
+
+
+def _labels(adata: AnnData, clone_key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the clone of each cell, and where it is known; some are."""
+    clones = texts_of(column_of(adata, clone_key, what="clones"))
+    known: np.ndarray = pd.notna(clones)
+    if not known.any():
+        raise ValueError(f"no cell has a clone in adata.obs[{clone_key!r}]: all are missing")
+    return clones, known

@@ -1,5 +1,6 @@
 from ._arms import arms as arms
 from ._calibration import calibration as calibration
+from ._clone_growth import clone_growth as clone_growth
 from ._clone_memory import clone_memory as clone_memory
 from ._clone_strength import clone_strength as clone_strength
 from ._condition import condition as condition
@@ -29,6 +30,7 @@ from ._transitions import transitions as transitions
 __all__ = [
     "arms",
     "calibration",
+    "clone_growth",
     "clone_memory",
     "clone_strength",
     "condition",

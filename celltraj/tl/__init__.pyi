@@ -1,5 +1,6 @@
 from ._bootstrap import bootstrap as bootstrap
 from ._calibrate import calibrate as calibrate
+from ._clone_growth import clone_growth as clone_growth
 from ._clone_memory import clone_memory as clone_memory
 from ._compare_conditions import compare_conditions as compare_conditions
 from ._condition import condition as condition
@@ -54,6 +55,7 @@ from ._which_model import which_model as which_model
 __all__ = [
     "bootstrap",
     "calibrate",
+    "clone_growth",
     "clone_memory",
     "compare_conditions",
     "condition",

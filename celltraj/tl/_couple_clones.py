@@ -179,7 +179,8 @@ def couple_clones(
     generator = torch.Generator().manual_seed(seed)
     chosen = _chosen(strength, snapshots, pairs, epsilon, generator, progress=progress)
     drifts = {
-        span: ClonalDrift.fitted(one, folds_of(one, generator)) for span, one in pairs.items()
+        span: ClonalDrift.fitted(one, folds_of(one.n_clones, generator))
+        for span, one in pairs.items()
     }
     task = partial(_couple, drifts=drifts, chosen=chosen, epsilon=epsilon)
     couplings = tuple(coupled_gaps(task, snapshots, progress=progress))

@@ -47,6 +47,7 @@ FAMILIES = (
     ("tl.jacobian", "get.jacobian", "pl.jacobian", "tl.velocity", "tl.regulation"),
     ("tl.least_action", "get.least_action", "pl.least_action", "pl.trajectories"),
     ("tl.forecast_intervals", "tl.calibrate", "tl.response_intervals", "tl.fates"),
+    ("tl.clone_growth", "get.clone_growth", "tl.couple_clones", "tl.couplings", "tl.growth"),
     ("tl.clone_memory", "get.clone_memory", "tl.martingale_test", "tl.couple_clones"),
     ("tl.couple_clones", "get.clone_strength", "tl.couplings", "tl.fates", "tl.martingale_test"),
     ("tl.martingale_test", "get.martingale_test", "pl.martingale_test", "tl.calibrate"),

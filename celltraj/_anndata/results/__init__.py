@@ -11,6 +11,7 @@ from celltraj._anndata.results._declared import COMMON, Field, Place
 from celltraj._anndata.results._record import PROJECTION, ROOT, params_of, records_of
 from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import (
+    CLONE_GROWTH,
     CLONE_MEMORY,
     CONDITIONS,
     DRIVERS,
@@ -59,6 +60,7 @@ __all__ = [
     "ARMS",
     "BRIDGE",
     "CALIBRATION",
+    "CLONE_GROWTH",
     "CLONE_MEMORY",
     "COMMON",
     "CONDITION",

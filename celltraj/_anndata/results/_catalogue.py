@@ -11,6 +11,7 @@ from anndata import AnnData
 from celltraj._anndata.results._record import ROOT, kind_of, named, params_of, places_of, records_of
 from celltraj._anndata.results._result import Result
 from celltraj._anndata.results.analysis import (
+    CLONE_GROWTH,
     CLONE_MEMORY,
     CONDITIONS,
     DRIVERS,
@@ -61,7 +62,7 @@ RESULTS = (
     *(BRIDGE, FLOW, ARMS, MEAN_FIELD, RESPONSE, LOG_DENSITY),
     *(COUPLINGS, PUSH, PULL, TRANSITIONS, FATES, ENTROPY, GROWTH, MATRIX, CALIBRATION),
     *(DRIVERS, CONDITIONS, VELOCITY, GENE_TRENDS, KNOCKOUT, JUMP_RATES, SLOW_MODES, JACOBIAN),
-    *(MARTINGALE, CLONE_MEMORY, ENTROPY_PRODUCTION, SAMPLE_REPORT),
+    *(MARTINGALE, CLONE_MEMORY, CLONE_GROWTH, ENTROPY_PRODUCTION, SAMPLE_REPORT),
     *(SIMULATE, CONDITION, LEAST_ACTION, INTERPOLATE, SLICE, PREDICTION, EMBEDDING),
     *(PCA, DECODE, GROWTH_PRIOR),
 )

@@ -162,6 +162,35 @@ CLONE_MEMORY = Result(
         ),
     ),
 )
+CLONE_GROWTH = Result(
+    kind="growth of clones",
+    call="ct.tl.clone_growth(adata, clone_key=...)",
+    key="clone_growth",
+    params="arguments as used; found, in words; and scope, what clones cannot say",
+    places=(
+        Place(
+            "obs",
+            "{key}",
+            "net rate of growth that clones tell, relative to that of all clonal cells of the gap; "
+            "at the last time that of the last gap",
+            dtype="float32",
+            unit="1/[t]",
+        ),
+    ),
+    fields=(
+        Field(
+            "table",
+            "one row per gap: clones of its first time, strength (0 is equal growth), gain in nats "
+            "a clone and its standard error, z of its slope at 0, clonal cells that a state is "
+            "told by, in words",
+            columns=(
+                *("t0", "t1", "n_clones", "strength", "gain", "error", "z", "n_neighbors"),
+                "words",
+            ),
+            texts=("words",),
+        ),
+    ),
+)
 ENTROPY_PRODUCTION = Result(
     kind="entropy production",
     call="ct.tl.entropy_production(adata, model)",

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from celltraj._typing import Cells
 from celltraj.models.clonal.martingale import ClonePair
+from celltraj.models.clonal.near import NearClones
 
 N_FOLDS = 5
 _NEIGHBOURS = (5, 10, 20, 40, 80)  # that are tried
-_PRIOR = 1.0  # clones that stay where they are, at every state
-_BLOCK = 20_000  # cells at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +28,8 @@ class ClonalDrift:
 
     Parameters
     ----------
-    states
-        ``(p, d)`` earlier cells of clones, in [x].
-    steps
-        ``(p, d)`` from each to the mean of the later cells of its clone, in [x].
-    weights
-        ``(p,)`` one over the number of earlier cells of the clone.
-    n_neighbors
-        Clonal cells that a state is told by.
-    width
-        Width of the kernel, in [x].
+    near
+        The clonal cells, with the way ``d_a`` of each, ``(p, d)`` in [x], and its ``w_a``.
 
     References
     ----------
@@ -56,21 +46,15 @@ class ClonalDrift:
     tensor([[True]])
     """
 
-    states: Cells
-    steps: Cells
-    weights: Tensor
-    n_neighbors: int
-    width: float
+    near: NearClones
 
     @classmethod
     def of(cls, pair: ClonePair, *, n_neighbors: int) -> ClonalDrift:
         """Return what the clones of a pair tell."""
         sizes = torch.bincount(pair.clone0, minlength=pair.n_clones).double()
         steps = later_means(pair)[pair.clone0] - pair.x0
-        n = min(n_neighbors, len(pair.x0))
-        distance = _nearest(cKDTree(pair.x0.numpy()), pair.x0.numpy(), n)[0]
-        width = max(float(np.median(distance[:, -1])), np.finfo(float).tiny)
-        return cls(pair.x0, steps, 1 / sizes[pair.clone0], n, width)
+        weights = 1 / sizes[pair.clone0]
+        return cls(NearClones.of(pair.x0, steps, weights, n_neighbors=n_neighbors))
 
     @classmethod
     def fitted(cls, pair: ClonePair, folds: Tensor) -> ClonalDrift:
@@ -86,16 +70,7 @@ class ClonalDrift:
 
     def __call__(self, x: Cells) -> Cells:
         """Return how far cells ``x (n, d)`` go, ``(n, d)``."""
-        tree, found = cKDTree(self.states.numpy()), torch.empty_like(x)
-        for start in range(0, len(x), _BLOCK):
-            few = slice(start, start + _BLOCK)
-            distance, place = _nearest(tree, x[few].numpy(), self.n_neighbors)
-            kernel = torch.from_numpy(np.exp(-0.5 * (distance / self.width) ** 2))
-            near = torch.from_numpy(place)
-            weight = kernel * self.weights[near]
-            total = (weight[..., None] * self.steps[near]).sum(1)
-            found[few] = total / (weight.sum(1, keepdim=True) + _PRIOR)
-        return found
+        return self.near(x)
 
 
 def later_means(pair: ClonePair) -> Cells:
@@ -113,9 +88,9 @@ def some_clones(pair: ClonePair, chosen: Tensor) -> ClonePair:
     return ClonePair(pair.times, pair.x0[here0], pair.x1[here1], *clones, pair.is_ancestor)
 
 
-def folds_of(pair: ClonePair, generator: torch.Generator) -> Tensor:
+def folds_of(n_clones: int, generator: torch.Generator) -> Tensor:
     """Return a fold of each clone, ``(n_clones,)`` numbers below 5, as equal as can be."""
-    return torch.randperm(pair.n_clones, generator=generator) % N_FOLDS
+    return torch.randperm(n_clones, generator=generator) % N_FOLDS
 
 
 def _error(pair: ClonePair, folds: Tensor, n_neighbors: int) -> float:
@@ -129,9 +104,3 @@ def _error(pair: ClonePair, folds: Tensor, n_neighbors: int) -> float:
         sizes = torch.bincount(aside.clone0, minlength=aside.n_clones)
         total += float((missed / sizes[aside.clone0]).sum())
     return total / pair.n_clones
-
-
-def _nearest(tree: cKDTree, x: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances and places of the ``n`` nearest points, ``(len(x), n)``."""
-    distance, place = tree.query(x, k=np.arange(1, n + 1))
-    return distance, place

@@ -142,7 +142,7 @@ def _scores(
     gap: ClonalGap, scales: Sequence[float], generator: torch.Generator, bar: tqdm
 ) -> np.ndarray:
     """Return the scores of the clones of a gap, ``(scales, strengths, n_clones)``."""
-    folds = folds_of(gap.pair, generator)
+    folds = folds_of(gap.pair.n_clones, generator)
     few = gap.snapshots
     if max(map(len, few.x)) > _CELLS:
         few = few.thinned(_CELLS, generator=generator)

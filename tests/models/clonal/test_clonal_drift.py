@@ -30,11 +30,11 @@ def test_a_step_is_that_of_a_sum_over_all_clonal_cells():
     n = len(pair.x0)
     drift, x = ClonalDrift.of(pair, n_neighbors=n), torch.randn(7, 2, dtype=torch.float64)
     distance = np.linalg.norm(pair.x0.numpy()[:, None] - pair.x0.numpy(), axis=-1)
-    assert drift.width == pytest.approx(np.median(distance.max(1)))
+    assert drift.near.width == pytest.approx(np.median(distance.max(1)))
     sizes = np.bincount(pair.clone0)[pair.clone0]
     ends = np.stack([pair.x1.numpy()[pair.clone1 == c].mean(0) for c in pair.clone0])
     for query, found in zip(x.numpy(), drift(x).numpy(), strict=True):
-        square = ((query - pair.x0.numpy()) ** 2).sum(1) / drift.width**2
+        square = ((query - pair.x0.numpy()) ** 2).sum(1) / drift.near.width**2
         weight = np.exp(-square / 2) / sizes
         wanted = weight @ (ends - pair.x0.numpy()) / (weight.sum() + 1)
         np.testing.assert_allclose(found, wanted)
@@ -95,5 +95,5 @@ def test_the_best_is_taken_only_where_it_gains_more_than_its_error():
 
 
 def test_folds_are_as_equal_as_can_be():
-    folds = folds_of(pair_of(12), torch.Generator().manual_seed(0))
+    folds = folds_of(12, torch.Generator().manual_seed(0))
     assert torch.bincount(folds).tolist() == [3, 3, 2, 2, 2]
