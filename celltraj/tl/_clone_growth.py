@@ -102,7 +102,9 @@ def clone_growth(
     The best strength by the Poisson log-likelihood of clones left out is taken where the slope of
     that at strength 0, the score of equal growth, is above 1.64 times its standard error over
     clones; the number of neighbours is chosen by other clones. Where growth is equal, a strength is
-    found in at most about one gap in twenty.
+    found in at most about one gap in twenty (in none of 80 simulated). What is found is drawn
+    towards the mean: a difference of 1.2 between two states of 60 clones was told as 1.0 in the
+    mean, .26 from simulation to simulation.
 
     What clones cannot say: only growth relative to other clonal cells is told, by cells that are
     sampled alike in all states and times; a state that is sorted out, or sits in an organ that is
