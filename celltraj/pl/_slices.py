@@ -105,7 +105,7 @@ def slices(
     >>> ct.tl.couple_space(adata, progress=False)
     >>> half = ct.tl.interpolate_slice(adata, at=0.5, n_cells=80)
     >>> panels = ct.pl.slices(adata, color="domain", between=half, arrows=True, show=False)
-    >>> [panel.get_title().split(" (")[0] for panel in panels]
+    >>> [panel.get_title().split("\\n")[0] for panel in panels]
     ['time 0', 'time 0.5, interpolated', 'time 1', 'time 2']
     >>> plt.close()
     """

@@ -9,7 +9,7 @@ import torch
 import celltraj as ct
 from benchmarks import gpu
 
-TINY = gpu.Sizes(n_cells=20, n_steps=20, n_followed=50, n_wide=10, width=8)
+TINY = gpu.Sizes(n_cells=20, n_steps=20, n_followed=50, n_wide=10, width=8, n_coupled=20)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is there")
