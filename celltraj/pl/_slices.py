@@ -50,7 +50,7 @@ def slices(
     return_fig: bool = False,
     **style: Unpack[PanelCellStyle],
 ) -> object:
-    """Draw registered slices of a tissue, a panel of each time, in the frame of the last one.
+    r"""Draw registered slices of a tissue, a panel of each time, in the frame of the last one.
 
     Each slice as it was turned, sized and moved onto the next, whose cells are grey behind it:
     outlines and domains that lie upon each other say that the registration holds. Places as they
@@ -105,7 +105,7 @@ def slices(
     >>> ct.tl.couple_space(adata, progress=False)
     >>> half = ct.tl.interpolate_slice(adata, at=0.5, n_cells=80)
     >>> panels = ct.pl.slices(adata, color="domain", between=half, arrows=True, show=False)
-    >>> [panel.get_title().split("\\n")[0] for panel in panels]
+    >>> [panel.get_title().split("\n")[0] for panel in panels]
     ['time 0', 'time 0.5, interpolated', 'time 1', 'time 2']
     >>> plt.close()
     """
