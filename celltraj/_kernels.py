@@ -21,7 +21,7 @@ _RANGE = 690.0  # largest exponent; beyond -708 results are subnormal and ten ti
 _TINY, _HUGE = 1e-200, 1e200  # a row's sum outside may have lost entries to the clamp
 _LOG2_E = 1.4426950408889634
 _SINGLE = np.float32
-_RANGE_SINGLE, _HUGE_SINGLE = _SINGLE(87), 1e37
+_RANGE_SINGLE, _BEYOND_SINGLE = _SINGLE(87), _SINGLE(np.inf)
 _LOG2_E_SINGLE, _HALF_SINGLE = _SINGLE(1.4426950408889634), _SINGLE(0.5)
 # ln 2 in two parts, of which the first has 9 bits, and the series of the exponential
 _HIGH_SINGLE, _LOW_SINGLE = _SINGLE(0.693359375), _SINGLE(-2.1219444005469057e-4)
@@ -187,10 +187,7 @@ def fill_single(cost: np.ndarray, f: np.ndarray, g: np.ndarray, out: np.ndarray)
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def exp_in_place(logs: np.ndarray) -> None:
-    """Replace float32 entries by their exponentials, 0 where these are below 1e-37.
-
-    Those above 6e37 are that.
-    """
+    """Replace float32 entries by their exponentials, 0 below 1e-37 and infinite above 6e37."""
     for i in range(len(logs)):
         _exp_singles(logs[i], logs[i])
 
@@ -199,7 +196,7 @@ def exp_in_place(logs: np.ndarray) -> None:
 def add_exponentials(logs: np.ndarray, row: np.ndarray) -> None:
     """Add the row sums of ``exp(logs)``, float32 entries, to float64 sums.
 
-    Entries below 1e-37 are none; the sum is infinite above 1e37, where an entry may be clamped.
+    Entries below 1e-37 are none, and infinite above 6e37.
     """
     out = np.empty(logs.shape[1], dtype=np.float32)
     for i in range(len(logs)):
@@ -207,13 +204,15 @@ def add_exponentials(logs: np.ndarray, row: np.ndarray) -> None:
         total = 0.0
         for j in range(len(out)):
             total += np.float64(out[j])
-        row[i] += total if total < _HUGE_SINGLE else np.inf
+        row[i] += total
 
 
 @njit(inline="always", fastmath={"contract", "nsz"})
 def _exp_singles(logs: np.ndarray, out: np.ndarray) -> None:
     for j in range(len(logs)):
-        out[j] = exp_single(logs[j]) * (logs[j] > -_RANGE_SINGLE)
+        x = logs[j]
+        value = exp_single(x) * (x > -_RANGE_SINGLE)
+        out[j] = value if x < _RANGE_SINGLE else _BEYOND_SINGLE
 
 
 @njit(inline="always", fastmath={"contract", "nsz"})

@@ -76,15 +76,14 @@ class DeviceTiles:
             for rows, block in self.cost.blocks():
                 yield rows, block.to(self.device) / self.epsilon
             return
-        left, right, u, v = (
-            getattr(self.factors, name) / (1 if name == "right" else self.epsilon)
-            for name in ("left", "right", "u", "v")
-        )
+        parts, scale = self.factors, 1 / self.epsilon
         n, m = self.cost.shape
         step = max(1, _ENTRIES // m)
         for start in range(0, n, step):
             rows = slice(start, min(start + step, n))
-            yield rows, torch.addmm(v, left[rows], right.T).add_(u[rows, None])
+            left, u = parts.left[rows], parts.u[rows, None]
+            block = torch.addmm(parts.v, left, parts.right.T, beta=scale, alpha=scale)
+            yield rows, block.add_(u, alpha=scale)
 
     def log_rows(self, g: Later) -> Earlier:
         """Return ``(n,)`` sums ``log sum_j exp(g_j - C_ij / epsilon)``."""

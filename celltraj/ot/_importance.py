@@ -241,7 +241,7 @@ def log_sums(factors: tuple[Tensor, Tensor]) -> Tensor:
 def entry_sums(wanted: Tensor, given: Tensor) -> Tensor:
     """Return ``(t,)`` sums over sources of entries with factors ``(t, p)`` and ``(s, p)``.
 
-    Tiles are of single precision, their sums of double. Infinite above 1e37; zero below 1e-30,
+    Tiles are of single precision, their sums of double. Infinite above 6e37; zero below 1e-30,
     where entries are lost that single precision does not hold.
     """
     found = torch.zeros(len(wanted), dtype=torch.float64)

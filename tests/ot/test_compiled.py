@@ -62,3 +62,5 @@ def test_sums_beyond_single_precision_are_infinite():
     add_exponentials(logs, row)
     assert np.isinf(row[[3, 5]]).all()
     assert np.isfinite(row[[0, 1, 2, 4, 6]]).all()
+    exp_in_place(logs)
+    assert np.isinf(logs[[3, 5], [8, 9]]).all()
