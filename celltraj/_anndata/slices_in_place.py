@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 
 from celltraj._anndata.results import SLICE
 from celltraj._anndata.slices import ReadSlices
+from celltraj._errors import some
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,14 @@ def registered_between(adata: AnnData, found: ReadSlices, between: AnnData) -> S
 
 def _rows(adata: AnnData, between: AnnData, column: str) -> np.ndarray:
     """Return the rows ``(n,)`` of the cells that a column of an interpolated slice names."""
-    where = {name: k for k, name in enumerate(adata.obs_names.astype(str))}
-    names = between.obs[column].astype(str)
-    unknown = [name for name in names if name not in where]
-    if unknown:
+    names = pd.Index(between.obs[column].astype(str))
+    rows: np.ndarray = pd.Index(adata.obs_names.astype(str)).get_indexer(names)
+    if unknown := list(names[rows < 0]):
         raise ValueError(
-            f"between lies between cells that adata does not have, {unknown[0]!r} and "
-            f"{len(unknown) - 1} others; pass the adata that it was made of"
+            f"between lies between cells that adata does not have, {some(unknown)}; pass the adata "
+            "that it was made of"
         )
-    return np.array([where[name] for name in names], dtype=int)
+    return rows
 
 
 def registered_moves(adata: AnnData, found: ReadSlices) -> np.ndarray:
