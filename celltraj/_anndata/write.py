@@ -49,6 +49,8 @@ def recorded(value: Any) -> Any:
         return options_record(value)
     if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
         return np.array(value, dtype=object) if value else None
+    if isinstance(value, tuple) and all(isinstance(one, int | float) for one in value):
+        return np.array(value)
     return value if isinstance(value, _PLAIN) else type(value).__name__
 
 
@@ -191,11 +193,13 @@ def _at_rest(states: np.ndarray) -> np.ndarray:
 
 
 def response_record(model: MetaFlowMatching, params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Return the record of a fitted response: params, version, seed, populations, base, history."""
+    """Return the record of a fitted response, see :data:`celltraj._anndata.results.RESPONSE`."""
     return sample_record(params, seed) | {
         "populations": np.asarray(model.support.names, dtype=object),
         "base": model.strength,
         "base_reason": model.reason,
+        "encoder": "none" if model.encoder is None else options_record(model.encoder),
+        "encoder_reason": model.encoder_reason,
         "history": _losses(model.losses),
     }
 

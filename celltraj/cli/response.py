@@ -96,7 +96,7 @@ def options_of(arguments: argparse.Namespace) -> ResponseOptions:
     encoder, coupling = ENCODERS[arguments.encoder], COUPLINGS[arguments.coupling]
     solver = getattr(ct.ot, coupling)
     return ResponseOptions(
-        encoder=None if encoder is None else getattr(ct.models, encoder)(),
+        encoder=encoder if encoder in (None, "auto") else getattr(ct.models, encoder)(),
         coupling=solver() if isinstance(solver, type) else solver,
         condition_features=_features(arguments),
         covariate_keys=tuple(arguments.covariate),
@@ -152,6 +152,8 @@ def _summary_of_fit(
         "networks": len(model.members),
         "base": model.strength,
         "base_reason": model.reason,
+        "encoder": "none" if model.encoder is None else type(model.encoder).__name__,
+        "encoder_reason": model.encoder_reason,
         **common(arguments),
     }
 

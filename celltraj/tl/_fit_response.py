@@ -98,10 +98,10 @@ def fit_response(
     Returns
     -------
     The response; ``ct.tl.predict_response`` applies it. Written, only once all is computed:
-    ``uns["celltraj"][key]`` (params, version, seed, populations, base, base_reason, history; under
-    params also
-    ``never_treated``, the populations left out, ``given_once``, drugs that one population had, and
-    ``never_together``, groups of conditions that share no population).
+    ``uns["celltraj"][key]`` (params, version, seed, populations, base, base_reason, encoder,
+    encoder_reason, history; under params also ``never_treated``, the populations left out,
+    ``given_once``, drugs that one population had, and ``never_together``, groups of conditions that
+    share no population).
     The order of cells does not matter.
 
     Warns
@@ -174,11 +174,13 @@ def fit_response(
     cells = Source.of(adata, None, source.use_rep)
     RESPONSE.write(adata, key, response_record(model, params, seed), source=cells)
     logger.info(
-        "response of %d populations to %d treatments: %d steps of %d networks, %s, %.1f s",
+        "response of %d populations to %d treatments: %d steps of %d networks, %s, %s, %.1f s",
         len(populations.names),
         len(populations.treated),
         len(model.losses),
         len(model.members),
+        f"{type(model.encoder).__name__ if model.encoder else 'no encoder'} "
+        f"({model.encoder_reason})",
         f"{model.strength:g} of it by neighbours ({model.reason})",
         time.perf_counter() - start,
     )

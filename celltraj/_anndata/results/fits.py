@@ -95,6 +95,8 @@ RESPONSE = Result(
         Field("populations", "names of the populations with treated cells, `(p,)`"),
         Field("base", "weight of the way of neighbours in other populations in a prediction"),
         Field("base_reason", "where that weight comes from, in words"),
+        Field("encoder", "the encoder of populations and its settings, `none` without one"),
+        Field("encoder_reason", "where the encoder comes from, in words"),
         _HISTORY,
     ),
 )

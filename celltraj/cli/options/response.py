@@ -25,6 +25,7 @@ from celltraj.cli.types import Parser, assignment, number, whole
 
 # names of the shell, and of the classes that they stand for in ct.models and ct.ot
 ENCODERS = {
+    "auto": "auto",
     "moments": "Moments",
     "deep-sets": "DeepSets",
     "set-attention": "SetAttention",
@@ -91,8 +92,9 @@ def _add_cohort(command: Parser) -> None:
     command.add_argument(
         "--encoder",
         choices=list(ENCODERS),
-        default="moments",
-        help="what embeds the untreated population (moments)",
+        default="auto",
+        help="what embeds the untreated population: moments, unless a graph encoder predicts "
+        "populations better that it has not seen (auto)",
     )
     command.add_argument(
         "--coupling",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from celltraj._parallel import mapped
+from celltraj.models.response.choice import chosen_encoder
 from celltraj.models.response.condition import ConditionCoder
 from celltraj.models.response.lesson import (
     Lesson,
     carried_by,
     frame_of,
-    standardised,
+    source_of,
     state_of,
     taught_apart,
     taught_networks,
@@ -21,20 +21,16 @@ from celltraj.models.response.lesson import (
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.options import ResponseOptions
 from celltraj.models.response.out_of_bag import FEWEST_STEPS, Bag, left_out, small
-from celltraj.models.response.pairs import Pairs, couple_all, default_response_sigma
+from celltraj.models.response.pairs import couple_all, default_response_sigma
 from celltraj.models.response.populations import Populations
 from celltraj.models.response.response import MetaFlowMatching
-from celltraj.models.response.strength import FEWEST, HALF, strength_of
+from celltraj.models.response.schedule import schedule_of
+from celltraj.models.response.strength import FEWEST, HALF, Strength, strength_of
 from celltraj.models.response.support import Support
-from celltraj.models.training.options import ModelDefaults, Schedule, Training
+from celltraj.models.training.options import Schedule, Training
 
-_DEFAULTS = ModelDefaults(fewest_steps=3_000, batch_size=128, learning_rate=5e-3)
-# a regression of ways, which the state does not blur, is learned sooner
-_CARRIED = _DEFAULTS._replace(fewest_steps=1_000)
-_GATED = _CARRIED._replace(learning_rate=2e-3)  # products of vectors make larger steps unstable
 _SUPPORT = 4096  # untreated cells that a model remembers
 _FEWEST_REMEMBERED = 20  # of each population: of fewer nothing tells how wide it is
-_NOWHERE = Support((), torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
 
 
 def fit_response(
@@ -98,9 +94,35 @@ def fit_response(
     """
     training.without_validation("a response", "it couples all of them")
     populations = populations.in_order()
-    n_cells = sum(len(group.x) for group in populations.groups)
-    schedule = training.schedule(_defaults(options), n_cells, n_populations=options.n_populations)
-    options.check_decay(schedule.learning_rate)
+    options.check_decay(schedule_of(training, options, populations).learning_rate)
+    lesson = _lesson(populations, options, generator, progress=progress)
+    base, strength = _base(lesson, source_of("base", generator.initial_seed()))
+    choice = chosen_encoder(
+        lesson,
+        training,
+        strength,
+        generator=source_of("encoder", generator.initial_seed()),
+        progress=progress,
+    )
+    lesson = lesson.read_by(choice.encoder)
+    schedule = schedule_of(training, lesson.options, populations)
+    networks, losses = taught_networks(lesson, training, schedule, generator, progress=progress)
+    model = _with_support(lesson.response(networks, losses), lesson, generator)
+    model = replace(model, encoder_reason=choice.reason)
+    model = _with_base(model, base, strength, options.base)
+    if options.weigh_base and model.strength == HALF:
+        return _weighed(model, lesson, small(training, schedule), generator, progress=progress)
+    return model
+
+
+def _lesson(
+    populations: Populations,
+    options: ResponseOptions,
+    generator: torch.Generator,
+    *,
+    progress: bool,
+) -> Lesson:
+    """Return what networks are taught: coupled cells, and conditions as numbers."""
     groups = [(populations.controls[one.population], one.cells) for one in populations.treated]
     sigma = options.sigma or default_response_sigma(groups, generator=generator)
     coder = ConditionCoder.of(
@@ -109,42 +131,7 @@ def fit_response(
         covariate_names=options.covariate_keys,
     )
     pairs = couple_all(populations, options.coupling, sigma=sigma, progress=progress)
-    lesson = Lesson(populations, _with_scales(populations, options, sigma), coder, pairs, sigma)
-    networks, losses = taught_networks(lesson, training, schedule, generator, progress=progress)
-    model = MetaFlowMatching(
-        networks[0],
-        lesson.options.encoder,
-        lesson.interpolant,
-        coder,
-        _NOWHERE,
-        losses,
-        others=tuple(networks[1:]),
-        has_lived=populations.has_lived,
-    )
-    model = _with_support(model, lesson, generator)
-    model = _with_base(model, populations, options.base, pairs, generator)
-    if options.weigh_base and model.strength == HALF:
-        return _weighed(model, lesson, small(training, schedule), generator, progress=progress)
-    return model
-
-
-def _defaults(options: ResponseOptions) -> ModelDefaults:
-    """Return what the training takes where it is left open."""
-    carried = options.carrying
-    if carried is None:
-        return _DEFAULTS
-    return _GATED if carried.is_equivariant else _CARRIED
-
-
-def _with_scales(
-    populations: Populations, options: ResponseOptions, sigma: float
-) -> ResponseOptions:
-    """Return the options with an encoder of cells whose scales are those of the populations."""
-    encoder = options.carrying
-    if encoder is None:
-        return options
-    frame = frame_of(populations, sigma, is_isotropic=encoder.is_equivariant)
-    return replace(options, encoder=encoder.fit(standardised(populations, *frame)))
+    return Lesson(populations, options, coder, pairs, sigma)
 
 
 def _weighed(
@@ -177,7 +164,7 @@ def _weighed(
     networks = [replace(alone, network=network) for network, _, _ in taught]
     bag = Bag(networks, without, model.base, populations, model.network.field.centre)
     found = bag.weighed(generator=generator)
-    return replace(model, strength=found.strength, reason=found.reason)
+    return replace(model, strength=found.weight, reason=found.reason)
 
 
 def _with_support(
@@ -202,21 +189,25 @@ def _with_support(
     return replace(model, support=support)
 
 
+def _base(lesson: Lesson, generator: torch.Generator) -> tuple[NeighbourTransfer | None, Strength]:
+    """Return neighbours in other populations, and the weight that they deserve."""
+    populations = lesson.populations
+    centre, _ = frame_of(populations, lesson.sigma, is_isotropic=False)
+    if len(populations.names) < 2:
+        return None, Strength(0.0, "one population has no neighbours in others")
+    base = NeighbourTransfer.of(populations, lesson.pairs, centre, generator=generator)
+    return base, strength_of(base, populations, centre, generator=generator)
+
+
 def _with_base(
     model: MetaFlowMatching,
-    populations: Populations,
-    strength: float | None,
-    pairs: Sequence[Pairs],
-    generator: torch.Generator,
+    base: NeighbourTransfer | None,
+    found: Strength,
+    given: float | None,
 ) -> MetaFlowMatching:
-    """Return the model with neighbours as its base, where several populations are there to be."""
-    if strength == 0 or len(populations.names) < 2:
-        why = "as given" if strength == 0 else "one population has no neighbours in others"
-        return replace(model, reason=why)
-    centre = model.network.field.centre
-    base = NeighbourTransfer.of(populations, pairs, centre, generator=generator)
-    reason = "as given"
-    if strength is None:
-        strength, reason = strength_of(base, populations, centre, generator=generator)
-    model = replace(model, reason=reason)
-    return replace(model, base=base, strength=strength) if strength > 0 else model
+    """Return the model with neighbours as its base, of the weight that is given or was found."""
+    strength = found if given is None or base is None else Strength(given, "as given")
+    model = replace(model, reason=strength.reason)
+    if base is None or strength.weight == 0:
+        return model
+    return replace(model, base=base, strength=strength.weight)

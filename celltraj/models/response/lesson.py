@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from celltraj._parallel import mapped
+from celltraj.models.encoders import Encoder, carrying
 from celltraj.models.interpolants import Interpolant
 from celltraj.models.networks import FieldSizes, MetaNetwork, ResponseField, scale_of
 from celltraj.models.response.batches import ResponseBatches, StepSizes, Task
@@ -21,6 +22,8 @@ from celltraj.models.response.losses import ResponseLoss
 from celltraj.models.response.options import ResponseOptions
 from celltraj.models.response.pairs import Pairs
 from celltraj.models.response.populations import Populations
+from celltraj.models.response.response import MetaFlowMatching
+from celltraj.models.response.support import Support
 from celltraj.models.training.checkpoint import digest
 from celltraj.models.training.module import Job, train
 from celltraj.models.training.options import Schedule, Training
@@ -38,7 +41,7 @@ class Lesson:
     populations
         Cells before and after.
     options
-        How populations and conditions enter; an encoder of cells has its scales.
+        How populations and conditions enter.
     coder
         What turns conditions into numbers.
     pairs
@@ -59,6 +62,32 @@ class Lesson:
         chosen = [k for k, one in enumerate(treated) if kept[one.population]]
         populations = self.populations.subset(chosen)
         return replace(self, populations=populations, pairs=[self.pairs[k] for k in chosen])
+
+    def read_by(self, encoder: Encoder | None) -> Lesson:
+        """Return what is taught to a field that reads populations by an encoder.
+
+        One of cells takes its scales from these populations.
+        """
+        carried = carrying(encoder)
+        if carried is not None:
+            frame = frame_of(self.populations, self.sigma, is_isotropic=carried.is_equivariant)
+            encoder = carried.fit(standardised(self.populations, *frame))
+        return replace(self, options=replace(self.options, encoder=encoder))
+
+    def response(
+        self, networks: Sequence[MetaNetwork], losses: tuple[float, ...]
+    ) -> MetaFlowMatching:
+        """Return the response of networks that were taught this; it remembers no population yet."""
+        return MetaFlowMatching(
+            networks[0],
+            self.options.used_encoder,
+            self.interpolant,
+            self.coder,
+            Support.nowhere(),
+            losses,
+            others=tuple(networks[1:]),
+            has_lived=self.populations.has_lived,
+        )
 
     @property
     def interpolant(self) -> Interpolant:
@@ -130,7 +159,12 @@ def taught_apart(lesson: Lesson, training: Training, schedule: Schedule, state: 
 
 def state_of(seed: int, number: int) -> Tensor:
     """Return the state in which a network of an ensemble finds its source of randomness."""
-    return torch.Generator().manual_seed(key_of("network", seed, number)).get_state()
+    return source_of("network", seed, number).get_state()
+
+
+def source_of(*parts: str | int) -> torch.Generator:
+    """Return a source of randomness of its own, which draws nothing from any other."""
+    return torch.Generator().manual_seed(key_of(*parts))
 
 
 def _network(lesson: Lesson, width: int, generator: torch.Generator) -> MetaNetwork:

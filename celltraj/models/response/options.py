@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
@@ -34,7 +35,13 @@ class ResponseOptions:
     encoder
         What embeds the untreated population, or gives each of its cells features of its own
         (:class:`celltraj.models.GraphEncoder`); None for a field that knows nothing of it but what
-        the neighbourhood of a cell shows.
+        the neighbourhood of a cell shows. By default ``"auto"``:
+        :class:`celltraj.models.Moments`, unless there are more than five populations, neighbours in
+        the others tell little of their cells (see ``base``), and small networks, taught on half of
+        the populations, predict the others better with ``GraphEncoder()`` or
+        ``GraphEncoder(is_equivariant=True)``, by more than the standard error over populations.
+        Where ``n_kernels`` is given or ``kl`` is not 0, which ask for moments, and in trainings of
+        fewer than 500 steps, nothing is chosen.
     n_kernels
         Kernels by which a cell sees the cells of its population around it, at the same time of the
         response; 0 for none. By default 4, and 0 where cells carry features of their own.
@@ -105,7 +112,7 @@ class ResponseOptions:
     4
     """
 
-    encoder: Encoder | None = field(default_factory=Moments)
+    encoder: Encoder | Literal["auto"] | None = "auto"
     n_kernels: int | None = None
     coupling: Solver = solve
     interpolant: Interpolant = field(default_factory=BrownianBridgeInterpolant)
@@ -124,7 +131,7 @@ class ResponseOptions:
     survival_key: str | None = None
 
     def __post_init__(self) -> None:
-        if self.encoder is not None and self.carrying is None:
+        if self.encoder not in (None, "auto") and self.carrying is None:
             check_option(self.encoder, PopulationEncoder, "encoder", "ct.models.Moments()")
         check_solver(self.coupling, "coupling")
         example = "ct.models.BrownianBridgeInterpolant()"
@@ -136,12 +143,22 @@ class ResponseOptions:
     @property
     def pooling(self) -> PopulationEncoder | None:
         """The encoder where it embeds a population."""
-        return pooling(self.encoder)
+        return pooling(self.used_encoder)
 
     @property
     def carrying(self) -> CellEncoder | None:
         """The encoder where it gives each cell features of its own."""
-        return carrying(self.encoder)
+        return carrying(self.used_encoder)
+
+    @property
+    def asks_for_moments(self) -> bool:
+        """Whether something is asked for that only fields of moments have."""
+        return self.n_kernels is not None or self.kl > 0
+
+    @property
+    def used_encoder(self) -> Encoder | None:
+        """The encoder, that of most fits where none is chosen yet."""
+        return Moments() if isinstance(self.encoder, str) else self.encoder
 
     @property
     def kernels(self) -> int:

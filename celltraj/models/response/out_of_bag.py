@@ -14,7 +14,7 @@ from celltraj.metrics import energy_distance
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.populations import Populations, Treated
 from celltraj.models.response.response import MetaFlowMatching
-from celltraj.models.response.strength import FEWEST, HALF
+from celltraj.models.response.strength import FEWEST, HALF, Strength
 from celltraj.models.solvers import Midpoint
 from celltraj.models.training.options import Schedule, Training
 
@@ -26,22 +26,6 @@ FEWEST_STEPS = 100  # of each: shorter ones are worse than neighbours whatever t
 _LOWER = (0.25, 0.0)  # weights of the network, in place of a half
 _POPULATIONS, _CELLS = 12, 100  # that are scored
 _STEPS = 5  # of the solver that predicts them
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """Hold the weight of the base, and why it is this one.
-
-    Parameters
-    ----------
-    strength
-        Weight of the base; the network has the rest of 1.
-    reason
-        A sentence.
-    """
-
-    strength: float
-    reason: str
 
 
 def left_out(n_populations: int, *, generator: torch.Generator) -> Bool[Tensor, "k p"]:
@@ -62,9 +46,13 @@ def small(training: Training, schedule: Schedule) -> tuple[Training, Schedule]:
     """Return how each small network is trained, all at no more than three tenths of the cost."""
     steps = max(1, int(SHARE * _CHEAPER * schedule.n_steps / _NETWORKS))
     batch = min(_BATCH, schedule.batch_size)
+    return cheap(training, _WIDTH), Schedule(steps, batch, schedule.learning_rate, steps)
+
+
+def cheap(training: Training, width: int) -> Training:
+    """Return the training of a network that is only asked which way to go, and then forgotten."""
     where = replace(training.trainer, checkpoint=None, resume=False, logger=None)
-    cheap = replace(training, width=min(_WIDTH, training.width), patience=None, trainer=where)
-    return cheap, Schedule(steps, batch, schedule.learning_rate, steps)
+    return replace(training, width=min(width, training.width), patience=None, trainer=where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +79,7 @@ class Bag:
     populations: Populations
     centre: Float[Tensor, " d"]
 
-    def weighed(self, *, generator: torch.Generator) -> Weighed:
+    def weighed(self, *, generator: torch.Generator) -> Strength:
         """Return the weight of neighbours: a half, or more where networks predict worse.
 
         Each population is predicted by the mean of the networks that have not seen it, beside
@@ -108,7 +96,7 @@ class Bag:
         ratios = self._ratios(generator)
         n = len(ratios)
         if n < FEWEST:
-            return Weighed(
+            return Strength(
                 HALF, f"by default: {n} populations can be judged by others, {FEWEST} are needed"
             )
         mean, error = ratios.mean(0), ratios.std(0) / math.sqrt(n)
@@ -117,9 +105,9 @@ class Bag:
             f"left that neighbours alone leave, over {n} populations"
         )
         if mean[0] <= 1 + error[0]:
-            return Weighed(HALF, told)
+            return Strength(HALF, told)
         best = min(range(len(_LOWER)), key=lambda k: float(mean[1 + k]))
-        return Weighed(1 - _LOWER[best], f"{told}, so that it has less to say")
+        return Strength(1 - _LOWER[best], f"{told}, so that it has less to say")
 
     def _ratios(self, generator: torch.Generator) -> Tensor:
         """Return ``E(w) / E(0)`` of populations, for the default and for lower weights."""

@@ -76,6 +76,8 @@ class MetaFlowMatching(Saved):
         Whether it was told what share of the cells lived, and so predicts the share killed.
     reason
         Where the weight of the base comes from, in words.
+    encoder_reason
+        Where the encoder comes from, in words.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class MetaFlowMatching(Saved):
     others: tuple[MetaNetwork, ...] = ()
     has_lived: bool = False
     reason: str = ""
+    encoder_reason: str = ""
 
     @property
     def members(self) -> tuple[MetaFlowMatching, ...]:
@@ -414,6 +417,8 @@ class MetaFlowMatching(Saved):
             facts["has_lived"] = True
         if self.reason:
             facts["reason"] = self.reason
+        if self.encoder_reason:
+            facts["encoder_reason"] = self.encoder_reason
         if self.base is not None:
             facts["base"] = {"strength": self.strength, "moves": self.base.facts()}
         parts: dict[str, Mapping[str, Tensor]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,14 +19,30 @@ _EXPLAINED = 0.5  # share of the distance that neighbours must explain
 _TREATMENTS, _CELLS = 12, 300  # that are looked at
 
 
+@dataclass(frozen=True)
+class Strength:
+    """Hold the weight of a base, and why it is this one.
+
+    Parameters
+    ----------
+    weight
+        Weight of the base; the network has the rest of 1.
+    reason
+        In words.
+    """
+
+    weight: float
+    reason: str
+
+
 def strength_of(
     base: NeighbourTransfer,
     populations: Populations,
     centre: Float[Tensor, " d"],
     *,
     generator: torch.Generator,
-) -> tuple[float, str]:
-    """Return the weight of a base, a half, or 0 where neighbours explain too little; and why.
+) -> Strength:
+    """Return the weight of a base: a half, or 0 where neighbours explain too little.
 
     Each population is moved by its neighbours in the others. They must bring it, on average, half
     of the way to its treated cells, in energy distance (its root): where what becomes of a cell
@@ -43,7 +61,7 @@ def strength_of(
         Draws the treatments and cells that are looked at.
     """
     if len(populations.names) < FEWEST:
-        return HALF, f"by default: {len(populations.names)} populations decide nothing"
+        return Strength(HALF, f"by default: {len(populations.names)} populations decide nothing")
     order = torch.randperm(len(populations.treated), generator=generator)[:_TREATMENTS]
     left, whole = 0.0, 0.0
     for k in order.tolist():
@@ -56,7 +74,7 @@ def strength_of(
     share = (
         f"neighbours leave {left / whole:.0%} of the energy distance" if whole > 0 else "by default"
     )
-    return (HALF if left <= (1 - _EXPLAINED) * whole else 0.0), share
+    return Strength(HALF if left <= (1 - _EXPLAINED) * whole else 0.0, share)
 
 
 def _drawn(

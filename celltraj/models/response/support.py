@@ -70,6 +70,11 @@ class Support:
     cells: Tensor
     owner: Tensor
 
+    @classmethod
+    def nowhere(cls) -> Support:
+        """Return that of no population."""
+        return cls((), torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
+
     def distance(self, cells: Tensor, *, without: int | None = None) -> Tensor:
         """Return the distance ``(n,)`` of each cell to the nearest one of the training."""
         kept = self.cells if without is None else self.cells[self.owner != without]

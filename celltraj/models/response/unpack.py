@@ -63,6 +63,7 @@ class _Facts:
     others: int = 0
     has_lived: bool = False
     reason: str = ""
+    encoder_reason: str = ""
 
 
 def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
@@ -105,6 +106,7 @@ def unpack_response(content: Content, classes: Classes) -> MetaFlowMatching:
         others,
         facts.has_lived,
         facts.reason,
+        facts.encoder_reason,
     )
 
 

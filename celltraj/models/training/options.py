@@ -197,12 +197,15 @@ class ModelDefaults(NamedTuple):
     cycle
         Steps of a cycle of the learning rate, after which it is judged whether to go on; None for
         a model that takes all its steps in one.
+    per_cell
+        Steps for each cell, where these are more.
     """
 
     fewest_steps: int
     batch_size: int = 512
     learning_rate: float = 1e-2
     cycle: int | None = None
+    per_cell: float = 0.5
 
 
 @checked_fields
@@ -213,10 +216,11 @@ class Training:
     Parameters
     ----------
     max_steps
-        Optimiser steps, all of which are taken. By default one for every two cells, at most 20,000
-        and at least 2,000 for a bridge, 3,000 for a response (the effect of an embedding shows
-        after some thousands) and 4,000 for a flow. Bridge and flow take them in cycles of 1,000 and
-        end after the one in which trajectories meet the snapshots, or come no nearer.
+        Optimiser steps, all of which are taken. By default one for every two cells, at least 2,000
+        for a bridge and 4,000 for a flow, in cycles of 1,000 that end after the one in which
+        trajectories meet the snapshots, or come no nearer; for a response as many as draw each
+        treatment of a population 400 times, 32 times where cells carry features of their own, and
+        at least 1,000. At most 20,000.
     max_epochs
         Steps in units of the cells: an epoch draws as many points as there are cells. Given in
         place of ``max_steps``.
@@ -295,7 +299,7 @@ class Training:
             return Schedule(steps, size, rate, steps)
         if self.max_steps is not None:
             return Schedule(self.max_steps, size, rate, self.max_steps)
-        steps = min(max(n_cells // 2, defaults.fewest_steps), _MOST_STEPS)
+        steps = min(max(int(defaults.per_cell * n_cells), defaults.fewest_steps), _MOST_STEPS)
         if self.patience is not None or defaults.cycle is None:
             return Schedule(steps, size, rate, steps)
         n_cycles = math.ceil(steps / defaults.cycle)

@@ -75,19 +75,19 @@ def test_every_population_is_left_out_by_four_of_eight(n):
 def test_a_network_loses_its_weight_where_neighbours_alone_are_better(tiny, way, strength):
     by = 3.2 if way < 5 else 4.0
     told = found(tiny, 12, by, way)
-    assert told.strength == strength
+    assert told.weight == strength
     assert "over 12 populations" in told.reason
 
 
 def test_the_weight_is_lowered_no_further_than_pays(tiny):
     # a quarter of 4 more is a good step where neighbours lack 1, a half one too many
     told = found(tiny, 12, 4.0, 7.4)
-    assert told.strength == 0.75
+    assert told.weight == 0.75
 
 
 def test_five_populations_choose_nothing(tiny):
     told = found(tiny, 5, 3.2, -9.0)
-    assert told.strength == 0.5
+    assert told.weight == 0.5
     assert "5 populations can be judged by others, 6 are needed" in told.reason
 
 
