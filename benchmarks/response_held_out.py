@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -21,7 +21,6 @@ from celltraj.models.evaluation import single_drugs
 
 LABELLED = "default_labels"
 BY_TYPE = "shift_by_type"
-WEIGHT_DECAYS = (10.0, 30.0, 100.0)  # times the learning rate at most a half
 SCREEN = {
     "population_key": "population",
     "condition_key": ["drug_1", "drug_2"],
@@ -32,16 +31,9 @@ PLAIN = "mean of plain pairs"
 _WITHOUT, _WITH, _ADDED = "without", "with", "added"
 
 
-def fits(
-    names: Iterable[str], training: Training, weight_decays: Iterable[float] = ()
-) -> dict[str, Timed]:
-    """Return the named fits, and default ones of other weight decays, which keep their cost."""
-    found = {name: _fit(FLOWS[name], training) for name in names}
-    decaying = {
-        f"weight_decay_{value:g}": _fit(replace(FLOWS[DEFAULT], weight_decay=value), training)
-        for value in weight_decays
-    }
-    return found | decaying
+def fits(names: Iterable[str], training: Training) -> dict[str, Timed]:
+    """Return the named fits, which keep their cost."""
+    return {name: _fit(FLOWS[name], training) for name in names}
 
 
 def _fit(flow: ResponseOptions, training: Training, **keys: object) -> Timed:
@@ -76,7 +68,7 @@ def glioblastoma(
     """Return the scores of all patients, each left out, in components of the other patients."""
     return _scores(
         adata,
-        fits(names, training, WEIGHT_DECAYS),
+        fits(names, training),
         seed,
         population_key="patient_id",
         condition_key="condition",
