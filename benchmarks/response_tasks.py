@@ -1,9 +1,10 @@
 """Populations to learn from, populations to predict, and who predicts them.
 
-A method is ``fit(task, size, seed)`` that returns ``predict(cells, **told)``: what becomes of
-untreated cells of one population. As a control ``embedded=`` and ``neighbourhood=`` are cells of
-another one that a method is told in its place, of what it reads; with ``carried=`` its cells carry
-the features of others of their own population, by their rows.
+A method is ``fit(task, size, seed)`` that returns ``predict(cells, **told)``, what becomes of
+untreated cells of one population, and the controls of what else the fitted model reads. As a
+control ``embedded=`` and ``neighbourhood=`` are cells of another population that a method is told
+in its place; with ``carried=`` its cells carry the features of others of their own population, by
+their rows.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ from celltraj.models import (
     SetAttention,
     Training,
 )
-from celltraj.models.encoders import carrying
 from celltraj.models.evaluation import OTHER_CELL, OTHER_EMBEDDING, OTHER_NEIGHBOURHOOD
 
 Predict = Callable[..., np.ndarray]
+Controls = tuple[tuple[str, str], ...]  # row of a control, and what of a prediction it exchanges
 NO_CHANGE, FLOOR, TRUE_LAW = "no_change", "floor", "true_law"
 NO_PHI, DEFAULT = "no_phi", "default"
 # all but the default show what the network alone makes of a cell
@@ -61,7 +62,6 @@ FLOWS: dict[str, ResponseOptions] = {
     "network": ResponseOptions(base=0.0),
     DEFAULT: ResponseOptions(),
 }
-_BLIND = ("peer_no_phi",)  # peers that no population tells anything
 _N_BOOTSTRAP = 2000
 
 
@@ -207,7 +207,9 @@ def _distances(
     return {name: wasserstein(x, after[name]) for name, x in predicted.items()}
 
 
-def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -> Predict:
+def fit_ours(
+    flow: ResponseOptions, task: Task, size: PeerTraining, seed: int
+) -> tuple[Predict, Controls]:
     """Fit a response with steps, populations, points and width of the peers, else by default."""
     training = Training(max_steps=size.max_steps, batch_size=size.n_points, width=size.width)
     model = ct.tl.fit_response(
@@ -229,12 +231,17 @@ def fit_ours(flow: ResponseOptions, task: Task, size: PeerTraining, seed: int) -
         moved = model.respond(cells, Condition((task.treated,)), **told, generator=generator)
         return moved.x.numpy()
 
-    return predict
+    read = {
+        OTHER_EMBEDDING: ("embedded", model.encoder is not None),
+        OTHER_CELL: ("carried", model.network.field.carried is not None),
+        OTHER_NEIGHBOURHOOD: ("neighbourhood", model.network.field.kernels is not None),
+    }
+    return predict, tuple((row, what) for row, (what, is_read) in read.items() if is_read)
 
 
 def fit_peer(
     fit: Callable[..., PeerResponse], task: Task, size: PeerTraining, seed: int
-) -> Predict:
+) -> tuple[Predict, Controls]:
     """Fit a peer."""
     response = fit(task.populations, size, seed=seed)
 
@@ -242,10 +249,11 @@ def fit_peer(
         generator = torch.Generator().manual_seed(seed)
         return response.respond(cells, population=embedded, generator=generator).numpy()
 
-    return predict
+    is_blind = fit is fit_without_phi
+    return predict, () if is_blind else ((OTHER_EMBEDDING, "embedded"),)
 
 
-METHODS: dict[str, Callable[[Task, PeerTraining, int], Predict]] = {
+METHODS: dict[str, Callable[[Task, PeerTraining, int], tuple[Predict, Controls]]] = {
     "peer_no_phi": partial(fit_peer, fit_without_phi),
     "peer_alternating": partial(fit_peer, fit_alternating),
     "peer_joint": partial(fit_peer, fit_joint),
@@ -268,27 +276,15 @@ def fitted_records(
     """
     row = row or name
     start = time.process_time()
-    predict = METHODS[name](task, size, seed)
+    predict, controls = METHODS[name](task, size, seed)
     cost = {"cpu_s": time.process_time() - start, "steps": size.max_steps}
     print(f"{row}, seed {seed}: {cost['cpu_s']:.0f} CPU seconds", flush=True)
     parts = [_records(row, seed, task.predict(predict), **cost)]
     parts += [
         _records(row + control, seed, task.predict_told(predict, what, seed))
-        for control, what in _read_by(name)
+        for control, what in controls
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def _read_by(name: str) -> list[tuple[str, str]]:
-    """Return what a method reads of a population: the row of its control, and what that changes."""
-    flow = FLOWS.get(name)
-    reads_embedding = name not in _BLIND if flow is None else flow.encoder is not None
-    found = [(OTHER_EMBEDDING, "embedded")] if reads_embedding else []
-    if flow is not None and carrying(flow.encoder) is not None:
-        found.append((OTHER_CELL, "carried"))
-    if flow is not None and flow.kernels:
-        found.append((OTHER_NEIGHBOURHOOD, "neighbourhood"))
-    return found
 
 
 def _records(
