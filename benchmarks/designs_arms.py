@@ -5,7 +5,8 @@ fates, the dose tilts the landscape. Twelve doses, six times, a hundred cells of
 third of the combinations, none at the first time, is left out together and foretold. W1 to these
 cells over seeds: ``arms`` with doses as labels, ``arms (dose)`` told the dose, ``seen`` the same
 model fitted with other cells of those combinations, beside the rows that need no model. Plug-in
-drifts, one thread; CPU seconds of each fit.
+drifts, one thread; CPU seconds of each fit. With ``--mmfm PYTHON`` Multi-Marginal Flow Matching is
+judged by the same cells, see ``benchmarks._arms_mmfm``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pandas as pd
 import torch
 
 import celltraj as ct
+from benchmarks._arms_mmfm import mmfm_scores
 from benchmarks._report import add_seeds, parser, report
 
 DOSES, TIMES = 12, 6
@@ -98,8 +100,10 @@ def with_others(
     return ad.concat([adata[~is_in[0]], twin[is_in[1]]], index_unique="-")
 
 
-def scores(task: str, seed: int, methods: Sequence[str], **sizes: int) -> pd.DataFrame:
-    """Return held-out scores of these models, and of all rows without one."""
+def scores(
+    task: str, seed: int, methods: Sequence[str], *, mmfm: str | None = None, **sizes: int
+) -> pd.DataFrame:
+    """Return held-out scores of these models, of all rows without one, and of MMFM."""
     drawn = partial(study, task, **sizes)
     adata = drawn(seed=seed)
     left_out = missing(adata, share=1 / 3, seed=seed)
@@ -130,15 +134,24 @@ def scores(task: str, seed: int, methods: Sequence[str], **sizes: int) -> pd.Dat
         seed=seed,
         progress=False,
     )
-    return table.assign(task=task, fit_cpu_s=table["method"].map(seconds))
+    parts = [table.assign(fit_cpu_s=table["method"].map(seconds))]
+    if mmfm is not None:
+        parts.append(mmfm_scores(mmfm, adata, left_out, seed))
+    return pd.concat(parts, ignore_index=True).assign(task=task)
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:
-    """Return means over held-out combinations and seeds, with how much arms are ahead."""
+    """Return means over held-out combinations and seeds, with how much arms are ahead.
+
+    ``trained`` is W1 at combinations that were trained on, where that is known.
+    """
     w1 = records[records["metric"] == "W1"]
     cases = w1.pivot_table(
         index=["task", "seed", "held_out", "condition"], columns="method", values="value"
     )
+    at_training = records[records["metric"] == "W1_trained"]
+    trained = at_training.groupby(["task", "method"])["value"].mean()
+    seconds = w1.groupby(["task", "method"])["fit_cpu_s"].mean()
     rows = []
     for task, part in cases.groupby(level="task"):
         floor = part["floor"].mean()
@@ -156,6 +169,8 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
                     "behind_arms": gain.mean(),
                     "error": error,
                     "n": len(gain),
+                    "trained": trained.get((task, name), math.nan),
+                    "fit_cpu_s": seconds.get((task, name), math.nan),
                 }
             )
     return pd.DataFrame(rows).set_index(["task", "method"])
@@ -170,13 +185,14 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--times", type=int, default=TIMES)
     options.add_argument("--cells", type=int, default=100)
     options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    options.add_argument("--mmfm", metavar="PYTHON", help="a Python for MMFM; set MMFM_HOME too")
     add_seeds(options)
     chosen = options.parse_args(argv)
     sizes = {"n_doses": chosen.doses, "n_times": chosen.times, "n_cells": chosen.cells}
     parts: list[pd.DataFrame] = []
     for seed in chosen.seeds:
         for task in chosen.tasks:
-            parts.append(scores(task, seed, chosen.methods, **sizes))
+            parts.append(scores(task, seed, chosen.methods, mmfm=chosen.mmfm, **sizes))
             records = pd.concat(parts, ignore_index=True)
             report("designs_arms", records, summary(records), chosen.out)
 
