@@ -137,12 +137,24 @@ def scores(
     parts = [table.assign(fit_cpu_s=table["method"].map(seconds))]
     if mmfm is not None:
         parts.append(mmfm_scores(mmfm, adata, left_out, seed))
-    return pd.concat(parts, ignore_index=True).assign(task=task)
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(task=task, is_beyond=beyond(adata, left_out, found))
+
+
+def beyond(
+    adata: ad.AnnData, left_out: tuple[tuple[float, str], ...], records: pd.DataFrame
+) -> np.ndarray:
+    """Return which scores are of a time after all those of its condition in the training."""
+    pairs = adata.obs[["time", "condition"]].drop_duplicates()
+    kept = pairs[~pd.MultiIndex.from_frame(pairs).isin(list(left_out))]
+    last = kept.groupby("condition")["time"].max()
+    return (records["held_out"] > records["condition"].map(last)).to_numpy()
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """Return means over held-out combinations and seeds, with how much arms are ahead.
 
+    ``between`` and ``beyond`` are W1 where the condition was seen later, and where it was not;
     ``trained`` is W1 at combinations that were trained on, where that is known.
     """
     w1 = records[records["metric"] == "W1"]
@@ -152,6 +164,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     at_training = records[records["metric"] == "W1_trained"]
     trained = at_training.groupby(["task", "method"])["value"].mean()
     seconds = w1.groupby(["task", "method"])["fit_cpu_s"].mean()
+    where = w1.pivot_table(index=["task", "method"], columns="is_beyond", values="value")
     rows = []
     for task, part in cases.groupby(level="task"):
         floor = part["floor"].mean()
@@ -169,6 +182,8 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
                     "behind_arms": gain.mean(),
                     "error": error,
                     "n": len(gain),
+                    "between": where.get(False, {}).get((task, name), math.nan),
+                    "beyond": where.get(True, {}).get((task, name), math.nan),
                     "trained": trained.get((task, name), math.nan),
                     "fit_cpu_s": seconds.get((task, name), math.nan),
                 }
