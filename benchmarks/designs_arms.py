@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 import celltraj as ct
-from benchmarks._arms_mmfm import mmfm_scores
+from benchmarks._arms_mmfm import PUBLISHED, ROWS, mmfm_scores
 from benchmarks._report import add_seeds, parser, report
 
 DOSES, TIMES = 12, 6
@@ -101,9 +101,17 @@ def with_others(
 
 
 def scores(
-    task: str, seed: int, methods: Sequence[str], *, mmfm: str | None = None, **sizes: int
+    task: str,
+    seed: int,
+    methods: Sequence[str],
+    *,
+    mmfm: tuple[str, Sequence[str]] | None = None,
+    **sizes: int,
 ) -> pd.DataFrame:
-    """Return held-out scores of these models, of all rows without one, and of MMFM."""
+    """Return held-out scores of these models, of all rows without one, and of MMFM.
+
+    ``mmfm`` is its Python and the rows of it; None leaves it out.
+    """
     drawn = partial(study, task, **sizes)
     adata = drawn(seed=seed)
     left_out = missing(adata, share=1 / 3, seed=seed)
@@ -136,7 +144,10 @@ def scores(
     )
     parts = [table.assign(fit_cpu_s=table["method"].map(seconds))]
     if mmfm is not None:
-        parts.append(mmfm_scores(mmfm, adata, left_out, seed))
+        python, rows = mmfm
+        parts.append(
+            mmfm_scores(python, adata, left_out, seed, {name: ROWS[name] for name in rows})
+        )
     found = pd.concat(parts, ignore_index=True)
     return found.assign(task=task, is_beyond=beyond(adata, left_out, found))
 
@@ -201,13 +212,15 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--cells", type=int, default=100)
     options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options.add_argument("--mmfm", metavar="PYTHON", help="a Python for MMFM; set MMFM_HOME too")
+    options.add_argument("--mmfm-rows", nargs="+", choices=list(ROWS), default=list(PUBLISHED))
     add_seeds(options)
     chosen = options.parse_args(argv)
+    mmfm = (chosen.mmfm, chosen.mmfm_rows) if chosen.mmfm else None
     sizes = {"n_doses": chosen.doses, "n_times": chosen.times, "n_cells": chosen.cells}
     parts: list[pd.DataFrame] = []
     for seed in chosen.seeds:
         for task in chosen.tasks:
-            parts.append(scores(task, seed, chosen.methods, mmfm=chosen.mmfm, **sizes))
+            parts.append(scores(task, seed, chosen.methods, mmfm=mmfm, **sizes))
             records = pd.concat(parts, ignore_index=True)
             report("designs_arms", records, summary(records), chosen.out)
 

@@ -12,7 +12,8 @@ splines through chains along one exact plan per gap and condition, sigma .01, ne
 embeddings 32 wide, three layers out, 300 epochs of a single batch, Adam at .01, 5 % of the steps
 without the condition. Cells are pushed with guidance 1, which is the conditional velocity, by a
 hundred Runge-Kutta steps over the whole duration. Combinations that are missing are NaN, which its
-splines leave out; beyond the last snapshot of a condition they extrapolate.
+splines leave out; beyond the last snapshot of a condition they extrapolate, unless ``within`` asks
+for times up to it alone.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def trained(given: dict[str, np.ndarray]) -> torch.nn.Module:
         if weight.dim() > 1:
             torch.nn.init.xavier_normal_(weight, gain=1.4)
     matcher = MultiMarginalFlowMatcher(sigma=SIGMA, interpolation=str(given["interpolation"]))
-    every = [torch.from_numpy(one) for one in (chain, times, labels.astype(np.float32))]
+    known = np.where(np.isnan(chain[..., 0]), 0, times).max(1)
+    ends = known if given["within"] else np.ones(len(known))
+    told = (chain, times, labels.astype(np.float32), ends.astype(np.float32))
+    every = [torch.from_numpy(one) for one in told]
     _train(model, matcher, every, int(given["batch"]) or len(chain))
     return model.eval()
 
@@ -115,8 +119,9 @@ def _train(model: torch.nn.Module, matcher: Any, every: list[Tensor], batch: int
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=1000, eta_min=1e-4)
     for _ in range(N_EPOCHS):
         for rows in _batches(len(every[0]), batch):
-            chain, times, labels = (one[rows] for one in every)
-            t, xt, ut, _, _ = matcher.sample_location_and_conditional_flow(chain, times)
+            chain, times, labels, ends = (one[rows] for one in every)
+            t = ends * torch.rand(len(ends))
+            _, xt, ut, _, _ = matcher.sample_location_and_conditional_flow(chain, times, t)
             told = torch.where(torch.rand(len(labels)) > WITHOUT, labels, 0.0)
             found = model(torch.cat([xt.squeeze(1), told[:, None], t[:, None]], dim=1))
             loss = (found - ut.squeeze(1)).square().mean()
