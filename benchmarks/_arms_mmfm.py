@@ -96,12 +96,16 @@ class Course:
     def rows(self, time: float, condition: str) -> np.ndarray:
         """Return which cells are of this combination."""
         obs = self.adata.obs
-        return ((obs["time"] == time) & (obs["condition"] == condition)).to_numpy()
+        found: pd.Series = (obs["time"] == time) & (obs["condition"] == condition)
+        return np.asarray(found, dtype=bool)
 
     @property
     def kept(self) -> np.ndarray:
         """Return which cells are for training."""
-        return ~np.any([self.rows(*pair) for pair in self.left_out], axis=0)
+        found = np.ones(self.adata.n_obs, dtype=bool)
+        for pair in self.left_out:
+            found &= ~self.rows(*pair)
+        return found
 
     def pushes(self, method: str) -> list[Push]:
         """Return all that MMFM is asked."""

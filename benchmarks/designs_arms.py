@@ -159,7 +159,8 @@ def beyond(
     pairs = adata.obs[["time", "condition"]].drop_duplicates()
     kept = pairs[~pd.MultiIndex.from_frame(pairs).isin(list(left_out))]
     last = kept.groupby("condition")["time"].max()
-    return (records["held_out"] > records["condition"].map(last)).to_numpy()
+    found: np.ndarray = (records["held_out"] > records["condition"].map(last)).to_numpy()
+    return found
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:

@@ -154,7 +154,8 @@ def predict(model: torch.nn.Module, given: dict[str, np.ndarray]) -> np.ndarray:
     spans = np.column_stack([given["begin"], given["end"]])
 
     def velocity(told: Tensor, t: float, x: Tensor) -> Tensor:
-        return model(torch.cat([x, told, torch.full_like(told, t)], dim=1))
+        found: Tensor = model(torch.cat([x, told, torch.full_like(told, t)], dim=1))
+        return found
 
     found = torch.empty_like(cells)
     with torch.no_grad():
