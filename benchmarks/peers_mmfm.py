@@ -10,10 +10,10 @@ Fixed before any score was seen: the settings of the one fit that its source spe
 synthetic data (a comment in ``mmfm/data.py``), close to which its grid search looks: cubic
 splines through chains along one exact plan per gap and condition, sigma .01, networks 64 and
 embeddings 32 wide, three layers out, 300 epochs of a single batch, Adam at .01, the condition
-withheld from 5 % of the chains of a step. Cells are pushed with guidance 1, which is the conditional velocity, by a
-hundred Runge-Kutta steps over the whole duration. Combinations that are missing are NaN, which its
-splines leave out; beyond the last snapshot of a condition they extrapolate, unless ``within`` asks
-for times up to it alone.
+withheld from 5 % of the chains of a step. Cells are pushed with guidance 1, which is the
+conditional velocity, by a hundred Runge-Kutta steps over the whole duration. Combinations that are
+missing are NaN, which its splines leave out; beyond the last snapshot of a condition they
+extrapolate, unless ``within`` asks for times up to it alone.
 """
 
 from __future__ import annotations
@@ -169,7 +169,10 @@ def predict(model: torch.nn.Module, given: dict[str, np.ndarray]) -> np.ndarray:
 def main(argv: list[str]) -> None:
     """Learn from one file and write where its cells are pushed to another."""
     source, target = map(Path, argv)
-    sys.path.insert(0, str(Path(os.environ["MMFM_HOME"]) / "src"))
+    home = os.environ.get("MMFM_HOME")
+    if home is None:
+        raise ValueError("set MMFM_HOME to a checkout of github.com/Genentech/MMFM; it is not set")
+    sys.path.insert(0, str(Path(home) / "src"))
     with np.load(source) as file:
         given = dict(file)
     with seeded(int(given["seed"])), one_thread():
