@@ -5,7 +5,8 @@ fates, the dose tilts the landscape. Twelve doses, six times, a hundred cells of
 third of the combinations, none at the first time, is left out together and foretold. W1 to these
 cells over seeds: ``arms`` with doses as labels, ``arms (dose)`` told the dose, ``seen`` the same
 model fitted with other cells of those combinations, beside the rows that need no model. Plug-in
-drifts, one thread; CPU seconds of each fit.
+drifts, one thread; CPU seconds of each fit. With ``--mmfm PYTHON`` Multi-Marginal Flow Matching is
+judged by the same cells, see ``benchmarks._arms_mmfm``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pandas as pd
 import torch
 
 import celltraj as ct
+from benchmarks._arms_mmfm import PUBLISHED, ROWS, mmfm_scores
 from benchmarks._report import add_seeds, parser, report
 
 DOSES, TIMES = 12, 6
@@ -98,8 +100,18 @@ def with_others(
     return ad.concat([adata[~is_in[0]], twin[is_in[1]]], index_unique="-")
 
 
-def scores(task: str, seed: int, methods: Sequence[str], **sizes: int) -> pd.DataFrame:
-    """Return held-out scores of these models, and of all rows without one."""
+def scores(
+    task: str,
+    seed: int,
+    methods: Sequence[str],
+    *,
+    mmfm: tuple[str, Sequence[str]] | None = None,
+    **sizes: int,
+) -> pd.DataFrame:
+    """Return held-out scores of these models, of all rows without one, and of MMFM.
+
+    ``mmfm`` is its Python and the rows of it; None leaves it out.
+    """
     drawn = partial(study, task, **sizes)
     adata = drawn(seed=seed)
     left_out = missing(adata, share=1 / 3, seed=seed)
@@ -130,15 +142,41 @@ def scores(task: str, seed: int, methods: Sequence[str], **sizes: int) -> pd.Dat
         seed=seed,
         progress=False,
     )
-    return table.assign(task=task, fit_cpu_s=table["method"].map(seconds))
+    parts = [table.assign(fit_cpu_s=table["method"].map(seconds))]
+    if mmfm is not None:
+        python, rows = mmfm
+        parts.append(
+            mmfm_scores(python, adata, left_out, seed, {name: ROWS[name] for name in rows})
+        )
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(task=task, is_beyond=beyond(adata, left_out, found))
+
+
+def beyond(
+    adata: ad.AnnData, left_out: tuple[tuple[float, str], ...], records: pd.DataFrame
+) -> np.ndarray:
+    """Return which scores are of a time after all those of its condition in the training."""
+    pairs = adata.obs[["time", "condition"]].drop_duplicates()
+    kept = pairs[~pd.MultiIndex.from_frame(pairs).isin(list(left_out))]
+    last = kept.groupby("condition")["time"].max()
+    found: np.ndarray = (records["held_out"] > records["condition"].map(last)).to_numpy()
+    return found
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:
-    """Return means over held-out combinations and seeds, with how much arms are ahead."""
+    """Return means over held-out combinations and seeds, with how much arms are ahead.
+
+    ``between`` and ``beyond`` are W1 where the condition was seen later, and where it was not;
+    ``trained`` is W1 at combinations that were trained on, where that is known.
+    """
     w1 = records[records["metric"] == "W1"]
     cases = w1.pivot_table(
         index=["task", "seed", "held_out", "condition"], columns="method", values="value"
     )
+    at_training = records[records["metric"] == "W1_trained"]
+    trained = at_training.groupby(["task", "method"])["value"].mean()
+    seconds = w1.groupby(["task", "method"])["fit_cpu_s"].mean()
+    where = w1.pivot_table(index=["task", "method"], columns="is_beyond", values="value")
     rows = []
     for task, part in cases.groupby(level="task"):
         floor = part["floor"].mean()
@@ -156,6 +194,10 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
                     "behind_arms": gain.mean(),
                     "error": error,
                     "n": len(gain),
+                    "between": where.get(False, {}).get((task, name), math.nan),
+                    "beyond": where.get(True, {}).get((task, name), math.nan),
+                    "trained": trained.get((task, name), math.nan),
+                    "fit_cpu_s": seconds.get((task, name), math.nan),
                 }
             )
     return pd.DataFrame(rows).set_index(["task", "method"])
@@ -170,13 +212,16 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--times", type=int, default=TIMES)
     options.add_argument("--cells", type=int, default=100)
     options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    options.add_argument("--mmfm", metavar="PYTHON", help="a Python for MMFM; set MMFM_HOME too")
+    options.add_argument("--mmfm-rows", nargs="+", choices=list(ROWS), default=list(PUBLISHED))
     add_seeds(options)
     chosen = options.parse_args(argv)
+    mmfm = (chosen.mmfm, chosen.mmfm_rows) if chosen.mmfm else None
     sizes = {"n_doses": chosen.doses, "n_times": chosen.times, "n_cells": chosen.cells}
     parts: list[pd.DataFrame] = []
     for seed in chosen.seeds:
         for task in chosen.tasks:
-            parts.append(scores(task, seed, chosen.methods, **sizes))
+            parts.append(scores(task, seed, chosen.methods, mmfm=mmfm, **sizes))
             records = pd.concat(parts, ignore_index=True)
             report("designs_arms", records, summary(records), chosen.out)
 
