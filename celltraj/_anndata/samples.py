@@ -107,8 +107,8 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
     KeyError
         A column does not exist, or no cell has the label of a control.
     ValueError
-        No cells; a cell without population, without a dose of its drug, with one drug twice, or a
-        treated one without a covariate.
+        No cells; a cell without population or condition, without a dose of its drug, with one drug
+        twice, or a treated one without a covariate.
     """
     check_adata(adata)
     if adata.n_obs == 0:
@@ -119,6 +119,7 @@ def read_samples(adata: AnnData, keys: ResponseKeys) -> list[Sample]:
     if populations.isna().any():
         cell = adata.obs_names[populations.isna()][0]
         raise ValueError(f"cell {cell!r} has no population in obs[{keys.population!r}]; drop it")
+    _check_told(adata, keys)
     drugs = _drugs(adata, keys)
     if not drugs.isna().all(axis=1).any():
         labels = sorted(set(drugs.to_numpy().ravel().tolist()) - {None})
@@ -148,6 +149,18 @@ def warn_of_never_treated(samples: Sequence[Sample]) -> None:
             f"{len(names)} populations have untreated cells only and are left out, since a "
             f"response is learned from cells before and after: {some(names, _SHOWN)}",
             DataWarning,
+        )
+
+
+def _check_told(adata: AnnData, keys: ResponseKeys) -> None:
+    """Raise where cells name neither a drug nor the control: they may be either."""
+    untold = adata.obs[list(keys.conditions)].isna().all(axis=1)
+    if untold.any():
+        columns = " and ".join(f"obs[{key!r}]" for key in keys.conditions)
+        raise ValueError(
+            f"{int(untold.sum())} cells have no condition in {columns} (first: "
+            f"{adata.obs_names[untold][0]!r}); drop them, or label untreated ones as the control "
+            f"({list(keys.controls)})"
         )
 
 

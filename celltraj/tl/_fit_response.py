@@ -74,7 +74,8 @@ def fit_response(
         Column of ``obs`` with the populations: patients, donors, cultures, wells.
     condition_key
         Column with the treatment; several columns where drugs are given together, one of them in
-        each. A missing value, or the control in one of several columns, is no drug.
+        each, where a missing value, or the control, is no drug. Every cell has a drug or the
+        control in one of them.
     control
         Label of untreated cells, or labels, whose cells are pooled within a population.
     use_rep
@@ -117,8 +118,8 @@ def fit_response(
     KeyError
         A named column or representation, or the control, does not exist.
     ValueError
-        A treated population without a control, missing doses, features or survival, or values
-        that are not finite.
+        A treated population without a control, missing conditions, doses, features or survival, or
+        values that are not finite.
     ConvergenceError
         ``sigma`` is too small for the solver to couple a population.
     TrainingError

@@ -303,7 +303,7 @@ BAD = {
         "cell 'c0' has no population in obs['donor']; drop it",
     ),
     "one drug twice": (
-        lambda: changed(screen(), drug_2=screen().obs["drug_1"]),
+        lambda: changed(screen(), drug_2=screen().obs["drug_1"].astype(object).fillna("none")),
         ResponseKeys.of("line", ["drug_1", "drug_2"], "none"),
         ValueError,
         "cell 'c2' has 'p' both in obs['drug_1'] and in obs['drug_2']; leave one of them empty",

@@ -54,6 +54,21 @@ def test_conditions_without_a_population_in_common_are_told(caplog):
     assert "never_together" not in chained.uns["celltraj"]["response"]["params"]
 
 
+def test_a_cell_without_a_condition_is_no_control():
+    adata = cohort([("a", "DMSO"), ("a", "x"), ("b", "DMSO"), ("b", "x")])
+    adata.obs.loc[adata.obs_names[20:23], "drug"] = np.nan
+    with pytest.raises(
+        ValueError, match=r"3 cells have no condition in obs\['drug'\] \(first: '20'"
+    ):
+        fitted(adata)
+    pair = cohort([("a", "DMSO"), ("a", "x"), ("b", "DMSO"), ("b", "x")])
+    pair.obs["second"] = np.nan
+    fitted(pair, condition_key=["drug", "second"])  # nothing beside a drug, or beside the control
+    pair.obs.loc[pair.obs_names[0], "drug"] = None
+    with pytest.raises(ValueError, match=r"no condition in obs.'drug'. and obs.'second'."):
+        fitted(pair, condition_key=["drug", "second"])
+
+
 def test_a_dose_of_zero_is_the_control():
     adata = cohort([("a", "DMSO", 0.0), ("a", "x", 0.0), ("a", "x", 1.0)])
     with pytest.raises(ValueError, match=r"no positive dose.*where it is zero, name the control"):
