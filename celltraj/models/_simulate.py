@@ -18,6 +18,7 @@ from celltraj.models.process import (
     KnowsRows,
     Process,
     ReversibleProcess,
+    SharedGrowth,
     breakpoints_of,
     is_growing,
 )
@@ -147,7 +148,10 @@ def simulate(
     )
     state, d = x, x.shape[1]
     if is_growing(process):
-        equation = gather(equation, process.growth)
+        both = None
+        if isinstance(process, SharedGrowth) and steps[0] > 0 and not ode:
+            both = process.drift_and_growth
+        equation = gather(equation, process.growth, both=both)
         state = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
     watch = Watch(equation, solver, times)
     with torch.no_grad():
