@@ -62,7 +62,7 @@ class PlugInField:
         if not self._is_inside(t):
             return self.drift(t, x), self.masses(t, x)
         k, state = self.snapshots.gap_of(t), x.double()
-        flow, ends, met = self._later(t, state, self.snapshots.x[k + 1], self._met(k)[:, None])
+        flow, (ends, met) = self._later(t, state, self.snapshots.x[k + 1], self._met(k)[:, None])
         drift = self._tilted(t, x, _pull(flow, ends))
         return drift, (self._mean_sent(t, state).to(x.dtype), met[:, 0].to(x.dtype))
 
@@ -94,7 +94,7 @@ class PlugInField:
         k = self.snapshots.gap_of(t)
         met = self._met(k)
         if self._is_inside(t):
-            return self._later(t, x, met[:, None])[1][:, 0]
+            return self._later(t, x, met[:, None])[1][0][:, 0]
         return met[_nearest(x, self.snapshots.x[k + 1])]
 
     def _met(self, k: int) -> Later:
@@ -145,10 +145,10 @@ class PlugInField:
         k = self.snapshots.gap_of(t)
         if t >= self.snapshots.times[k + 1]:
             raise ValueError(_no_density(t, "forward drift ends with the gap"))
-        flow, ends = self._later(t, x, self.snapshots.x[k + 1])
+        flow, (ends,) = self._later(t, x, self.snapshots.x[k + 1])
         return _pull(flow, ends)
 
-    def _later(self, t: float, x: Cells, *values: Tensor) -> tuple[Flow, *tuple[Tensor, ...]]:
+    def _later(self, t: float, x: Cells, *values: Tensor) -> tuple[Flow, list[Tensor]]:
         """Return the law from ``x`` to the end of the gap, and means of ``values`` of its cells."""
         k = self.snapshots.gap_of(t)
         end = self.snapshots.times[k + 1]
@@ -162,7 +162,7 @@ class PlugInField:
         for _, block in cost.blocks():
             shares = torch.softmax(log_h - block / epsilon, 1)
             means.append([shares @ value for value in values])
-        return flow, *(torch.cat(mean) for mean in zip(*means, strict=True))
+        return flow, [torch.cat(mean) for mean in zip(*means, strict=True)]
 
     def _backward_tilt(self, t: float, x: Cells) -> Cells:
         """Return ``grad log k = sum_i w_i Sigma_i^-1 (m_i - x)``."""

@@ -184,9 +184,14 @@ class ReferenceInterpolant:
         v = torch.empty_like(x)
         drawn = [(gap == k).nonzero().flatten() for k in range(len(times) - 1)]
         # what is missed adds up along whole chains; else only the flow over its own gap is needed
-        followed = [slice(None)] * len(drawn) if self.is_smooth else drawn
-        flows = [self._flow(times, chain, k, rows) for k, rows in enumerate(followed)]
-        missed = _missed_so_far(chain, flows) if self.is_smooth else None
+        everyone = torch.arange(chain.shape[1])
+        followed = [everyone if self.is_smooth else rows for rows in drawn]
+        flows = {
+            k: self._flow(times, chain, k, rows)
+            for k, rows in enumerate(followed)
+            if self.is_smooth or len(rows)
+        }
+        missed = _missed_so_far(chain, list(flows.values())) if self.is_smooth else None
         for k, here in enumerate(drawn):
             if not len(here):
                 continue
@@ -210,9 +215,7 @@ class ReferenceInterpolant:
         """Return gamma ``(n,)`` and ``gamma gamma'`` of a Brownian bridge over each gap."""
         return bridge_noise(self, times, t)
 
-    def _flow(
-        self, times: Tensor, chain: Tensor, k: int, rows: Tensor | slice
-    ) -> tuple[Tensor, Tensor]:
+    def _flow(self, times: Tensor, chain: Tensor, k: int, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return positions and velocities ``(S + 1, n, d)`` of the flow of the law over a gap."""
 
         def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -220,7 +223,8 @@ class ReferenceInterpolant:
 
         start, stop = float(times[k]), float(times[k + 1])
         h = (stop - start) / STEPS
-        flow, velocity = [chain[k, rows]], []
+        flow: list[Tensor] = [chain[k, rows]]
+        velocity: list[Tensor] = []
         for step in range(STEPS):
             t = start + step * h
             velocity += rates(t, (flow[-1],))
