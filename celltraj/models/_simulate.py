@@ -18,6 +18,7 @@ from celltraj.models.process import (
     KnowsRows,
     Process,
     ReversibleProcess,
+    SharedGrowth,
     breakpoints_of,
     is_growing,
 )
@@ -145,11 +146,14 @@ def simulate(
         breakpoints=breakpoints_of(process),
         knows_rows=isinstance(process, KnowsRows) and process.knows_rows,
     )
-    state, d = x, x.shape[1]
+    state, d, motion = x, x.shape[1], equation
     if is_growing(process):
-        equation = gather(equation, process.growth)
+        both = None
+        if isinstance(process, SharedGrowth) and steps[0] > 0 and not ode:
+            both = process.drift_and_growth
+        equation = gather(equation, process.growth, both=both)
         state = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
-    watch = Watch(equation, solver, times)
+    watch = Watch(equation, solver, times, motion)
     with torch.no_grad():
         z = solver(watch.watched, state, times, generator=generator, progress=progress)
         watch.check(z)

@@ -63,6 +63,15 @@ class GrowingProcess(Process, Protocol):
 
 
 @runtime_checkable
+class SharedGrowth(GrowingProcess, Protocol):
+    """A growing process whose drift and growth share work, which is done once for both."""
+
+    def drift_and_growth(self, t: float, x: Cells) -> tuple[Cells, Earlier]:
+        """Return what ``drift(t, x)`` and ``growth(t, x)`` return."""
+        ...
+
+
+@runtime_checkable
 class PiecewiseProcess(Process, Protocol):
     """A process that knows at which times its drift may jump."""
 

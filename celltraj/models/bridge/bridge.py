@@ -219,6 +219,18 @@ class Bridge(Saved):
             return torch.zeros_like(x[:, 0])
         return rate.rate(t, *self.field.masses(t, x))
 
+    def drift_and_growth(self, t: float, x: Cells) -> tuple[Cells, Earlier]:
+        """Return :meth:`drift` and :meth:`growth`; without a network they share most of the work.
+
+        As both are asked for at every step of a forward simulation.
+        """
+        first, last = self.span
+        rate = None if self.masses is None else self.masses.rate
+        if rate is None or not first <= t < last or not isinstance(self.field, PlugInField):
+            return self.drift(t, x), self.growth(t, x)
+        drift, masses = self.field.drift_and_masses(t, x)
+        return drift, rate.rate(t, *masses)
+
     def velocity(self, t: float, x: Cells) -> Cells:
         """Return the mean velocity ``(n, d)`` of the cells ``x`` of a snapshot, in [x]/[t].
 

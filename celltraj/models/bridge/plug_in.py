@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from celltraj._card import card
-from celltraj._typing import Cells, Earlier, Targets
+from celltraj._typing import Cells, Earlier, Later, Targets
 from celltraj.models.growth.path_mass import EARLY, Masses
 from celltraj.models.references.family import Reference, is_smooth, sigma_of
 from celltraj.models.references.gaussian_law import N_STEPS, Flow, gap_flow, gaussian_problem
@@ -57,6 +57,15 @@ class PlugInField:
         """Return ``b_ref + sigma^2 grad log h``, ``(n, d)``, in [x]/[t]."""
         return self._tilted(t, x, self._forward_tilt(t, x.double()))
 
+    def drift_and_masses(self, t: float, x: Cells) -> tuple[Cells, tuple[Earlier, Earlier]]:
+        """Return :meth:`drift` and :meth:`masses`; the paths to the end of a gap serve both."""
+        if not self._is_inside(t):
+            return self.drift(t, x), self.masses(t, x)
+        k, state = self.snapshots.gap_of(t), x.double()
+        flow, (ends, met) = self._later(t, state, self.snapshots.x[k + 1], self._met(k)[:, None])
+        drift = self._tilted(t, x, _pull(flow, ends))
+        return drift, (self._mean_sent(t, state).to(x.dtype), met[:, 0].to(x.dtype))
+
     def backward_drift(self, t: float, x: Cells) -> Cells:
         """Return ``b_ref - sigma^2 grad log k``, ``(n, d)``, in [x]/[t]."""
         return self._tilted(t, x, -self._backward_tilt(t, x.double()))
@@ -71,18 +80,30 @@ class PlugInField:
 
         At a snapshot the nearest cell of it stands for the paths through ``x``.
         """
-        k, state = self.snapshots.gap_of(t), x.double()
-        sent, met = (torch.from_numpy(v[k]) for v in (self._known.sent, self._known.met))
-        share = (t - self.snapshots.times[k]) / self.snapshots.gaps[k]
-        if share > _TOUCHING:
-            earlier = self._earlier(t, state, _finite(sent)[:, None])[1][:, 0]
-        else:
-            earlier = _finite(sent)[_nearest(state, self.snapshots.x[k])]
-        if share < 1 - _TOUCHING:
-            later = self._later(t, state, _finite(met)[:, None])[1][:, 0]
-        else:
-            later = _finite(met)[_nearest(state, self.snapshots.x[k + 1])]
-        return earlier.to(x.dtype), later.to(x.dtype)
+        state = x.double()
+        return self._mean_sent(t, state).to(x.dtype), self._mean_met(t, state).to(x.dtype)
+
+    def _mean_sent(self, t: float, x: Cells) -> Earlier:
+        k = self.snapshots.gap_of(t)
+        sent = _finite(torch.from_numpy(self._known.sent[k]))
+        if (t - self.snapshots.times[k]) / self.snapshots.gaps[k] > _TOUCHING:
+            return self._earlier(t, x, sent[:, None])[1][:, 0]
+        return sent[_nearest(x, self.snapshots.x[k])]
+
+    def _mean_met(self, t: float, x: Cells) -> Earlier:
+        k = self.snapshots.gap_of(t)
+        met = self._met(k)
+        if self._is_inside(t):
+            return self._later(t, x, met[:, None])[1][0][:, 0]
+        return met[_nearest(x, self.snapshots.x[k + 1])]
+
+    def _met(self, k: int) -> Later:
+        return _finite(torch.from_numpy(self._known.met[k]))
+
+    def _is_inside(self, t: float) -> bool:
+        """Whether there is a way left to the end of the gap."""
+        k = self.snapshots.gap_of(t)
+        return (t - self.snapshots.times[k]) / self.snapshots.gaps[k] < 1 - _TOUCHING
 
     @property
     def _known(self) -> Masses:
@@ -124,11 +145,10 @@ class PlugInField:
         k = self.snapshots.gap_of(t)
         if t >= self.snapshots.times[k + 1]:
             raise ValueError(_no_density(t, "forward drift ends with the gap"))
-        flow, ends = self._later(t, x, self.snapshots.x[k + 1])
-        pull = torch.linalg.solve(flow.covariance[-1], flow.to_end[0]).mT
-        return apply(pull, torch.arange(len(x)), ends - flow.mean[-1])
+        flow, (ends,) = self._later(t, x, self.snapshots.x[k + 1])
+        return _pull(flow, ends)
 
-    def _later(self, t: float, x: Cells, values: Tensor) -> tuple[Flow, Tensor]:
+    def _later(self, t: float, x: Cells, *values: Tensor) -> tuple[Flow, list[Tensor]]:
         """Return the law from ``x`` to the end of the gap, and means of ``values`` of its cells."""
         k = self.snapshots.gap_of(t)
         end = self.snapshots.times[k + 1]
@@ -138,8 +158,11 @@ class PlugInField:
         flow = gap_flow(self.reference, x, t, end, left, n_nodes=self._n_nodes)
         cost, epsilon = flow.problem(self.snapshots.x[k + 1])
         log_h = self._log_h(k, 1 - left)
-        means = [torch.softmax(log_h - block / epsilon, 1) @ values for _, block in cost.blocks()]
-        return flow, torch.cat(means)
+        means = []
+        for _, block in cost.blocks():
+            shares = torch.softmax(log_h - block / epsilon, 1)
+            means.append([shares @ value for value in values])
+        return flow, [torch.cat(mean) for mean in zip(*means, strict=True)]
 
     def _backward_tilt(self, t: float, x: Cells) -> Cells:
         """Return ``grad log k = sum_i w_i Sigma_i^-1 (m_i - x)``."""
@@ -179,6 +202,12 @@ class PlugInField:
         for rows, block in cost.blocks():
             totals.add(rows, log_k[rows, None] - block / epsilon)
         return flow, totals.means()
+
+
+def _pull(flow: Flow, ends: Cells) -> Cells:
+    """Return ``Phi' Sigma^-1 (E[end | x] - m)``."""
+    pull = torch.linalg.solve(flow.covariance[-1], flow.to_end[0]).mT
+    return apply(pull, torch.arange(len(ends)), ends - flow.mean[-1])
 
 
 class _Averages:

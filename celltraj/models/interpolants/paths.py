@@ -8,7 +8,7 @@ from torch import Tensor
 from celltraj.models.interpolants._curves import Curves
 from celltraj.models.references.family import Paths
 
-__all__ = ["STEPS", "Curves", "as_paths"]
+__all__ = ["STEPS", "Curves", "as_paths", "at_all"]
 
 STEPS = 8  # of a gap, of curves and of the flow of a law
 
@@ -27,8 +27,16 @@ def as_paths(curves: Curves, times: Tensor, gap: Tensor) -> list[Paths]:
         grid = times[k] + step * (torch.arange(STEPS + 1, dtype=times.dtype) + 0.5)
         # the last node only closes the last step, and a law is not asked beyond the snapshot
         at = grid.clamp(max=float(times[k + 1]))
-        points = [curves.at(rows, t.expand(len(rows))) for t in at]
-        x, v = (torch.stack(part).double() for part in zip(*points, strict=True))
+        x, v = at_all(curves, rows, at)
         weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
-        paths.append(Paths(grid, x, v[:-1], weights))
+        paths.append(Paths(grid, x.double(), v[:-1].double(), weights))
     return paths
+
+
+def at_all(curves: Curves, rows: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+    """Return positions and velocities ``(T, n, d)`` of the curves ``rows (n,)`` at each time."""
+    n_times, n_rows = len(times), len(rows)
+    # one call: each has its price, whatever the number of points
+    both = curves.at(rows.repeat(n_times), times.repeat_interleave(n_rows))
+    x, v = (part.reshape(n_times, n_rows, -1) for part in both)
+    return x, v

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from celltraj._card import card
 from celltraj._checks import checked_fields
-from celltraj._typing import Cells
 from celltraj.models.interpolants._curves import Curves, HermiteCurves
 from celltraj.models.interpolants._interpolant import (
     bridge_noise,
     check_sigma,
     with_noise_of,
 )
-from celltraj.models.interpolants.paths import STEPS, as_paths
+from celltraj.models.interpolants.paths import STEPS, as_paths, at_all
 from celltraj.models.interpolants.spline import SplineInterpolant
 from celltraj.models.references.family import Reference, with_sigma
 from celltraj.models.references.gaussian_law import runge_kutta
@@ -167,7 +166,7 @@ class ReferenceInterpolant:
             law = self.law.fit(others, generator=generator)
             rows = (gap == k).nonzero().flatten()
             x0, x1 = chain[k, rows], chain[k + 1, rows]
-            flow = replace(self, reference=law)._flow(float(times[k]), float(times[k + 1]), x0)[0]
+            flow, _ = replace(self, reference=law)._flow(times, chain, k, rows)
             missed = (x1 - flow[-1]).square().sum(1).mean()
             misses.append(float((missed / (x1 - x0).square().sum(1).mean()).sqrt()))
         # one gap whose flow runs away says no more than that the law does not hold there
@@ -183,20 +182,28 @@ class ReferenceInterpolant:
         """
         x = torch.empty(STEPS + 1, *chain.shape[1:], dtype=chain.dtype)
         v = torch.empty_like(x)
-        missed = self._missed_so_far(times, chain) if self.is_smooth else None
-        for k in range(len(times) - 1):
-            here = (gap == k).nonzero().flatten()
+        drawn = [(gap == k).nonzero().flatten() for k in range(len(times) - 1)]
+        # what is missed adds up along whole chains; else only the flow over its own gap is needed
+        everyone = torch.arange(chain.shape[1])
+        followed = [everyone if self.is_smooth else rows for rows in drawn]
+        flows = {
+            k: self._flow(times, chain, k, rows)
+            for k, rows in enumerate(followed)
+            if self.is_smooth or len(rows)
+        }
+        missed = _missed_so_far(chain, list(flows.values())) if self.is_smooth else None
+        for k, here in enumerate(drawn):
             if not len(here):
                 continue
-            start, stop = float(times[k]), float(times[k + 1])
-            flow, velocity = self._flow(start, stop, chain[k, here])
+            flow, velocity = flows[k]
             if missed is None:
                 share = torch.linspace(0, 1, STEPS + 1, dtype=chain.dtype)[:, None, None]
                 miss = chain[k + 1, here] - flow[-1]
-                along, rate = share * miss, miss / (stop - start)
+                along, rate = share * miss, miss / float(times[k + 1] - times[k])
             else:
+                flow, velocity = flow[:, here], velocity[:, here]
                 along, rate = _spline(times, missed[:, here], k)
-            x[:, here], v[:, here] = torch.stack(flow) + along, torch.stack(velocity) + rate
+            x[:, here], v[:, here] = flow + along, velocity + rate
         if not torch.isfinite(v).all():
             raise ValueError(
                 f"the flow of {type(self.law).__name__} is not finite: its parameters make "
@@ -208,25 +215,28 @@ class ReferenceInterpolant:
         """Return gamma ``(n,)`` and ``gamma gamma'`` of a Brownian bridge over each gap."""
         return bridge_noise(self, times, t)
 
-    def _flow(self, start: float, stop: float, x0: Cells) -> tuple[list[Cells], list[Cells]]:
-        """Return ``S + 1`` positions and velocities ``(n, d)`` of the flow of the law."""
+    def _flow(self, times: Tensor, chain: Tensor, k: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return positions and velocities ``(S + 1, n, d)`` of the flow of the law over a gap."""
 
         def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (self.law.drift(t, state[0]),)
 
+        start, stop = float(times[k]), float(times[k + 1])
         h = (stop - start) / STEPS
-        flow = [x0]
+        flow: list[Tensor] = [chain[k, rows]]
+        velocity: list[Tensor] = []
         for step in range(STEPS):
-            flow += runge_kutta(rates, start + step * h, h, (flow[-1],))
-        return flow, [rates(start + s * h, (x,))[0] for s, x in enumerate(flow)]
+            t = start + step * h
+            velocity += rates(t, (flow[-1],))
+            flow += runge_kutta(rates, t, h, (flow[-1],), first=(velocity[-1],))
+        velocity += rates(start + STEPS * h, (flow[-1],))
+        return torch.stack(flow), torch.stack(velocity)
 
-    def _missed_so_far(self, times: Tensor, chain: Tensor) -> Tensor:
-        """Return ``(T, n, d)`` what the law missed of each chain up to each snapshot, summed."""
-        misses = [
-            chain[k + 1] - self._flow(float(times[k]), float(times[k + 1]), chain[k])[0][-1]
-            for k in range(len(times) - 1)
-        ]
-        return torch.stack([torch.zeros_like(chain[0]), *misses]).cumsum(0)
+
+def _missed_so_far(chain: Tensor, flows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return ``(T, n, d)`` what the law missed of each chain up to each snapshot, summed."""
+    misses = [after - flow[-1] for after, (flow, _) in zip(chain[1:], flows, strict=True)]
+    return torch.stack([torch.zeros_like(chain[0]), *misses]).cumsum(0)
 
 
 def _all_fitted(
@@ -252,6 +262,5 @@ def _spline(times: Tensor, missed: Tensor, k: int) -> tuple[Tensor, Tensor]:
     rows = torch.arange(missed.shape[1])
     curves = SplineInterpolant().curves(times, missed - missed[k], torch.full_like(rows, k))
     grid = times[k] + (times[k + 1] - times[k]) * torch.linspace(0, 1, STEPS + 1).to(times)
-    points = [curves.at(rows, t.expand(len(rows))) for t in grid]
-    along, rate = (torch.stack(part).to(missed) for part in zip(*points, strict=True))
-    return along, rate
+    along, rate = at_all(curves, rows, grid)
+    return along.to(missed), rate.to(missed)

@@ -167,12 +167,15 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     common = reference.common_slope if isinstance(reference, CommonSlope) else None
     common = None if common is None else common.to(x.device)
     n_slopes = n if common is None else 1
+    # a protocol is slow to ask: once, and not at every step
+    known = reference if isinstance(reference, KnownSlope) else None
+    shaped = reference if isinstance(reference, ShapedNoise) else None
 
     def rates(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if common is not None:
             return reference.drift(t, state[0]), common @ state[1]
-        if isinstance(reference, KnownSlope):
-            velocity, jacobian = reference.drift_and_jacobian(t, state[0])
+        if known is not None:
+            velocity, jacobian = known.drift_and_jacobian(t, state[0])
         else:
             velocity, jacobian = value_and_jacobian(reference.drift, t, state[0], probe)
         return velocity, jacobian @ state[1]
@@ -185,7 +188,7 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
         end, second = runge_kutta(rates, start + h / 2, h / 2, (centre, fresh))
         whole = second @ first
         # Simpson's sum of positive definite terms is positive definite however coarse the step
-        before, half_way, after = (_shape(reference, x) for x in (mean[-1], centre, end))
+        before, half_way, after = (_shape(shaped, x) for x in (mean[-1], centre, end))
         terms = (before * whole) @ whole.mT + 4 * (half_way * second) @ second.mT + after * identity
         mean.append(end)
         steps.append(whole)
@@ -198,9 +201,9 @@ def _linearised(reference: Reference, x: Cells, times: tuple[float, ...]) -> Flo
     return Flow(times, torch.stack(mean), torch.stack(steps), torch.stack(noises))
 
 
-def _shape(reference: Reference, x: Cells) -> Tensor | float:
+def _shape(reference: ShapedNoise | None, x: Cells) -> Tensor | float:
     """Return the squared shape ``(n, 1, d)`` of the noise at ``x``; 1 where it is constant."""
-    if not isinstance(reference, ShapedNoise):
+    if reference is None:
         return 1.0
     return reference.chart.shape(x).square()[:, None]
 
@@ -210,13 +213,18 @@ def runge_kutta(
     t: float,
     h: float,
     state: tuple[Tensor, ...],
+    *,
+    first: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, ...]:
-    """Return ``state`` after one classical Runge-Kutta step of length ``h``."""
+    """Return ``state`` after one classical Runge-Kutta step of length ``h``.
+
+    ``first`` are the rates at its start, where they are known.
+    """
 
     def ahead(slope: tuple[Tensor, ...], share: float) -> tuple[Tensor, ...]:
         return tuple(v + share * h * k for v, k in zip(state, slope, strict=True))
 
-    k1 = rates(t, state)
+    k1 = rates(t, state) if first is None else first
     k2 = rates(t + h / 2, ahead(k1, 0.5))
     k3 = rates(t + h / 2, ahead(k2, 0.5))
     k4 = rates(t + h, ahead(k3, 1.0))

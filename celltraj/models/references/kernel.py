@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -142,15 +141,16 @@ class KernelReference:
         z, d = self._standardised(x.double()), x.shape[1]
         affine, weights = self.weights.to(x.device).split([1 + d, len(self.centres)])
         centres = self.centres.to(x.device)
-        drift = affine[0] + z @ affine[1:]
-        slope = affine[1:].T.expand(len(z), d, d).clone()
-        # sum_m k_m w_m (z_m - z)' / (l^2 d), in two products for each length
-        moments = (weights[:, :, None] * centres[:, None]).flatten(1)
-        for width, kernel in self._kernels(z, centres):
-            pulled = kernel @ weights
-            drift = drift + pulled / self.n_scales
-            towards = (kernel @ moments).view(-1, d, d) - pulled[:, :, None] * z[:, None]
-            slope += towards / (width * self.n_scales)
+        weights = weights / self.n_scales
+        (longest, total), *shorter = self._kernels(z, centres)
+        leaning = total / longest
+        for width, kernel in shorter:
+            total, leaning = total + kernel, leaning + kernel / width
+        # sum_m k_m w_m (z_m - z)' / (l^2 d), summed over lengths, in one product
+        moments = torch.cat([weights, (weights[:, :, None] * centres[:, None]).flatten(1)], 1)
+        pulled, towards = (leaning @ moments).split([d, d * d], 1)
+        drift = affine[0] + z @ affine[1:] + total @ weights
+        slope = affine[1:].T + (towards.reshape(-1, d, d) - pulled[:, :, None] * z[:, None])
         _, unit, low, high = self.frame.to(x.device)
         # beyond the edge of the data the drift is that at the edge
         inside = (x.double() >= low) & (x.double() <= high)
@@ -251,20 +251,20 @@ class KernelReference:
         return scaled
 
     def _kernel(self, z: Cells, centres: Tensor) -> Tensor:
-        total = sum(kernel for _, kernel in self._kernels(z, centres))
-        return cast("Tensor", total) / self.n_scales
+        longest, *shorter = (kernel for _, kernel in self._kernels(z, centres))
+        return sum(shorter, longest) / self.n_scales if shorter else longest
 
     def _kernels(self, z: Cells, centres: Tensor) -> Iterator[tuple[float, Tensor]]:
-        """Yield ``l^2 d`` and the kernel ``(n, M)`` of each length."""
+        """Yield ``l^2 d`` and the kernel ``(n, M)`` of each length, the longest first."""
         # |z - c|^2 by one product; what rounding takes below zero is no distance
         squares = z.square().sum(1, keepdim=True) + centres.square().sum(1)
         distances = torch.addmm(squares, z, centres.T, alpha=-2).clamp_(min=0)
-        width = self.scale**2 * z.shape[1]
-        kernel = torch.exp(distances / (-2 * width))
+        width = self.scale**2 * z.shape[1] * 4 ** (self.n_scales - 1)
+        kernel = torch.exp(distances.mul_(-0.5 / width))
         yield width, kernel
         for _ in range(1, self.n_scales):
-            # a length twice as large is the fourth root of the kernel
-            width, kernel = 4 * width, kernel.sqrt().sqrt()
+            # a length half as large is the fourth power of the kernel, cheaper than an exponential
+            width, kernel = width / 4, kernel.square().square()
             yield width, kernel
 
 

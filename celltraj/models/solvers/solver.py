@@ -119,10 +119,16 @@ class SdeSolver(Protocol):
         ...
 
 
-def gather(equation: Equation, rate: Law) -> Equation:
+def gather(
+    equation: Equation,
+    rate: Law,
+    *,
+    both: Callable[[float, Tensor], tuple[Tensor, Tensor]] | None = None,
+) -> Equation:
     """Return the equation with one more column, which gathers ``rate(t, x) (n,)`` along each path.
 
-    ``rate`` is per unit of time; the column begins where the state of the solver says.
+    ``rate`` is per unit of time; the column begins where the state of the solver says. ``both``
+    returns the velocity and the rate where they are cheaper together.
     """
 
     def beside(law: Law | None, last: Law) -> Law | None:
@@ -135,7 +141,8 @@ def gather(equation: Equation, rate: Law) -> Equation:
 
     def velocity(t: float, z: Tensor) -> Tensor:
         x = z[:, :-1]
-        return torch.cat([equation.velocity(t, x), rate(t, x)[:, None].to(x.dtype)], 1)
+        v, gathered = (equation.velocity(t, x), rate(t, x)) if both is None else both(t, x)
+        return torch.cat([v, gathered[:, None].to(x.dtype)], 1)
 
     return replace(
         equation,

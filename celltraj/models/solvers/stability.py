@@ -92,6 +92,8 @@ class Watch:
         How.
     times
         Times of the result.
+    motion
+        The same without what is gathered along paths, where a part of them is followed again.
     n_calls
         Evaluations of the velocity until now.
     """
@@ -99,6 +101,7 @@ class Watch:
     equation: Equation
     solver: SdeSolver
     times: tuple[float, ...]
+    motion: Equation
     n_calls: int = 0
     _slopes: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
@@ -229,7 +232,7 @@ class Watch:
         else:
             rows = reach[far].topk(min(_FEW, n)).indices
         start, both = z[0][rows], (self._n, 2 * self._n)
-        ends = [self._motion(k, z[0], self.times, rows)[1:, :, :d] for k in both]
+        ends = [self._motion(k, z[0], self.times, rows)[1:] for k in both]
         apart = _distances(start[:, :d], ends, width, least=1.0)
         if far is None:
             return float(apart.median(1).values.max())
@@ -238,7 +241,7 @@ class Watch:
         inside = [step for step in steps if span[0] <= min(step) and max(step) <= span[1]]
         longest = max(inside, key=lambda step: abs(step[1] - step[0]))
         there = z[far][rows]
-        ends = [self._motion(k, z[far], longest, rows)[1:, :, :d] for k in (1, 2)]
+        ends = [self._motion(k, z[far], longest, rows)[1:] for k in (1, 2)]
         nearby = _distances(there[:, :d], ends, width, least=0.0)
         return float(torch.cat([apart[:far], nearby]).max())
 
@@ -248,7 +251,7 @@ class Watch:
         if hasattr(self.solver, "n_corrections"):
             changes["n_corrections"] = 0
         solver = cast("SdeSolver", replace(cast("Any", self.solver), **changes))
-        plain = replace(self.equation, noise=None)
+        plain, x = replace(self.motion, noise=None), x[:, : self.equation.dim(x)]
         of_all = self.equation.knows_rows
         moved = solver(
             plain, x if of_all else x[rows], times, generator=torch.Generator(), progress=False

@@ -118,6 +118,15 @@ def test_sampled_cells_have_the_mass_of_their_paths(relaxed):
     assert found.mean() == pytest.approx(mean, abs=4 * sd / 10_000**0.5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1 - 1e-12, 1.0, 1.5])
+def test_drift_and_growth_together_are_those_alone(relaxed, share):
+    first, last = relaxed.span
+    t, x = first + share * (last - first), normal(7, relaxed.dim, seed=5)
+    drift, growth = relaxed.drift_and_growth(t, x)
+    assert torch.equal(drift, relaxed.drift(t, x))
+    assert torch.equal(growth, relaxed.growth(t, x))
+
+
 def test_a_balanced_bridge_neither_grows_nor_dies():
     x = normal(40, 2, seed=0)
     bridge = fitted(Snapshots((0.0, 1.0), (x, x + 2)))
