@@ -64,7 +64,7 @@ def cross_validate_arms(
         ``fit(adata, condition_key=, time_key=, use_rep=, covariate_keys=, seed=)`` that returns a
         mapping from conditions to processes, or a dict of such callables by name. By default
         :func:`celltraj.tl.fit_arms`; bind its options with :func:`functools.partial`, such as
-        ``training=None``.
+        ``training=None``, or ``counts=`` as a word or a column, which leave with the cells.
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
