@@ -319,7 +319,8 @@ class TestCounts:
             numbers = list(of.values())
             assert arms[name].snapshots.sizes == pytest.approx(np.divide(numbers, numbers[0]))
             first = adata[(adata.obs["drug"] == name) & (adata.obs["time"] == "day 0")].copy()
-            path = ct.tl.simulate(first, arms[name], start=0.0, stop=2.0, n_times=3, **SILENT)
+            coarse = {"n_times": 3, "ode_solver": ct.models.Midpoint(n_steps=5)}
+            path = ct.tl.simulate(first, arms[name], start=0.0, stop=2.0, **coarse, **SILENT)
             mass = path.obs.groupby("time")["mass"].sum()
             assert mass[2.0] / mass[0.0] == pytest.approx(numbers[-1] / numbers[0], rel=1e-6)
 
@@ -420,6 +421,7 @@ class TestCounts:
         with pytest.raises(TypeError, match="condition 'up': counts must be a text, a dict or"):
             FIT(counted(), counts=NUMBERS | {"up": 3.0})
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::celltraj.FitWarning")
     def test_combinations_are_left_out_with_their_numbers(self):
         adata = counted()
