@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from celltraj._anndata.columns import check_written
 from celltraj._anndata.counts_by_name import read_counts_by_name
 from celltraj._anndata.groups import read_groups
 from celltraj._anndata.read import read_rates, read_representation, variables_of
@@ -83,6 +84,7 @@ class NamedCells:
                 f"{cell!r}); fill it in, or drop them with "
                 f"adata[adata.obs[{key!r}].notna()].copy()"
             )
+        check_written(groups, f"adata.obs[{key!r}]", f"no {noun}")
         times = read_times(adata, time_key)
         names = groups.astype(str).to_numpy(dtype=object)
         growth = None if growth_key is None else read_rates(adata, growth_key)

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import times_of
-from celltraj._anndata.arms import read_covariates
+from celltraj._anndata.arms import read_covariates, warn_of_few_to_judge
 from celltraj._anndata.named_cells import NamedCells
 from celltraj._checks import checked
 from celltraj._typing import Time
@@ -80,6 +80,11 @@ def cross_validate_arms(
     conditions over the same times) and ``pooled`` (cells of all other conditions at that time),
     the last two NaN where no other condition tells them.
 
+    Warns
+    -----
+    DataWarning
+        A condition has fewer than ten cells at a time.
+
     Raises
     ------
     KeyError
@@ -123,6 +128,7 @@ def cross_validate_arms(
     made = {name: partial(_fitted, one, adata, given) for name, one in fits.items()}
     study = ArmStudy(cells.states, made, seed)
     folds = study.folds(_held_out(hold_out, partial(_pair, adata, time_key)))
+    warn_of_few_to_judge(cells)
     return evaluate(folds, study.judge, seed=seed, extra=(ARM,), progress=progress).frame
 
 
