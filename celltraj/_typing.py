@@ -23,3 +23,5 @@ Time = (
 )  # a number in the user's unit, or a label as the column of times has it
 # what numbers of cells mean: a word, a column of obs, or sizes by time or in the order of times
 Counts = str | Mapping[Any, float] | pd.Series | Sequence[float] | np.ndarray
+# the same of several courses: one text for all, or by name
+CountsByName = str | Mapping[Any, Counts | float] | pd.Series

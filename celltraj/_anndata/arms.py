@@ -48,6 +48,11 @@ def warn_of_limits(cells: NamedCells) -> None:
         )
 
 
+def warn_of_few_to_judge(cells: NamedCells) -> None:
+    """Say which combinations have too few cells to judge a prediction by."""
+    cells.warn_of_few(_FEW_CELLS, "distances to them are mostly noise, their floor is high")
+
+
 def read_covariates(
     adata: AnnData, keys: str | Sequence[str], names: np.ndarray
 ) -> dict[str, dict[str, Value]]:

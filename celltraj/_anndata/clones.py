@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,14 +10,19 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from celltraj._anndata.columns import column_of, texts_of
+from celltraj._anndata.clone_names import clone_names
 from celltraj._anndata.times import read_times
 from celltraj.models.clonal.growth import KinCounts
 from celltraj.models.clonal.martingale import ClonePair
 
 
 def read_clones(
-    adata: AnnData, x: np.ndarray, *, clone_key: str, time_key: str, is_ancestor: bool
+    adata: AnnData,
+    x: np.ndarray,
+    *,
+    clone_key: str | Sequence[str],
+    time_key: str,
+    is_ancestor: bool,
 ) -> Iterator[ClonePair]:
     """Yield for each gap the cells of the clones that were seen at both of its ends.
 
@@ -30,7 +35,8 @@ def read_clones(
     ValueError
         No cell has a clone, or none was seen at two times that follow each other.
     """
-    clones, known = _labels(adata, clone_key)
+    clones = clone_names(adata, clone_key)
+    known = pd.notna(clones)
     times = read_times(adata, time_key)
     n_found = 0
     for t0, t1 in pairwise(np.unique(times)):
@@ -51,7 +57,12 @@ def read_clones(
 
 
 def read_kin(
-    adata: AnnData, x: np.ndarray, *, clone_key: str, time_key: str, is_ancestor: bool
+    adata: AnnData,
+    x: np.ndarray,
+    *,
+    clone_key: str | Sequence[str],
+    time_key: str,
+    is_ancestor: bool,
 ) -> Iterator[KinCounts]:
     """Yield for each gap the clonal cells of its first time, and how many kin its second has.
 
@@ -62,7 +73,8 @@ def read_kin(
     ValueError
         No cell has a clone, all cells are of one time, or clones of a gap are too few.
     """
-    clones, known = _labels(adata, clone_key)
+    clones = clone_names(adata, clone_key)
+    known = pd.notna(clones)
     times = read_times(adata, time_key)
     unique = np.unique(times)
     if len(unique) < 2:
@@ -84,12 +96,3 @@ def read_kin(
         )
         counts.check()
         yield counts
-
-
-def _labels(adata: AnnData, clone_key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the clone of each cell, and where it is known; some are."""
-    clones = texts_of(column_of(adata, clone_key, what="clones"))
-    known: np.ndarray = pd.notna(clones)
-    if not known.any():
-        raise ValueError(f"no cell has a clone in adata.obs[{clone_key!r}]: all are missing")
-    return clones, known

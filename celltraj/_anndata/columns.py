@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,9 @@ from celltraj._containers import advice_for
 from celltraj._errors import some
 
 _SHOWN = 12  # columns that a message names
+# labels that tables of other tools hold where there is none; "none" may be a condition
+_NOTHING = ("", "nan", "<na>", "n/a", "nat")
+_PASTED = re.compile(r"[\s_:./|-](nan|<na>)$")
 
 
 def check_adata(adata: object) -> None:
@@ -127,6 +133,41 @@ def texts_of(column: pd.Series) -> np.ndarray:
         labels.astype(str).astype(object).mask(labels.isna(), None).to_numpy(dtype=object)
     )
     return texts
+
+
+def check_written(labels: pd.Series, place: str, what: str, also: Sequence[str] = ()) -> None:
+    """Raise where what is missing was written as text, and would be one group of cells.
+
+    Parameters
+    ----------
+    labels
+        ``(n_obs,)`` labels; what is missing as it should be is passed over.
+    place
+        Where they stand, such as ``"adata.obs['clone']"``.
+    what
+        What such a label means, such as ``"no clone"``.
+    also
+        Further such labels, in lower case.
+
+    Raises
+    ------
+    ValueError
+        A label is empty, or says that there is none.
+    """
+    known = labels[labels.notna()].astype(str)
+    found = known[known.str.strip().str.lower().map(partial(_is_nothing, also=also))]
+    if len(found):
+        names = sorted(found.unique())[:_SHOWN]
+        raise ValueError(
+            f"{place} holds {some(names)} for {len(found)} cells, which would be one group and "
+            f"seem to mean {what}: say that it is missing, {place} = "
+            f"{place}.mask({place}.astype(str).isin({names})), or give it another name"
+        )
+
+
+def _is_nothing(label: str, also: Sequence[str]) -> bool:
+    # "m1_nan" is what pasting a column to another makes of a missing value
+    return label in also or label in _NOTHING or _PASTED.search(label) is not None
 
 
 def unique_names(names: pd.Index, what: str) -> pd.Index:

@@ -15,6 +15,7 @@ from celltraj._anndata.times import time_of
 from celltraj._typing import Counts
 
 _WORDS = ("proportions", "population")
+_ALL = slice(None)
 _SAME = 1e-9  # relative: sums of shares that were meant to be one
 
 Sizes = str | list[float] | dict[float, float]
@@ -27,8 +28,9 @@ def read_counts(
     *,
     time_key: str,
     weights_key: str | None = None,
+    rows: np.ndarray | slice = _ALL,
 ) -> tuple[np.ndarray | None, Sizes]:
-    """Return weights of the cells ``(n_obs,)``, None for equal ones, and sizes of the population.
+    """Return weights ``(n,)`` of the cells, None for equal ones, and sizes of the population.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ def read_counts(
         Column of ``obs`` in which labels of times are looked up.
     weights_key
         Column of ``obs`` with weights alone.
+    rows
+        Which cells, those of one course; labels of times are those of all.
 
     Raises
     ------
@@ -55,28 +59,41 @@ def read_counts(
         There is no such word or column, the word is also the name of a column of numbers, or
         weights come from two columns.
     """
-    weights = None if weights_key is None else read_weights(adata, weights_key, times)
+    times = times[rows]
+    weights = None if weights_key is None else read_weights(adata, weights_key, times, rows)
     if not isinstance(counts, str):
         return weights, _sizes(adata, time_key, counts, np.unique(times).tolist())
+    check_text(adata, counts)
     if counts in _WORDS:
-        if has_column(adata, counts) and is_numeric_dtype(column_of(adata, counts)):
-            raise ValueError(
-                f"counts={counts!r} means two things, since adata.obs has a column of numbers of "
-                "that name; rename the column"
-            )
         return weights, counts
-    if not has_column(adata, counts):
+    if weights is not None:
+        raise ValueError(
+            f"weights come from weights_key={weights_key!r} and from counts={counts!r}; pass one"
+        )
+    found = read_weights(adata, counts, times, rows)
+    return found, _sums(found, times)
+
+
+def check_text(adata: AnnData, counts: str) -> None:
+    """Raise where a text says nothing of what numbers of cells mean, or two things.
+
+    Raises
+    ------
+    ValueError
+        It is no word and no column, or a word and a column of numbers.
+    """
+    if counts not in _WORDS and not has_column(adata, counts):
         raise ValueError(
             f"counts must be one of {_WORDS}, the size of the population at each time, or a column "
             f"of adata.obs with the number of cells that each cell stands for; found {counts!r}, "
             f"and the columns {list(adata.obs.columns)}"
         )
-    if weights is not None:
+    is_column = counts in _WORDS and has_column(adata, counts)
+    if is_column and is_numeric_dtype(column_of(adata, counts)):
         raise ValueError(
-            f"weights come from weights_key={weights_key!r} and from counts={counts!r}; pass one"
+            f"counts={counts!r} means two things, since adata.obs has a column of numbers of "
+            "that name; rename the column"
         )
-    found = read_weights(adata, counts, times)
-    return found, _sums(found, times)
 
 
 def _sums(weights: np.ndarray, times: np.ndarray) -> Sizes:
@@ -85,8 +102,10 @@ def _sums(weights: np.ndarray, times: np.ndarray) -> Sizes:
     return _WORDS[0] if np.allclose(sums, sums[0], rtol=_SAME, atol=0) else sums
 
 
-def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndarray:
-    """Return the ``(n_obs,)`` cell weights, not yet normalised.
+def read_weights(
+    adata: AnnData, weights_key: str, times: np.ndarray, rows: np.ndarray | slice = _ALL
+) -> np.ndarray:
+    """Return the ``(n,)`` weights of the cells in ``rows``, not yet normalised.
 
     Raises
     ------
@@ -99,12 +118,13 @@ def read_weights(adata: AnnData, weights_key: str, times: np.ndarray) -> np.ndar
     place = f"adata.obs[{weights_key!r}]"
     if column.dtype.kind not in "fiu":
         raise ValueError(f"{place} has dtype {column.dtype}; weights must be numbers")
-    w: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
+    w: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)[rows]
     bad = ~(np.isfinite(w) & (w >= 0))
     if bad.any():
         raise ValueError(
             f"{place} is negative, missing or infinite for {int(bad.sum())} cells (first: "
-            f"{adata.obs_names[bad][0]!r}, {w[bad][0]:g}); weights must be finite and not negative"
+            f"{adata.obs_names[rows][bad][0]!r}, {w[bad][0]:g}); weights must be finite and not "
+            "negative"
         )
     empty = [f"{t:g}" for t in np.unique(times) if w[times == t].sum() == 0]
     if empty:

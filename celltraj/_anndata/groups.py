@@ -30,6 +30,8 @@ def read_groups(adata: AnnData, groupby: str) -> pd.Series:
     column = column_of(adata, groupby, what="groups").astype("category")
     column = column.cat.remove_unused_categories()
     column = column.cat.rename_categories([str(name) for name in column.cat.categories])
+    if len(column) == 0:
+        raise ValueError("adata has no cells")
     if column.isna().all():
         raise ValueError(f"adata.obs[{groupby!r}] is missing for all cells")
     n = len(column.cat.categories)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from anndata import AnnData
 
+from celltraj._anndata.columns import check_written
+from celltraj._anndata.counts_by_name import read_counts_by_name
 from celltraj._anndata.groups import read_groups
 from celltraj._anndata.read import read_rates, read_representation, variables_of
 from celltraj._anndata.times import read_times
 from celltraj._errors import DataWarning, warn
+from celltraj._typing import CountsByName
 from celltraj.models import Bridge, Process, Representation
 from celltraj.models.arms.states import ArmStates
 from celltraj.snapshots import Snapshots
@@ -38,6 +41,10 @@ class NamedCells:
         States of all cells, with the name of the course and the time.
     growth
         ``(n,)`` growth that is expected of each cell; None where none is.
+    weights
+        ``(n,)`` number of cells that each cell stands for; None where all stand for as many.
+    sizes
+        Size of each course at each of its times, by name; where there is none it stays the same.
     """
 
     noun: str
@@ -46,6 +53,8 @@ class NamedCells:
     variables: tuple[str, ...]
     states: ArmStates
     growth: np.ndarray | None
+    weights: np.ndarray | None = None
+    sizes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,12 +84,26 @@ class NamedCells:
                 f"{cell!r}); fill it in, or drop them with "
                 f"adata[adata.obs[{key!r}].notna()].copy()"
             )
+        check_written(groups, f"adata.obs[{key!r}]", f"no {noun}")
         times = read_times(adata, time_key)
         names = groups.astype(str).to_numpy(dtype=object)
         growth = None if growth_key is None else read_rates(adata, growth_key)
         use_rep, x = read_representation(adata, use_rep)
         variables = variables_of(adata, use_rep)
         return cls(noun, key, use_rep, variables, ArmStates(x, times, names), growth)
+
+    def counted(self, adata: AnnData, counts: CountsByName, *, time_key: str) -> NamedCells:
+        """Return the cells with what their numbers mean in each course.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Numbers of cells that cannot be used; the message names the course.
+        """
+        weights, sizes = read_counts_by_name(
+            adata, counts, self.states, noun=self.noun, keys=(self.key, time_key)
+        )
+        return replace(self, weights=weights, sizes=sizes)
 
     def counts(self) -> dict[tuple[str, float], int]:
         """Return how many cells there are of each name and time."""
@@ -116,9 +139,11 @@ class NamedCells:
         times = self.states.times_of(name)
         rows = [self.states.rows(name, t) for t in times]
         x = tuple(torch.from_numpy(self.states.x[here]) for here in rows)
-        rates = self.growth
-        growth = () if rates is None else tuple(torch.from_numpy(rates[here]) for here in rows)
-        snapshots = Snapshots(tuple(times), x, growth=growth)
+        weights, growth = (
+            () if of is None else tuple(torch.from_numpy(of[here]) for here in rows)
+            for of in (self.weights, self.growth)
+        )
+        snapshots = Snapshots(tuple(times), x, weights, growth, self.sizes.get(name, ()))
         snapshots.check_gaps()
         return snapshots
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from celltraj._anndata.columns import column_of, texts_of
+from celltraj._anndata.columns import check_written, column_of, texts_of
 from celltraj._anndata.read import read_representation
 from celltraj._anndata.times import read_times
 from celltraj.models.replicates.study import Study
@@ -88,6 +88,7 @@ def read_labels(adata: AnnData, key: str, *, what: str) -> np.ndarray:
         No cell has a label, or nearly every cell one of its own.
     """
     labels = texts_of(column_of(adata, key, what=what))
+    check_written(pd.Series(labels), f"adata.obs[{key!r}]", f"no {what}")
     n_known, n_labels = int(pd.notna(labels).sum()), len(pd.unique(labels[pd.notna(labels)]))
     if n_known == 0:
         raise ValueError(f"adata.obs[{key!r}] is missing for all cells")

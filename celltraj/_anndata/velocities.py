@@ -53,7 +53,7 @@ def with_velocities(
 
 def _velocities(adata: AnnData, key: str, use_rep: str) -> np.ndarray:
     if key in adata.obsm:
-        found = _dense(adata.obsm[key])
+        found = _dense(adata.obsm[key], f"obsm[{key!r}]")
         _check_dimension(f"obsm[{key!r}]", found.shape[1], use_rep, adata)
         return found
     if key not in adata.layers:
@@ -62,7 +62,7 @@ def _velocities(adata: AnnData, key: str, use_rep: str) -> np.ndarray:
             f"{some(adata.layers)} and obsm {some(adata.obsm)}. Pass "
             "reference=ct.models.VelocityReference(key), after scv.tl.velocity(adata)"
         )
-    genes = _dense(adata.layers[key])
+    genes = _dense(adata.layers[key], f"layers[{key!r}]")
     never = np.isnan(genes).all(0)
     genes = np.where(never, 0.0, genes)
     if use_rep == "X":
@@ -90,6 +90,11 @@ def _check_dimension(where: str, n_found: int, use_rep: str, adata: AnnData) -> 
         )
 
 
-def _dense(values: Any) -> np.ndarray:
+def _dense(values: Any, where: str) -> np.ndarray:
     array = values.toarray() if issparse(values) else np.asarray(values)
-    return np.asarray(array, dtype=np.float64)
+    if array.dtype.kind not in "fiuO":
+        raise ValueError(f"velocities in {where} must be numbers; found dtype {array.dtype}")
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"velocities in {where} must be numbers; {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from anndata import AnnData
 
 from celltraj._anndata import annotated, read_representation, read_times, sample_record
+from celltraj._anndata.clone_names import clone_columns
 from celltraj._anndata.clones import read_kin
 from celltraj._anndata.results import CLONE_GROWTH
 from celltraj._anndata.source import Source
@@ -28,7 +30,7 @@ _SCOPE = (
 def clone_growth(
     adata: AnnData,
     *,
-    clone_key: str,
+    clone_key: str | Sequence[str],
     time_key: str = "time",
     use_rep: str | None = None,
     is_ancestor: bool = False,
@@ -51,8 +53,8 @@ def clone_growth(
     adata
         Cells of all times.
     clone_key
-        Column of ``obs`` with the clone of each cell, missing where it is not known. Clones of
-        several samples whose labels coincide must be told apart in it.
+        Column of ``obs`` with the clone of each cell, missing where it is not known. Where
+        labels of several samples coincide, both columns: ``["mouse", "barcode"]``.
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
@@ -155,7 +157,7 @@ def clone_growth(
     words = _in_words(table)
     logger.info("growth of clones: %s", words)
     params = {
-        "clone_key": clone_key,
+        "clone_key": clone_columns(clone_key),
         "time_key": time_key,
         "use_rep": name,
         "is_ancestor": is_ancestor,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import (
     annotated,
-    column_of,
     read_representation,
     read_times,
     sample_record,
-    texts_of,
 )
+from celltraj._anndata.clone_names import clone_columns, clone_names
 from celltraj._anndata.results import CLONE_MEMORY
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
@@ -24,7 +25,7 @@ from celltraj.models.clonal.memory import ClonalPlaces, clonal_memory
 def clone_memory(
     adata: AnnData,
     *,
-    clone_key: str,
+    clone_key: str | Sequence[str],
     time_key: str = "time",
     use_rep: str | None = None,
     is_ancestor: bool = False,
@@ -44,7 +45,8 @@ def clone_memory(
     adata
         Cells of three times or more.
     clone_key
-        Column of ``obs`` with the clone of each cell, missing where it is not known.
+        Column of ``obs`` with the clone of each cell, missing where it is not known. Where
+        labels of several samples coincide, both columns: ``["mouse", "barcode"]``.
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
@@ -103,10 +105,8 @@ def clone_memory(
     CLONE_MEMORY.claim(adata, key_added)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1; found {confidence}")
-    names = texts_of(column_of(adata, clone_key, what="clones"))
+    names = clone_names(adata, clone_key)
     known = pd.notna(names)
-    if not known.any():
-        raise ValueError(f"no cell has a clone in adata.obs[{clone_key!r}]: all are missing")
     rep, x = read_representation(adata, use_rep)
     times = read_times(adata, time_key)
     _, codes = np.unique(names[known].astype(str), return_inverse=True)
@@ -115,7 +115,7 @@ def clone_memory(
     )
     found = clonal_memory(places, confidence=confidence, rng=np.random.default_rng(seed))
     params = {
-        "clone_key": clone_key,
+        "clone_key": clone_columns(clone_key),
         "time_key": time_key,
         "use_rep": rep,
         "is_ancestor": is_ancestor,

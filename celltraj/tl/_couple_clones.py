@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -18,6 +18,7 @@ from celltraj._anndata import (
     recorded,
     write_couplings,
 )
+from celltraj._anndata.clone_names import clone_columns
 from celltraj._anndata.clones import read_clones
 from celltraj._anndata.coupled import Coupled
 from celltraj._anndata.needs import check_couplings
@@ -50,7 +51,7 @@ Span = tuple[float, float]
 def couple_clones(
     adata: AnnData,
     *,
-    clone_key: str,
+    clone_key: str | Sequence[str],
     strength: float | None = None,
     time_key: str = "time",
     use_rep: str | None = None,
@@ -78,8 +79,8 @@ def couple_clones(
     adata
         Cells of all times.
     clone_key
-        Column of ``obs`` with the clone of each cell, missing where it is not known. Clones of
-        several samples whose labels coincide must be told apart in it.
+        Column of ``obs`` with the clone of each cell, missing where it is not known. Where
+        labels of several samples coincide, both columns: ``["mouse", "barcode"]``.
     strength
         How far clones are followed, from 0 (not at all) to 1 (as far as they go). By default, for
         each gap, the one of 0, .5 and 1 under which clones that are left out are foretold best by
@@ -185,7 +186,7 @@ def couple_clones(
     task = partial(_couple, drifts=drifts, chosen=chosen, epsilon=epsilon)
     couplings = tuple(coupled_gaps(task, snapshots, progress=progress))
     params = {
-        "clone_key": clone_key,
+        "clone_key": clone_columns(clone_key),
         "strength": strength,
         "strength_found": _in_words(chosen),
         "epsilon": epsilon,
@@ -202,7 +203,7 @@ def couple_clones(
     return adata if copy else None
 
 
-def _check_enough(pairs: Mapping[Span, ClonePair], clone_key: str) -> None:
+def _check_enough(pairs: Mapping[Span, ClonePair], clone_key: str | Sequence[str]) -> None:
     """Raise where no gap has clones enough to leave some out."""
     most = max(one.n_clones for one in pairs.values())
     if most < LEAST_CLONES:

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from celltraj._anndata import times_of
-from celltraj._anndata.arms import read_covariates
+from celltraj._anndata.arms import read_covariates, warn_of_few_to_judge
 from celltraj._anndata.named_cells import NamedCells
 from celltraj._checks import checked
 from celltraj._typing import Time
@@ -64,7 +64,7 @@ def cross_validate_arms(
         ``fit(adata, condition_key=, time_key=, use_rep=, covariate_keys=, seed=)`` that returns a
         mapping from conditions to processes, or a dict of such callables by name. By default
         :func:`celltraj.tl.fit_arms`; bind its options with :func:`functools.partial`, such as
-        ``training=None``.
+        ``training=None``, or ``counts=`` as a word or a column, which leave with the cells.
     seed
         Seed of fits, simulations, trivial predictions and floors.
     progress
@@ -79,6 +79,11 @@ def cross_validate_arms(
     cells at its last time), ``shift of others`` (the previous cells moved as the mean of other
     conditions over the same times) and ``pooled`` (cells of all other conditions at that time),
     the last two NaN where no other condition tells them.
+
+    Warns
+    -----
+    DataWarning
+        A condition has fewer than ten cells at a time.
 
     Raises
     ------
@@ -123,6 +128,7 @@ def cross_validate_arms(
     made = {name: partial(_fitted, one, adata, given) for name, one in fits.items()}
     study = ArmStudy(cells.states, made, seed)
     folds = study.folds(_held_out(hold_out, partial(_pair, adata, time_key)))
+    warn_of_few_to_judge(cells)
     return evaluate(folds, study.judge, seed=seed, extra=(ARM,), progress=progress).frame
 
 

@@ -15,6 +15,7 @@ from celltraj._anndata.named_cells import NamedCells
 from celltraj._anndata.results import ARMS
 from celltraj._anndata.source import Source
 from celltraj._checks import checked
+from celltraj._typing import CountsByName
 from celltraj.models import Arms, Training
 from celltraj.models.arms.fit import ArmSettings
 from celltraj.models.arms.fit import fit_arms as fitted_arms
@@ -35,6 +36,7 @@ def fit_arms(
     sigma: float | None = None,
     growth: GrowthModel = "auto",
     growth_key: str | None = None,
+    counts: CountsByName = "proportions",
     training: Training | None = Training(),
     key_added: str = "arms",
     seed: int = 0,
@@ -73,6 +75,14 @@ def fit_arms(
         :func:`celltraj.tl.fit_bridge`.
     growth_key
         Column of ``obs`` with the net growth that is expected of each cell, per unit of time.
+    counts
+        What the numbers of cells mean. ``"proportions"``: nothing, cells are sampled;
+        ``"population"``: the population of each condition itself was counted, so that it grows as
+        the numbers do; a column of ``obs`` with the number of cells that each cell stands for; or
+        sizes, in a unit of each condition: a dict by condition of sizes by time (numbers or
+        labels), or a Series by condition and time, such as
+        ``adata.obs.groupby(["drug", "day"], observed=True).size()``. How conditions compare at
+        their first times plays no part.
     training
         How the network of each bridge is trained, see :class:`celltraj.models.Training`; None for
         the plug-in drift: the fastest, and right in few dimensions (below about five).
@@ -108,8 +118,8 @@ def fit_arms(
     KeyError
         A named column or representation does not exist.
     ValueError
-        A cell without condition, fewer than two conditions, none seen twice, or a covariate that
-        varies within a condition.
+        A cell without condition, fewer than two conditions, none seen twice, a covariate that
+        varies within a condition, or numbers of cells that cannot be used.
     ConvergenceError
         ``sigma`` is too small for the solver to bridge a gap.
 
@@ -140,7 +150,7 @@ def fit_arms(
         time_key=time_key,
         use_rep=use_rep,
         growth_key=growth_key,
-    )
+    ).counted(adata, counts, time_key=time_key)
     covariates = read_covariates(adata, covariate_keys, cells.states.names)
     courses = arm_courses(cells, covariates)
     warn_of_limits(cells)
@@ -156,6 +166,7 @@ def fit_arms(
         "sigma_source": "estimated" if sigma is None else "given",
         "growth": recorded(growth),
         "growth_key": growth_key,
+        "counts": counts if isinstance(counts, str) else "given",
         "training": None if training is None else options_record(training),
     }
     record = _record(arms, params, seed)

@@ -50,6 +50,11 @@ def interpolate_slice(
     ``obs["source"]`` and ``obs["target"]``, the names of the cells that each
     lies between; ``uns["celltraj"]["interpolate_slice"]`` (params, version, seed).
 
+    Warns
+    -----
+    DataWarning
+        The two slices differ in size by more than three, as slices in different units do.
+
     Raises
     ------
     KeyError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from anndata import AnnData
 
 from celltraj._anndata import annotated, read_space, sample_record, variables_of
+from celltraj._anndata.clone_names import clone_columns
 from celltraj._anndata.clones import read_clones
 from celltraj._anndata.results import MARTINGALE
 from celltraj._anndata.source import Source
@@ -25,7 +26,7 @@ def martingale_test(
     adata: AnnData,
     model: Process | Mapping[str, Process],
     *,
-    clone_key: str,
+    clone_key: str | Sequence[str],
     time_key: str = "time",
     use_rep: str | None = None,
     is_ancestor: bool = False,
@@ -51,7 +52,8 @@ def martingale_test(
         Result of ``ct.tl.fit_bridge`` or ``ct.tl.fit_flow``, or any process; or a dict of them by
         name.
     clone_key
-        Column of ``obs`` with the clone of each cell, missing where it is not known.
+        Column of ``obs`` with the clone of each cell, missing where it is not known. Where
+        labels of several samples coincide, both columns: ``["mouse", "barcode"]``.
     time_key
         Column of ``obs`` with the sampling times.
     use_rep
@@ -141,7 +143,7 @@ def martingale_test(
             moments.append(_named(found, told, variables_of(adata, rep)))
     params = {
         "models": np.array(list(models), dtype=object),
-        "clone_key": clone_key,
+        "clone_key": clone_columns(clone_key),
         "time_key": time_key,
         "use_rep": rep,
         "is_ancestor": is_ancestor,

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import celltraj as ct
+from celltraj._anndata.named_cells import NamedCells
 from celltraj.models.arms.courses import ArmCourses
 from celltraj.models.arms.fit import ArmSettings
 from celltraj.models.arms.fit import fit_arms as core_fit
@@ -285,3 +286,150 @@ class TestRefused:
             held(hold_out=hold_out)
         with pytest.raises(TypeError):
             held(hold_out=["day 1"])
+
+
+NUMBERS = {"up": {"day 0": 20, "day 1": 30, "day 2": 60}, "down": {"day 0": 40, "day 2": 10}}
+
+
+def counted():
+    """Return one condition that grows threefold, one of which a quarter is left, one seen once."""
+    rng = np.random.default_rng(0)
+    numbers = NUMBERS | {"once": {"day 1": 20}}
+    rows = [(name, day) for name, of in numbers.items() for day, n in of.items() for _ in range(n)]
+    obs = pd.DataFrame(rows, columns=["drug", "time"])
+    obs.index = [f"c{k}" for k in range(len(obs))]
+    days = obs["time"].str[-1].astype(float).to_numpy()
+    x = 0.3 * rng.normal(size=(len(obs), 2)) + days[:, None]
+    return ad.AnnData(x.astype("float32"), obs=obs)
+
+
+@pytest.fixture(scope="module")
+def grown():
+    adata = counted()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        arms = FIT(adata, counts="population")
+    return adata, arms
+
+
+class TestCounts:
+    def test_populations_grow_as_was_declared(self, grown):
+        adata, arms = grown
+        for name, of in NUMBERS.items():
+            numbers = list(of.values())
+            assert arms[name].snapshots.sizes == pytest.approx(np.divide(numbers, numbers[0]))
+            first = adata[(adata.obs["drug"] == name) & (adata.obs["time"] == "day 0")].copy()
+            coarse = {"n_times": 3, "ode_solver": ct.models.Midpoint(n_steps=5)}
+            path = ct.tl.simulate(first, arms[name], start=0.0, stop=2.0, **coarse, **SILENT)
+            mass = path.obs.groupby("time")["mass"].sum()
+            assert mass[2.0] / mass[0.0] == pytest.approx(numbers[-1] / numbers[0], rel=1e-6)
+
+    def test_each_condition_is_a_bridge_with_these_counts(self, grown):
+        adata, arms = grown
+        alone = adata[adata.obs["drug"] == "up"].copy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            bridge = ct.tl.fit_bridge(
+                alone,
+                reference=arms.law("up"),
+                options=ct.models.BridgeOptions(refinement=ct.models.Refinement(max_rounds=0)),
+                growth=None,
+                counts="population",
+                training=None,
+                **SILENT,
+            )
+        x = torch.tensor([[0.5, 0.5], [1.0, 1.5]]).double()
+        for t in (0.5, 1.5):
+            torch.testing.assert_close(bridge.growth(t, x), arms["up"].growth(t, x))
+
+    def test_what_was_declared_comes_back_from_files(self, grown, tmp_path):
+        adata, arms = grown
+        adata.write_h5ad(tmp_path / "a.h5ad")
+        params = ad.read_h5ad(tmp_path / "a.h5ad").uns["celltraj"]["arms"]["params"]
+        assert params["counts"] == "population"
+        arms.save(tmp_path)
+        again = ct.load(tmp_path)
+        x = torch.tensor([[0.5, 0.5]]).double()
+        for name in NUMBERS:
+            assert again[name].snapshots.sizes == arms[name].snapshots.sizes
+            assert torch.equal(again[name].growth(0.5, x), arms[name].growth(0.5, x))
+
+    @pytest.mark.parametrize("way", ["dict", "size", "value_counts", "column"])
+    def test_every_way_to_say_it_says_the_same(self, way):
+        adata = counted()
+        by_both = adata.obs.groupby(["drug", "time"]).size()
+        of_cell = [100 / by_both[drug, day] for drug, day in adata.obs[["drug", "time"]].to_numpy()]
+        adata.obs["seen"] = np.multiply(of_cell, adata.obs["time"].map({"day 0": 1}).fillna(3))
+        given = {
+            "dict": NUMBERS,
+            "size": 7 * by_both,
+            "value_counts": adata.obs[["time", "drug"]].value_counts(),
+            "column": "seen",
+        }[way]
+        cells = NamedCells.of(adata, "condition", "drug", time_key="time", use_rep=None)
+        sizes = cells.counted(adata, given, time_key="time").sizes
+        if way == "column":
+            assert sizes["up"] == pytest.approx([1, 3, 3])
+            assert sizes["down"] == pytest.approx([1, 3])
+        else:
+            assert sizes == {"up": (1, 1.5, 3), "down": (1, 0.25), "once": (1,)}
+
+    def test_a_column_weighs_cells_within_a_condition_and_a_time(self):
+        adata = counted()
+        adata.obs["seen"] = np.arange(1.0, adata.n_obs + 1)
+        cells = NamedCells.of(adata, "condition", "drug", time_key="time", use_rep=None)
+        snapshots = cells.counted(adata, "seen", time_key="time").snapshots("down")
+        rows = (adata.obs["drug"] == "down") & (adata.obs["time"] == "day 2")
+        seen = adata.obs["seen"][rows].to_numpy()
+        np.testing.assert_allclose(snapshots.weights[1], seen / seen.sum())
+        first = adata.obs["seen"][(adata.obs["drug"] == "down") & (adata.obs["time"] == "day 0")]
+        assert snapshots.sizes[1] == pytest.approx(seen.sum() / first.sum())
+
+    @pytest.mark.parametrize(
+        ("counts", "message"),
+        [
+            ("cells", r"^counts must be one of .*found 'cells'"),
+            ({"up": NUMBERS["up"]}, r"nothing for \['down'\]; give sizes by condition and time"),
+            (
+                {"day 0": 1.0, "day 2": 2.0},
+                r"nothing for \['down', 'up'\] and \['day 0', 'day 2'\]",
+            ),
+            (NUMBERS | {"other": {0: 1.0}}, r"\['other'\], of which there are no cells"),
+            (
+                NUMBERS | {"down": {0: 1.0, 1: 1.0, 2: 1.0}},
+                r"'down': .*sizes for \[1.0\], at which",
+            ),
+            (NUMBERS | {"up": {0: 1.0, 2: 3.0}}, r"'up': .*no size for the times \[1.0\]"),
+            (
+                NUMBERS | {"up": [1.0, -2.0, 3.0]},
+                "condition 'up': counts must hold a positive size",
+            ),
+            (NUMBERS | {"up": {0: 1.0, 1: 2.0, "day 9": 1.0}}, "condition 'up': .*'day 9'"),
+            ("seen", r"condition 'down': adata.obs\['seen'\] is zero for all cells at time 2"),
+        ],
+    )
+    def test_what_cannot_be_used_is_named(self, counts, message):
+        adata = counted()
+        is_last = (adata.obs["drug"] == "down") & (adata.obs["time"] == "day 2")
+        adata.obs["seen"] = np.where(is_last, 0.0, 1.0)
+        with pytest.raises(ValueError, match=message):
+            FIT(adata, counts=counts)
+
+    def test_what_is_no_numbers_is_refused(self):
+        with pytest.raises(TypeError, match="counts must be"):
+            FIT(counted(), counts=[1.0, 2.0, 3.0])
+        with pytest.raises(TypeError, match="condition 'up': counts must be a text, a dict or"):
+            FIT(counted(), counts=NUMBERS | {"up": 3.0})
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::celltraj.FitWarning")
+    def test_combinations_are_left_out_with_their_numbers(self):
+        adata = counted()
+        adata.obs["seen"] = 2.0
+        by_way = {name: partial(FIT, counts=name) for name in ("population", "seen")}
+        scores = ct.tl.cross_validate_arms(
+            adata, condition_key="drug", hold_out=[("day 1", "up")], fit=by_way, **SILENT
+        )
+        found = scores[scores["metric"] == "W1"].set_index("method")["value"]
+        assert found["population"] == pytest.approx(found["seen"])
+        assert found["seen"] < found["previous"]

@@ -130,9 +130,9 @@ ARMS = Result(
         ),
     ),
     params="arguments as used: condition_key, time_key, use_rep, sigma, sigma_source (given or "
-    "estimated), growth, training (absent for plug-in drifts), covariate_keys and growth_key (if "
-    "given); own, how much conditions deviate from one law, similarity, by what they are alike "
-    "(names, linear or smooth in covariates), and law, what that is worth, in words",
+    "estimated), growth, training (absent for plug-in drifts), counts, covariate_keys and "
+    "growth_key (if given); own, how much conditions deviate from one law, similarity, by what "
+    "they are alike (names, linear or smooth in covariates), and law, what that is worth, in words",
     fields=(
         Field(
             "table",

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from celltraj._errors import some
 from celltraj.models.arms.similarity import KINDS, similarity_root
 from celltraj.models.response.condition import Value
 from celltraj.models.several import common_sigma
@@ -63,9 +64,22 @@ class ArmCourses:
             )
         if not self.courses:
             raise ValueError(
-                f"none of the conditions {list(self.names)} was seen at two times or more; "
-                "dynamics need two snapshots of one condition"
+                f"none of the conditions {some(self.names)} was seen at two times or more, and "
+                f"dynamics need two snapshots of one condition. {self._way_out()}"
             )
+
+    def _way_out(self) -> str:
+        """Say what is possible where no condition was seen twice."""
+        times = {time for time, _ in self.once.values()}
+        if len(times) == 1:
+            return (
+                f"All cells are of time {times.pop():g}: how conditions of one time differ from "
+                "one that is a control, ct.tl.fit_response tells"
+            )
+        return (
+            "Conditions say what was done to cells, and not when: is their column that of times "
+            "or of samples? ct.tl.fit_bridge takes all cells as one course"
+        )
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ class Likeness:
                 f"covariates= must have a value of each of {sorted(self.covariates)}, which arms "
                 f"were fitted with; found {sorted(new)}"
             )
+        # truth values are categories, and named as text where laws are fitted
+        new = {key: str(of) if isinstance(of, bool) else of for key, of in new.items()}
         told = {key: [of[name] for name in laws] for key, of in self.covariates.items()}
         shares, distance = shares_of(told, new, self.kind)
         _warn_of_far(told, new, distance)

@@ -90,7 +90,7 @@ class Study:
         for (kind, _), row in zip(jobs, found, strict=True):
             rows[kind].append(row)
         shifts = _beside_movement(rows["shift"], rows["gap"])
-        tables = {"table": _frame(rows["time"]), "gaps": _frame(rows["gap"])}
+        tables = {"table": _frame(rows["time"]), "gaps": _frame(rows["gap"], self._gaps)}
         if self.batches is not None:
             tables |= {"shifts": _frame(shifts, SHIFTS), "batches": self._batches()}
         notes = pd.DataFrame(self.notes(shifts), columns=["about", "note"])
@@ -174,9 +174,16 @@ class Study:
                 f"samples seen at several times: {listed(followed)}; ct.tl.couple_samples couples "
                 "cells within them, and ct.tl.resample draws them with all their times"
             )
+        if len(self.at) == 1:
+            found.append(f"all cells are of time {self.at[0]:g}: there are no steps in time")
         if self.batches is not None:
             found += self._split_samples()
         return found
+
+    @property
+    def _gaps(self) -> tuple[str, ...]:
+        """Names of the columns of gaps, where there are none too."""
+        return ("t0", "t1", *(() if self.design is None else ("told",)), *GAPS)
 
     def _split_samples(self) -> list[str]:
         """Say which samples are in several batches, at one time or at times apart."""
@@ -224,6 +231,7 @@ class Study:
         return rng_of(self.seed, *map(str, names))
 
 
+GAPS = ("n_side", "W1", "W1_within", "energy", "energy_within", "excess")
 SHIFTS = (
     *("time", "n_batches", "n_side", "W1", "W1_within", "energy", "energy_within"),
     *("excess", "of_samples", "movement", "ratio"),

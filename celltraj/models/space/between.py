@@ -12,7 +12,7 @@ from celltraj._card import card
 from celltraj._typing import Cells
 from celltraj.models.lineage.interpolation import pairs_at
 from celltraj.models.lineage.lineage import Lineage
-from celltraj.models.space.slices import Slices
+from celltraj.models.space.slices import Slices, check_sizes
 from celltraj.ot import Similarity
 from celltraj.snapshots import Snapshots
 
@@ -58,6 +58,11 @@ def slice_between(
     the power ``s``. ``found`` are the states that were coupled, and what takes each slice onto the
     next.
 
+    Warns
+    -----
+    DataWarning
+        The two differ in size as slices in different units do.
+
     Raises
     ------
     ValueError
@@ -65,6 +70,8 @@ def slice_between(
     """
     joint, similarities = found
     k, s, i, j = pairs_at(lineage, joint, time, n, generator=generator)
+    if 0 < s < 1:  # at a slice itself all is in its own unit
+        check_sizes(slices.features.times[k : k + 2], similarities[k : k + 1])
     x, y = slices.features.x[k][i].double(), slices.features.x[k + 1][j].double()
     u, v = slices.places[k][i], slices.places[k + 1][j]
     return Slice(torch.lerp(x, y, s), similarities[k].between(u, v, s), k, i, j)

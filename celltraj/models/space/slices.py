@@ -97,7 +97,8 @@ def check_sizes(times: Sequence[float], similarities: Sequence[Similarity]) -> N
         warn(
             f"slices change their size by more than a factor of {_LARGEST:g} ({raised}): tissues "
             "seldom do, and coordinates may be in different units. Couplings do not depend on "
-            "them; places between slices pass from one unit to the other",
+            "them; places between slices pass from one unit to the other. Multiply the places of "
+            "the slices of one unit to have them in the other, and couple anew",
             DataWarning,
         )
 
