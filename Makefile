@@ -9,6 +9,10 @@ CODE := celltraj tests benchmarks
 # page, at every operation (a tenth of the time of small fits)
 MALLOC := MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=268435456
 PYTEST := OMP_NUM_THREADS=1 $(MALLOC) $(BIN)/pytest -n 2 --dist worksteal
+# shapes are checked at every call where the tests are those of the core; elsewhere the same calls
+# would be checked once more, for as much time again as they take
+CORE := tests/models tests/ot tests/metrics tests/contracts tests/test_snapshots.py
+SHAPES := --jaxtyping-packages=celltraj.ot,celltraj.models,celltraj.metrics,celltraj.snapshots,typechecker.check
 
 .PHONY: check demo docs lint test test-fast test-slow tutorials wheel-check
 
@@ -44,7 +48,8 @@ check: lint $(VENV)/tested
 	$(BIN)/mypy
 
 test-fast: $(VENV)/tested
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(SHAPES) $(CORE)
+	$(PYTEST) -m "not slow" $(addprefix --ignore=,$(CORE))
 
 test:
 	$(MAKE) check
@@ -52,7 +57,7 @@ test:
 
 # kills at every operation, coverage of intervals and the like: long, and not part of the above
 test-slow: $(VENV)/tested
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(SHAPES)
 
 # downloads the data sets that CELLTRAJ_DATA_DIR=folder does not hold; where numba starts more threads
 # than there are cores to spare, as scanpy has it do, small operations wait for each other
