@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,6 @@ Time = (
     float | np.number | str
 )  # a number in the user's unit, or a label as the column of times has it
 # what numbers of cells mean: a word, a column of obs, or sizes by time or in the order of times
-Counts = str | Mapping[Any, float] | pd.Series | Sequence[float] | np.ndarray
+Counts: TypeAlias = str | Mapping[Any, float] | pd.Series | Sequence[float] | np.ndarray
 # the same of several courses: one text for all, or by name
-CountsByName = str | Mapping[Any, Counts | float] | pd.Series
+CountsByName: TypeAlias = str | Mapping[Any, Counts | float] | pd.Series

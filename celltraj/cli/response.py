@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anndata as ad
 import pandas as pd
@@ -33,6 +33,7 @@ from celltraj.models import (
     Training,
     remove_checkpoint,
 )
+from celltraj.models.encoders import Encoder
 
 T = TypeVar("T")
 logger = logging.getLogger("celltraj")
@@ -93,16 +94,22 @@ def read_cohort(arguments: argparse.Namespace) -> ad.AnnData:
 
 def options_of(arguments: argparse.Namespace) -> ResponseOptions:
     """Return how populations and conditions enter, as the options of a fit say."""
-    encoder, coupling = ENCODERS[arguments.encoder], COUPLINGS[arguments.coupling]
-    solver = getattr(ct.ot, coupling)
+    solver = getattr(ct.ot, COUPLINGS[arguments.coupling])
     return ResponseOptions(
-        encoder=encoder if encoder in (None, "auto") else getattr(ct.models, encoder)(),
+        encoder=_encoder(ENCODERS[arguments.encoder]),
         coupling=solver() if isinstance(solver, type) else solver,
         condition_features=_features(arguments),
         covariate_keys=tuple(arguments.covariate),
         n_models=arguments.ensemble,
         survival_key=arguments.survival,
     )
+
+
+def _encoder(name: str | None) -> Encoder | Literal["auto"] | None:
+    if name is None or name == "auto":
+        return None if name is None else "auto"
+    found: Encoder = getattr(ct.models, name)()
+    return found
 
 
 def _features(arguments: argparse.Namespace) -> pd.DataFrame | None:

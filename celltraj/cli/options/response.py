@@ -24,7 +24,7 @@ from celltraj.cli.options.shared import (
 from celltraj.cli.types import Parser, assignment, number, whole
 
 # names of the shell, and of the classes that they stand for in ct.models and ct.ot
-ENCODERS = {
+ENCODERS: dict[str, str | None] = {
     "auto": "auto",
     "moments": "Moments",
     "deep-sets": "DeepSets",

@@ -100,7 +100,7 @@ def fit_response(
     choice = chosen_encoder(
         lesson,
         training,
-        strength,
+        (base, strength),
         generator=source_of("encoder", generator.initial_seed()),
         progress=progress,
     )

@@ -38,8 +38,9 @@ class ResponseOptions:
         the neighbourhood of a cell shows. By default ``"auto"``:
         :class:`celltraj.models.Moments`, unless there are more than five populations, neighbours in
         the others tell little of their cells (see ``base``), and small networks, taught on half of
-        the populations, predict the others better with ``GraphEncoder()`` or
-        ``GraphEncoder(is_equivariant=True)``, by more than the standard error over populations.
+        the populations, explain more of the ways of the cells of the others with ``GraphEncoder()``
+        or ``GraphEncoder(is_equivariant=True)``, by more than the standard error over populations,
+        and keep seven tenths of the variance.
         Where ``n_kernels`` is given or ``kl`` is not 0, which ask for moments, and in trainings of
         fewer than 500 steps, nothing is chosen.
     n_kernels

@@ -230,6 +230,24 @@ class MetaFlowMatching(Saved):
         process = ResponseProcess(self.network, self.interpolant, known, unknown, guidance, noise)
         return self._among(process, population, generator=generator)
 
+    @torch.no_grad()
+    def first_velocity(self, cells: Cells, population: Targets, condition: Condition) -> Cells:
+        """Return the velocity ``(n, d)`` at which untreated cells set out, per whole response.
+
+        Parameters
+        ----------
+        cells
+            ``(n, d)`` untreated cells, in the midst of which each of them starts.
+        population
+            ``(m, d)`` untreated cells of the population they live in.
+        condition
+            What is done to it.
+        """
+        known = self._known(population, condition, has_condition=True)
+        carried = self.carried(cells, population)
+        process = ResponseProcess(self.network, self.interpolant, known, known, carried=carried)
+        return process.velocity(0.0, cells)
+
     def _among(
         self,
         process: ResponseProcess,

@@ -16,17 +16,19 @@ from celltraj.models import (
     fit_response,
     load,
 )
-from celltraj.models.response.choice import best_of, halves_of
+from celltraj.models.response.choice import best_of, halves_of, judged
+from celltraj.models.response.neighbours import Moves, NeighbourTransfer
 
 DRUG = Condition(("drug",))
 SHORT = Training(max_steps=500, width=32, batch_size=32)
 
 
-def left(moments, plain, equivariant, n=10):
-    """Return shares that scatter by .01 about these."""
+def left(moments, plain, equivariant, *, n=10, variance=1.0):
+    """Return shares that scatter by .01 about these, with the same ratio of variance for all."""
     g = torch.Generator().manual_seed(0)
     noise = 0.01 * torch.randn(n, 3, generator=g, dtype=torch.float64)
-    return torch.tensor([moments, plain, equivariant], dtype=torch.float64) + noise
+    shares = torch.tensor([moments, plain, equivariant], dtype=torch.float64) + noise
+    return torch.stack([shares, torch.full_like(shares, variance)], 2)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,31 @@ def left(moments, plain, equivariant, n=10):
 def test_a_graph_is_taken_where_it_leaves_less_beyond_its_error(shares, encoder):
     found = best_of(left(*shares))
     assert found.encoder == encoder
-    assert "over 10 populations not seen: Moments() " in found.reason
+    assert "in 10 populations not seen, small networks leave: Moments() " in found.reason
+
+
+def test_a_graph_that_foretells_means_and_no_cells_is_not_taken():
+    found = best_of(left(0.5, 0.4, 0.6, variance=0.6))
+    assert found.encoder == Moments()
+    assert found.reason.endswith("with 60% of the variance of cells")
+
+
+def test_what_is_judged_are_the_ways_of_cells(chosen):
+    one = INTERACTING.obs["population"].iloc[0]
+    of_it = (INTERACTING.obs["population"] == one).to_numpy()
+    is_before = (INTERACTING.obs["condition"] == "before").to_numpy()
+    x = torch.from_numpy(INTERACTING.X[of_it & is_before]).double()
+    drug = Condition(("after",))
+    way = chosen.first_velocity(x, x, drug)
+    moves = NeighbourTransfer((Moves(one, drug, (x - centre_of(chosen)).float(), 2 * way.float()),))
+    told = Populations((one,), (Group(x),), (Treated(0, drug, Group(x + way)),))
+    missed, variance = judged(chosen, told, moves, 0)
+    assert missed == pytest.approx(0.25, abs=1e-5)  # half of each way
+    assert variance == pytest.approx(1, abs=1e-5)
+
+
+def centre_of(model):
+    return model.network.field.centre
 
 
 def test_fewer_than_six_judges_decide_nothing():
@@ -78,7 +104,10 @@ def chosen():
 
 def test_surroundings_are_read_where_they_decide(chosen):
     assert isinstance(chosen.encoder, GraphEncoder)
-    assert "small networks leave, over 10 populations not seen" in chosen.encoder_reason
+    assert (
+        "of the ways of cells in 12 populations not seen, small networks leave"
+        in chosen.encoder_reason
+    )
     assert chosen.strength == 0
 
 
