@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from celltraj._errors import TrainingError
 from celltraj._parallel import mapped
 from celltraj.models.encoders import Encoder, GraphEncoder, Moments
-from celltraj.models.response.lesson import Lesson, state_of, taught_apart
+from celltraj.models.response.lesson import Lesson, Taught, state_of, taught_apart
 from celltraj.models.response.neighbours import NeighbourTransfer
 from celltraj.models.response.out_of_bag import cheap
 from celltraj.models.response.populations import Populations
@@ -112,7 +113,7 @@ def chosen_encoder(
     rows = [
         [judged(model, lesson.populations, base, k) for model in models]
         for half, models in zip(halves, taught, strict=True)
-        for k in _asked(lesson.populations, half, generator)
+        for k in _asked(lesson.populations, base, half, generator)
     ]
     return best_of(torch.tensor(rows, dtype=torch.float64))
 
@@ -147,15 +148,15 @@ def _taught(
     seed: int,
     *,
     progress: bool,
-) -> list[list[MetaFlowMatching]]:
-    """Return small networks of all candidates for each half."""
+) -> list[list[MetaFlowMatching | None]]:
+    """Return small networks of all candidates for each half, None of a training that diverged."""
     lessons = []
     for half in halves:
         kept = torch.zeros(len(lesson.populations.names), dtype=torch.bool)
         kept[half.learned] = True
         lessons += [lesson.of(kept).read_by(encoder) for encoder in _CANDIDATES.values()]
     taught = mapped(
-        taught_apart,
+        _taught_if_stable,
         (
             (one, training, _schedule(one, training, n_steps), state_of(seed, _FIRST - k))
             for k, one in enumerate(lessons)
@@ -165,11 +166,21 @@ def _taught(
         progress=progress,
     )
     models = [
-        one.response([network], losses)
-        for one, (network, losses, _) in zip(lessons, taught, strict=True)
+        None if end is None else one.response([end[0]], end[1])
+        for one, end in zip(lessons, taught, strict=True)
     ]
     n = len(_CANDIDATES)
     return [models[k : k + n] for k in range(0, len(models), n)]
+
+
+def _taught_if_stable(
+    lesson: Lesson, training: Training, schedule: Schedule, state: Tensor
+) -> Taught | None:
+    """Return a network; None where its training diverged, so that others are chosen from."""
+    try:
+        return taught_apart(lesson, training, schedule, state)
+    except TrainingError:
+        return None
 
 
 def _schedule(lesson: Lesson, training: Training, n_steps: int) -> Schedule:
@@ -177,16 +188,24 @@ def _schedule(lesson: Lesson, training: Training, n_steps: int) -> Schedule:
     return Schedule(n_steps, min(_BATCH, usual.batch_size), usual.learning_rate, n_steps)
 
 
-def _asked(populations: Populations, half: Half, generator: torch.Generator) -> list[int]:
-    """Return a treatment of each population that is judged, of drugs that the others had."""
+def _asked(
+    populations: Populations, base: NeighbourTransfer, half: Half, generator: torch.Generator
+) -> list[int]:
+    """Return a treatment of each population that is judged, of drugs that the others had.
+
+    One of cells that move and have a variance.
+    """
     known = set(half.learned.tolist())
     drugs = {one.condition.drugs for one in populations.treated if one.population in known}
     found = []
     for q in half.judged[:_JUDGED].tolist():
         given = [
             k
-            for k, one in enumerate(populations.treated)
-            if one.population == q and one.condition.drugs in drugs
+            for k, (one, moves) in enumerate(zip(populations.treated, base.moves, strict=True))
+            if one.population == q
+            and one.condition.drugs in drugs
+            and min(len(moves.start), len(one.cells.x)) > 1
+            and bool(moves.shift.any())
         ]
         if given:
             found.append(given[int(torch.randint(len(given), (), generator=generator))])
@@ -194,13 +213,15 @@ def _asked(populations: Populations, half: Half, generator: torch.Generator) -> 
 
 
 def judged(
-    model: MetaFlowMatching, populations: Populations, base: NeighbourTransfer, k: int
+    model: MetaFlowMatching | None, populations: Populations, base: NeighbourTransfer, k: int
 ) -> tuple[float, float]:
     """Return how a model foretells a treatment of a population that it has not seen.
 
     The share of the ways of its cells that is not explained, and the variance of the cells that it
-    makes over the true one.
+    makes over the true one; infinity and 0 of no model.
     """
+    if model is None:
+        return math.inf, 0.0
     one, moves = populations.treated[k], base.moves[k]
     cells = moves.start.double() + model.network.field.centre
     foretold = model.first_velocity(cells, populations.controls[one.population].x, one.condition)
@@ -224,9 +245,10 @@ def best_of(found: Float[Tensor, "k c 2"]) -> Choice:
     left, variance = found.mean(0).T
     told = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, left, strict=True))
     told = f"of the ways of cells in {n} populations not seen, small networks leave: {told}"
-    best = int(left.argmin())
+    best = int(left.nan_to_num(nan=math.inf).argmin())
     gain = found[:, 0, 0] - found[:, best, 0]
-    if float(gain.mean()) <= float(gain.std()) / math.sqrt(n):
+    # where moments themselves diverged, the gain has no error
+    if best == 0 or float(gain.mean()) <= float(gain.std()) / math.sqrt(n):
         return Choice(moments, told)
     if variance[best] < _NARROW:
         return Choice(moments, f"{told}, with {variance[best]:.0%} of the variance of cells")

@@ -46,6 +46,17 @@ def test_a_graph_is_taken_where_it_leaves_less_beyond_its_error(shares, encoder)
     assert "in 10 populations not seen, small networks leave: Moments() " in found.reason
 
 
+@pytest.mark.parametrize(
+    ("diverged", "encoder"), [(1, Moments()), (0, GraphEncoder()), (2, GraphEncoder())]
+)
+def test_a_training_that_diverged_is_no_candidate(diverged, encoder):
+    shares = left(0.5, 0.4, 0.6) if diverged != 1 else left(0.5, 0.1, 0.6)
+    for nothing in (torch.inf, torch.nan):
+        shares[:, diverged, 0] = nothing
+        assert best_of(shares).encoder == encoder
+    assert judged(None, None, None, 0) == (torch.inf, 0.0)
+
+
 def test_a_graph_that_foretells_means_and_no_cells_is_not_taken():
     found = best_of(left(0.5, 0.4, 0.6, variance=0.6))
     assert found.encoder == Moments()
