@@ -21,7 +21,7 @@ given = dict(np.load(source))
 {{change}}
 np.savez(target, x=given["cells"], cpu_s=2.5)
 """
-SIZES = {"n_doses": 3, "n_times": 4, "n_cells": 8}
+SIZES = {"n_doses": 3, "n_times": 4, "n_cells": 10}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def study():
 
 
 def test_who_moves_nothing_is_judged_as_the_previous_cells(program, tmp_path):
-    sizes = ["--doses", "3", "--times", "4", "--cells", "8", "--seeds", "0"]
+    sizes = ["--doses", "3", "--times", "4", "--cells", "10", "--seeds", "0"]
     chosen = ["--tasks", "double_well", "--methods", "arms", "--mmfm", program()]
     threads = torch.get_num_threads()
     try:
