@@ -96,7 +96,8 @@ def fit_arms(
     Returns
     -------
     A mapping from each condition to its bridge, ``arms["drug"]``, which everything in ``ct.tl`` and
-    ``ct.pl`` takes; ``arms.law("drug")`` is its law, ``arms.law(covariates={"dose": 3.0})`` that of
+    ``ct.pl`` takes, with the cells of that condition alone: of others it tells what they would do
+    under it. ``arms.law("drug")`` is its law, ``arms.law(covariates={"dose": 3.0})`` that of
     a dose that was never seen, and ``arms.in_words`` says what conditions share. A condition of one
     snapshot has its law alone. Written: ``obsm["{key}_velocity"]`` (drift at each cell, [x]/[t])
     and ``uns["celltraj"][key]`` (params, version, seed, table, candidates).
@@ -138,7 +139,8 @@ def fit_arms(
     >>> adata = ct.datasets.branching(n_cells=60, seed=0)
     >>> adata.obs["arm"] = ["even" if k % 2 else "odd" for k in range(adata.n_obs)]
     >>> arms = ct.tl.fit_arms(adata, condition_key="arm", training=None, progress=False)
-    >>> later = ct.tl.simulate(adata, arms["even"], start=4.0, stop=5.0, progress=False)
+    >>> even = adata[adata.obs["arm"] == "even"].copy()
+    >>> later = ct.tl.simulate(even, arms["even"], start=4.0, stop=5.0, progress=False)
     >>> adata.uns["celltraj"]["arms"]["table"]["condition"].unique().tolist()
     ['even', 'odd']
     """

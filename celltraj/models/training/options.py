@@ -218,9 +218,9 @@ class Training:
     max_steps
         Optimiser steps, all of which are taken. By default one for every two cells, at least 2,000
         for a bridge and 4,000 for a flow, in cycles of 1,000 that end after the one in which
-        trajectories meet the snapshots, or come no nearer; for a response as many as draw each
-        treatment of a population 400 times, 32 times where cells carry features of their own, and
-        at least 1,000. At most 20,000.
+        trajectories meet the snapshots, or come no nearer; for a response 1,000 to 3,000, until
+        each treatment of a population was drawn 400 times (1,000 where cells carry features of
+        their own), and more where 32 times take more. At most 20,000.
     max_epochs
         Steps in units of the cells: an epoch draws as many points as there are cells. Given in
         place of ``max_steps``.
