@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
 from functools import partial
@@ -20,6 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     line that says what mends it, and what stood in ``--out`` as it was; once a training was under
     way, its checkpoint stays for ``--resume``.
     """
+    # operations are small, and threads that share cores with another process wait for each other at
+    # every one of them; read by libraries that are first imported by a command
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = parser_of_commands()
     arguments = parser.parse_args(argv)
     arguments.warnings, arguments.began = [], time.perf_counter()

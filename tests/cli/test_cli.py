@@ -303,3 +303,15 @@ def test_resuming_with_other_options_or_variables_says_which(data, tmp_path, mon
     assert "variables ['x'] are missing, ['gata1'] are new" in message
     assert "training.max_steps was 3, is 4" in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, "1"), ("3", "3")])
+def test_one_thread_is_taken_unless_the_user_says_how_many(monkeypatch, given, taken):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # is set back at the end, whatever main does
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["OMP_NUM_THREADS"] == taken

@@ -54,7 +54,9 @@ def test_a_training_that_diverged_is_no_candidate(diverged, encoder):
     for nothing in (torch.inf, torch.nan):
         shares[:, diverged, 0] = nothing
         assert best_of(shares).encoder == encoder
-    assert judged(None, None, None, 0) == (torch.inf, 0.0)
+    populations = shifted(1)
+    nobody = NeighbourTransfer(())
+    assert judged(None, populations, nobody, 0) == (torch.inf, 0.0)
 
 
 def test_a_graph_that_foretells_means_and_no_cells_is_not_taken():
