@@ -73,7 +73,7 @@ def assert_same(found, expected):
             assert_same(found[key], expected[key])
     elif isinstance(expected, pd.DataFrame):
         # text columns may come back as another kind of text; numbers must keep their kind
-        texts = {key: kind for key, kind in expected.dtypes.items() if kind == object}
+        texts = {key: kind for key, kind in expected.dtypes.items() if kind.kind == "O"}
         found = found.astype({key: texts[key] for key in texts if key in found})
         pd.testing.assert_frame_equal(found, expected, check_index_type=False)
     elif isinstance(expected, np.ndarray):
