@@ -106,8 +106,10 @@ def options_of(arguments: argparse.Namespace) -> ResponseOptions:
 
 
 def _encoder(name: str | None) -> Encoder | Literal["auto"] | None:
-    if name is None or name == "auto":
-        return None if name is None else "auto"
+    if name is None:
+        return None
+    if name == "auto":
+        return "auto"
     found: Encoder = getattr(ct.models, name)()
     return found
 

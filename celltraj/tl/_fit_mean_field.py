@@ -82,7 +82,8 @@ def fit_mean_field(
 
     Returns
     -------
-    A mapping from each population to its bridge, which everything in ``ct.tl`` and ``ct.pl`` takes.
+    A mapping from each population to its bridge, which everything in ``ct.tl`` and ``ct.pl`` takes,
+    with the cells of that population alone: of others it tells what they would do in its place.
     ``fitted.of(cells, start=, stop=)`` says how a population moves that was not seen, all of its
     cells together, as a process for ``ct.tl.simulate``; ``fitted.in_words`` says what the others
     around a cell explain. Written: ``obsm["{key}_velocity"]`` (drift at each cell, [x]/[t]) and
@@ -130,7 +131,8 @@ def fit_mean_field(
     >>> fitted = ct.tl.fit_mean_field(
     ...     adata, population_key="dish", growth=None, training=None, progress=False
     ... )
-    >>> later = ct.tl.simulate(adata, fitted["dish 0"], start=4.0, stop=5.0, progress=False)
+    >>> dish = adata[adata.obs["dish"] == "dish 0"].copy()
+    >>> later = ct.tl.simulate(dish, fitted["dish 0"], start=4.0, stop=5.0, progress=False)
     >>> adata.uns["celltraj"]["mean_field"]["table"]["population"].unique().tolist()
     ['dish 0', 'dish 1', 'dish 2']
     """

@@ -1,40 +1,25 @@
 """MMFM is told the training alone, and judged by the cells that all other rows are judged by."""
 
 import json
-import sys
+from functools import partial
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from stranger import program_in
 
 from benchmarks import _arms_mmfm as mmfm
 from benchmarks import designs_arms, peers_mmfm
 
-FAKE = f"""#!{sys.executable}
-import shutil, sys
-import numpy as np
-source, target = sys.argv[-2:]
-shutil.copy(source, "{{folder}}/given.npz")
-given = dict(np.load(source))
-{{change}}
-np.savez(target, x=given["cells"], cpu_s=2.5)
-"""
 SIZES = {"n_doses": 3, "n_times": 4, "n_cells": 10}
 
 
 @pytest.fixture
 def program(tmp_path):
-    """Return the path of a program that changes what it is told by a line of Python."""
-
-    def written(change=""):
-        path = tmp_path / "python"
-        path.write_text(FAKE.format(folder=tmp_path, change=change))
-        path.chmod(0o755)
-        return str(path)
-
-    return written
+    """Return what writes a program that changes what it is told by a line of Python."""
+    return partial(program_in, tmp_path)
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
 """Programs of strangers are told what they may know, and judged by the cells of all others."""
 
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from stranger import program_in
 
 import celltraj as ct
 from benchmarks import response_strangers as strangers
-
-FAKE = f"""#!{sys.executable}
-import shutil, sys
-import numpy as np
-source, target = sys.argv[-2:]
-shutil.copy(source, "{{folder}}/given.npz")
-given = dict(np.load(source))
-{{change}}
-np.savez(target, x=given["cells"], cpu_s=2.5)
-"""
 
 
 @pytest.fixture
@@ -33,15 +24,8 @@ def adata():
 
 @pytest.fixture
 def program(tmp_path):
-    """Return the path of a program that changes what it is told by a line of Python."""
-
-    def written(change=""):
-        path = tmp_path / "python"
-        path.write_text(FAKE.format(folder=tmp_path, change=change))
-        path.chmod(0o755)
-        return str(path)
-
-    return written
+    """Return what writes a program that changes what it is told by a line of Python."""
+    return partial(program_in, tmp_path)
 
 
 def test_who_changes_nothing_is_judged_as_no_change(adata, program):

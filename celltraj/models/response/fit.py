@@ -190,12 +190,17 @@ def _with_support(
 
 
 def _base(lesson: Lesson, generator: torch.Generator) -> tuple[NeighbourTransfer | None, Strength]:
-    """Return neighbours in other populations, and the weight that they deserve."""
-    populations = lesson.populations
-    centre, _ = frame_of(populations, lesson.sigma, is_isotropic=False)
+    """Return neighbours in other populations, as far as they are asked for, and their weight."""
+    populations, options = lesson.populations, lesson.options
     if len(populations.names) < 2:
         return None, Strength(0.0, "one population has no neighbours in others")
+    given = None if isinstance(options.encoder, str) else options.base
+    if given == 0:
+        return None, Strength(given, "as given")
+    centre, _ = frame_of(populations, lesson.sigma, is_isotropic=False)
     base = NeighbourTransfer.of(populations, lesson.pairs, centre, generator=generator)
+    if given is not None:
+        return base, Strength(given, "as given")
     return base, strength_of(base, populations, centre, generator=generator)
 
 
